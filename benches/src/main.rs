@@ -1,0 +1,2 @@
+//! Benches: latency against Chromium's own sender, and micro benches
+fn main() {}

@@ -1,0 +1,2 @@
+//! The nearframe command: matchmaker and node in one binary
+fn main() {}

@@ -1,0 +1,1 @@
+//! Sans-I/O metering: receipts, transfers, balances

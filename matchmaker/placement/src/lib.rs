@@ -1,0 +1,1 @@
+//! Sans-I/O placement: who plays where

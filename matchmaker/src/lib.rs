@@ -1,0 +1,1 @@
+//! The matchmaker: API, signalling, leases and receipts

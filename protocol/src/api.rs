@@ -1,0 +1,167 @@
+//! HTTP API types of the matchmaker (`/v1`). OpenAPI is generated from these.
+
+use crate::key::PublicKey;
+use crate::money::{Money, MoneyJson};
+use crate::network::IceServer;
+use crate::receipt::SignedReceipt;
+use crate::session::{EndReason, Generation, SessionState};
+use crate::title::{TitleEntry, TitleHash, TitleId};
+use crate::version::VersionOffer;
+use crate::{LeaseId, NodeId, SessionId};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// An error (RFC 9457, `application/problem+json`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// `https://nearframe.dev/problems/{code}`: an identifier, stable across releases.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Short summary, the same for every occurrence.
+    pub title: String,
+    /// HTTP status.
+    pub status: u16,
+    /// What went wrong this time and what to do.
+    pub detail: String,
+    /// Stable code, such as `no_capacity`.
+    pub code: String,
+}
+
+/// A page of a listing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Opaque; pass as `?cursor=` for the next rows; absent on the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// A catalogue row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Title {
+    /// The title.
+    #[serde(flatten)]
+    pub entry: TitleEntry,
+    /// Whether a node could take a player right now.
+    pub available: bool,
+}
+
+/// `POST /v1/sessions`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateSession {
+    /// What the page speaks.
+    pub versions: VersionOffer,
+    /// What to play.
+    pub title: TitleId,
+    /// Ed25519 key, made by the page for this session, that will countersign receipts.
+    pub player_key: PublicKey,
+}
+
+/// Answer to `POST /v1/sessions`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CreatedSession {
+    /// Agreed version of this door.
+    pub version: u16,
+    /// The session.
+    pub session: Session,
+    /// Secret; opens the signalling socket while the session lives.
+    pub ticket: String,
+    /// Path of the signalling WebSocket on this server.
+    pub signal_path: String,
+    /// The key that the node's attestation must be signed with.
+    pub node_key: PublicKey,
+    /// For `RTCPeerConnection`.
+    pub ice_servers: Vec<IceServer>,
+    /// Server's clock, Unix ms, against which attestations expire.
+    pub now_ms: u64,
+}
+
+/// A session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Session {
+    /// Id.
+    pub id: SessionId,
+    /// What plays.
+    pub title: TitleId,
+    /// Exactly which bytes.
+    pub title_hash: TitleHash,
+    /// Where it stands.
+    pub state: SessionState,
+    /// Placement generation.
+    pub generation: Generation,
+    /// Its lease.
+    pub lease: LeaseId,
+    /// Where it runs.
+    pub node: NodeId,
+    /// What the node's owner calls it.
+    pub node_name: String,
+    /// Unix ms.
+    pub created_at_ms: u64,
+    /// Unix ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at_ms: Option<u64>,
+    /// Why it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_reason: Option<EndReason>,
+    /// Why, in words for the player.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_message: Option<String>,
+    /// Receipts taken so far.
+    pub receipts: u32,
+    /// Seconds used, as both ends signed.
+    pub used_s: f64,
+    /// What it cost so far.
+    #[schema(value_type = MoneyJson)]
+    pub cost: Money,
+}
+
+/// A receipt as the matchmaker keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StoredReceipt {
+    /// As received.
+    #[serde(flatten)]
+    pub signed: SignedReceipt,
+    /// Unix ms.
+    pub received_at_ms: u64,
+    /// Whether the player's signature is there and right.
+    pub countersigned: bool,
+}
+
+/// A node as anyone may see it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Node {
+    /// Id.
+    pub id: NodeId,
+    /// What its owner calls it.
+    pub name: String,
+    /// Region, empty if unknown.
+    pub region: String,
+    /// Connected, heard from in the last 3 s.
+    pub online: bool,
+    /// Takes no new sessions.
+    pub draining: bool,
+    /// Sessions it can run at once.
+    pub slots: u32,
+    /// Sessions it runs.
+    pub busy: u32,
+    /// Adapter.
+    pub adapter: String,
+    /// Encoders, best first.
+    pub encoders: Vec<String>,
+    /// Titles it holds.
+    pub titles: Vec<TitleId>,
+}
+
+/// `POST /v1/enrolments` (operator): a one-time code for a new node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Enrolment {
+    /// `https://host:port#sha256=…&code=…`: matchmaker URL, certificate pin (empty without TLS) and
+    /// one-time token, to be passed to `nearframe node --matchmaker`.
+    pub url: String,
+    /// The one-time token alone.
+    pub code: String,
+    /// Unix ms.
+    pub expires_at_ms: u64,
+}

@@ -1,0 +1,99 @@
+//! The control channel: data channel 2, ordered and reliable, one JSON object per message.
+//!
+//! The page speaks first with `hello`; the node answers `hello`, then `session`. Binary messages are
+//! not used. No message is longer than [`MAX_CONTROL_BYTES`].
+
+use crate::key::Signature;
+use crate::session::{EndReason, Seat};
+use crate::version::Versions;
+use serde::{Deserialize, Serialize};
+
+/// Longest control message, in bytes.
+pub const MAX_CONTROL_BYTES: usize = 16 * 1024;
+
+/// Page → node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum FromPage {
+    /// First message.
+    Hello {
+        /// What the page speaks on each channel.
+        versions: Versions,
+    },
+    /// What the player's display is.
+    Display {
+        /// Width of the picture on screen, device pixels.
+        width: u32,
+        /// Height of the picture on screen, device pixels.
+        height: u32,
+        /// Refresh rate as measured, Hz.
+        refresh_hz: f32,
+    },
+    /// The player's signature over a receipt.
+    ReceiptSignature {
+        /// Which receipt.
+        sequence: u32,
+        /// Over the receipt's signed bytes, with the session key.
+        signature: Signature,
+    },
+    /// The page went to the background (`true`) or came back: pause or resume the title.
+    Hidden {
+        /// Whether the page is hidden now.
+        hidden: bool,
+    },
+    /// The player leaves; the session ends.
+    Leave,
+}
+
+/// Node → page.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ToPage {
+    /// Answer to the page's hello.
+    Hello {
+        /// What the node speaks on each channel.
+        versions: Versions,
+    },
+    /// What runs, for the statistics.
+    Session {
+        /// Seat of this peer.
+        seat: Seat,
+        /// Title's name.
+        title: String,
+        /// Picture width, pixels.
+        width: u32,
+        /// Picture height, pixels.
+        height: u32,
+        /// Frames per second of the frame clock.
+        fps: u32,
+        /// Encoder's name, such as `OpenH264`.
+        encoder: String,
+        /// Adapter's name and kind, such as `llvmpipe (software)`.
+        adapter: String,
+        /// How pictures are converted, such as `simd` or `shader`.
+        conversion: String,
+    },
+    /// A receipt to check and countersign.
+    Receipt {
+        /// Canonical bytes, base64 (standard, padded).
+        bytes: String,
+    },
+    /// Rumble of a gamepad.
+    Rumble {
+        /// Which of the seat's pads.
+        pad: u8,
+        /// Low-frequency motor, 0..=65535.
+        strong: u16,
+        /// High-frequency motor, 0..=65535.
+        weak: u16,
+        /// How long.
+        duration_ms: u16,
+    },
+    /// The session is over.
+    Ended {
+        /// Why.
+        reason: EndReason,
+        /// What to tell the player.
+        message: String,
+    },
+}

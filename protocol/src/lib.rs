@@ -1,0 +1,33 @@
+//! The words nearframe's programs speak.
+//!
+//! Ids, versions, signalling, input, frame facts, receipts and API types, with their exact byte and
+//! JSON forms. Deliberately without I/O and without policy: nothing here opens a socket, reads a
+//! clock or decides anything.
+//!
+//! **Architecture invariant:** `server` and `matchmaker` meet only through this crate, and every byte
+//! form here has golden vectors in `protocol/vectors/` that Rust and TypeScript both read.
+
+pub mod api;
+pub mod attest;
+pub mod control;
+pub mod facts;
+pub mod id;
+pub mod input;
+pub mod key;
+pub mod link;
+pub mod money;
+pub mod network;
+pub mod receipt;
+pub mod session;
+pub mod signal;
+pub mod title;
+pub mod version;
+pub mod wire;
+pub mod worker;
+
+pub use id::{GuestId, LeaseId, NodeId, PeerId, SessionId, TransferId};
+pub use key::{NodeKey, PublicKey, Signature};
+pub use money::{Currency, Money};
+pub use session::{EndReason, Generation, Seat, SessionState};
+pub use title::{TitleHash, TitleId};
+pub use version::{VersionOffer, Versions};

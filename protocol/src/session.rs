@@ -1,0 +1,126 @@
+//! Session, seat and their life.
+//!
+//! A *session* is one play of one title. It has *seats* (players 1 to 4, viewers) and a *generation*
+//! that grows when it moves to another node. A *lease* is its right to one node; a *peer* is one
+//! WebRTC connection of one seat. None of them is another.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use utoipa::ToSchema;
+
+/// Placement generation of a session: 0 at first, one more each time it moves to another node.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(transparent)]
+pub struct Generation(pub u32);
+
+/// Whose hands: 0 to 3 are players 1 to 4; 255 is a viewer, whose input is ignored.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(transparent)]
+pub struct Seat(pub u8);
+
+impl Seat {
+    /// Watches, never plays.
+    pub const VIEWER: Seat = Seat(255);
+    /// True for players 1 to 4.
+    pub fn is_player(self) -> bool {
+        self.0 < 4
+    }
+}
+
+/// Where a session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionState {
+    /// A node holds a slot for it; the title is being started or no player has connected yet.
+    Starting,
+    /// At least one player's picture runs.
+    Live,
+    /// Over, for the reason in `end_reason`.
+    Ended,
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// The player closed the page or pressed Leave.
+    PlayerLeft,
+    /// The title ended by itself.
+    TitleExited,
+    /// The title or its worker failed.
+    TitleFailed,
+    /// The node stopped answering, or lost the session.
+    NodeLost,
+    /// No input for longer than the title allows.
+    IdleTimeout,
+    /// No player connected, or none came back, in time.
+    PlayerUnreachable,
+    /// The node or the matchmaker is shutting down.
+    Drained,
+    /// An operator ended it.
+    Operator,
+}
+
+impl EndReason {
+    /// One sentence for the player: what happened and what to do.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::PlayerLeft => "You left the game.",
+            Self::TitleExited => "The game ended by itself. You can start it again.",
+            Self::TitleFailed => {
+                "The game stopped because of an error. Start it again; if it happens twice, tell the studio."
+            }
+            Self::NodeLost => {
+                "The machine running your game went away. Start again to be placed on another one."
+            }
+            Self::IdleTimeout => {
+                "The game was closed because nobody played for a while. Start again to go on."
+            }
+            Self::PlayerUnreachable => {
+                "Your connection did not come back in time. Check your network and start again."
+            }
+            Self::Drained => {
+                "The machine running your game is shutting down. Start again to be placed on another one."
+            }
+            Self::Operator => "The operator ended this session. Start again, or ask the operator why.",
+        }
+    }
+    /// The JSON form, also used in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PlayerLeft => "player_left",
+            Self::TitleExited => "title_exited",
+            Self::TitleFailed => "title_failed",
+            Self::NodeLost => "node_lost",
+            Self::IdleTimeout => "idle_timeout",
+            Self::PlayerUnreachable => "player_unreachable",
+            Self::Drained => "drained",
+            Self::Operator => "operator",
+        }
+    }
+    /// The reason with this JSON form.
+    pub fn parse(text: &str) -> Option<Self> {
+        [
+            Self::PlayerLeft,
+            Self::TitleExited,
+            Self::TitleFailed,
+            Self::NodeLost,
+            Self::IdleTimeout,
+            Self::PlayerUnreachable,
+            Self::Drained,
+            Self::Operator,
+        ]
+        .into_iter()
+        .find(|reason| reason.as_str() == text)
+    }
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,14 @@
+//! Encoders.
+//!
+//! [`VideoEncoder`] and [`AudioEncoder`] are the seams; `backend/` holds one file per implementation,
+//! all of the same shape, all under one contract suite. Deliberately not here: packets, pacing, or what
+//! bitrate is right.
+//!
+//! **Architecture invariant:** a seam method without a meaning for a backend returns an error or says
+//! so in [`Capabilities`]; it never does silently nothing.
+
+mod video;
+
+pub use video::{
+    AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidation, VideoEncoder, VideoSettings,
+};

@@ -1,0 +1,34 @@
+//! What a title has drawn.
+
+/// 8-bit BGRA, sRGB-encoded, opaque, top row first.
+#[derive(Clone, Copy, Debug)]
+pub struct CpuPicture<'a> {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Bytes from one row to the next, at least `4 * width`.
+    pub stride: u32,
+    /// `stride * height` bytes.
+    pub data: &'a [u8],
+}
+
+/// A finished picture, borrowed from the title until the next one is drawn.
+#[derive(Clone, Copy, Debug)]
+pub enum Picture<'a> {
+    /// In CPU memory.
+    Cpu(CpuPicture<'a>),
+    /// On the session's wgpu device: `Rgba8Unorm` or `Bgra8Unorm` holding sRGB-encoded values, with
+    /// usage `TEXTURE_BINDING | COPY_SRC`; all work that draws it has been submitted.
+    Gpu(&'a wgpu::Texture),
+}
+
+impl Picture<'_> {
+    /// Width and height in pixels.
+    pub fn size(&self) -> (u32, u32) {
+        match self {
+            Self::Cpu(picture) => (picture.width, picture.height),
+            Self::Gpu(texture) => (texture.width(), texture.height()),
+        }
+    }
+}
