@@ -1,2 +1,83 @@
-//! The nearframe command: matchmaker and node in one binary
-fn main() {}
+//! The `nearframe` command: matchmaker and node in one binary.
+//!
+//! It reads the configuration, puts `server` and `matchmaker` together and stops them. Deliberately
+//! without logic of its own: what it decides is which part runs with which settings.
+//!
+//! **Architecture invariant:** a wrong configuration is refused before anything starts, naming the key
+//! and what is allowed; stdout carries only what other programs read, the log goes to stderr.
+
+mod command;
+mod data_dir;
+mod doctor;
+mod door;
+mod file;
+mod log;
+mod matchmaker;
+mod node;
+mod options;
+mod run;
+mod say;
+mod stop;
+
+use anyhow::{Context, Result, anyhow};
+use clap::Parser;
+use command::{Command, CommandLine};
+use options::General;
+use std::future::Future;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Threads that block (a driver, a disk) are not waited for longer than this at the end.
+const LEAVE_WITHIN: Duration = Duration::from_millis(500);
+
+fn main() -> ExitCode {
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("nearframe: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> Result<()> {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| anyhow!("another crypto provider was installed first"))?;
+    let (general, command) = CommandLine::parse().layered()?;
+    log::start(&general)?;
+    dispatch(&general, command)
+}
+
+fn dispatch(general: &General, command: Command) -> Result<()> {
+    match command {
+        Command::Up { door, matchmaking, node } => block_on(run::up(general, &door, &matchmaking, &node)),
+        Command::Matchmaker { door, matchmaking } => block_on(run::matchmaker(general, &door, &matchmaking)),
+        Command::Node { enrolment, node } => block_on(run::node(general, &enrolment, &node)),
+        Command::Doctor { json } => doctor::print(json),
+        Command::Openapi => {
+            say::line(&nearframe_matchmaker::openapi().to_pretty_json().context("writing the description")?);
+            Ok(())
+        }
+        Command::Worker { socket } => nearframe_server::worker::run(&socket),
+        Command::Version => {
+            let words = nearframe_protocol::VersionOffer::current();
+            say::line(&format!(
+                "nearframe {} (protocol {} to {})",
+                env!("CARGO_PKG_VERSION"),
+                words.min,
+                words.max
+            ));
+            Ok(())
+        }
+    }
+}
+
+/// Runs a part to its end on a runtime of its own.
+fn block_on(part: impl Future<Output = Result<()>>) -> Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
+    let result = runtime.block_on(part);
+    runtime.shutdown_timeout(LEAVE_WITHIN);
+    result
+}

@@ -1,1 +1,160 @@
-//! The matchmaker: API, signalling, leases and receipts
+//! The matchmaker: catalogue, placement, leases, signalling and receipts behind one HTTP router.
+//!
+//! Requests come in through [`http`](self) and [`signalling`](self), the store keeps what must outlive
+//! the process, the bus carries commands and events between sockets, jobs do what time demands.
+//! Deliberately not here: who may be chosen (`nearframe-placement`), what is owed
+//! (`nearframe-ledger`), and media, which never passes through.
+//!
+//! **Architecture invariant:** the store is written before anyone is told; a lease exists only if it
+//! was written in one transaction with its capacity check.
+
+pub mod bus;
+mod catalogue;
+pub mod config;
+mod enrolment;
+mod http;
+mod ice;
+mod jobs;
+mod metrics;
+mod random;
+mod sessions;
+mod signalling;
+mod state;
+pub mod store;
+pub mod tls;
+
+pub use config::{Config, IceConfig, Limits};
+
+use axum::Router;
+use nearframe_protocol::EndReason;
+use state::{Phase, Shared};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use store::{SqliteStore, Store, StoreError};
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use utoipa::OpenApi;
+
+/// The database's name in the data folder.
+const DATABASE: &str = "matchmaker.sqlite3";
+
+/// While draining, heartbeats are looked at this often; they come every second.
+const QUIET_TICK: Duration = Duration::from_millis(50);
+
+/// Why the matchmaker did not start, or could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A configuration value that cannot work.
+    #[error("{key}: allowed is {allowed}")]
+    Config {
+        /// Dotted key.
+        key: &'static str,
+        /// What would be right.
+        allowed: &'static str,
+    },
+    /// The data folder cannot be used.
+    #[error("data_dir {path}: {error}; choose a folder that this user may write")]
+    DataDir {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Shorthand for this crate's results.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A running matchmaker. Clones share it.
+#[derive(Clone)]
+pub struct Matchmaker {
+    shared: Arc<Shared>,
+    jobs: Arc<Mutex<JoinSet<()>>>,
+}
+
+impl Matchmaker {
+    /// Checks the configuration, opens the database and starts the jobs.
+    pub async fn open(config: Config) -> Result<Self> {
+        config.check()?;
+        let path = config.data_dir.clone();
+        tokio::fs::create_dir_all(&path)
+            .await
+            .map_err(|error| Error::DataDir { path: path.clone(), error })?;
+        let store = SqliteStore::open(&path.join(DATABASE)).await?;
+        Self::with_store(config, Arc::new(store)).await
+    }
+
+    /// The same on a given store.
+    pub async fn with_store(config: Config, store: Arc<dyn Store>) -> Result<Self> {
+        config.check()?;
+        let key = store.secret("tickets", random::bytes()).await?;
+        let shared = Arc::new(Shared::new(config, store, Arc::new(bus::InProcess::new()), key));
+        jobs::expect_nodes(&shared).await?;
+        let jobs = Arc::new(Mutex::new(jobs::spawn(&shared)));
+        Ok(Self { shared, jobs })
+    }
+
+    /// Everything that is served. Rate limits need the peer's address: serve it with
+    /// `into_make_service_with_connect_info::<SocketAddr>()`; without, all callers share one limit.
+    pub fn router(&self) -> Router {
+        http::router(&self.shared)
+    }
+
+    /// A one-time enrolment code, valid for 15 minutes.
+    pub async fn enrolment_code(&self) -> Result<String> {
+        Ok(enrolment::create(&self.shared).await?.0)
+    }
+
+    /// Path and query of a one-time link that signs the operator in, valid for a day.
+    pub async fn operator_link(&self) -> Result<String> {
+        Ok(enrolment::operator_link(&self.shared).await?)
+    }
+
+    /// Resolves when a node with a title has come online: a player can start.
+    pub async fn wait_ready(&self) {
+        let mut ready = self.shared.ready.subscribe();
+        // The sender lives in `shared`, so this ends only with a node.
+        let _ = ready.wait_for(|ready| *ready).await;
+    }
+
+    /// Takes no new sessions, ends the running ones with `drained`, waits at most `within` for nodes to
+    /// hand in their last receipts, then closes sockets, jobs and store. Repeating it changes nothing.
+    pub async fn drain(&self, within: Duration) {
+        self.shared.phase.send_if_modified(|phase| {
+            let open = *phase == Phase::Open;
+            *phase = (*phase).max(Phase::Draining);
+            open
+        });
+        if tokio::time::timeout(within, self.end_sessions()).await.is_err() {
+            tracing::warn!("the time for draining is over before all receipts came in");
+        }
+        self.shared.phase.send_replace(Phase::Closed);
+        let mut jobs = self.jobs.lock().await;
+        while jobs.join_next().await.is_some() {}
+        self.shared.store.close().await;
+    }
+
+    async fn end_sessions(&self) {
+        let active = match self.shared.store.active_sessions().await {
+            Ok(active) => active,
+            Err(error) => return tracing::error!(%error, "the store failed while draining"),
+        };
+        for row in &active {
+            if let Err(error) = sessions::end(&self.shared, row.id, EndReason::Drained).await {
+                tracing::error!(%error, session = %row.id, "a session could not be ended");
+            }
+        }
+        while !active.is_empty() && !self.shared.fleet().is_quiet(self.shared.uptime_ms()) {
+            tokio::time::sleep(QUIET_TICK).await;
+        }
+    }
+}
+
+/// The API's description, as served at `/v1/openapi.json`.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    http::Api::openapi()
+}

@@ -7,8 +7,17 @@
 //! **Architecture invariant:** a seam method without a meaning for a backend returns an error or says
 //! so in [`Capabilities`]; it never does silently nothing.
 
+mod audio;
+mod backend;
+pub mod h264;
+pub mod rate;
 mod video;
 
+pub use audio::{AUDIO_CHANNELS, AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ, AudioEncoder};
+pub use backend::{
+    OpenH264Encoder, OpusEncoder, ProbeEncoder, VideoBackend, VideoBackendFacts, VideoPreference, open_video,
+    probe_frame, video_backends,
+};
 pub use video::{
     AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidation, VideoEncoder, VideoSettings,
 };

@@ -23,6 +23,83 @@ pub struct VideoSettings {
     pub bitrate_bps: u32,
 }
 
+/// Frames a second that can be asked for; displays go no further.
+const MAX_FPS: u32 = 240;
+/// Below this even the smallest picture is a blur.
+const MIN_BITRATE_BPS: u32 = 50_000;
+/// Above this one second overflows what players' links carry many times over.
+const MAX_BITRATE_BPS: u32 = 200_000_000;
+
+impl VideoSettings {
+    /// Refuses what no encoder takes, and pictures outside `16×16` to `longest×shortest` either way round.
+    pub(crate) fn check(
+        &self,
+        encoder: &'static str,
+        longest: u32,
+        shortest: u32,
+    ) -> Result<(), EncodeError> {
+        let refuse = |what: String, allowed: String| Err(EncodeError::Unsupported { encoder, what, allowed });
+        let Self { width, height, fps, bitrate_bps } = *self;
+        let even = width.is_multiple_of(2) && height.is_multiple_of(2);
+        let small_enough = width.max(height) <= longest && width.min(height) <= shortest;
+        if !even || !small_enough || width.min(height) < 16 {
+            let allowed = format!("even sizes from 16×16 to {longest}×{shortest}");
+            return refuse(format!("{width}×{height}"), allowed);
+        }
+        if !(1..=MAX_FPS).contains(&fps) {
+            return refuse(format!("{fps} frames a second"), format!("1 to {MAX_FPS}"));
+        }
+        check_bitrate(encoder, bitrate_bps)
+    }
+
+    /// Refuses a surface of another size or layout.
+    pub(crate) fn check_surface(&self, layout: Layout, surface: &Surface) -> Result<(), EncodeError> {
+        let got = (surface.layout(), surface.width(), surface.height());
+        if got == (layout, self.width, self.height) {
+            return Ok(());
+        }
+        Err(EncodeError::WrongSurface {
+            got: format!("{:?} {}×{}", got.0, got.1, got.2),
+            want: format!("{layout:?} {}×{}", self.width, self.height),
+        })
+    }
+
+    /// The level that size, frame rate and bitrate need (Table A-1), ten times its number. Nobody plays
+    /// below level 3.0.
+    pub(crate) fn level_idc(&self) -> u32 {
+        /// Level, macroblocks a second, macroblocks a frame, kbit/s.
+        const LEVELS: [(u32, u32, u32, u32); 9] = [
+            (30, 40_500, 1_620, 10_000),
+            (31, 108_000, 3_600, 14_000),
+            (32, 216_000, 5_120, 20_000),
+            (40, 245_760, 8_192, 20_000),
+            (41, 245_760, 8_192, 50_000),
+            (42, 522_240, 8_704, 50_000),
+            (50, 589_824, 22_080, 135_000),
+            (51, 983_040, 36_864, 240_000),
+            (52, 2_073_600, 36_864, 240_000),
+        ];
+        let frame = self.width.div_ceil(16) * self.height.div_ceil(16);
+        let second = frame * self.fps;
+        let suffices = |level: &&(u32, u32, u32, u32)| {
+            second <= level.1 && frame <= level.2 && self.bitrate_bps / 1_000 <= level.3
+        };
+        LEVELS.iter().find(suffices).map_or(52, |level| level.0)
+    }
+}
+
+/// Refuses bitrates that no encoder is run at.
+pub(crate) fn check_bitrate(encoder: &'static str, bitrate_bps: u32) -> Result<(), EncodeError> {
+    if (MIN_BITRATE_BPS..=MAX_BITRATE_BPS).contains(&bitrate_bps) {
+        return Ok(());
+    }
+    Err(EncodeError::Unsupported {
+        encoder,
+        what: format!("{bitrate_bps} bit/s"),
+        allowed: format!("{MIN_BITRATE_BPS} to {MAX_BITRATE_BPS}"),
+    })
+}
+
 /// What an encoder is and can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capabilities {

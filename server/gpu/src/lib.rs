@@ -6,8 +6,23 @@
 //! **Architecture invariant:** a [`Surface`] always holds a whole, converted frame; its ring is bounded,
 //! and a surface returns to it when dropped.
 
+mod adapter;
+mod composite;
+mod convert;
+mod device;
+mod error;
+mod letterbox;
 mod picture;
+mod pixels;
+mod readback;
+mod scale;
+mod shader;
+mod simd;
 mod surface;
 
+pub use adapter::{AdapterFacts, AdapterKind, adapters};
+pub use convert::{Conversion, Converter};
+pub use device::Gpu;
+pub use error::GpuError;
 pub use picture::{CpuPicture, Picture};
 pub use surface::{Layout, Surface, SurfaceRing};

@@ -1,1 +1,40 @@
-//! Sans-I/O streaming: packets, pacing, loss recovery, congestion control, frame clock, input
+//! Streaming without I/O: packets, pacing, loss recovery, congestion control, frame clock, input.
+//!
+//! [`MediaSender`] owns every media packet of one peer: it splits access units, numbers and paces
+//! packets, answers NACK and PLI, and follows the path's capacity. [`FrameClock`] says when the next
+//! frame is due and moves into phase with the player's display. [`InputSequencer`] turns unordered,
+//! repeated input packets into every event exactly once, in order.
+//!
+//! Deliberately no sockets, no async, no encryption and no clock: time comes in as `Instant`, outputs
+//! are drained by `poll_…`, and a seed makes every run repeatable.
+//!
+//! **Architecture invariant:** nothing here waits, reads a clock or draws randomness; every queue has a
+//! bound in packets or in time; no byte that comes from the network can make this crate panic.
+
+mod clock;
+mod config;
+mod estimator;
+mod feedback;
+mod h264;
+mod history;
+mod input;
+mod keyframe;
+mod outlet;
+mod pacer;
+mod path;
+mod probe;
+mod repair;
+mod retransmit;
+mod rtp;
+mod sender;
+mod usage;
+
+pub use clock::FrameClock;
+pub use config::SenderConfig;
+pub use estimator::{BandwidthEstimator, DelayEstimator};
+pub use feedback::{Feedback, PacketReport, TwccReport};
+pub use input::InputSequencer;
+pub use probe::ProbePlan;
+pub use rtp::{ExtensionIds, PacketKind, RtpClock, RtpPacket, StreamIds};
+pub use sender::{MediaSender, SenderEvent, VideoFrame};
+pub use usage::{SenderStats, Usage};

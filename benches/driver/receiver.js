@@ -1,0 +1,146 @@
+// What a measuring page runs before the page's own scripts: reads the testcard's stamp out of every
+// frame that the display takes, and keeps what the connection says of itself. It knows nothing of the
+// page it runs in: it finds the picture through `srcObject` and the connection through the constructor,
+// so that our own page and Chromium's own sender are measured by the very same code.
+//
+// Times are `performance.now()` in ms. The stamp's layout: server/title/src/stamp.rs.
+
+(() => {
+  const BLOCKS = 64;
+  const ROWS = 2;
+  /** Blocks across a whole picture: 16 px each at 1280. */
+  const BLOCKS_ACROSS = 80;
+  /** Half an hour at 60 per second. */
+  const SAMPLES_MAX = 108_000;
+
+  const canvas = new OffscreenCanvas(BLOCKS, ROWS);
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  context.imageSmoothingEnabled = false;
+
+  const probe = {
+    /** `[shown_at, drawn_us, frame, serial]` for every frame shown whose stamp is whole. */
+    frames: [],
+    /** Frames shown in all, and those without a readable stamp. */
+    shown: 0,
+    unreadable: 0,
+    /** Since when all of this counts. */
+    since: 0,
+    /** When the first frame was shown. */
+    firstFrameAt: undefined,
+    /** `[handled_at, event_at, code, down]` for every key event. */
+    keys: [],
+    /** `[captured_us, size_bytes, target_kbps]` as the node's facts say, for every frame sent. */
+    sent: [],
+    /** Every connection made, newest last. */
+    connections: [],
+    /** The element that shows the picture. */
+    video: undefined,
+    reset,
+    picture,
+    figures,
+  };
+  window.nearframeProbe = probe;
+
+  function reset() {
+    probe.since = performance.now();
+    probe.frames = [];
+    probe.shown = 0;
+    probe.unreadable = 0;
+    probe.keys = [];
+    probe.sent = [];
+  }
+
+  function crc16(bytes) {
+    let crc = 0xffff;
+    for (const byte of bytes) {
+      crc ^= byte << 8;
+      for (let bit = 0; bit < 8; bit += 1) crc = crc & 0x8000 ? ((crc << 1) ^ 0x1021) & 0xffff : (crc << 1) & 0xffff;
+    }
+    return crc;
+  }
+
+  /** `[drawn_us, frame, serial]`, or `undefined` where the checksum does not fit. */
+  function readStamp(video) {
+    const block = video.videoWidth / BLOCKS_ACROSS;
+    context.drawImage(video, 0, 0, BLOCKS * block, ROWS * block, 0, 0, BLOCKS, ROWS);
+    const pixels = context.getImageData(0, 0, BLOCKS, ROWS).data;
+    const bytes = new Uint8Array(16);
+    for (let bit = 0; bit < BLOCKS * ROWS; bit += 1) {
+      if (pixels[bit * 4 + 1] > 127) bytes[bit >> 3] |= 1 << (bit & 7);
+    }
+    const view = new DataView(bytes.buffer);
+    if (view.getUint16(14, true) !== crc16(bytes.subarray(0, 14))) return undefined;
+    return [view.getUint32(0, true) + view.getUint16(4, true) * 2 ** 32, view.getUint32(6, true), view.getUint32(10, true)];
+  }
+
+  function observe(video) {
+    if (probe.video === video) return;
+    probe.video = video;
+    const onFrame = () => {
+      const at = performance.now();
+      if (probe.video !== video) return;
+      video.requestVideoFrameCallback(onFrame);
+      probe.firstFrameAt ??= at;
+      probe.shown += 1;
+      const stamp = readStamp(video);
+      if (stamp === undefined) probe.unreadable += 1;
+      else if (probe.frames.length < SAMPLES_MAX) probe.frames.push([at, ...stamp]);
+    };
+    video.requestVideoFrameCallback(onFrame);
+  }
+
+  const media = HTMLMediaElement.prototype;
+  const srcObject = Object.getOwnPropertyDescriptor(media, 'srcObject');
+  Object.defineProperty(media, 'srcObject', {
+    ...srcObject,
+    set(stream) {
+      srcObject.set.call(this, stream);
+      if (this instanceof HTMLVideoElement && stream) observe(this);
+    },
+  });
+
+  const Connection = window.RTCPeerConnection;
+  window.RTCPeerConnection = new Proxy(Connection, {
+    construct(target, args) {
+      const connection = new target(...args);
+      probe.connections.push(connection);
+      return connection;
+    },
+  });
+
+  /** Data channel 1, message kind 1: protocol/src/facts.rs. */
+  const createDataChannel = Connection.prototype.createDataChannel;
+  Connection.prototype.createDataChannel = function (label, options) {
+    const channel = createDataChannel.call(this, label, options);
+    if (options?.negotiated && options.id === 1) channel.addEventListener('message', ({ data }) => readFacts(data));
+    return channel;
+  };
+
+  function readFacts(data) {
+    if (!(data instanceof ArrayBuffer) || data.byteLength !== 48) return;
+    const view = new DataView(data);
+    if (view.getUint8(0) !== 1 || view.getUint8(1) !== 1 || probe.sent.length >= SAMPLES_MAX) return;
+    probe.sent.push([Number(view.getBigUint64(8, true)), view.getUint32(28, true), view.getUint32(24, true)]);
+  }
+
+  for (const [type, down] of [['keydown', true], ['keyup', false]]) {
+    const note = (event) => probe.keys.push([performance.now(), event.timeStamp, event.code, down]);
+    window.addEventListener(type, note, { capture: true });
+  }
+
+  /** The picture of this moment, scaled down: RGB rows. */
+  function picture(width, height) {
+    if (!probe.video?.videoWidth) return undefined;
+    const small = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
+    small.drawImage(probe.video, 0, 0, width, height);
+    const { data } = small.getImageData(0, 0, width, height);
+    return Array.from({ length: width * height * 3 }, (_, i) => data[Math.floor(i / 3) * 4 + (i % 3)]);
+  }
+
+  /** What the browser says of the newest connection's video. */
+  async function figures() {
+    const report = await probe.connections.at(-1)?.getStats();
+    const rows = [...(report?.values() ?? [])];
+    return rows.find((row) => row.type === 'inbound-rtp' && row.kind === 'video');
+  }
+})();

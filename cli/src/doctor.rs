@@ -1,0 +1,203 @@
+//! `nearframe doctor`: what this machine can do, and what to install for the rest.
+
+use crate::say;
+use anyhow::{Context, Result};
+use nearframe_server::gpu::{AdapterKind, adapters};
+use serde::Serialize;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
+use std::path::Path;
+
+/// The port that `nearframe up` takes unless told otherwise.
+const DOOR_PORT: u16 = 8600;
+
+/// How a check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    /// Works.
+    Ok,
+    /// Works, though not as well as it could.
+    Limited,
+    /// Does not work.
+    Missing,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Check {
+    /// `gpu`, `encoder`, `audio`, `ports` or `sandbox`.
+    area: &'static str,
+    verdict: Verdict,
+    /// What was found.
+    found: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
+}
+
+/// All of them.
+#[derive(Debug, Serialize)]
+struct Report {
+    version: &'static str,
+    checks: Vec<Check>,
+}
+
+/// Looks at the machine and prints what was found, as a table or as one JSON object.
+pub(crate) fn print(json: bool) -> Result<()> {
+    let mut checks = gpu();
+    checks.extend(encoders());
+    checks.push(audio());
+    checks.extend(ports());
+    checks.extend(sandbox());
+    let report = Report { version: env!("CARGO_PKG_VERSION"), checks };
+    if json {
+        say::line(&serde_json::to_string_pretty(&report).context("writing the report")?);
+    } else {
+        report.checks.iter().for_each(|check| say::line(&row(check)));
+    }
+    Ok(())
+}
+
+fn row(check: &Check) -> String {
+    let verdict = match check.verdict {
+        Verdict::Ok => "ok",
+        Verdict::Limited => "limited",
+        Verdict::Missing => "missing",
+    };
+    let advice =
+        check.advice.as_ref().map(|advice| format!("\n                    → {advice}")).unwrap_or_default();
+    format!("{:<9} {verdict:<8}  {}{advice}", check.area, check.found)
+}
+
+fn ok(area: &'static str, found: impl Into<String>) -> Check {
+    Check { area, verdict: Verdict::Ok, found: found.into(), advice: None }
+}
+
+fn troubled(area: &'static str, verdict: Verdict, found: impl Into<String>, advice: &str) -> Check {
+    Check { area, verdict, found: found.into(), advice: Some(advice.to_owned()) }
+}
+
+fn gpu() -> Vec<Check> {
+    let found = adapters();
+    if found.is_empty() {
+        let advice = "install mesa-vulkan-drivers (or the GPU vendor's driver); testcard plays without";
+        return vec![troubled("gpu", Verdict::Missing, "no adapter", advice)];
+    }
+    let hardware = found.iter().any(|adapter| adapter.kind != AdapterKind::Software);
+    found
+        .iter()
+        .map(|adapter| {
+            let text = format!("{adapter}, {}", adapter.driver);
+            if hardware {
+                return ok("gpu", text);
+            }
+            let advice = "drawn by the CPU; a GPU draws larger pictures: install its vendor's Vulkan driver if it has one";
+            troubled("gpu", Verdict::Limited, text, advice)
+        })
+        .collect()
+}
+
+fn encoders() -> Vec<Check> {
+    let tried = nearframe_server::encode::video_backends();
+    let told = tried.into_iter().map(|backend| match backend.state {
+        Ok(can) => ok("encoder", format!("{} ({:?}, on the CPU, built in)", can.name, can.codec)),
+        Err(error) => {
+            let found = format!("{:?}: {error}", backend.backend);
+            troubled(
+                "encoder",
+                Verdict::Missing,
+                found,
+                "this encoder is built in: free memory, or report it",
+            )
+        }
+    });
+    told.collect()
+}
+
+fn audio() -> Check {
+    ok("audio", "Opus; titles make their own sound, no sound card is needed")
+}
+
+fn ports() -> Vec<Check> {
+    let mut checks = Vec::new();
+    checks.push(match TcpListener::bind((Ipv4Addr::LOCALHOST, DOOR_PORT)) {
+        Ok(_) => ok("ports", format!("TCP {DOOR_PORT} on 127.0.0.1 is free for the door")),
+        Err(error) => troubled(
+            "ports",
+            Verdict::Limited,
+            format!("TCP {DOOR_PORT} on 127.0.0.1: {error}"),
+            "choose another address with --listen ADDR:PORT",
+        ),
+    });
+    let families: [(&str, IpAddr); 2] =
+        [("IPv4", Ipv4Addr::LOCALHOST.into()), ("IPv6", Ipv6Addr::LOCALHOST.into())];
+    for (family, address) in families {
+        checks.push(match UdpSocket::bind((address, 0)) {
+            Ok(_) => ok("ports", format!("UDP over {family} for media")),
+            Err(error) => troubled(
+                "ports",
+                Verdict::Limited,
+                format!("UDP over {family}: {error}"),
+                "players reach this machine over the other IP version only",
+            ),
+        });
+    }
+    checks
+}
+
+/// What the kernel offers to lock titles in. The titles that ship with nearframe run in a process of
+/// their own, not in a sandbox; foreign titles are not run yet.
+fn sandbox() -> Vec<Check> {
+    let namespaces = number("/proc/sys/user/max_user_namespaces").is_some_and(|most| most > 0)
+        && number("/proc/sys/kernel/unprivileged_userns_clone") != Some(0)
+        && number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") != Some(1);
+    let modules = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
+    let landlock = modules.split(',').any(|module| module.trim() == "landlock");
+    let bubblewrap = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join("bwrap").is_file()));
+    let later = "needed once titles of others are run, which is not yet";
+    let verdict = |name: &str, present: bool, advice: &str| {
+        if present {
+            ok("sandbox", format!("{name} available"))
+        } else {
+            troubled("sandbox", Verdict::Limited, format!("{name} not found ({later})"), advice)
+        }
+    };
+    vec![
+        verdict("user namespaces", namespaces, "allow them: sysctl kernel.unprivileged_userns_clone=1"),
+        verdict("Landlock", landlock, "boot with lsm=landlock,… on the kernel's command line"),
+        verdict("bubblewrap", bubblewrap, "install bubblewrap"),
+    ]
+}
+
+fn number(path: &str) -> Option<u64> {
+    fs::read_to_string(Path::new(path)).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_comes_with_what_to_do() {
+        let check = troubled("gpu", Verdict::Missing, "no adapter", "install mesa-vulkan-drivers");
+        assert!(row(&check).contains("→ install mesa-vulkan-drivers"));
+        let json = serde_json::to_value(&check).unwrap();
+        assert_eq!(json["verdict"], "missing");
+        assert_eq!(json["advice"], "install mesa-vulkan-drivers");
+    }
+
+    #[test]
+    fn every_area_is_looked_at() {
+        let mut areas: Vec<_> = encoders()
+            .into_iter()
+            .chain([audio()])
+            .chain(ports())
+            .chain(sandbox())
+            .map(|check| check.area)
+            .collect();
+        areas.dedup();
+        assert_eq!(areas, ["encoder", "audio", "ports", "sandbox"]);
+    }
+}

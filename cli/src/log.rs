@@ -1,0 +1,25 @@
+//! Logging to stderr; stdout is for what other programs read.
+
+use crate::options::General;
+use anyhow::{Context, Result};
+use std::io;
+use tracing_subscriber::EnvFilter;
+
+/// What is logged unless told otherwise: our own news, and the libraries' troubles.
+const DEFAULT_FILTER: &str = "warn,nearframe=info,nearframe_server=info,nearframe_matchmaker=info,\
+    nearframe_gpu=info,nearframe_title=info,nearframe_encode=info";
+
+/// Starts logging for the rest of the process.
+pub(crate) fn start(general: &General) -> Result<()> {
+    let wanted = general.log.as_deref().unwrap_or(DEFAULT_FILTER);
+    let filter = EnvFilter::try_new(wanted).with_context(|| {
+        format!("log = {wanted:?}: allowed are filters such as info or nearframe_server=debug")
+    })?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    if general.log_json == Some(true) {
+        lines.json().init()
+    } else {
+        lines.init()
+    }
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! The one schema of configuration: each option is a flag, an environment variable and a key of the
+//! TOML file, with the same name and the same meaning.
+//!
+//! An absent option stays `None` here; what it means then is decided where it is used, and
+//! `docs/configuration.md` says it.
+
+use serde::Deserialize;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+/// Declares a section: every field optional, with its keys listed and a merge of two layers.
+macro_rules! section {
+    ($(#[$outer:meta])* $name:ident { $( $(#[$inner:meta])* $field:ident : $ty:ty ),* $(,)? }) => {
+        #[derive(Clone, Debug, Default, PartialEq, clap::Args, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        $(#[$outer])*
+        pub(crate) struct $name { $( $(#[$inner])* pub(crate) $field: Option<$ty> ),* }
+
+        impl $name {
+            /// Fills what this layer leaves open from the layer below.
+            pub(crate) fn or(self, below: Self) -> Self {
+                Self { $( $field: self.$field.or(below.$field) ),* }
+            }
+        }
+    };
+}
+
+section! {
+    /// Keys at the top of the file: what every subcommand understands.
+    General {
+        /// Where this machine's keys, database and saves live
+        #[arg(long, env = "NEARFRAME_DATA", value_name = "DIR", global = true)]
+        data: PathBuf,
+        /// What to log to stderr, such as `info` or `nearframe_server=debug`
+        #[arg(long, env = "NEARFRAME_LOG", value_name = "FILTER", global = true)]
+        log: String,
+        /// Log one JSON object per line
+        #[arg(long, env = "NEARFRAME_LOG_JSON", value_name = "BOOL", global = true,
+              num_args = 0..=1, default_missing_value = "true")]
+        log_json: bool,
+    }
+}
+
+section! {
+    /// `[door]`: how pages and nodes reach the matchmaker.
+    #[command(next_help_heading = "Door")]
+    Door {
+        /// Address and port of the pages; beyond loopback it is HTTPS [default: 127.0.0.1:8600]
+        #[arg(long, env = "NEARFRAME_LISTEN", value_name = "ADDR:PORT")]
+        listen: SocketAddr,
+        /// Address that players type, where it differs from --listen
+        #[arg(long, env = "NEARFRAME_PUBLIC_URL", value_name = "URL")]
+        public_url: String,
+        /// Origins of other sites whose pages may embed sessions
+        #[arg(long, env = "NEARFRAME_ALLOWED_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
+        allowed_origins: Vec<String>,
+        /// Certificate chain in PEM
+        #[arg(long, env = "NEARFRAME_TLS_CERT", value_name = "FILE")]
+        tls_cert: PathBuf,
+        /// Private key of the certificate in PEM
+        #[arg(long, env = "NEARFRAME_TLS_KEY", value_name = "FILE")]
+        tls_key: PathBuf,
+        /// More names and addresses for the local authority's certificate
+        #[arg(long, env = "NEARFRAME_TLS_NAMES", value_name = "NAME", value_delimiter = ',')]
+        tls_names: Vec<String>,
+        /// Plain-HTTP address that only offers the local authority's root for installation
+        #[arg(long, env = "NEARFRAME_CA_LISTEN", value_name = "ADDR:PORT")]
+        ca_listen: SocketAddr,
+        /// Domain to obtain a certificate for, by ACME (TLS-ALPN-01)
+        #[arg(long, env = "NEARFRAME_ACME_DOMAIN", value_name = "DOMAIN", value_delimiter = ',')]
+        acme_domain: Vec<String>,
+        /// Mail address that the ACME server may write to
+        #[arg(long, env = "NEARFRAME_ACME_CONTACT", value_name = "EMAIL")]
+        acme_contact: String,
+        /// Directory of the ACME server [default: Let's Encrypt]
+        #[arg(long, env = "NEARFRAME_ACME_DIRECTORY", value_name = "URL")]
+        acme_directory: String,
+        /// Root certificate, in PEM, of a private ACME server
+        #[arg(long, env = "NEARFRAME_ACME_ROOT", value_name = "FILE")]
+        acme_root: PathBuf,
+    }
+}
+
+section! {
+    /// `[matchmaker]`: what it hands out and what it charges.
+    #[command(next_help_heading = "Matchmaker")]
+    Matchmaking {
+        /// STUN servers, such as stun:stun.example.org:3478
+        #[arg(long, env = "NEARFRAME_STUN", value_name = "URL", value_delimiter = ',')]
+        stun: Vec<String>,
+        /// TURN servers, such as turn:turn.example.org:3478?transport=udp
+        #[arg(long, env = "NEARFRAME_TURN", value_name = "URL", value_delimiter = ',')]
+        turn: Vec<String>,
+        /// File with the secret shared with the TURN servers (coturn's static-auth-secret)
+        #[arg(long, env = "NEARFRAME_TURN_SECRET_FILE", value_name = "FILE")]
+        turn_secret_file: PathBuf,
+        /// Price of an hour of play, in micro-units of the currency
+        #[arg(long, env = "NEARFRAME_PRICE_MICROS_PER_HOUR", value_name = "MICROS")]
+        price_micros_per_hour: i64,
+        /// Currency of prices: an ISO 4217 code or a token symbol
+        #[arg(long, env = "NEARFRAME_CURRENCY", value_name = "CODE")]
+        currency: String,
+    }
+}
+
+section! {
+    /// `[node]`: what this machine offers.
+    #[command(next_help_heading = "Node")]
+    Node {
+        /// Folder of titles to offer, next to the built-in ones
+        #[arg(long, env = "NEARFRAME_TITLES", value_name = "DIR")]
+        titles: PathBuf,
+        /// What players see this machine called [default: the host name]
+        #[arg(long, env = "NEARFRAME_NAME", value_name = "NAME")]
+        name: String,
+        /// ISO 3166 country and optional subdivision, such as DE or US-CA
+        #[arg(long, env = "NEARFRAME_REGION", value_name = "CODE")]
+        region: String,
+        /// Sessions at once [default: one for each processor, at least 2, at most 16]
+        #[arg(long, env = "NEARFRAME_SLOTS", value_name = "N")]
+        slots: u32,
+        /// Highest video bitrate of a session, in bit/s [default: 10000000]
+        #[arg(long, env = "NEARFRAME_MAX_BITRATE_BPS", value_name = "BPS")]
+        max_bitrate_bps: u32,
+        /// Addresses that media leaves from [default: loopback, or the listened-on address]
+        #[arg(long, env = "NEARFRAME_MEDIA_BIND", value_name = "ADDR", value_delimiter = ',')]
+        media_bind: Vec<IpAddr>,
+        /// Addresses to tell players instead, such as a router's outside
+        #[arg(long, env = "NEARFRAME_MEDIA_ADVERTISE", value_name = "ADDR", value_delimiter = ',')]
+        media_advertise: Vec<IpAddr>,
+        /// UDP ports of media, such as 40000-40099 [default: the system chooses]
+        #[arg(long, env = "NEARFRAME_MEDIA_PORTS", value_name = "FIRST-LAST")]
+        media_ports: String,
+        /// Also accept media over TCP, for networks that block UDP
+        #[arg(long, env = "NEARFRAME_ICE_TCP", value_name = "BOOL",
+              num_args = 0..=1, default_missing_value = "true")]
+        ice_tcp: bool,
+    }
+}
+
+section! {
+    /// `[enrolment]`: whom a node that runs apart belongs to.
+    #[command(next_help_heading = "Enrolment")]
+    Enrolment {
+        /// The matchmaker to serve, such as https://play.example.org
+        #[arg(long, env = "NEARFRAME_MATCHMAKER", value_name = "URL")]
+        matchmaker: String,
+        /// SHA-256 of the matchmaker's root certificate, in hex, where no public authority vouches for it
+        #[arg(long, env = "NEARFRAME_PIN", value_name = "HEX")]
+        pin: String,
+        /// One-time code from the operator's page; needed once, for a new node
+        #[arg(long, env = "NEARFRAME_ENROLMENT_CODE", value_name = "CODE")]
+        enrolment_code: String,
+    }
+}

@@ -1,0 +1,193 @@
+//! Configuration: one schema, with defaults that open nothing, refused before anything starts.
+
+use crate::{Error, Result};
+use nearframe_ledger::Tariff;
+use nearframe_protocol::Currency;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+use url::Url;
+
+/// What the matchmaker is told. Unknown keys are errors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Folder of the database; created when missing.
+    pub data_dir: PathBuf,
+    /// Origins beside our own, such as `https://games.example`, that may embed the player, call the API
+    /// and open sockets: one list for CORS, WebSocket origins and `frame-ancestors`.
+    pub allowed_origins: Vec<String>,
+    /// How players reach this server. With `https`, cookies are marked `Secure`.
+    pub public_url: Option<Url>,
+    /// SHA-256 of the served certificate, hex, where nodes are to pin it; part of enrolment codes.
+    pub certificate_pin: Option<String>,
+    /// STUN and TURN.
+    pub ice: IceConfig,
+    /// Price of an hour, in micro-units of `currency`.
+    pub price_micros_per_hour: i64,
+    /// The platform's share of the price, in thousandths.
+    pub fee_permille: u16,
+    /// What prices are counted in.
+    pub currency: Currency,
+    /// A session that never became live ends after this, in seconds.
+    pub connect_timeout_s: u32,
+    /// Nodes that ran sessions before a restart have this long to call again, in seconds.
+    pub restart_grace_s: u32,
+    /// What one guest and one address may do.
+    pub limits: Limits,
+}
+
+/// STUN and TURN servers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IceConfig {
+    /// `stun:host:port` or `stuns:…`.
+    pub stun: Vec<String>,
+    /// `turn:host:port?transport=udp` or `turns:…`.
+    pub turn: Vec<String>,
+    /// The secret shared with the TURN server (coturn: `static-auth-secret`).
+    pub turn_secret: Option<String>,
+}
+
+/// Limits against abuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Sessions that a guest may have at once.
+    pub sessions_per_guest: u32,
+    /// Sessions that one address may ask for in a minute.
+    pub sessions_per_minute: u32,
+    /// WebSockets that one address may open in a minute.
+    pub sockets_per_minute: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { sessions_per_guest: 8, sessions_per_minute: 120, sockets_per_minute: 600 }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("nearframe-data"),
+            allowed_origins: Vec::new(),
+            public_url: None,
+            certificate_pin: None,
+            ice: IceConfig::default(),
+            price_micros_per_hour: 0,
+            fee_permille: 200,
+            currency: Currency::new("EUR").expect("EUR is a currency code"),
+            connect_timeout_s: 30,
+            restart_grace_s: 10,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Refuses what cannot work, naming the key and what is allowed.
+    pub fn check(&self) -> Result<()> {
+        let bad = |key, allowed| Err(Error::Config { key, allowed });
+        if self.data_dir.as_os_str().is_empty() {
+            return bad("data_dir", "a folder");
+        }
+        for origin in &self.allowed_origins {
+            if parse_origin(origin).is_none_or(|parsed| parsed != *origin) {
+                return bad("allowed_origins", "origins such as https://games.example, without a path");
+            }
+        }
+        if self.public_url.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https")) {
+            return bad("public_url", "an http or https address");
+        }
+        let is_hash = |pin: &String| pin.len() == 64 && pin.bytes().all(|b| b.is_ascii_hexdigit());
+        if !self.certificate_pin.iter().all(is_hash) {
+            return bad("certificate_pin", "a SHA-256 in hex, 64 digits");
+        }
+        let all_start = |urls: &[String], schemes: [&str; 2]| {
+            urls.iter().all(|url| schemes.iter().any(|scheme| url.starts_with(scheme)))
+        };
+        if !all_start(&self.ice.stun, ["stun:", "stuns:"]) {
+            return bad("ice.stun", "addresses such as stun:host:3478");
+        }
+        if !all_start(&self.ice.turn, ["turn:", "turns:"]) {
+            return bad("ice.turn", "addresses such as turn:host:3478?transport=udp");
+        }
+        if !self.ice.turn.is_empty() && self.ice.turn_secret.as_deref().unwrap_or_default().is_empty() {
+            return bad("ice.turn_secret", "the TURN server's shared secret; TURN needs one");
+        }
+        if self.price_micros_per_hour < 0 {
+            return bad("price_micros_per_hour", "0 or more");
+        }
+        if self.fee_permille > 1000 {
+            return bad("fee_permille", "0 to 1000");
+        }
+        if !(1..=3600).contains(&self.connect_timeout_s) {
+            return bad("connect_timeout_s", "1 to 3600");
+        }
+        if !(3..=3600).contains(&self.restart_grace_s) {
+            return bad("restart_grace_s", "3 to 3600");
+        }
+        let limits = self.limits;
+        if [limits.sessions_per_guest, limits.sessions_per_minute, limits.sockets_per_minute].contains(&0) {
+            return bad("limits", "1 or more each");
+        }
+        Ok(())
+    }
+
+    /// Whether players come over TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.public_url.as_ref().is_some_and(|url| url.scheme() == "https")
+    }
+
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        Duration::from_secs(self.connect_timeout_s.into())
+    }
+
+    pub(crate) fn tariff(&self) -> Tariff {
+        Tariff {
+            price_micros_per_hour: self.price_micros_per_hour,
+            fee_permille: self.fee_permille,
+            currency: self.currency.clone(),
+        }
+    }
+}
+
+/// The origin (RFC 6454, ASCII form) of an `Origin` header or configuration value.
+pub(crate) fn parse_origin(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    let web = matches!(url.scheme(), "http" | "https") && url.host().is_some();
+    web.then(|| url.origin().ascii_serialization())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_right() {
+        Config::default().check().unwrap();
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_naming_its_key() {
+        let turn = IceConfig { turn: vec!["turn:t:1".into()], ..IceConfig::default() };
+        let cases = [
+            (
+                Config { allowed_origins: vec!["https://a.example/x".into()], ..Config::default() },
+                "allowed_origins",
+            ),
+            (Config { allowed_origins: vec!["*".into()], ..Config::default() }, "allowed_origins"),
+            (Config { public_url: Some(Url::parse("ftp://a").unwrap()), ..Config::default() }, "public_url"),
+            (Config { ice: turn, ..Config::default() }, "ice.turn_secret"),
+            (Config { price_micros_per_hour: -1, ..Config::default() }, "price_micros_per_hour"),
+            (Config { fee_permille: 1001, ..Config::default() }, "fee_permille"),
+            (Config { connect_timeout_s: 0, ..Config::default() }, "connect_timeout_s"),
+            (Config { restart_grace_s: 0, ..Config::default() }, "restart_grace_s"),
+        ];
+        for (config, key) in cases {
+            let message = config.check().unwrap_err().to_string();
+            assert!(message.starts_with(key), "{message}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Errors as RFC 9457 problems, and extractors whose rejections are problems too.
+
+use crate::store::StoreError;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use nearframe_protocol::api;
+
+/// Every code that the API answers with: its name, status and title.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    BadRequest,
+    BadId,
+    BadCursor,
+    VersionMismatch,
+    SignInNeeded,
+    NotYours,
+    OriginNotAllowed,
+    NotFound,
+    UnknownTitle,
+    UnknownSession,
+    MethodNotAllowed,
+    TooLarge,
+    UnsupportedMediaType,
+    BadBody,
+    KeyReused,
+    UpgradeNeeded,
+    TooManyRequests,
+    TooManySessions,
+    Internal,
+    NoCapacity,
+    Draining,
+    Unavailable,
+    Timeout,
+}
+
+impl Code {
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 23] = [
+        Self::BadRequest,
+        Self::BadId,
+        Self::BadCursor,
+        Self::VersionMismatch,
+        Self::SignInNeeded,
+        Self::NotYours,
+        Self::OriginNotAllowed,
+        Self::NotFound,
+        Self::UnknownTitle,
+        Self::UnknownSession,
+        Self::MethodNotAllowed,
+        Self::TooLarge,
+        Self::UnsupportedMediaType,
+        Self::BadBody,
+        Self::KeyReused,
+        Self::UpgradeNeeded,
+        Self::TooManyRequests,
+        Self::TooManySessions,
+        Self::Internal,
+        Self::NoCapacity,
+        Self::Draining,
+        Self::Unavailable,
+        Self::Timeout,
+    ];
+
+    /// Name, status, title.
+    pub(crate) fn describe(self) -> (&'static str, u16, &'static str) {
+        match self {
+            Self::BadRequest => ("bad_request", 400, "The request is malformed"),
+            Self::BadId => ("bad_id", 400, "The id in the path is malformed"),
+            Self::BadCursor => ("bad_cursor", 400, "The cursor is malformed"),
+            Self::VersionMismatch => ("version_mismatch", 400, "No common protocol version"),
+            Self::SignInNeeded => ("sign_in_needed", 401, "Proof of who you are is missing"),
+            Self::NotYours => ("not_yours", 403, "Only its owner may do this"),
+            Self::OriginNotAllowed => ("origin_not_allowed", 403, "This site may not use the API"),
+            Self::NotFound => ("not_found", 404, "Nothing is here"),
+            Self::UnknownTitle => ("unknown_title", 404, "There is no such title"),
+            Self::UnknownSession => ("unknown_session", 404, "There is no such session"),
+            Self::MethodNotAllowed => ("method_not_allowed", 405, "The method is not allowed here"),
+            Self::TooLarge => ("too_large", 413, "The request is too large"),
+            Self::UnsupportedMediaType => ("unsupported_media_type", 415, "The body must be JSON"),
+            Self::BadBody => ("bad_body", 422, "The body does not have the expected form"),
+            Self::KeyReused => ("key_reused", 422, "The idempotency key belongs to another request"),
+            Self::UpgradeNeeded => ("upgrade_needed", 426, "This door is a WebSocket"),
+            Self::TooManyRequests => ("too_many_requests", 429, "Too many requests"),
+            Self::TooManySessions => ("too_many_sessions", 429, "Too many sessions at once"),
+            Self::Internal => ("internal", 500, "Something failed on our side"),
+            Self::NoCapacity => ("no_capacity", 503, "All machines are taken"),
+            Self::Draining => ("draining", 503, "This server is shutting down"),
+            Self::Unavailable => ("unavailable", 503, "The database does not answer"),
+            Self::Timeout => ("timeout", 503, "The request took too long"),
+        }
+    }
+}
+
+/// A problem on its way out.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    code: Code,
+    detail: String,
+    retry_after_s: Option<u32>,
+}
+
+impl Problem {
+    /// `detail`: what went wrong this time and what to do.
+    pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), retry_after_s: None }
+    }
+    pub(crate) fn retry_after(self, seconds: u32) -> Self {
+        Self { retry_after_s: Some(seconds), ..self }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (code, status, title) = self.code.describe();
+        let body = api::Problem {
+            kind: format!("https://nearframe.dev/problems/{code}"),
+            title: title.to_owned(),
+            status,
+            detail: self.detail,
+            code: code.to_owned(),
+        };
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, axum::Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the store failed");
+        Self::new(Code::Unavailable, "The database did not answer. Try again in a moment.").retry_after(2)
+    }
+}
+
+impl From<JsonRejection> for Problem {
+    fn from(rejection: JsonRejection) -> Self {
+        let code = match rejection.status().as_u16() {
+            413 => Code::TooLarge,
+            415 => Code::UnsupportedMediaType,
+            422 => Code::BadBody,
+            _ => Code::BadRequest,
+        };
+        Self::new(code, rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self::new(Code::BadId, rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::new(Code::BadRequest, rejection.body_text())
+    }
+}
+
+/// [`axum::Json`] with a [`Problem`] for a rejection.
+#[derive(FromRequest)]
+#[from_request(via(axum::Json), rejection(Problem))]
+pub(crate) struct Json<T>(pub(crate) T);
+
+/// [`axum::extract::Path`] with a [`Problem`] for a rejection.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Path), rejection(Problem))]
+pub(crate) struct Path<T>(pub(crate) T);
+
+/// [`axum::extract::Query`] with a [`Problem`] for a rejection.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Query), rejection(Problem))]
+pub(crate) struct Query<T>(pub(crate) T);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_stands_in_the_api_overview_with_its_status() {
+        let overview = include_str!("../../../docs/api/README.md");
+        for code in Code::ALL {
+            let (name, status, _) = code.describe();
+            assert!(overview.contains(&format!("| `{name}` | {status} |")), "{name} {status}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Sessions: create, list, look at, leave, receipts.
+
+use super::problem::{Code, Json, Path, Problem, Query};
+use super::role::{Caller, GUEST_COOKIE, set_cookie};
+use super::{Address, origin};
+use crate::random;
+use crate::sessions::{self, Wanted};
+use crate::state::{Shared, hash};
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use nearframe_protocol::api::{self, CreateSession, CreatedSession, Page, Session, StoredReceipt};
+use nearframe_protocol::{EndReason, SessionId};
+use serde::Deserialize;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Rows of a page of a listing.
+const PAGE_ROWS: u32 = 50;
+/// Longest idempotency key, in bytes.
+const MAX_KEY_BYTES: usize = 128;
+/// A guest stays the same for a year, in seconds.
+const GUEST_S: u64 = 365 * 24 * 3600;
+
+#[derive(Deserialize)]
+pub(crate) struct Cursor {
+    cursor: Option<String>,
+}
+
+impl Cursor {
+    fn read(&self) -> Result<Option<String>, Problem> {
+        let read = |text: &String| String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok();
+        match &self.cursor {
+            None => Ok(None),
+            Some(text) => read(text).map(Some).ok_or_else(bad_cursor),
+        }
+    }
+}
+
+fn bad_cursor() -> Problem {
+    Problem::new(Code::BadCursor, "Pass `next_cursor` of the page before, unchanged.")
+}
+
+fn page<T>(mut items: Vec<T>, cursor: impl Fn(&T, usize) -> String) -> Page<T> {
+    let more = items.len() > PAGE_ROWS as usize;
+    items.truncate(PAGE_ROWS as usize);
+    let next_cursor =
+        items.last().filter(|_| more).map(|last| URL_SAFE_NO_PAD.encode(cursor(last, items.len())));
+    Page { items, next_cursor }
+}
+
+/// Asks for a session on the best free machine. Sets the guest cookie when there is none. With an
+/// `Idempotency-Key`, repeating the same request with the same `player_key` gives the same session.
+#[utoipa::path(post, path = "/v1/sessions", tag = "sessions", operation_id = "create_session",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Chosen by the caller, at most 128 bytes")),
+    request_body = CreateSession,
+    responses(
+        (status = 201, description = "A machine holds a slot; connect to `signal_path`", body = CreatedSession),
+        (status = "default", description = "Any error, such as `no_capacity` or `unknown_title`",
+         body = api::Problem, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn create(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    Address(address): Address,
+    headers: HeaderMap,
+    Json(request): Json<CreateSession>,
+) -> Result<Response, Problem> {
+    origin::check(&shared, &headers)?;
+    if let Err(wait_s) = shared.session_limit.take(address, Instant::now()) {
+        shared.metrics.rate_limited.add();
+        return Err(
+            Problem::new(Code::TooManyRequests, format!("Try again in {wait_s} s.")).retry_after(wait_s)
+        );
+    }
+    let wanted = Wanted {
+        guest: caller.guest.unwrap_or_else(random::guest_id),
+        idempotency: idempotency(&headers, &request)?,
+        request,
+    };
+    let (created, guest) = sessions::create(&shared, wanted).await.inspect_err(|_| {
+        shared.metrics.sessions_refused.add();
+    })?;
+    let mut response = (StatusCode::CREATED, axum::Json(created)).into_response();
+    if caller.guest != Some(guest) {
+        let cookie = set_cookie(&shared, GUEST_COOKIE, &shared.guest_cookie(guest), GUEST_S);
+        let cookie = cookie.parse().expect("ids and base64 are a header value");
+        response.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
+    Ok(response)
+}
+
+/// The key is bound to the page's own key: a guest whose first answer was lost has no cookie yet.
+fn idempotency(
+    headers: &HeaderMap,
+    request: &CreateSession,
+) -> Result<Option<([u8; 32], [u8; 32])>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = key.to_str().ok().filter(|key| (1..=MAX_KEY_BYTES).contains(&key.len()));
+    let key = key.ok_or_else(|| {
+        Problem::new(Code::BadRequest, "Idempotency-Key must have 1 to 128 visible ASCII characters.")
+    })?;
+    let body = serde_json::to_string(request)
+        .map_err(|error| Problem::new(Code::Internal, format!("The request cannot be kept: {error}.")))?;
+    Ok(Some((hash(&format!("{}/{key}", request.player_key)), hash(&body))))
+}
+
+/// The caller's own sessions, newest first; none without a guest cookie.
+#[utoipa::path(get, path = "/v1/sessions", tag = "sessions", operation_id = "list_sessions",
+    params(("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")),
+    responses(
+        (status = 200, description = "At most 50 rows", body = Page<Session>),
+        (status = "default", description = "Any error", body = api::Problem,
+         content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn list(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    Query(cursor): Query<Cursor>,
+) -> Result<axum::Json<Page<Session>>, Problem> {
+    let after = cursor.read()?.map(|id| id.parse::<SessionId>().map_err(|_| bad_cursor())).transpose()?;
+    let rows = match caller.guest {
+        Some(guest) => shared.store.sessions_of(guest, after, PAGE_ROWS + 1).await?,
+        None => Vec::new(),
+    };
+    let rows: Vec<Session> = rows.into_iter().map(Session::from).collect();
+    Ok(axum::Json(page(rows, |last, _| last.id.to_string())))
+}
+
+/// One session.
+#[utoipa::path(get, path = "/v1/sessions/{id}", tag = "sessions", operation_id = "get_session",
+    params(("id" = SessionId, Path, description = "Session id")),
+    security(("guest" = []), ("ticket" = [])),
+    responses(
+        (status = 200, description = "Where it stands and what it used", body = Session),
+        (status = "default", description = "Any error, such as `not_yours`", body = api::Problem,
+         content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn one(Extension(caller): Extension<Caller>) -> Result<axum::Json<Session>, Problem> {
+    let row = caller.session.ok_or_else(super::role::unknown_session)?;
+    Ok(axum::Json(row.into()))
+}
+
+/// Leaves a session: it ends with `player_left`, or with `operator` when only the operator's cookie
+/// allows it. Leaving again changes nothing.
+#[utoipa::path(delete, path = "/v1/sessions/{id}", tag = "sessions", operation_id = "leave_session",
+    params(("id" = SessionId, Path, description = "Session id")),
+    security(("guest" = []), ("ticket" = [])),
+    responses(
+        (status = 200, description = "The ended session", body = Session),
+        (status = "default", description = "Any error, such as `not_yours`", body = api::Problem,
+         content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn leave(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+) -> Result<axum::Json<Session>, Problem> {
+    let row = caller.session.ok_or_else(super::role::unknown_session)?;
+    let reason = if caller.owner { EndReason::PlayerLeft } else { EndReason::Operator };
+    let row = sessions::end(&shared, row.id, reason).await?.ok_or_else(super::role::unknown_session)?;
+    Ok(axum::Json(row.into()))
+}
+
+/// A session's receipts, in order.
+#[utoipa::path(get, path = "/v1/sessions/{id}/receipts", tag = "sessions", operation_id = "list_receipts",
+    params(
+        ("id" = SessionId, Path, description = "Session id"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
+    ),
+    security(("guest" = []), ("ticket" = [])),
+    responses(
+        (status = 200, description = "At most 50 rows", body = Page<StoredReceipt>),
+        (status = "default", description = "Any error, such as `not_yours`", body = api::Problem,
+         content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn receipts(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<SessionId>,
+    Query(cursor): Query<Cursor>,
+) -> Result<axum::Json<Page<StoredReceipt>>, Problem> {
+    let offset = cursor.read()?.map_or(Ok(0), |text| text.parse::<u32>().map_err(|_| bad_cursor()))?;
+    let rows = shared.store.receipts(id, offset, PAGE_ROWS + 1).await?;
+    Ok(axum::Json(page(rows, |_, rows| (offset as usize + rows).to_string())))
+}

@@ -1,0 +1,62 @@
+//! The portal: files that `build.rs` put into the binary.
+
+use super::not_found;
+use super::problem::Problem;
+use axum::body::Bytes;
+use axum::extract::Path;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+/// Path below the portal's root and content, sorted by path.
+static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/portal.rs"));
+
+/// Files with a hash in their name never change.
+const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+/// The rest is asked for again each time, and answered with 304 when it is still the same.
+const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// The page; its script reads the address and shows what belongs there.
+pub(crate) async fn index(headers: HeaderMap) -> Response {
+    serve("index.html", &headers).unwrap_or_else(|| StatusCode::NOT_FOUND.into_response())
+}
+
+/// Any other file of the portal.
+pub(crate) async fn file(Path(path): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
+    match serve(&path, &headers) {
+        Some(response) => Ok(response),
+        None => Err(not_found().await),
+    }
+}
+
+fn serve(path: &str, headers: &HeaderMap) -> Option<Response> {
+    let at = FILES.binary_search_by_key(&path, |(name, _)| name).ok()?;
+    let content = FILES[at].1;
+    let tag = format!("\"{}\"", &blake3::hash(content).to_hex()[..32]);
+    let caching = [
+        (header::CACHE_CONTROL, if path.starts_with("assets/") { FOREVER } else { ASK_AGAIN }),
+        (header::ETAG, HeaderValue::from_str(&tag).ok()?),
+    ];
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes()) {
+        return Some((StatusCode::NOT_MODIFIED, caching).into_response());
+    }
+    let kind = mime_guess::from_path(path).first_or_octet_stream();
+    let kind = match (kind.type_(), path.rsplit('.').next()) {
+        (mime_guess::mime::TEXT, _) => format!("{kind}; charset=utf-8"),
+        (_, Some("webmanifest")) => "application/manifest+json".to_owned(),
+        _ => kind.to_string(),
+    };
+    let kind = [(header::CONTENT_TYPE, HeaderValue::from_str(&kind).ok()?)];
+    Some((caching, kind, Bytes::from_static(content)).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_are_sorted_so_that_each_is_found() {
+        assert!(FILES.is_sorted_by_key(|(name, _)| *name));
+        assert!(serve("index.html", &HeaderMap::new()).is_some());
+        assert!(serve("../Cargo.toml", &HeaderMap::new()).is_none());
+    }
+}

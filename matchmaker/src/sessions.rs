@@ -1,0 +1,177 @@
+//! The life of a session: placed, leased, started, live, ended once.
+//!
+//! **Architecture invariant:** a session ends only through [`end`], which writes the store first and
+//! then tells node and pages; whoever missed the telling reads the store when it comes back.
+
+use crate::bus::SessionEvent;
+use crate::catalogue;
+use crate::http::problem::{Code, Problem};
+use crate::ice;
+use crate::random;
+use crate::state::{Phase, Shared, now_ms};
+use crate::store::{Created, Hash, NewSession, SessionRow, StoreError};
+use nearframe_placement::{Request, decide};
+use nearframe_protocol::api::{CreateSession, CreatedSession};
+use nearframe_protocol::link::ToNode;
+use nearframe_protocol::signal::ToPage;
+use nearframe_protocol::{
+    EndReason, Generation, GuestId, NodeId, PublicKey, SessionId, SessionState, VersionOffer,
+};
+
+/// Nodes tried for one request: each try lost the race for a last slot, which is rare twice in a row.
+const MAX_TRIES: usize = 8;
+
+/// A request for a session.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) guest: GuestId,
+    pub(crate) request: CreateSession,
+    /// Hash of the idempotency key and of the request.
+    pub(crate) idempotency: Option<(Hash, Hash)>,
+}
+
+/// Places, leases and starts a session; also says whose it is.
+pub(crate) async fn create(shared: &Shared, wanted: Wanted) -> Result<(CreatedSession, GuestId), Problem> {
+    let Wanted { guest, request, idempotency } = wanted;
+    let version = VersionOffer::current()
+        .agree(&request.versions)
+        .map_err(|error| Problem::new(Code::VersionMismatch, error.to_string()))?;
+    if *shared.phase.borrow() != Phase::Open {
+        return Err(Problem::new(Code::Draining, "Wait a moment and try again: another server takes over.")
+            .retry_after(5));
+    }
+    let held = catalogue::held(shared, &request.title).ok_or_else(|| {
+        let detail = format!("No connected machine holds the title {}. See GET /v1/titles.", request.title);
+        Problem::new(Code::UnknownTitle, detail)
+    })?;
+    let new = NewSession {
+        id: random::session_id(),
+        guest,
+        guest_limit: shared.config.limits.sessions_per_guest,
+        title: request.title,
+        title_hash: held.entry.hash,
+        // Replaced by the decision before anything is written.
+        node: NodeId::from_bytes([0; 16]),
+        player_key: request.player_key,
+        lease: random::lease_id(),
+        tariff: shared.config.tariff(),
+        now_ms: now_ms(),
+        idempotency,
+    };
+    let (row, again) = lease(shared, new).await?;
+    if !again {
+        start(shared, &row).await?;
+    }
+    let node_key = node_key(shared, row.node).await?;
+    let created = CreatedSession {
+        version,
+        ticket: shared.ticket(row.id),
+        signal_path: format!("/v1/sessions/{}/signal", row.id),
+        node_key,
+        ice_servers: ice::servers(&shared.config.ice, row.id, now_ms()),
+        now_ms: now_ms(),
+        session: row.clone().into(),
+    };
+    Ok((created, row.guest))
+}
+
+/// Decides on a node and writes the lease; decides again when the last slot was just taken.
+async fn lease(shared: &Shared, mut new: NewSession) -> Result<(SessionRow, bool), Problem> {
+    let request = Request { title: new.title.clone(), hash: new.title_hash, regions: Vec::new() };
+    let mut busy = shared.store.busy().await?;
+    for _ in 0..MAX_TRIES {
+        let now = shared.uptime_ms();
+        let decision = decide(&request, shared.fleet().candidates(&request.title, &busy, now));
+        let no = match decision {
+            Ok(decision) => {
+                new.node = decision.node;
+                None
+            }
+            Err(no) => Some(no),
+        };
+        // Also without a free node: the request may be a repetition of one that was answered.
+        match shared.store.create_session(&new).await? {
+            Created::New(row) => {
+                shared.metrics.sessions_created.add();
+                tracing::info!(session = %row.id, node = %row.node, title = %row.title, "session leased");
+                return Ok((row, false));
+            }
+            Created::Again(row) => return Ok((row, true)),
+            Created::NoCapacity => {}
+            Created::TooMany => {
+                let most = new.guest_limit;
+                let detail = format!("You have {most} sessions already. Leave one and try again.");
+                return Err(Problem::new(Code::TooManySessions, detail));
+            }
+            Created::KeyReused => {
+                let detail = "This Idempotency-Key came with another request before. Use a new one.";
+                return Err(Problem::new(Code::KeyReused, detail));
+            }
+        }
+        if let Some(no) = no {
+            tracing::info!(title = %request.title, %no, "no node for a session");
+            return Err(no_capacity(&no.to_string()));
+        }
+        busy.insert(new.node, u32::MAX);
+    }
+    Err(no_capacity("others were faster each time"))
+}
+
+fn no_capacity(why: &str) -> Problem {
+    let detail = format!("There is no free machine for this title right now ({why}). Try again in a minute.");
+    Problem::new(Code::NoCapacity, detail).retry_after(15)
+}
+
+async fn start(shared: &Shared, row: &SessionRow) -> Result<(), Problem> {
+    if let Err(error) = shared.bus.command(row.node, start_command(shared, row)).await {
+        tracing::warn!(session = %row.id, node = %row.node, %error, "the node cannot be told to start");
+        end(shared, row.id, EndReason::NodeLost).await?;
+        return Err(no_capacity("the machine has just gone"));
+    }
+    Ok(())
+}
+
+/// What tells a node to start this session.
+pub(crate) fn start_command(shared: &Shared, row: &SessionRow) -> ToNode {
+    ToNode::Start {
+        session: row.id,
+        generation: row.generation,
+        title: row.title.clone(),
+        hash: row.title_hash,
+        player_key: row.player_key,
+        ice_servers: ice::servers(&shared.config.ice, row.id, now_ms()),
+    }
+}
+
+async fn node_key(shared: &Shared, node: NodeId) -> Result<PublicKey, Problem> {
+    let key = shared.store.node_key(node).await?;
+    key.ok_or_else(|| Problem::new(Code::Internal, "The machine of this session is not enrolled."))
+}
+
+/// Ends a session, tells node and pages, and returns it as it is now; `None`: no such session.
+pub(crate) async fn end(
+    shared: &Shared,
+    id: SessionId,
+    reason: EndReason,
+) -> Result<Option<SessionRow>, StoreError> {
+    let Some(ended) = shared.store.end_session(id, reason, now_ms()).await? else { return Ok(None) };
+    if ended.first {
+        shared.metrics.session_ended(reason);
+        tracing::info!(session = %id, %reason, "session ended");
+        let stop = ToNode::Stop { session: id, reason };
+        // A node that is gone has nothing to stop; one that comes back is told then.
+        let _ = shared.bus.command(ended.session.node, stop).await;
+        let message = reason.advice().to_owned();
+        shared.bus.publish(id, SessionEvent::All(ToPage::Ended { reason, message })).await;
+    }
+    Ok(Some(ended.session))
+}
+
+/// A node says that the session's first player has a picture.
+pub(crate) async fn live(shared: &Shared, id: SessionId, generation: Generation) -> Result<(), StoreError> {
+    if shared.store.set_live(id, generation).await? {
+        let state = SessionState::Live;
+        shared.bus.publish(id, SessionEvent::All(ToPage::State { state })).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! What every task of the service shares.
+
+use crate::bus::Bus;
+use crate::config::Config;
+use crate::http::limits::Limiter;
+use crate::metrics::Metrics;
+use crate::store::{Hash, Store};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use nearframe_placement::Fleet;
+use nearframe_protocol::{GuestId, SessionId};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
+
+/// Where the service stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// Takes sessions.
+    Open,
+    /// Takes no new ones.
+    Draining,
+    /// Sockets close, jobs stop.
+    Closed,
+}
+
+/// Shared by handlers, sockets and jobs.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) metrics: Metrics,
+    pub(crate) session_limit: Limiter,
+    pub(crate) socket_limit: Limiter,
+    pub(crate) phase: watch::Sender<Phase>,
+    /// Whether a node with a title has ever been online.
+    pub(crate) ready: watch::Sender<bool>,
+    fleet: Mutex<Fleet>,
+    key: [u8; 32],
+    started: Instant,
+}
+
+/// Now, Unix ms: for leases and expiry.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The hash under which a secret is kept. Secrets have 128 bits or more, so a plain hash suffices.
+pub(crate) fn hash(secret: &str) -> Hash {
+    *blake3::hash(secret.as_bytes()).as_bytes()
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config, store: Arc<dyn Store>, bus: Arc<dyn Bus>, key: [u8; 32]) -> Self {
+        Self {
+            session_limit: Limiter::per_minute(config.limits.sessions_per_minute),
+            socket_limit: Limiter::per_minute(config.limits.sockets_per_minute),
+            config,
+            store,
+            bus,
+            metrics: Metrics::default(),
+            phase: watch::Sender::new(Phase::Open),
+            ready: watch::Sender::new(false),
+            fleet: Mutex::new(Fleet::new()),
+            key,
+            started: Instant::now(),
+        }
+    }
+
+    /// The fleet; the lock is never held across an await.
+    pub(crate) fn fleet(&self) -> MutexGuard<'_, Fleet> {
+        self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Monotonic ms since the start: for presence.
+    pub(crate) fn uptime_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Resolves when the service closes.
+    pub(crate) async fn closed(&self) {
+        let mut phase = self.phase.subscribe();
+        // An error means that the sender is gone, which closes as well.
+        let _ = phase.wait_for(|phase| *phase == Phase::Closed).await;
+    }
+
+    /// The secret that opens a session's signalling socket; the same whenever it is asked for.
+    pub(crate) fn ticket(&self, session: SessionId) -> String {
+        self.mac("ticket", session.as_bytes())
+    }
+
+    /// Whether `ticket` is this session's.
+    pub(crate) fn is_ticket(&self, session: SessionId, ticket: &str) -> bool {
+        same(&self.ticket(session), ticket)
+    }
+
+    /// A guest's cookie: the id, and the proof that we gave it.
+    pub(crate) fn guest_cookie(&self, guest: GuestId) -> String {
+        format!("{guest}.{}", self.mac("guest", guest.as_bytes()))
+    }
+
+    /// The guest of a cookie; `None` for a forged one.
+    pub(crate) fn guest_of_cookie(&self, cookie: &str) -> Option<GuestId> {
+        let (id, proof) = cookie.split_once('.')?;
+        let guest: GuestId = id.parse().ok()?;
+        same(&self.mac("guest", guest.as_bytes()), proof).then_some(guest)
+    }
+
+    fn mac(&self, purpose: &str, id: &[u8; 16]) -> String {
+        let message = [purpose.as_bytes(), b"\0", id].concat();
+        URL_SAFE_NO_PAD.encode(blake3::keyed_hash(&self.key, &message).as_bytes())
+    }
+}
+
+/// Compares secrets in constant time.
+fn same(ours: &str, theirs: &str) -> bool {
+    use subtle::ConstantTimeEq;
+    ours.as_bytes().ct_eq(theirs.as_bytes()).into()
+}

@@ -1,0 +1,395 @@
+//! A store in memory, for tests: the same transactions, and a crash before a commit on demand.
+
+use super::account::LeaseState;
+use super::{Admission, Created, Ended, Hash, NewSession, NodeRow, SessionRow, Store, StoreError, Taken};
+use async_trait::async_trait;
+use nearframe_ledger::chain::LATE_WINDOW_MS;
+use nearframe_ledger::{Chain, Kind, LeaseAccount, Meter, Reservation, Terms, Transfer};
+use nearframe_protocol::api::StoredReceipt;
+use nearframe_protocol::link::NodeOffer;
+use nearframe_protocol::receipt::SignedReceipt;
+use nearframe_protocol::{EndReason, Generation, GuestId, Money, NodeId, PublicKey, SessionId, SessionState};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+/// A store that forgets everything with its process.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    state: State,
+    /// Commits that succeed before one crashes; `None` never crashes.
+    commits_until_crash: Option<u32>,
+}
+
+#[derive(Debug, Default, Clone)]
+struct State {
+    secrets: HashMap<String, [u8; 32]>,
+    nodes: BTreeMap<NodeId, (PublicKey, NodeRow)>,
+    enrolments: HashMap<Hash, (u64, bool)>,
+    operator_links: HashMap<Hash, (u64, bool)>,
+    operators: HashMap<Hash, u64>,
+    sessions: BTreeMap<SessionId, Held>,
+    idempotency: HashMap<Hash, (Hash, SessionId)>,
+    journal: Vec<Transfer>,
+}
+
+#[derive(Debug, Clone)]
+struct Held {
+    new: NewSession,
+    state: SessionState,
+    ended: Option<(u64, EndReason)>,
+    closed: bool,
+    receipts: Vec<(StoredReceipt, u64)>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Lets `commits` more transactions commit; the one after them crashes before its commit, once.
+    pub fn crash_after(&self, commits: u32) {
+        self.lock().commits_until_crash = Some(commits);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `change` on a copy, which becomes the state at the commit.
+    fn transact<T>(&self, change: impl FnOnce(&mut State) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut inner = self.lock();
+        let mut copy = inner.state.clone();
+        let result = change(&mut copy)?;
+        match inner.commits_until_crash {
+            Some(0) => {
+                inner.commits_until_crash = None;
+                return Err(StoreError::Crashed);
+            }
+            Some(left) => inner.commits_until_crash = Some(left - 1),
+            None => {}
+        }
+        inner.state = copy;
+        Ok(result)
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.lock().state)
+    }
+}
+
+impl State {
+    fn row(&self, held: &Held) -> SessionRow {
+        let new = &held.new;
+        let posts = self.journal.iter().filter(|t| t.lease == new.lease && t.kind == Kind::Post);
+        SessionRow {
+            id: new.id,
+            guest: new.guest,
+            title: new.title.clone(),
+            title_hash: new.title_hash,
+            player_key: new.player_key,
+            state: held.state,
+            generation: Generation(0),
+            lease: new.lease,
+            node: new.node,
+            node_name: self.nodes.get(&new.node).map(|(_, node)| node.name.clone()).unwrap_or_default(),
+            created_at_ms: new.now_ms,
+            ended_at_ms: held.ended.map(|(at_ms, _)| at_ms),
+            end_reason: held.ended.map(|(_, reason)| reason),
+            receipts: held.receipts.len() as u32,
+            billed_us: held.receipts.iter().map(|(_, billed_us)| billed_us).sum(),
+            cost: Money {
+                amount_micros: posts.map(|t| t.amount_micros).sum(),
+                currency: new.tariff.currency.clone(),
+            },
+        }
+    }
+
+    fn lease(&self, held: &Held) -> Result<LeaseState, StoreError> {
+        let new = &held.new;
+        let (node_key, _) = self.nodes.get(&new.node).ok_or(StoreError::Corrupt("node_id"))?;
+        let sum = |kind| {
+            let of_kind = self.journal.iter().filter(|t| t.lease == new.lease && t.kind == kind);
+            of_kind.map(|t| t.amount_micros).sum()
+        };
+        let receipts = || held.receipts.iter().map(|(stored, billed_us)| (stored, *billed_us));
+        let last = receipts().last().map(|(stored, _)| stored.signed.receipt.hash());
+        Ok(LeaseState {
+            terms: Terms {
+                session: new.id,
+                generation: Generation(0),
+                node_key: *node_key,
+                player_key: new.player_key,
+                started_at_ms: new.now_ms,
+                ended_at_ms: held.ended.map(|(at_ms, _)| at_ms),
+            },
+            account: account(new),
+            chain: Chain {
+                next_sequence: held.receipts.len() as u32,
+                head: last.unwrap_or(Chain::default().head),
+                claimed_us: receipts().map(|(stored, _)| stored.signed.receipt.duration_us).sum(),
+            },
+            meter: Meter {
+                billed_us: receipts().map(|(_, billed_us)| billed_us).sum(),
+                unsigned_us: receipts().filter(|(r, _)| !r.countersigned).map(|(_, billed)| billed).sum(),
+            },
+            reservation: Reservation {
+                pending_micros: sum(Kind::Pending),
+                posted_micros: sum(Kind::Post),
+                voided_micros: sum(Kind::Void),
+            },
+        })
+    }
+
+    fn held(&self, node: NodeId) -> u32 {
+        let active = |held: &&Held| held.new.node == node && held.state != SessionState::Ended;
+        self.sessions.values().filter(active).count() as u32
+    }
+
+    fn create(&mut self, new: &NewSession) -> Result<Created, StoreError> {
+        if let Some((key, request)) = &new.idempotency
+            && let Some((earlier, id)) = self.idempotency.get(key)
+        {
+            let held = self.sessions.get(id).ok_or(StoreError::Corrupt("session_id"))?;
+            let same = earlier == request;
+            return Ok(if same { Created::Again(self.row(held)) } else { Created::KeyReused });
+        }
+        let mine = |held: &&Held| held.new.guest == new.guest && held.state != SessionState::Ended;
+        if self.sessions.values().filter(mine).count() as u32 >= new.guest_limit {
+            return Ok(Created::TooMany);
+        }
+        let slots = self.nodes.get(&new.node).map_or(0, |(_, node)| node.slots);
+        if self.held(new.node) >= slots {
+            return Ok(Created::NoCapacity);
+        }
+        if let Some((key, request)) = &new.idempotency {
+            self.idempotency.insert(*key, (*request, new.id));
+        }
+        self.journal.push(account(new).open(crate::random::transfer_id())?);
+        let held = Held {
+            new: new.clone(),
+            state: SessionState::Starting,
+            ended: None,
+            closed: false,
+            receipts: Vec::new(),
+        };
+        let row = self.row(&held);
+        self.sessions.insert(new.id, held);
+        Ok(Created::New(row))
+    }
+
+    fn end(&mut self, id: SessionId, reason: EndReason, now_ms: u64) -> Result<Option<Ended>, StoreError> {
+        let Some(mut held) = self.sessions.get(&id).cloned() else { return Ok(None) };
+        let first = held.state != SessionState::Ended;
+        if first {
+            let ended_at_ms = now_ms.max(held.new.now_ms);
+            self.journal.extend(self.lease(&held)?.at_end(ended_at_ms)?);
+            (held.state, held.ended) = (SessionState::Ended, Some((ended_at_ms, reason)));
+            self.sessions.insert(id, held.clone());
+        }
+        Ok(Some(Ended { session: self.row(&held), first }))
+    }
+
+    fn take(&mut self, signed: &SignedReceipt, now_ms: u64) -> Result<Taken, StoreError> {
+        let receipt = &signed.receipt;
+        let held = self.sessions.get(&receipt.session).filter(|_| receipt.generation == Generation(0));
+        let Some(held) = held else {
+            return Ok(Taken::Refused("no such session or generation was ever leased here".to_owned()));
+        };
+        let known = held.receipts.get(receipt.sequence as usize).map(|(r, _)| r.signed.receipt.hash());
+        let entry = match self.lease(held)?.count(signed, known, now_ms)? {
+            Ok(entry) => entry,
+            Err(outcome) => return Ok(outcome),
+        };
+        self.journal.extend(entry.transfers);
+        let countersigned = entry.countersigned;
+        let stored = StoredReceipt { signed: signed.clone(), received_at_ms: now_ms, countersigned };
+        let held = self.sessions.get_mut(&receipt.session).ok_or(StoreError::Corrupt("session_id"))?;
+        held.receipts.push((stored, entry.bill.billed_us));
+        Ok(Taken::Counted { countersigned })
+    }
+
+    fn close(&mut self, now_ms: u64) -> Result<u32, StoreError> {
+        let late = |held: &Held| held.ended.is_some_and(|(at_ms, _)| at_ms + LATE_WINDOW_MS < now_ms);
+        let due: Vec<_> = self.sessions.values().filter(|held| !held.closed && late(held)).cloned().collect();
+        for held in &due {
+            self.journal.extend(self.lease(held)?.at_close()?);
+            self.sessions.insert(held.new.id, Held { closed: true, ..held.clone() });
+        }
+        Ok(due.len() as u32)
+    }
+}
+
+fn account(new: &NewSession) -> LeaseAccount {
+    LeaseAccount { lease: new.lease, title: new.title.clone(), node: new.node, tariff: new.tariff.clone() }
+}
+
+fn admit(
+    state: &mut State,
+    key: &PublicKey,
+    code: Option<Hash>,
+    offer: &NodeOffer,
+    now_ms: u64,
+) -> Admission {
+    let describe = |id| NodeRow {
+        id,
+        name: offer.name.clone(),
+        region: offer.region.clone(),
+        slots: offer.slots,
+        adapter: offer.adapter.clone(),
+    };
+    if let Some((_, row)) = state.nodes.values_mut().find(|(known, _)| known == key) {
+        *row = describe(row.id);
+        return Admission::Admitted(row.id);
+    }
+    let Some(code) = code else { return Admission::CodeNeeded };
+    match state.enrolments.get_mut(&code) {
+        Some((expires_at_ms, used)) if !*used && *expires_at_ms > now_ms => *used = true,
+        _ => return Admission::BadCode,
+    }
+    let id = NodeId::from_random(crate::random::bytes());
+    state.nodes.insert(id, (*key, describe(id)));
+    Admission::Admitted(id)
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
+        self.transact(|state| Ok(*state.secrets.entry(name.to_owned()).or_insert(fresh)))
+    }
+    async fn add_enrolment(&self, code: Hash, expires_at_ms: u64) -> Result<(), StoreError> {
+        self.transact(|state| {
+            state.enrolments.insert(code, (expires_at_ms, false));
+            Ok(())
+        })
+    }
+    async fn admit_node(
+        &self,
+        key: &PublicKey,
+        code: Option<Hash>,
+        offer: &NodeOffer,
+        now_ms: u64,
+    ) -> Result<Admission, StoreError> {
+        self.transact(|state| Ok(admit(state, key, code, offer, now_ms)))
+    }
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        let mut rows: Vec<_> =
+            self.read(|state| state.nodes.values().map(|(_, node)| node.clone()).collect());
+        rows.sort_by(|a: &NodeRow, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
+        Ok(rows)
+    }
+    async fn node_key(&self, node: NodeId) -> Result<Option<PublicKey>, StoreError> {
+        Ok(self.read(|state| state.nodes.get(&node).map(|(key, _)| *key)))
+    }
+    async fn add_operator_link(&self, token: Hash, expires_at_ms: u64) -> Result<(), StoreError> {
+        self.transact(|state| {
+            state.operator_links.insert(token, (expires_at_ms, false));
+            Ok(())
+        })
+    }
+    async fn redeem_operator_link(
+        &self,
+        token: Hash,
+        now_ms: u64,
+        cookie: Hash,
+        cookie_expires_at_ms: u64,
+    ) -> Result<bool, StoreError> {
+        self.transact(|state| {
+            match state.operator_links.get_mut(&token) {
+                Some((expires_at_ms, used)) if !*used && *expires_at_ms > now_ms => *used = true,
+                _ => return Ok(false),
+            }
+            state.operators.insert(cookie, cookie_expires_at_ms);
+            Ok(true)
+        })
+    }
+    async fn is_operator(&self, cookie: Hash, now_ms: u64) -> Result<bool, StoreError> {
+        Ok(self.read(|state| state.operators.get(&cookie).is_some_and(|expires| *expires > now_ms)))
+    }
+    async fn create_session(&self, new: &NewSession) -> Result<Created, StoreError> {
+        self.transact(|state| state.create(new))
+    }
+    async fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError> {
+        Ok(self.read(|state| state.sessions.get(&id).map(|held| state.row(held))))
+    }
+    async fn sessions_of(
+        &self,
+        guest: GuestId,
+        after: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        let mut rows: Vec<_> = self.read(|state| {
+            let mine = state.sessions.values().filter(|held| held.new.guest == guest);
+            mine.map(|held| state.row(held)).collect()
+        });
+        let age = |row: &SessionRow| std::cmp::Reverse((row.created_at_ms, row.id));
+        rows.sort_by_key(age);
+        if let Some(after) = after {
+            let at = rows.iter().position(|row| row.id == after).map_or(rows.len(), |at| at + 1);
+            rows.drain(..at);
+        }
+        rows.truncate(limit as usize);
+        Ok(rows)
+    }
+    async fn active_sessions(&self) -> Result<Vec<SessionRow>, StoreError> {
+        let mut rows: Vec<_> = self.read(|state| {
+            let active = state.sessions.values().filter(|held| held.state != SessionState::Ended);
+            active.map(|held| state.row(held)).collect()
+        });
+        rows.sort_by_key(|row: &SessionRow| (row.created_at_ms, row.id));
+        Ok(rows)
+    }
+    async fn busy(&self) -> Result<HashMap<NodeId, u32>, StoreError> {
+        Ok(self.read(|state| {
+            let held = state.nodes.keys().map(|node| (*node, state.held(*node)));
+            held.filter(|(_, held)| *held > 0).collect()
+        }))
+    }
+    async fn set_live(&self, id: SessionId, generation: Generation) -> Result<bool, StoreError> {
+        self.transact(|state| {
+            let starting =
+                |held: &&mut Held| held.state == SessionState::Starting && generation == Generation(0);
+            let Some(held) = state.sessions.get_mut(&id).filter(starting) else { return Ok(false) };
+            held.state = SessionState::Live;
+            Ok(true)
+        })
+    }
+    async fn end_session(
+        &self,
+        id: SessionId,
+        reason: EndReason,
+        now_ms: u64,
+    ) -> Result<Option<Ended>, StoreError> {
+        self.transact(|state| state.end(id, reason, now_ms))
+    }
+    async fn take_receipt(&self, receipt: &SignedReceipt, now_ms: u64) -> Result<Taken, StoreError> {
+        self.transact(|state| state.take(receipt, now_ms))
+    }
+    async fn receipts(
+        &self,
+        session: SessionId,
+        offset: u32,
+        limit: u32,
+    ) -> Result<Vec<StoredReceipt>, StoreError> {
+        Ok(self.read(|state| {
+            let receipts = state.sessions.get(&session).map_or(&[][..], |held| &held.receipts);
+            let page = receipts.iter().skip(offset as usize).take(limit as usize);
+            page.map(|(stored, _)| stored.clone()).collect()
+        }))
+    }
+    async fn close_accounts(&self, now_ms: u64) -> Result<u32, StoreError> {
+        self.transact(|state| state.close(now_ms))
+    }
+    async fn journal(&self) -> Result<Vec<Transfer>, StoreError> {
+        Ok(self.read(|state| state.journal.clone()))
+    }
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+    async fn close(&self) {}
+}

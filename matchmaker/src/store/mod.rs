@@ -1,0 +1,193 @@
+//! What must outlive the process: nodes, sessions, leases, receipts, the journal.
+//!
+//! [`Store`] is a seam: [`SqliteStore`] is the record, [`MemoryStore`] stands in for it in tests and
+//! can crash before a commit. Both pass `tests/store_contract.rs`. What changes state decides nothing
+//! about money itself: it calls `nearframe-ledger`.
+//!
+//! **Architecture invariant:** every method is one whole transaction. When it returns an error,
+//! nothing has happened; when it is repeated, nothing happens twice.
+
+mod account;
+mod memory;
+mod session;
+mod sqlite;
+
+pub use memory::MemoryStore;
+pub use session::{NewSession, SessionRow};
+pub use sqlite::SqliteStore;
+
+use async_trait::async_trait;
+use nearframe_ledger::{LedgerError, Transfer};
+use nearframe_protocol::api::StoredReceipt;
+use nearframe_protocol::link::NodeOffer;
+use nearframe_protocol::receipt::SignedReceipt;
+use nearframe_protocol::{EndReason, Generation, GuestId, NodeId, PublicKey, SessionId};
+use std::collections::HashMap;
+
+/// SHA-256-sized hash of a secret or of a request; secrets themselves are never kept.
+pub type Hash = [u8; 32];
+
+/// The database failed, or holds what it should not.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database said no.
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The schema could not be brought up to date.
+    #[error("database schema: {0}; a database written by a newer release needs that release")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// A row that no release of this program writes.
+    #[error("database: the column {0} holds an impossible value; restore the database from a backup")]
+    Corrupt(&'static str),
+    /// A sum of money that cannot be counted.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The process died before the commit (only from [`MemoryStore`]).
+    #[error("crashed before the commit")]
+    Crashed,
+}
+
+/// What became of a request for a session.
+#[derive(Debug)]
+pub enum Created {
+    /// A lease was written.
+    New(SessionRow),
+    /// The same request was answered before with this session.
+    Again(SessionRow),
+    /// The node has no free slot.
+    NoCapacity,
+    /// The guest has as many sessions as a guest may have.
+    TooMany,
+    /// The idempotency key was used for another request.
+    KeyReused,
+}
+
+/// What became of the end of a session.
+#[derive(Debug)]
+pub struct Ended {
+    /// The session as it is now; its reason is the first one given.
+    pub session: SessionRow,
+    /// Whether this call ended it.
+    pub first: bool,
+}
+
+/// What became of a receipt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// Counted now.
+    Counted {
+        /// Whether the player's signature was there and right.
+        countersigned: bool,
+    },
+    /// Counted before.
+    Duplicate,
+    /// Will never be counted, and why.
+    Refused(String),
+}
+
+/// What became of a node's hello.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Known, or enrolled just now.
+    Admitted(NodeId),
+    /// Unknown, and no code came with the hello.
+    CodeNeeded,
+    /// Unknown, and the code is wrong, used or too old.
+    BadCode,
+}
+
+/// A node as it last described itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeRow {
+    /// Its id.
+    pub id: NodeId,
+    /// What its owner calls it.
+    pub name: String,
+    /// Region, empty if unknown.
+    pub region: String,
+    /// Sessions it can run at once.
+    pub slots: u32,
+    /// Adapter.
+    pub adapter: String,
+}
+
+/// The seam. Every method is one transaction; times are Unix ms by the caller's clock.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// The secret `name`; `fresh` becomes it when there is none.
+    async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError>;
+
+    /// Keeps a one-time enrolment code.
+    async fn add_enrolment(&self, code: Hash, expires_at_ms: u64) -> Result<(), StoreError>;
+    /// Lets a node in by its key, or by a code that is used up by it; keeps what it offers.
+    async fn admit_node(
+        &self,
+        key: &PublicKey,
+        code: Option<Hash>,
+        offer: &NodeOffer,
+        now_ms: u64,
+    ) -> Result<Admission, StoreError>;
+    /// All enrolled nodes, by name and id.
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError>;
+
+    /// The key of an enrolled node.
+    async fn node_key(&self, node: NodeId) -> Result<Option<PublicKey>, StoreError>;
+
+    /// Keeps a one-time operator link.
+    async fn add_operator_link(&self, token: Hash, expires_at_ms: u64) -> Result<(), StoreError>;
+    /// Uses the link up for a cookie; false when it is unknown, used or too old.
+    async fn redeem_operator_link(
+        &self,
+        token: Hash,
+        now_ms: u64,
+        cookie: Hash,
+        cookie_expires_at_ms: u64,
+    ) -> Result<bool, StoreError>;
+    /// Whether the cookie is an operator's.
+    async fn is_operator(&self, cookie: Hash, now_ms: u64) -> Result<bool, StoreError>;
+
+    /// Writes session, lease and pending transfer if the node has a free slot.
+    async fn create_session(&self, new: &NewSession) -> Result<Created, StoreError>;
+    /// The session.
+    async fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError>;
+    /// The guest's sessions, newest first, at most `limit`, after `after` where given.
+    async fn sessions_of(
+        &self,
+        guest: GuestId,
+        after: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<SessionRow>, StoreError>;
+    /// All sessions that are not over, oldest first.
+    async fn active_sessions(&self) -> Result<Vec<SessionRow>, StoreError>;
+    /// Slots that leases hold, by node.
+    async fn busy(&self) -> Result<HashMap<NodeId, u32>, StoreError>;
+    /// From `starting` to `live`; true if this call did it.
+    async fn set_live(&self, id: SessionId, generation: Generation) -> Result<bool, StoreError>;
+    /// Ends session and lease and releases what is set aside but for late receipts. The first reason
+    /// stays. `None`: no such session.
+    async fn end_session(
+        &self,
+        id: SessionId,
+        reason: EndReason,
+        now_ms: u64,
+    ) -> Result<Option<Ended>, StoreError>;
+
+    /// Counts a receipt once, with its transfers.
+    async fn take_receipt(&self, receipt: &SignedReceipt, now_ms: u64) -> Result<Taken, StoreError>;
+    /// The session's receipts in order, at most `limit`, skipping `offset`.
+    async fn receipts(
+        &self,
+        session: SessionId,
+        offset: u32,
+        limit: u32,
+    ) -> Result<Vec<StoredReceipt>, StoreError>;
+    /// Closes accounts whose late window is over; returns how many.
+    async fn close_accounts(&self, now_ms: u64) -> Result<u32, StoreError>;
+    /// The whole journal in writing order, for verification.
+    async fn journal(&self) -> Result<Vec<Transfer>, StoreError>;
+
+    /// Whether the store answers.
+    async fn ping(&self) -> Result<(), StoreError>;
+    /// Finishes what is under way and closes.
+    async fn close(&self);
+}

@@ -1,0 +1,101 @@
+//! Sessions as the store keeps them.
+
+use super::Hash;
+use nearframe_ledger::Tariff;
+use nearframe_protocol::{
+    EndReason, Generation, GuestId, LeaseId, Money, NodeId, PublicKey, SessionId, SessionState, TitleHash,
+    TitleId, api,
+};
+
+/// Everything a new session needs.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    /// Its id.
+    pub id: SessionId,
+    /// Who asked.
+    pub guest: GuestId,
+    /// Sessions that the guest may have at once.
+    pub guest_limit: u32,
+    /// What plays.
+    pub title: TitleId,
+    /// Exactly which bytes.
+    pub title_hash: TitleHash,
+    /// Where.
+    pub node: NodeId,
+    /// Key that countersigns receipts.
+    pub player_key: PublicKey,
+    /// Its lease.
+    pub lease: LeaseId,
+    /// What it costs.
+    pub tariff: Tariff,
+    /// Now, Unix ms.
+    pub now_ms: u64,
+    /// Hash of the caller's idempotency key, and of the request it came with.
+    pub idempotency: Option<(Hash, Hash)>,
+}
+
+/// A session with its newest lease.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionRow {
+    /// Its id.
+    pub id: SessionId,
+    /// Whose it is.
+    pub guest: GuestId,
+    /// What plays.
+    pub title: TitleId,
+    /// Exactly which bytes.
+    pub title_hash: TitleHash,
+    /// Key that countersigns receipts.
+    pub player_key: PublicKey,
+    /// Where it stands.
+    pub state: SessionState,
+    /// Placement generation.
+    pub generation: Generation,
+    /// The newest generation's lease.
+    pub lease: LeaseId,
+    /// Where it runs.
+    pub node: NodeId,
+    /// What the node's owner calls it.
+    pub node_name: String,
+    /// Unix ms.
+    pub created_at_ms: u64,
+    /// Unix ms.
+    pub ended_at_ms: Option<u64>,
+    /// Why it ended.
+    pub end_reason: Option<EndReason>,
+    /// Receipts counted.
+    pub receipts: u32,
+    /// Time billed, in µs.
+    pub billed_us: u64,
+    /// Money posted.
+    pub cost: Money,
+}
+
+impl SessionRow {
+    /// Whether it still holds its slot.
+    pub fn is_active(&self) -> bool {
+        self.state != SessionState::Ended
+    }
+}
+
+impl From<SessionRow> for api::Session {
+    fn from(row: SessionRow) -> Self {
+        Self {
+            id: row.id,
+            title: row.title,
+            title_hash: row.title_hash,
+            state: row.state,
+            generation: row.generation,
+            lease: row.lease,
+            node: row.node,
+            node_name: row.node_name,
+            created_at_ms: row.created_at_ms,
+            ended_at_ms: row.ended_at_ms,
+            end_reason: row.end_reason,
+            end_message: row.end_reason.map(|reason| reason.advice().to_owned()),
+            receipts: row.receipts,
+            used_s: row.billed_us as f64 / 1e6,
+            cost: row.cost,
+        }
+    }
+}

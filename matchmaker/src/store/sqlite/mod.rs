@@ -1,0 +1,153 @@
+//! SQLite: the record of money and leases on one machine.
+//!
+//! Write-ahead log with `synchronous = FULL`: what was committed survives a power cut. One connection
+//! writes, so transactions never wait for each other inside SQLite; a few read.
+
+mod nodes;
+mod receipts;
+mod rows;
+mod sessions;
+
+use super::{Admission, Created, Ended, Hash, NewSession, NodeRow, SessionRow, Store, StoreError, Taken};
+use async_trait::async_trait;
+use nearframe_ledger::Transfer;
+use nearframe_protocol::api::StoredReceipt;
+use nearframe_protocol::link::NodeOffer;
+use nearframe_protocol::receipt::SignedReceipt;
+use nearframe_protocol::{EndReason, Generation, GuestId, NodeId, PublicKey, SessionId};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Sqlite, SqlitePool, Transaction};
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+/// Readers beside the one writer; requests are short, so a few serve hundreds of players.
+const READERS: u32 = 4;
+/// How long a transaction waits for another process (a backup) that holds the database.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The store in one file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens or creates the database and brings its schema up to date.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        sqlx::migrate!().run(&writer).await?;
+        let readers =
+            SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
+        Ok(Self { writer, readers })
+    }
+
+    /// A transaction that has the right to write from its start.
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
+        nodes::secret(self, name, fresh).await
+    }
+    async fn add_enrolment(&self, code: Hash, expires_at_ms: u64) -> Result<(), StoreError> {
+        nodes::add_enrolment(self, code, expires_at_ms).await
+    }
+    async fn admit_node(
+        &self,
+        key: &PublicKey,
+        code: Option<Hash>,
+        offer: &NodeOffer,
+        now_ms: u64,
+    ) -> Result<Admission, StoreError> {
+        nodes::admit(self, key, code, offer, now_ms).await
+    }
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        nodes::all(self).await
+    }
+    async fn node_key(&self, node: NodeId) -> Result<Option<PublicKey>, StoreError> {
+        nodes::key(self, node).await
+    }
+    async fn add_operator_link(&self, token: Hash, expires_at_ms: u64) -> Result<(), StoreError> {
+        nodes::add_operator_link(self, token, expires_at_ms).await
+    }
+    async fn redeem_operator_link(
+        &self,
+        token: Hash,
+        now_ms: u64,
+        cookie: Hash,
+        cookie_expires_at_ms: u64,
+    ) -> Result<bool, StoreError> {
+        nodes::redeem_operator_link(self, token, now_ms, cookie, cookie_expires_at_ms).await
+    }
+    async fn is_operator(&self, cookie: Hash, now_ms: u64) -> Result<bool, StoreError> {
+        nodes::is_operator(self, cookie, now_ms).await
+    }
+    async fn create_session(&self, new: &NewSession) -> Result<Created, StoreError> {
+        sessions::create(self, new).await
+    }
+    async fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError> {
+        sessions::one(&self.readers, id).await
+    }
+    async fn sessions_of(
+        &self,
+        guest: GuestId,
+        after: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        sessions::of_guest(self, guest, after, limit).await
+    }
+    async fn active_sessions(&self) -> Result<Vec<SessionRow>, StoreError> {
+        sessions::active(self).await
+    }
+    async fn busy(&self) -> Result<HashMap<NodeId, u32>, StoreError> {
+        sessions::busy(self).await
+    }
+    async fn set_live(&self, id: SessionId, generation: Generation) -> Result<bool, StoreError> {
+        sessions::set_live(self, id, generation).await
+    }
+    async fn end_session(
+        &self,
+        id: SessionId,
+        reason: EndReason,
+        now_ms: u64,
+    ) -> Result<Option<Ended>, StoreError> {
+        sessions::end(self, id, reason, now_ms).await
+    }
+    async fn take_receipt(&self, receipt: &SignedReceipt, now_ms: u64) -> Result<Taken, StoreError> {
+        receipts::take(self, receipt, now_ms).await
+    }
+    async fn receipts(
+        &self,
+        session: SessionId,
+        offset: u32,
+        limit: u32,
+    ) -> Result<Vec<StoredReceipt>, StoreError> {
+        receipts::of_session(self, session, offset, limit).await
+    }
+    async fn close_accounts(&self, now_ms: u64) -> Result<u32, StoreError> {
+        receipts::close_accounts(self, now_ms).await
+    }
+    async fn journal(&self) -> Result<Vec<Transfer>, StoreError> {
+        receipts::journal(self).await
+    }
+    async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&self.readers).await?;
+        Ok(())
+    }
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}

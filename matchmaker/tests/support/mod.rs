@@ -1,0 +1,300 @@
+//! A running matchmaker on loopback, and stand-ins for a node and a page. The stand-ins say what the
+//! real ones say; they prove only the matchmaker's side.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode, header};
+use futures_util::{SinkExt, StreamExt};
+use nearframe_matchmaker::{Config, Matchmaker};
+use nearframe_protocol::api::{CreateSession, CreatedSession};
+use nearframe_protocol::key::Nonce;
+use nearframe_protocol::link::{
+    FromNode, HeldTitle, NodeOffer, RunningSession, ToNode, sign_hello,
+};
+use nearframe_protocol::title::{TitleEntry, TouchControls};
+use nearframe_protocol::{NodeId, NodeKey, SessionId, TitleHash, TitleId, VersionOffer, signal};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tower::ServiceExt;
+
+/// Nothing on loopback takes this long, however busy the machine is.
+const LONG: Duration = Duration::from_secs(20);
+
+pub struct Service {
+    pub matchmaker: Matchmaker,
+    pub address: SocketAddr,
+    folder: Arc<TempDir>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Service {
+    pub async fn start() -> Self {
+        Self::with(Config::default()).await
+    }
+
+    pub async fn with(config: Config) -> Self {
+        Self::in_folder(config, Arc::new(tempfile::tempdir().unwrap())).await
+    }
+
+    async fn in_folder(config: Config, folder: Arc<TempDir>) -> Self {
+        let config = Config { data_dir: folder.path().to_owned(), ..config };
+        let matchmaker = Matchmaker::open(config).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = matchmaker.router().into_make_service_with_connect_info::<SocketAddr>();
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { matchmaker, address, folder, server }
+    }
+
+    /// Stops the process's part without any farewell to nodes or pages, and starts it anew.
+    pub async fn restart(self, config: Config) -> Self {
+        let folder = Arc::clone(&self.folder);
+        drop(self);
+        Self::in_folder(config, folder).await
+    }
+
+    pub fn router(&self) -> Router {
+        self.matchmaker.router()
+    }
+
+    pub async fn ask(&self, request: Request<Body>) -> Response<Body> {
+        self.router().oneshot(request).await.unwrap()
+    }
+
+    pub async fn get(&self, path: &str) -> Response<Body> {
+        self.ask(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn create(&self, title: &str) -> Response<Body> {
+        self.ask(post_session(&create_session(title))).await
+    }
+
+    pub async fn created(&self, title: &str) -> CreatedSession {
+        let answer = self.create(title).await;
+        assert_eq!(answer.status(), StatusCode::CREATED);
+        json(answer).await
+    }
+
+    /// Signs the operator in and returns the cookie.
+    pub async fn operator(&self) -> String {
+        let answer = self.get(&self.matchmaker.operator_link().await.unwrap()).await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        cookie(&answer)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+pub fn player() -> NodeKey {
+    NodeKey::from_seed([200; 32])
+}
+
+pub fn create_session(title: &str) -> CreateSession {
+    CreateSession {
+        versions: VersionOffer::current(),
+        title: TitleId::new(title).unwrap(),
+        player_key: player().public(),
+    }
+}
+
+pub fn post_session(body: &impl Serialize) -> Request<Body> {
+    Request::post("/v1/sessions")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from(serde_json::to_string(body).unwrap()))
+        .unwrap()
+}
+
+/// `name=value` of the cookie that the answer sets.
+pub fn cookie(answer: &Response<Body>) -> String {
+    let set = answer.headers()[header::SET_COOKIE].to_str().unwrap();
+    set.split(';').next().unwrap().to_owned()
+}
+
+pub async fn bytes(answer: Response<Body>) -> Vec<u8> {
+    axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap().to_vec()
+}
+
+pub async fn json<T: DeserializeOwned>(answer: Response<Body>) -> T {
+    let bytes = bytes(answer).await;
+    serde_json::from_slice(&bytes).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&bytes)))
+}
+
+/// Asserts an RFC 9457 problem of this status and returns its code.
+pub async fn problem(answer: Response<Body>) -> String {
+    let status = answer.status().as_u16();
+    assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/problem+json");
+    let problem: nearframe_protocol::api::Problem = json(answer).await;
+    assert_eq!(problem.status, status);
+    assert_eq!(problem.kind, format!("https://nearframe.dev/problems/{}", problem.code));
+    assert!(!problem.title.is_empty() && !problem.detail.is_empty(), "{problem:?}");
+    problem.code
+}
+
+/// A WebSocket that speaks JSON.
+pub struct Wire(WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Wire {
+    pub async fn open(address: SocketAddr, path: &str) -> Self {
+        Self(connect_async(format!("ws://{address}{path}")).await.unwrap().0)
+    }
+    pub async fn say(&mut self, message: &impl Serialize) {
+        self.raw(Message::text(serde_json::to_string(message).unwrap())).await;
+    }
+    pub async fn raw(&mut self, message: Message) {
+        self.0.send(message).await.unwrap();
+    }
+    /// The next message; `None` when the socket was closed.
+    pub async fn hear<T: DeserializeOwned>(&mut self) -> Option<T> {
+        loop {
+            match timeout(LONG, self.0.next()).await.expect("the matchmaker says something") {
+                Some(Ok(Message::Text(text))) => return Some(serde_json::from_str(&text).unwrap()),
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+                Some(Ok(_)) => {}
+            }
+        }
+    }
+    pub async fn expect_closed(&mut self) {
+        assert!(self.hear::<serde_json::Value>().await.is_none(), "the socket should be closed");
+    }
+    /// Vanishes without a farewell.
+    pub fn cut(self) {
+        drop(self.0);
+    }
+}
+
+pub const COVER: &[u8] = b"\x89PNG\r\n\x1a\nrest of the picture";
+
+pub fn held(title: &str, hash: u8) -> HeldTitle {
+    use base64::Engine;
+    HeldTitle {
+        entry: TitleEntry {
+            id: TitleId::new(title).unwrap(),
+            name: title.to_uppercase(),
+            version: "1".into(),
+            hash: TitleHash::from_bytes([hash; 32]),
+            description: "A game.".into(),
+            cover: Some("/somewhere/on/the/node".into()),
+            width: 1280,
+            height: 720,
+            fps: 60,
+            controls: vec![],
+            touch: TouchControls::default(),
+        },
+        cover_base64: Some(base64::prelude::BASE64_STANDARD.encode(COVER)),
+    }
+}
+
+/// A stand-in for a node.
+pub struct FakeNode {
+    pub key: NodeKey,
+    pub id: NodeId,
+    pub wire: Wire,
+    sequence: u64,
+}
+
+impl FakeNode {
+    pub fn offer(slots: u32) -> NodeOffer {
+        NodeOffer {
+            name: "stand-in".into(),
+            region: "DE".into(),
+            slots,
+            adapter: "none (stand-in)".into(),
+            encoders: vec!["none".into()],
+            titles: vec![held("meteor", 1)],
+        }
+    }
+
+    /// Enrols with a fresh code.
+    pub async fn enrol(service: &Service, slots: u32) -> Self {
+        let code = service.matchmaker.enrolment_code().await.unwrap();
+        let key = NodeKey::from_seed([7; 32]);
+        Self::hello(service.address, key, Some(code), Self::offer(slots), vec![]).await.unwrap()
+    }
+
+    /// Links again with a known key.
+    pub async fn again(address: SocketAddr, slots: u32, sessions: Vec<RunningSession>) -> Self {
+        Self::hello(address, NodeKey::from_seed([7; 32]), None, Self::offer(slots), sessions).await.unwrap()
+    }
+
+    pub async fn hello(
+        address: SocketAddr,
+        key: NodeKey,
+        enrolment_code: Option<String>,
+        offer: NodeOffer,
+        sessions: Vec<RunningSession>,
+    ) -> Result<Self, String> {
+        let mut wire = Wire::open(address, "/v1/nodes/link").await;
+        let Some(ToNode::Challenge { nonce, .. }) = wire.hear().await else { panic!("a challenge comes first") };
+        wire.say(&hello(&key, &nonce, enrolment_code, offer, sessions)).await;
+        match wire.hear().await {
+            Some(ToNode::Welcome { node, version: 1, .. }) => Ok(Self { key, id: node, wire, sequence: 0 }),
+            Some(ToNode::Refused { code, .. }) => Err(code),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub async fn heartbeat(&mut self, sessions: Vec<RunningSession>) {
+        self.sequence += 1;
+        self.wire.say(&FromNode::Heartbeat { sequence: self.sequence, sessions }).await;
+    }
+
+    /// Waits for the command to start and returns its session.
+    pub async fn started(&mut self) -> RunningSession {
+        match self.wire.hear().await {
+            Some(ToNode::Start { session, generation, .. }) => RunningSession { session, generation },
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+pub fn hello(
+    key: &NodeKey,
+    nonce: &Nonce,
+    enrolment_code: Option<String>,
+    offer: NodeOffer,
+    sessions: Vec<RunningSession>,
+) -> FromNode {
+    FromNode::Hello {
+        versions: VersionOffer::current(),
+        public_key: key.public(),
+        signature: sign_hello(key, nonce),
+        enrolment_code,
+        offer: Box::new(offer),
+        sessions,
+    }
+}
+
+/// Opens a page's socket and says hello.
+pub async fn page(service: &Service, created: &CreatedSession) -> Wire {
+    page_with(service, created.session.id, &created.ticket).await
+}
+
+pub async fn page_with(service: &Service, session: SessionId, ticket: &str) -> Wire {
+    let mut wire = Wire::open(service.address, &format!("/v1/sessions/{session}/signal")).await;
+    let hello = signal::FromPage::Hello { versions: VersionOffer::current(), ticket: ticket.to_owned() };
+    wire.say(&hello).await;
+    wire
+}
+
+/// Hears `welcome` and `state`.
+pub async fn welcomed(wire: &mut Wire) -> nearframe_protocol::SessionState {
+    let welcome = wire.hear().await;
+    assert!(matches!(welcome, Some(signal::ToPage::Welcome { version: 1, .. })), "{welcome:?}");
+    match wire.hear().await {
+        Some(signal::ToPage::State { state }) => state,
+        other => panic!("{other:?}"),
+    }
+}

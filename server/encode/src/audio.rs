@@ -1,0 +1,21 @@
+//! The seam to an audio encoder.
+
+use crate::video::EncodeError;
+
+/// Samples a second and channel; the only rate in this house.
+pub const AUDIO_RATE_HZ: u32 = 48_000;
+/// Interleaved left and right.
+pub const AUDIO_CHANNELS: usize = 2;
+/// Samples a channel in one frame: 10 ms.
+pub const AUDIO_FRAME_SAMPLES: usize = 480;
+
+/// An encoder for one stereo stream.
+pub trait AudioEncoder: Send {
+    /// Shown to players and operators, such as `Opus`.
+    fn name(&self) -> &'static str;
+
+    /// Encodes one frame: [`AUDIO_FRAME_SAMPLES`] × [`AUDIO_CHANNELS`] interleaved samples in −1..=1; what
+    /// lies outside is clipped. `None`: silence that needs no packet. The packet is valid until the next
+    /// call.
+    fn encode(&mut self, samples: &[f32]) -> Result<Option<&[u8]>, EncodeError>;
+}

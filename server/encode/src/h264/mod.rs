@@ -1,0 +1,12 @@
+//! As much of H.264 (ITU-T H.264, 08/2021) as a sender has to read and write of its own stream: NAL units,
+//! sequence parameter sets and slice headers. Never panics, whatever the bytes.
+
+mod bits;
+mod nal;
+mod slice;
+mod sps;
+
+pub use bits::{BitReader, BitWriter};
+pub use nal::{Nal, NalKind, nals, push_nal};
+pub use slice::{SliceHeader, SliceKind};
+pub use sps::{Colour, Sps};

@@ -1,0 +1,113 @@
+//! A busy synthetic clip and what is measured on emitted streams.
+#![allow(dead_code)]
+
+use nearframe_encode::{AccessUnit, FrameRequest, VideoEncoder};
+use nearframe_gpu::{Layout, Surface, SurfaceRing};
+use std::time::Duration;
+
+/// Detailed, moving I420 pictures, the same for the same frame number: scrolling terrain, rings that
+/// change everywhere at once, film grain, and blocks that move across all of it.
+pub struct Clip {
+    ring: SurfaceRing,
+    width: usize,
+    height: usize,
+    terrain: Vec<u8>,
+    wave: Vec<u8>,
+}
+
+const TERRAIN: usize = 512;
+const WAVE: usize = 1024;
+
+impl Clip {
+    pub fn new(width: u32, height: u32) -> Self {
+        let mut terrain = vec![0.0; TERRAIN * TERRAIN];
+        for (cell, amplitude, seed) in [(64, 60.0, 1), (16, 40.0, 2), (4, 24.0, 3)] {
+            let grid = |x: usize, y: usize| {
+                let cells = TERRAIN / cell;
+                f64::from(scramble((x % cells) as u32, (y % cells) as u32, seed) & 255) / 128.0 - 1.0
+            };
+            for (at, value) in terrain.iter_mut().enumerate() {
+                let (x, y) = (at % TERRAIN, at / TERRAIN);
+                let (fx, fy) = ((x % cell) as f64 / cell as f64, (y % cell) as f64 / cell as f64);
+                let (cx, cy) = (x / cell, y / cell);
+                let above = grid(cx, cy) * (1.0 - fx) + grid(cx + 1, cy) * fx;
+                let below = grid(cx, cy + 1) * (1.0 - fx) + grid(cx + 1, cy + 1) * fx;
+                *value += amplitude * (above * (1.0 - fy) + below * fy);
+            }
+        }
+        let angle = |at: usize| at as f64 / WAVE as f64 * std::f64::consts::TAU;
+        Self {
+            ring: SurfaceRing::new(Layout::I420, width, height),
+            width: width as usize,
+            height: height as usize,
+            terrain: terrain.iter().map(|v| (126.0 + v).clamp(16.0, 235.0) as u8).collect(),
+            wave: (0..WAVE).map(|at| (126.0 + 70.0 * angle(at).sin()) as u8).collect(),
+        }
+    }
+
+    pub fn draw(&self, frame: u32) -> Surface {
+        let mut surface = self.ring.take().expect("tests hold fewer surfaces than the ring has");
+        let (width, height, t) = (self.width, self.height, frame as usize);
+        let (luma, chroma) = surface.planes_mut();
+        for (y, row) in luma.chunks_mut(width).enumerate() {
+            let band = y * 4 / height;
+            for (x, sample) in row.iter_mut().enumerate() {
+                *sample = if band == 1 {
+                    let (dx, dy) = (x.abs_diff(width / 2), y.abs_diff(height / 3));
+                    self.wave[((dx * dx + 2 * dy * dy) / 64 + 20 * t) % WAVE]
+                } else {
+                    self.terrain[y % TERRAIN * TERRAIN + (x + t * (2 + band)) % TERRAIN]
+                };
+                if band == 2 {
+                    *sample += (scramble(x as u32, y as u32, frame) & 15) as u8;
+                }
+            }
+        }
+        for block in 0..8 {
+            let bx = (block * 97 + t * (3 + block)) % (width - 48);
+            let by = (block * 53 + t * (1 + block % 5)) % (height - 48);
+            for y in by..by + 48 {
+                luma[y * width + bx..y * width + bx + 48].fill((40 + block * 20) as u8);
+            }
+        }
+        for (at, sample) in chroma.iter_mut().enumerate() {
+            *sample = 100 + ((at / 40 + t) % 56) as u8;
+        }
+        surface
+    }
+}
+
+fn scramble(x: u32, y: u32, seed: u32) -> u32 {
+    let mut h = x.wrapping_mul(0x9e37_79b1) ^ y.wrapping_mul(0x85eb_ca77) ^ seed.wrapping_mul(0xc2b2_ae3d);
+    h ^= h >> 15;
+    h = h.wrapping_mul(0x2c1b_3c6d);
+    h ^ h >> 13
+}
+
+pub fn request(frame: u32, fps: u32, keyframe: bool) -> FrameRequest {
+    FrameRequest { frame, at: Duration::from_secs_f64(f64::from(frame) / f64::from(fps)), keyframe }
+}
+
+/// Encodes frames `from..to` at 60 a second, asking for keyframes where told.
+pub fn run(
+    encoder: &mut dyn VideoEncoder,
+    clip: &Clip,
+    frames: std::ops::Range<u32>,
+    keyframe: impl Fn(u32) -> bool,
+) -> Vec<(u32, Option<AccessUnit>)> {
+    frames
+        .map(|frame| {
+            let unit = encoder.encode(&clip.draw(frame), request(frame, 60, keyframe(frame)));
+            (frame, unit.expect("the encoder works"))
+        })
+        .collect()
+}
+
+/// Bits in each window of one second, by its first frame; only windows that the run covers.
+pub fn windows(units: &[(u32, Option<AccessUnit>)], fps: usize) -> Vec<f64> {
+    let bits: Vec<f64> = units
+        .iter()
+        .map(|(_, unit)| unit.as_ref().map_or(0.0, |unit| unit.data.len() as f64 * 8.0))
+        .collect();
+    bits.windows(fps).map(|window| window.iter().sum()).collect()
+}

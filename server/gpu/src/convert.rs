@@ -1,0 +1,231 @@
+//! Pictures into surfaces.
+
+use crate::composite::{Compositor, texture};
+use crate::device::Gpu;
+use crate::error::GpuError;
+use crate::picture::{CpuPicture, Picture};
+use crate::pixels::PixelReader;
+use crate::scale::Scaler;
+use crate::shader::ShaderConverter;
+use crate::simd::{self, ByteOrder};
+use crate::surface::{Layout, Surface, SurfaceRing};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Frames converted each way before choosing, after one that compiles and allocates.
+const TRIAL_FRAMES: usize = 5;
+/// The smallest frame an encoder takes is one macroblock.
+const MIN_SIDE: u32 = 16;
+/// The largest side of H.264 level 5.2 and of every device's texture.
+const MAX_SIDE: u32 = 4096;
+
+/// Where colours of GPU pictures are converted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conversion {
+    /// Pixels are read back and converted by the CPU.
+    Simd,
+    /// A compute shader converts and the samples are read back.
+    Shader,
+}
+
+impl fmt::Display for Conversion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Simd => "simd",
+            Self::Shader => "shader",
+        })
+    }
+}
+
+/// Turns pictures of any size into surfaces of one size and layout.
+#[derive(Debug)]
+pub struct Converter {
+    ring: SurfaceRing,
+    size: (u32, u32),
+    scaler: Option<Scaler>,
+    gpu: Option<GpuPath>,
+}
+
+impl Converter {
+    /// A converter into `width × height` (both even, 16 to 4096). With `None` it takes CPU pictures only
+    /// and touches no GPU. On a software adapter this converts a few frames both ways to choose, which
+    /// takes some tens of milliseconds.
+    pub fn new(gpu: Option<Arc<Gpu>>, layout: Layout, width: u32, height: u32) -> Result<Self, GpuError> {
+        let fits = |side: u32| side.is_multiple_of(2) && (MIN_SIDE..=MAX_SIDE).contains(&side);
+        if !fits(width) || !fits(height) {
+            return Err(GpuError::BadSize { width, height, layout, max: MAX_SIDE });
+        }
+        let ring = SurfaceRing::new(layout, width, height);
+        let gpu = gpu.map(|gpu| GpuPath::new(gpu, &ring, layout, (width, height))).transpose()?;
+        Ok(Self { ring, size: (width, height), scaler: None, gpu })
+    }
+
+    /// Where colours of GPU pictures are converted; CPU pictures of the right size are always `Simd`.
+    pub fn conversion(&self) -> Conversion {
+        self.gpu.as_ref().map_or(Conversion::Simd, |path| path.conversion())
+    }
+
+    /// Scales with letterbox where sizes differ, and converts. `None`: all surfaces are in use, the frame
+    /// is to be left out. Blocks until the surface is written.
+    pub fn convert(&mut self, picture: &Picture<'_>) -> Result<Option<Surface>, GpuError> {
+        let Some(mut surface) = self.ring.take() else { return Ok(None) };
+        match *picture {
+            Picture::Cpu(picture) => self.convert_cpu(&picture, &mut surface)?,
+            Picture::Gpu(texture) => {
+                let path = self.gpu.as_mut().ok_or(GpuError::NeedsDevice)?;
+                check_texture(texture)?;
+                path.convert(texture, &mut surface)?;
+            }
+        }
+        Ok(Some(surface))
+    }
+
+    fn convert_cpu(&mut self, picture: &CpuPicture<'_>, surface: &mut Surface) -> Result<(), GpuError> {
+        check_pixels(picture)?;
+        if (picture.width, picture.height) == self.size {
+            return simd::convert(picture.data, picture.stride, ByteOrder::Bgra, surface);
+        }
+        if let Some(path) = self.gpu.as_mut().filter(|path| !path.gpu.is_software()) {
+            return path.upload_and_convert(picture, surface);
+        }
+        let (width, height) = self.size;
+        let scaler = self.scaler.get_or_insert_with(|| Scaler::new(width, height));
+        simd::convert(scaler.scale(picture), 4 * width, ByteOrder::Bgra, surface)
+    }
+}
+
+/// Everything that lives on the device.
+#[derive(Debug)]
+struct GpuPath {
+    gpu: Arc<Gpu>,
+    size: (u32, u32),
+    colours: Colours,
+    compositor: Option<Compositor>,
+    uploaded: Option<wgpu::Texture>,
+}
+
+#[derive(Debug)]
+enum Colours {
+    Simd(PixelReader),
+    Shader(Box<ShaderConverter>),
+}
+
+impl Colours {
+    fn convert(&mut self, gpu: &Gpu, frame: &wgpu::Texture, surface: &mut Surface) -> Result<(), GpuError> {
+        match self {
+            Self::Simd(reader) => reader.convert(gpu, frame, surface),
+            Self::Shader(shader) => shader.convert(gpu, frame, surface),
+        }
+    }
+}
+
+impl GpuPath {
+    fn new(gpu: Arc<Gpu>, ring: &SurfaceRing, layout: Layout, size: (u32, u32)) -> Result<Self, GpuError> {
+        let shader = Colours::Shader(Box::new(ShaderConverter::new(&gpu, layout, size.0, size.1)));
+        let colours = if gpu.is_software() {
+            let simd = Colours::Simd(PixelReader::new(&gpu, size.0, size.1));
+            faster(&gpu, ring, size, simd, shader)?
+        } else {
+            shader
+        };
+        Ok(Self { gpu, size, colours, compositor: None, uploaded: None })
+    }
+
+    fn conversion(&self) -> Conversion {
+        match self.colours {
+            Colours::Simd(_) => Conversion::Simd,
+            Colours::Shader(_) => Conversion::Shader,
+        }
+    }
+
+    fn convert(&mut self, picture: &wgpu::Texture, surface: &mut Surface) -> Result<(), GpuError> {
+        self.gpu.check()?;
+        let (gpu, size) = (&self.gpu, self.size);
+        if (picture.width(), picture.height()) == size {
+            return self.colours.convert(gpu, picture, surface);
+        }
+        let compositor = self.compositor.get_or_insert_with(|| Compositor::new(gpu, size.0, size.1));
+        let frame = compositor.draw(gpu, picture);
+        self.colours.convert(gpu, frame, surface)
+    }
+
+    fn upload_and_convert(&mut self, picture: &CpuPicture<'_>, surface: &mut Surface) -> Result<(), GpuError> {
+        let size = (picture.width, picture.height);
+        let most = self.gpu.device().limits().max_texture_dimension_2d;
+        if size.0 > most || size.1 > most {
+            return Err(GpuError::BadPicture(format!("{}×{} is more than the device's {most}", size.0, size.1)));
+        }
+        let texture = match self.uploaded.take() {
+            Some(texture) if (texture.width(), texture.height()) == size => texture,
+            _ => {
+                let format = wgpu::TextureFormat::Bgra8Unorm;
+                texture(&self.gpu, "upload", size, format, wgpu::TextureUsages::COPY_DST)
+            }
+        };
+        let layout = wgpu::TexelCopyBufferLayout {
+            offset: 0,
+            bytes_per_row: Some(picture.stride),
+            rows_per_image: None,
+        };
+        self.gpu.queue().write_texture(texture.as_image_copy(), picture.data, layout, texture.size());
+        let converted = self.convert(&texture, surface);
+        self.uploaded = Some(texture);
+        converted
+    }
+}
+
+/// Converts a few frames each way and keeps the faster way.
+fn faster(
+    gpu: &Gpu,
+    ring: &SurfaceRing,
+    size: (u32, u32),
+    mut simd: Colours,
+    mut shader: Colours,
+) -> Result<Colours, GpuError> {
+    let Some(mut surface) = ring.take() else { return Ok(simd) };
+    let frame = texture(gpu, "trial", size, wgpu::TextureFormat::Rgba8Unorm, wgpu::TextureUsages::empty());
+    let simd_time = median_time(|| simd.convert(gpu, &frame, &mut surface))?;
+    let shader_time = median_time(|| shader.convert(gpu, &frame, &mut surface))?;
+    let chosen = if simd_time <= shader_time { simd } else { shader };
+    let conversion = if simd_time <= shader_time { Conversion::Simd } else { Conversion::Shader };
+    tracing::info!(?simd_time, ?shader_time, %conversion, "colour conversion chosen");
+    Ok(chosen)
+}
+
+fn median_time(mut convert: impl FnMut() -> Result<(), GpuError>) -> Result<Duration, GpuError> {
+    convert()?;
+    let mut times = [Duration::ZERO; TRIAL_FRAMES];
+    for time in &mut times {
+        let start = Instant::now();
+        convert()?;
+        *time = start.elapsed();
+    }
+    times.sort_unstable();
+    Ok(times[TRIAL_FRAMES / 2])
+}
+
+fn check_pixels(picture: &CpuPicture<'_>) -> Result<(), GpuError> {
+    let CpuPicture { width, height, stride, data } = *picture;
+    let rows = u64::from(stride) * u64::from(height);
+    if width == 0 || height == 0 || u64::from(stride) < 4 * u64::from(width) || (data.len() as u64) < rows {
+        return Err(GpuError::BadPicture(format!(
+            "{width}×{height} with rows of {stride} bytes does not fit {} bytes",
+            data.len()
+        )));
+    }
+    Ok(())
+}
+
+fn check_texture(texture: &wgpu::Texture) -> Result<(), GpuError> {
+    use wgpu::TextureFormat::{Bgra8Unorm, Rgba8Unorm};
+    let usage = wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_SRC;
+    if !matches!(texture.format(), Rgba8Unorm | Bgra8Unorm) || !texture.usage().contains(usage) {
+        return Err(GpuError::BadPicture(format!(
+            "its texture is {:?} for {:?}; it must be Rgba8Unorm or Bgra8Unorm for {usage:?}",
+            texture.format(),
+            texture.usage()
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! The session's GPU device.
+
+use crate::adapter::{self, AdapterFacts, AdapterKind};
+use crate::error::GpuError;
+use std::sync::{Arc, OnceLock};
+
+/// One opened device with its queue; a title draws on it and the converter reads from it.
+#[derive(Debug)]
+pub struct Gpu {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    facts: AdapterFacts,
+    lost: Arc<OnceLock<String>>,
+}
+
+impl Gpu {
+    /// Opens the best adapter (see [`AdapterKind`] for the order). Blocks for the driver's start-up.
+    pub fn open() -> Result<Arc<Self>, GpuError> {
+        Self::open_chosen(None)
+    }
+
+    /// Opens the best adapter whose name contains `name`, upper or lower case.
+    pub fn open_named(name: &str) -> Result<Arc<Self>, GpuError> {
+        Self::open_chosen(Some(name))
+    }
+
+    fn open_chosen(name: Option<&str>) -> Result<Arc<Self>, GpuError> {
+        let (facts, adapter) = adapter::choose(name)?;
+        let supported = adapter.limits();
+        let mut limits = wgpu::Limits::default();
+        if !limits.check_limits(&supported) {
+            limits = wgpu::Limits::downlevel_defaults().using_resolution(supported);
+        }
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("session"),
+            required_limits: limits,
+            // Many sessions share a machine; large suballocation blocks would be memory nobody uses.
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+            .map_err(|error| GpuError::NoDevice { adapter: facts.to_string(), detail: error.to_string() })?;
+        let lost = Arc::new(OnceLock::new());
+        watch(&device, &lost);
+        tracing::info!(adapter = %facts, driver = %facts.driver, "GPU device opened");
+        Ok(Arc::new(Self { device, queue, facts, lost }))
+    }
+
+    /// For resources and pipelines.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.device
+    }
+
+    /// For submissions.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.queue
+    }
+
+    /// Which adapter this is.
+    pub fn facts(&self) -> &AdapterFacts {
+        &self.facts
+    }
+
+    /// Whether the CPU does the drawing.
+    pub fn is_software(&self) -> bool {
+        self.facts.kind == AdapterKind::Software
+    }
+
+    /// Whether the device is gone for good.
+    pub fn is_lost(&self) -> bool {
+        self.lost.get().is_some()
+    }
+
+    /// An error once the device is gone.
+    pub(crate) fn check(&self) -> Result<(), GpuError> {
+        self.lost.get().map_or(Ok(()), |why| Err(GpuError::Lost(why.clone())))
+    }
+}
+
+/// Without these two callbacks wgpu panics on the first driver error.
+fn watch(device: &wgpu::Device, lost: &Arc<OnceLock<String>>) {
+    let gone = Arc::clone(lost);
+    device.set_device_lost_callback(move |reason, message| {
+        // Dropping the device reports `Destroyed`, which is no failure.
+        if reason != wgpu::DeviceLostReason::Destroyed {
+            let _ = gone.set(message);
+        }
+    });
+    let gone = Arc::clone(lost);
+    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| match error {
+        wgpu::Error::Validation { description, .. } => {
+            tracing::error!(%description, "invalid GPU command");
+        }
+        error => {
+            let _ = gone.set(error.to_string());
+        }
+    }));
+}

@@ -1,0 +1,51 @@
+//! What can go wrong between a picture and a surface.
+
+use crate::surface::Layout;
+
+/// Failures of this crate; each says what to do next.
+#[derive(Debug, thiserror::Error)]
+pub enum GpuError {
+    /// Neither Vulkan nor OpenGL offers an adapter.
+    #[error("no GPU adapter found: install the GPU's Vulkan driver, or `mesa-vulkan-drivers` for drawing in software")]
+    NoAdapter,
+    /// The configured adapter does not exist here.
+    #[error("no GPU adapter has {wanted:?} in its name; there are: {found}")]
+    NoSuchAdapter {
+        /// The configured part of the name.
+        wanted: String,
+        /// The adapters that were found.
+        found: String,
+    },
+    /// The driver gave no device.
+    #[error("{adapter} gave no device: {detail}; update its driver or choose another adapter")]
+    NoDevice {
+        /// Which adapter.
+        adapter: String,
+        /// The driver's words.
+        detail: String,
+    },
+    /// The device is gone; whatever lived on it has to be made anew.
+    #[error("the GPU device was lost: {0}; open the device again or end the session")]
+    Lost(String),
+    /// The device did not finish in time.
+    #[error("the GPU did not finish a frame within {0:?}; end the session")]
+    Stalled(std::time::Duration),
+    /// A GPU picture came to a converter without a device.
+    #[error("a GPU picture needs a converter that was made with the device it lives on")]
+    NeedsDevice,
+    /// A picture that breaks the contract of [`crate::Picture`].
+    #[error("the picture cannot be converted: {0}")]
+    BadPicture(String),
+    /// 4:2:0 needs even sizes, and surfaces have an upper bound.
+    #[error("{width}×{height} {layout:?} is no surface: both must be even, and 16 to {max}")]
+    BadSize {
+        /// Width asked for.
+        width: u32,
+        /// Height asked for.
+        height: u32,
+        /// Layout asked for.
+        layout: Layout,
+        /// Largest width and height.
+        max: u32,
+    },
+}

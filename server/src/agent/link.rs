@@ -1,0 +1,159 @@
+//! The link to the matchmaker: dials out, proves the key, reconnects by itself.
+
+use super::{Config, Event};
+use anyhow::{Context, Result, bail};
+use futures_util::{SinkExt, StreamExt};
+use nearframe_protocol::link::{
+    FromNode, HEARTBEAT_MS, MAX_LINK_BYTES, NodeOffer, RunningSession, ToNode, sign_hello,
+};
+use nearframe_protocol::{NodeKey, VersionOffer};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
+use tracing::{error, info, warn};
+
+mod pin;
+
+/// Messages that may wait for the socket.
+const OUT_CAPACITY: usize = 256;
+/// First and longest pause between two tries to connect.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// The whole handshake must be over within this.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// A matchmaker that says nothing for this long, pings included, is taken for gone.
+const SILENCE: Duration = Duration::from_secs(15);
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+/// Sessions that run on this node, as heartbeats tell them.
+pub(crate) type Running = Arc<Mutex<Vec<RunningSession>>>;
+
+/// Keeps the link up for ever.
+pub(crate) async fn keep(
+    config: Arc<Config>,
+    key: NodeKey,
+    offer: NodeOffer,
+    running: Running,
+    events: mpsc::Sender<Event>,
+) {
+    let mut pause = BACKOFF.0;
+    loop {
+        match connect(&config, &key, &offer, &running).await {
+            Ok(socket) => {
+                info!(matchmaker = %config.matchmaker, "linked");
+                pause = BACKOFF.0;
+                let (out_in, out) = mpsc::channel(OUT_CAPACITY);
+                if events.send(Event::LinkUp(out_in)).await.is_err() {
+                    return;
+                }
+                if let Err(error) = pump(socket, out, &running, &events).await {
+                    warn!("the link to the matchmaker broke: {error:#}; trying again");
+                }
+                if events.send(Event::LinkDown).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => error!("no link to the matchmaker at {}: {error:#}", config.matchmaker),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(BACKOFF.1);
+    }
+}
+
+async fn connect(config: &Config, key: &NodeKey, offer: &NodeOffer, running: &Running) -> Result<Socket> {
+    tokio::time::timeout(HANDSHAKE_TIME, handshake(config, key, offer, running))
+        .await
+        .context("the matchmaker did not answer in time")?
+}
+
+async fn handshake(config: &Config, key: &NodeKey, offer: &NodeOffer, running: &Running) -> Result<Socket> {
+    let mut url = config.matchmaker.join("/v1/nodes/link").context("the matchmaker's address")?;
+    let scheme = if url.scheme() == "https" { "wss" } else { "ws" };
+    url.set_scheme(scheme).map_err(|()| anyhow::anyhow!("the matchmaker's address must be http or https"))?;
+    let limits = WebSocketConfig::default()
+        .max_message_size(Some(MAX_LINK_BYTES))
+        .max_frame_size(Some(MAX_LINK_BYTES));
+    let connector = config
+        .pin
+        .map(|pin| pin::client_config(pin).map(|tls| Connector::Rustls(Arc::new(tls))))
+        .transpose()?;
+    let (mut socket, _) = connect_async_tls_with_config(url.as_str(), Some(limits), true, connector).await?;
+
+    let ToNode::Challenge { nonce, versions } = receive(&mut socket).await? else {
+        bail!("the matchmaker did not start with a challenge");
+    };
+    VersionOffer::current().agree(&versions)?;
+    let hello = FromNode::Hello {
+        versions: VersionOffer::current(),
+        public_key: key.public(),
+        signature: sign_hello(key, &nonce),
+        enrolment_code: config.enrolment_code.clone(),
+        offer: Box::new(offer.clone()),
+        sessions: snapshot(running),
+    };
+    send(&mut socket, &hello).await?;
+    match receive(&mut socket).await? {
+        ToNode::Welcome { .. } => Ok(socket),
+        ToNode::Refused { code, message } => bail!("refused ({code}): {message}"),
+        _ => bail!("the matchmaker answered hello with something else"),
+    }
+}
+
+async fn pump(
+    mut socket: Socket,
+    mut out: mpsc::Receiver<FromNode>,
+    running: &Running,
+    events: &mpsc::Sender<Event>,
+) -> Result<()> {
+    let mut heartbeat = tokio::time::interval(Duration::from_millis(HEARTBEAT_MS));
+    let mut sequence = 0;
+    let mut heard = tokio::time::Instant::now();
+    loop {
+        tokio::select! {
+            _ = heartbeat.tick() => {
+                if heard.elapsed() > SILENCE {
+                    bail!("nothing heard for {} s", SILENCE.as_secs());
+                }
+                sequence += 1;
+                send(&mut socket, &FromNode::Heartbeat { sequence, sessions: snapshot(running) }).await?;
+                socket.send(Message::Ping(Vec::new().into())).await?;
+            }
+            message = out.recv() => match message {
+                Some(message) => send(&mut socket, &message).await?,
+                None => return Ok(()),
+            },
+            frame = socket.next() => {
+                heard = tokio::time::Instant::now();
+                match frame.transpose()? {
+                    Some(Message::Text(text)) => {
+                        let command = serde_json::from_str(&text).context("a command that is not understood")?;
+                        events.send(Event::Command(command)).await.context("the agent is gone")?;
+                    }
+                    Some(Message::Close(_)) | None => bail!("closed by the matchmaker"),
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+}
+
+async fn send(socket: &mut Socket, message: &FromNode) -> Result<()> {
+    let text = serde_json::to_string(message)?;
+    socket.send(Message::Text(text.into())).await.context("sending to the matchmaker")
+}
+
+async fn receive(socket: &mut Socket) -> Result<ToNode> {
+    while let Some(frame) = socket.next().await {
+        if let Message::Text(text) = frame? {
+            return serde_json::from_str(&text).context("an answer that is not understood");
+        }
+    }
+    bail!("the matchmaker closed the connection")
+}
+
+fn snapshot(running: &Running) -> Vec<RunningSession> {
+    running.lock().map(|sessions| sessions.clone()).unwrap_or_default()
+}

@@ -1,0 +1,164 @@
+//! The node agent: dials the matchmaker, supervises session workers, signs for them.
+//!
+//! Everything that happens to a node arrives here as one [`Event`] on one channel, and one loop acts on
+//! it; sockets and processes are tasks that feed the channel.
+
+mod chain;
+mod identity;
+mod link;
+mod spool;
+mod supervisor;
+mod worker_process;
+
+use anyhow::{Context, Result};
+use nearframe_protocol::link::{FromNode, HeldTitle, NodeOffer, ToNode};
+use nearframe_protocol::network::MediaNetwork;
+use nearframe_title::catalogue;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use supervisor::Supervisor;
+use tokio::sync::{mpsc, watch};
+use tracing::{info, warn};
+use url::Url;
+
+/// Events that may wait for the loop; a full channel makes sockets wait, nothing is lost.
+const EVENT_CAPACITY: usize = 256;
+/// Workers get this long to say goodbye to their players.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// The last words to the matchmaker get this long.
+const FLUSH_TIME: Duration = Duration::from_millis(500);
+
+/// How a node is run.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `http(s)://host:port` of the matchmaker.
+    pub matchmaker: Url,
+    /// SHA-256 of the matchmaker's certificate (DER), from the enrolment link; `None`: public authorities.
+    pub pin: Option<[u8; 32]>,
+    /// One-time code, needed the first time.
+    pub enrolment_code: Option<String>,
+    /// Where the key, spooled receipts and unpacked titles live.
+    pub data_dir: PathBuf,
+    /// Folder with further titles.
+    pub titles: Option<PathBuf>,
+    /// What players and operators see.
+    pub name: String,
+    /// ISO 3166 region, empty if unknown.
+    pub region: String,
+    /// Sessions at once.
+    pub slots: u32,
+    /// Where media may flow.
+    pub network: MediaNetwork,
+    /// Highest video bitrate of a session.
+    pub max_bitrate_bps: u32,
+    /// The program that becomes a worker when called with `worker --socket PATH`.
+    pub worker_exe: PathBuf,
+}
+
+/// What can happen to a node.
+pub(crate) enum Event {
+    /// The link is up: messages go into this channel from now on.
+    LinkUp(mpsc::Sender<FromNode>),
+    /// The link is gone.
+    LinkDown,
+    /// A command.
+    Command(ToNode),
+    /// A worker said something, or ended.
+    Worker(worker_process::WorkerEvent),
+}
+
+/// Runs a node until `shutdown` turns true; then ends its sessions, and its workers with them.
+pub async fn run(config: Config, mut shutdown: watch::Receiver<bool>) -> Result<()> {
+    std::fs::create_dir_all(&config.data_dir)
+        .with_context(|| format!("creating the data directory {}", config.data_dir.display()))?;
+    let key = identity::load_or_create(&config.data_dir)?;
+    let titles = load_titles(&config)?;
+    let offer = describe(&config, &titles);
+    info!(node_key = %key.public(), adapter = %offer.adapter, titles = titles.len(), "node starts");
+
+    let (events_in, mut events) = mpsc::channel(EVENT_CAPACITY);
+    let spool = spool::Spool::open(&config.data_dir.join("receipts"))?;
+    let config = Arc::new(config);
+    let mut supervisor = Supervisor::new(Arc::clone(&config), key.clone(), titles, spool, events_in.clone())?;
+    supervisor.ensure_spare().await;
+    let link = tokio::spawn(link::keep(Arc::clone(&config), key, offer, supervisor.running(), events_in));
+
+    let mut housekeeping = tokio::time::interval(Duration::from_millis(500));
+    housekeeping.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while !*shutdown.borrow() {
+        tokio::select! {
+            event = events.recv() => match event {
+                Some(event) => supervisor.handle(event).await,
+                None => break,
+            },
+            _ = housekeeping.tick() => supervisor.housekeeping().await,
+            changed = shutdown.changed() => if changed.is_err() { break },
+        }
+    }
+
+    info!("node drains");
+    supervisor.drain().await;
+    let deadline = tokio::time::Instant::now() + DRAIN_TIME;
+    while supervisor.has_sessions() {
+        match tokio::time::timeout_at(deadline, events.recv()).await {
+            Ok(Some(event)) => supervisor.handle(event).await,
+            Ok(None) => break,
+            Err(_) => {
+                warn!("some sessions did not end in time and are killed");
+                break;
+            }
+        }
+    }
+    supervisor.kill_all().await;
+    // The last messages are in the link's queue: it ends by itself once they are sent.
+    let flushed = async { while !matches!(events.recv().await, Some(Event::LinkDown) | None) {} };
+    let _ = tokio::time::timeout(FLUSH_TIME, flushed).await;
+    link.abort();
+    Ok(())
+}
+
+/// Titles that ship and titles from `--titles`; a broken one is reported and left out.
+fn load_titles(config: &Config) -> Result<Vec<catalogue::LoadedTitle>> {
+    let (mut titles, mut errors) = catalogue::shipped(&config.data_dir);
+    if let Some(dir) = &config.titles {
+        let (more, more_errors) = catalogue::load_dir(dir);
+        titles.retain(|shipped| more.iter().all(|own| own.manifest.id != shipped.manifest.id));
+        titles.extend(more);
+        errors.extend(more_errors);
+    }
+    for error in &errors {
+        warn!("a title is left out: {error}");
+    }
+    if titles.is_empty() {
+        anyhow::bail!("no title can be loaded; put folders with a title.toml below --titles");
+    }
+    Ok(titles)
+}
+
+fn describe(config: &Config, titles: &[catalogue::LoadedTitle]) -> NodeOffer {
+    use base64::Engine;
+    let adapters = nearframe_gpu::adapters();
+    NodeOffer {
+        name: config.name.clone(),
+        region: config.region.clone(),
+        slots: config.slots,
+        adapter: adapters.first().map_or_else(|| "none".to_owned(), ToString::to_string),
+        encoders: nearframe_encode::video_backends()
+            .into_iter()
+            .filter_map(|backend| backend.state.ok())
+            .map(|capabilities| capabilities.name.to_owned())
+            .collect(),
+        titles: titles
+            .iter()
+            .map(|title| HeldTitle {
+                entry: title.entry.clone(),
+                cover_base64: title
+                    .cover
+                    .as_ref()
+                    .map(|cover| base64::engine::general_purpose::STANDARD.encode(cover)),
+            })
+            .collect(),
+    }
+}

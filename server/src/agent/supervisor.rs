@@ -1,0 +1,423 @@
+//! Sessions of this node and the workers that run them.
+
+use super::chain::Chain;
+use super::link::Running;
+use super::spool::Spool;
+use super::worker_process::{WorkerEvent, WorkerId, WorkerProcess};
+use super::{Config, Event};
+use anyhow::{Context, Result};
+use nearframe_protocol::attest::{Attestation, Fingerprint};
+use nearframe_protocol::key::Nonce;
+use nearframe_protocol::link::{FromNode, RunningSession, ToNode};
+use nearframe_protocol::worker::{FromWorker, Start, ToWorker};
+use nearframe_protocol::{EndReason, Generation, NodeKey, PeerId, SessionId, TitleHash, TitleId};
+use nearframe_title::catalogue::LoadedTitle;
+use std::collections::{HashMap, VecDeque};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+/// A spare that cannot be started this many times in a row stops being tried until a session needs one.
+const MAX_START_FAILURES: u32 = 5;
+/// Commands that came before their session's worker was up; more than this is not a page's behaviour.
+const MAX_EARLY: usize = 64;
+/// A worker told to stop gets this long before it is killed.
+const STOP_TIME: Duration = Duration::from_secs(4);
+
+struct SessionEntry {
+    generation: Generation,
+    start: Start,
+    /// `None` until a worker is up.
+    worker: Option<WorkerProcess>,
+    early: VecDeque<ToWorker>,
+    chain: Chain,
+    stopping: Option<(Instant, EndReason)>,
+}
+
+/// The node's sessions.
+pub(crate) struct Supervisor {
+    config: Arc<Config>,
+    key: NodeKey,
+    titles: Vec<LoadedTitle>,
+    spool: Spool,
+    sessions: HashMap<SessionId, SessionEntry>,
+    spare: Option<WorkerProcess>,
+    starting: u32,
+    start_failures: u32,
+    next_worker: u64,
+    link: Option<mpsc::Sender<FromNode>>,
+    /// Ends that could not be told yet.
+    untold: Vec<(SessionId, Generation, EndReason, String)>,
+    running: Running,
+    draining: bool,
+    socket_dir: PathBuf,
+    events: mpsc::Sender<Event>,
+}
+
+impl Supervisor {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        key: NodeKey,
+        titles: Vec<LoadedTitle>,
+        spool: Spool,
+        events: mpsc::Sender<Event>,
+    ) -> Result<Self> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|e| anyhow::anyhow!("the system gives no randomness: {e}"))?;
+        let socket_dir = std::env::temp_dir().join(format!("nearframe-{}", hex::encode(random)));
+        std::fs::create_dir(&socket_dir).with_context(|| format!("creating {}", socket_dir.display()))?;
+        std::fs::set_permissions(&socket_dir, std::fs::Permissions::from_mode(0o700))?;
+        Ok(Self {
+            config,
+            key,
+            titles,
+            spool,
+            sessions: HashMap::new(),
+            spare: None,
+            starting: 0,
+            start_failures: 0,
+            next_worker: 0,
+            link: None,
+            untold: Vec::new(),
+            running: Arc::new(Mutex::new(Vec::new())),
+            draining: false,
+            socket_dir,
+            events,
+        })
+    }
+
+    pub(crate) fn running(&self) -> Running {
+        Arc::clone(&self.running)
+    }
+
+    pub(crate) fn has_sessions(&self) -> bool {
+        !self.sessions.is_empty()
+    }
+
+    /// Keeps one warm worker, so that a join pays for no process start.
+    pub(crate) async fn ensure_spare(&mut self) {
+        let waiting = self.sessions.values().filter(|session| session.worker.is_none()).count() as u32;
+        let wanted = waiting + u32::from(self.spare.is_none() && !self.draining);
+        let tired = self.start_failures >= MAX_START_FAILURES && waiting == 0;
+        while self.starting < wanted && !tired {
+            self.starting += 1;
+            let id = WorkerId(self.next_worker);
+            self.next_worker += 1;
+            WorkerProcess::spawn(id, &self.config.worker_exe, &self.socket_dir, self.events.clone());
+        }
+    }
+
+    pub(crate) async fn handle(&mut self, event: Event) {
+        match event {
+            Event::LinkUp(link) => self.link_up(link).await,
+            Event::LinkDown => self.link = None,
+            Event::Command(command) => self.command(command).await,
+            Event::Worker(WorkerEvent::Ready(worker)) => {
+                self.starting = self.starting.saturating_sub(1);
+                self.start_failures = 0;
+                self.employ(worker).await;
+            }
+            Event::Worker(WorkerEvent::StartFailed(why)) => self.start_failed(&why).await,
+            Event::Worker(WorkerEvent::Said(worker, said)) => self.said(worker, said).await,
+            Event::Worker(WorkerEvent::Gone(worker)) => self.gone(worker).await,
+        }
+    }
+
+    /// Sends receipts that waited long enough, and ends workers that did not stop in time.
+    pub(crate) async fn housekeeping(&mut self) {
+        let now = Instant::now();
+        let ready: Vec<_> =
+            self.sessions.values_mut().flat_map(|session| session.chain.ready(now, false)).collect();
+        for receipt in ready {
+            self.deliver(receipt).await;
+        }
+        let overdue: Vec<_> = self
+            .sessions
+            .iter()
+            .filter_map(|(&id, session)| {
+                session
+                    .stopping
+                    .filter(|(since, _)| now.duration_since(*since) > STOP_TIME)
+                    .map(|(_, why)| (id, why))
+            })
+            .collect();
+        for (session, reason) in overdue {
+            self.end(session, reason, "the worker did not stop in time and was killed").await;
+        }
+    }
+
+    /// Takes no new sessions and ends the ones that run.
+    pub(crate) async fn drain(&mut self) {
+        self.draining = true;
+        self.tell(FromNode::Draining).await;
+        if let Some(spare) = self.spare.take() {
+            spare.kill().await;
+        }
+        let all: Vec<_> = self.sessions.keys().copied().collect();
+        for session in all {
+            self.stop(session, EndReason::Drained).await;
+        }
+    }
+
+    pub(crate) async fn kill_all(&mut self) {
+        let all: Vec<_> = self.sessions.keys().copied().collect();
+        for session in all {
+            self.end(session, EndReason::Drained, "the node shut down").await;
+        }
+        if let Some(spare) = self.spare.take() {
+            spare.kill().await;
+        }
+        let _ = std::fs::remove_dir_all(&self.socket_dir);
+        self.link = None;
+    }
+
+    async fn link_up(&mut self, link: mpsc::Sender<FromNode>) {
+        self.link = Some(link);
+        for (session, generation, reason, detail) in std::mem::take(&mut self.untold) {
+            self.tell_end(session, generation, reason, detail).await;
+        }
+        let pending: Vec<_> = self.spool.pending().cloned().collect();
+        for receipt in pending {
+            self.tell(FromNode::Receipt { receipt: Box::new(receipt) }).await;
+        }
+        if self.draining {
+            self.tell(FromNode::Draining).await;
+        }
+    }
+
+    async fn command(&mut self, command: ToNode) {
+        match command {
+            ToNode::Start { session, generation, title, hash, player_key, ice_servers } => {
+                let Some(title_dir) = self.find_title(&title, &hash) else {
+                    let detail = format!("title {title} with hash {hash} is not on this node");
+                    return self.tell_end(session, generation, EndReason::TitleFailed, detail).await;
+                };
+                let start = Start {
+                    session,
+                    generation,
+                    title_dir,
+                    player_key,
+                    network: self.config.network.clone(),
+                    ice_servers,
+                    max_bitrate_bps: self.config.max_bitrate_bps,
+                    seed: u64::from_le_bytes(session.as_bytes()[..8].try_into().expect("8 of 16 bytes")),
+                };
+                self.start(start).await;
+            }
+            ToNode::Offer { session, peer, seat, sdp, nonce, expires_at_ms } => {
+                self.to_worker(session, ToWorker::Offer { peer, seat, sdp, nonce, expires_at_ms });
+            }
+            ToNode::Candidate { session, peer, candidate, sdp_mid } => {
+                self.to_worker(session, ToWorker::Candidate { peer, candidate, sdp_mid });
+            }
+            ToNode::Stop { session, reason } => self.stop(session, reason).await,
+            ToNode::ReceiptTaken { session, generation, sequence } => {
+                self.spool.taken((session, generation, sequence));
+            }
+            ToNode::ReceiptRefused { session, generation, sequence, message } => {
+                self.spool.refused((session, generation, sequence), &message);
+            }
+            ToNode::Challenge { .. } | ToNode::Welcome { .. } | ToNode::Refused { .. } => {
+                warn!("the matchmaker repeated its handshake; ignored");
+            }
+        }
+    }
+
+    fn find_title(&self, id: &TitleId, hash: &TitleHash) -> Option<PathBuf> {
+        let title = self.titles.iter().find(|title| title.entry.id == *id && title.entry.hash == *hash)?;
+        Some(title.dir.clone())
+    }
+
+    async fn start(&mut self, start: Start) {
+        let session = start.session;
+        if self.draining
+            || self.sessions.contains_key(&session)
+            || self.sessions.len() >= self.config.slots as usize
+        {
+            let detail = "the node is draining, full, or already runs this session".to_owned();
+            return self.tell_end(session, start.generation, EndReason::Drained, detail).await;
+        }
+        info!(%session, title = %start.title_dir.display(), "session starts");
+        let entry = SessionEntry {
+            generation: start.generation,
+            chain: Chain::new(start.player_key),
+            start,
+            worker: None,
+            early: VecDeque::new(),
+            stopping: None,
+        };
+        if let Ok(mut running) = self.running.lock() {
+            running.push(RunningSession { session, generation: entry.generation });
+        }
+        self.sessions.insert(session, entry);
+        if let Some(spare) = self.spare.take() {
+            self.employ(spare).await;
+        }
+        self.ensure_spare().await;
+    }
+
+    /// Gives a ready worker to the session that waits longest, or keeps it as the spare.
+    async fn employ(&mut self, worker: WorkerProcess) {
+        let waiting = self.sessions.values_mut().find(|session| session.worker.is_none());
+        if let Some(session) = waiting {
+            worker.send(ToWorker::Start(Box::new(session.start.clone())));
+            for command in session.early.drain(..) {
+                worker.send(command);
+            }
+            session.worker = Some(worker);
+        } else if self.spare.is_none() && !self.draining {
+            self.spare = Some(worker);
+        } else {
+            worker.kill().await;
+        }
+    }
+
+    async fn start_failed(&mut self, why: &str) {
+        error!("a session worker could not be started: {why}");
+        self.starting = self.starting.saturating_sub(1);
+        self.start_failures += 1;
+        if self.start_failures >= MAX_START_FAILURES {
+            let waiting: Vec<_> =
+                self.sessions.iter().filter(|(_, s)| s.worker.is_none()).map(|(&id, _)| id).collect();
+            for session in waiting {
+                self.end(session, EndReason::TitleFailed, why).await;
+            }
+        }
+        self.ensure_spare().await;
+    }
+
+    fn to_worker(&mut self, session: SessionId, command: ToWorker) {
+        let Some(entry) = self.sessions.get_mut(&session) else { return };
+        match &entry.worker {
+            Some(worker) => {
+                if !worker.send(command) {
+                    warn!(%session, "the worker does not take commands");
+                }
+            }
+            None if entry.early.len() < MAX_EARLY => entry.early.push_back(command),
+            None => warn!(%session, "too many commands before the worker is up; one is dropped"),
+        }
+    }
+
+    async fn stop(&mut self, session: SessionId, reason: EndReason) {
+        let Some(entry) = self.sessions.get_mut(&session) else { return };
+        match &entry.worker {
+            Some(worker) if worker.send(ToWorker::Stop { reason }) => {
+                entry.stopping.get_or_insert((Instant::now(), reason));
+            }
+            _ => self.end(session, reason, "stopped before it ran").await,
+        }
+    }
+
+    async fn said(&mut self, worker: WorkerId, said: FromWorker) {
+        let Some((&session, entry)) =
+            self.sessions.iter_mut().find(|(_, s)| s.worker.as_ref().is_some_and(|w| w.id == worker))
+        else {
+            return;
+        };
+        let generation = entry.generation;
+        match said {
+            FromWorker::Hello { .. } => {}
+            FromWorker::Live => {
+                self.tell(FromNode::Live { session, generation }).await;
+            }
+            FromWorker::Answer { peer, sdp, nonce, expires_at_ms } => {
+                self.answer(session, peer, sdp, nonce, expires_at_ms).await;
+            }
+            FromWorker::Candidate { peer, candidate, sdp_mid } => {
+                self.tell(FromNode::Candidate { session, peer, candidate, sdp_mid }).await;
+            }
+            FromWorker::Used { usage } if usage.session == session && usage.generation == generation => {
+                let receipt = entry.chain.append(&self.key, usage, Instant::now());
+                self.to_worker(session, ToWorker::Receipt { receipt });
+            }
+            FromWorker::Used { .. } => warn!(%session, "a worker stated the use of another session; ignored"),
+            FromWorker::Signed { sequence, signature } => {
+                if !entry.chain.countersign(sequence, signature) {
+                    warn!(%session, sequence, "the player's signature on a receipt is wrong or late");
+                }
+                self.housekeeping().await;
+            }
+            FromWorker::Ended { reason, detail } => self.end(session, reason, &detail).await,
+        }
+    }
+
+    async fn answer(
+        &mut self,
+        session: SessionId,
+        peer: PeerId,
+        sdp: String,
+        nonce: Nonce,
+        expires_at_ms: u64,
+    ) {
+        let Some(fingerprint) = Fingerprint::from_sdp(&sdp) else {
+            return self.end(session, EndReason::TitleFailed, "the worker's answer has no fingerprint").await;
+        };
+        let attestation = Attestation::sign(&self.key, session, fingerprint, nonce, expires_at_ms);
+        self.tell(FromNode::Answer { session, peer, sdp, attestation }).await;
+    }
+
+    async fn gone(&mut self, worker: WorkerId) {
+        if self.spare.as_ref().is_some_and(|spare| spare.id == worker) {
+            warn!("the spare worker exited");
+            self.spare = None;
+            self.start_failures += 1;
+        }
+        let session = self
+            .sessions
+            .iter()
+            .find(|(_, s)| s.worker.as_ref().is_some_and(|w| w.id == worker))
+            .map(|(&id, s)| (id, s.stopping.map(|(_, reason)| reason)));
+        if let Some((session, stopping)) = session {
+            let reason = stopping.unwrap_or(EndReason::TitleFailed);
+            self.end(session, reason, "the worker process ended").await;
+        }
+        self.ensure_spare().await;
+    }
+
+    async fn end(&mut self, session: SessionId, reason: EndReason, detail: &str) {
+        let Some(mut entry) = self.sessions.remove(&session) else { return };
+        info!(%session, %reason, detail, "session ends");
+        for receipt in entry.chain.ready(Instant::now(), true) {
+            self.deliver(receipt).await;
+        }
+        self.tell_end(session, entry.generation, reason, detail.to_owned()).await;
+        if let Some(worker) = entry.worker.take() {
+            worker.send(ToWorker::Stop { reason });
+            tokio::spawn(worker.reap());
+        }
+        self.ensure_spare().await;
+    }
+
+    async fn deliver(&mut self, receipt: nearframe_protocol::receipt::SignedReceipt) {
+        self.spool.put(receipt.clone());
+        self.tell(FromNode::Receipt { receipt: Box::new(receipt) }).await;
+    }
+
+    async fn tell_end(
+        &mut self,
+        session: SessionId,
+        generation: Generation,
+        reason: EndReason,
+        detail: String,
+    ) {
+        let message = FromNode::Ended { session, generation, reason, detail: detail.clone() };
+        if self.tell(message).await {
+            if let Ok(mut running) = self.running.lock() {
+                running.retain(|r| r.session != session);
+            }
+        } else {
+            self.untold.push((session, generation, reason, detail));
+        }
+    }
+
+    async fn tell(&mut self, message: FromNode) -> bool {
+        match &self.link {
+            Some(link) => link.send(message).await.is_ok(),
+            None => false,
+        }
+    }
+}

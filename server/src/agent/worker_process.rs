@@ -1,0 +1,123 @@
+//! One worker process and the socket to it.
+
+use super::Event;
+use crate::frames;
+use anyhow::{Context, Result, bail};
+use nearframe_protocol::VersionOffer;
+use nearframe_protocol::worker::{FromWorker, ToWorker};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::net::UnixListener;
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+
+/// Commands that may wait for a worker.
+const TO_WORKER_CAPACITY: usize = 128;
+/// A new process must say hello within this.
+const START_TIME: Duration = Duration::from_secs(20);
+
+/// Which worker; never reused while the agent runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct WorkerId(pub(crate) u64);
+
+/// What a worker does to the agent.
+pub(crate) enum WorkerEvent {
+    /// It is up, said hello, and waits for `start`.
+    Ready(WorkerProcess),
+    /// It could not be started.
+    StartFailed(String),
+    /// It said something.
+    Said(WorkerId, FromWorker),
+    /// Its socket closed: it exited or crashed.
+    Gone(WorkerId),
+}
+
+/// A running worker. Dropping it kills the process.
+pub(crate) struct WorkerProcess {
+    pub(crate) id: WorkerId,
+    commands: mpsc::Sender<ToWorker>,
+    child: Child,
+}
+
+impl WorkerProcess {
+    /// Starts a process in the background; `Ready` or `StartFailed` follows.
+    pub(crate) fn spawn(id: WorkerId, exe: &Path, socket_dir: &Path, events: mpsc::Sender<Event>) {
+        let exe = exe.to_owned();
+        let socket = socket_dir.join(format!("worker-{}.sock", id.0));
+        tokio::spawn(async move {
+            let started = tokio::time::timeout(START_TIME, start(id, &exe, &socket, events.clone())).await;
+            let _ = std::fs::remove_file(&socket);
+            let event = match started {
+                Ok(Ok(worker)) => WorkerEvent::Ready(worker),
+                Ok(Err(error)) => WorkerEvent::StartFailed(format!("{error:#}")),
+                Err(_) => WorkerEvent::StartFailed("the worker did not start in time".to_owned()),
+            };
+            let _ = events.send(Event::Worker(event)).await;
+        });
+    }
+
+    /// Sends a command; `false` when the worker is gone or does not listen any more.
+    pub(crate) fn send(&self, command: ToWorker) -> bool {
+        self.commands.try_send(command).is_ok()
+    }
+
+    /// Ends the process now and waits for it, so that nothing of it stays behind.
+    pub(crate) async fn kill(mut self) {
+        let _ = self.child.kill().await;
+    }
+
+    /// Waits a moment for a process that has said goodbye, then makes sure.
+    pub(crate) async fn reap(mut self) {
+        if tokio::time::timeout(Duration::from_secs(2), self.child.wait()).await.is_err() {
+            let _ = self.child.kill().await;
+        }
+    }
+}
+
+async fn start(
+    id: WorkerId,
+    exe: &Path,
+    socket: &Path,
+    events: mpsc::Sender<Event>,
+) -> Result<WorkerProcess> {
+    let listener = UnixListener::bind(socket).with_context(|| format!("binding {}", socket.display()))?;
+    let child = Command::new(exe)
+        .arg("worker")
+        .arg("--socket")
+        .arg(socket)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("starting {}", exe.display()))?;
+    let (stream, _) = listener.accept().await.context("waiting for the worker")?;
+    let peer = stream.peer_cred().context("asking who connected")?.pid();
+    if peer != child.id().map(|pid| pid as i32) {
+        bail!("another process connected to the worker's socket");
+    }
+    let (mut reader, mut writer) = stream.into_split();
+    let Some(FromWorker::Hello { versions, .. }) = frames::read(&mut reader).await? else {
+        bail!("the worker did not say hello");
+    };
+    VersionOffer::current().agree(&versions)?;
+    frames::write(&mut writer, &ToWorker::Hello { versions: VersionOffer::current() }).await?;
+
+    let (commands, mut outbox) = mpsc::channel(TO_WORKER_CAPACITY);
+    tokio::spawn(async move {
+        while let Some(command) = outbox.recv().await {
+            if frames::write(&mut writer, &command).await.is_err() {
+                break;
+            }
+        }
+    });
+    tokio::spawn(async move {
+        while let Ok(Some(said)) = frames::read(&mut reader).await {
+            if events.send(Event::Worker(WorkerEvent::Said(id, said))).await.is_err() {
+                return;
+            }
+        }
+        let _ = events.send(Event::Worker(WorkerEvent::Gone(id))).await;
+    });
+    Ok(WorkerProcess { id, commands, child })
+}

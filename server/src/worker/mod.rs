@@ -1,0 +1,84 @@
+//! A session worker: one process, one title, its encoders and its players' connections.
+//!
+//! It is started by the agent as `worker --socket PATH`, waits warm until it is told which session to be,
+//! and exits when that session ends, when the agent goes away, or when it is told to.
+//!
+//! **Architecture invariant:** a worker holds no key, writes no file outside its title's home, and talks to
+//! nobody but its agent and its players.
+
+mod input_port;
+mod meter;
+mod pipeline;
+mod session;
+mod transport;
+
+use crate::frames;
+use anyhow::{Context, Result, bail};
+use nearframe_protocol::VersionOffer;
+use nearframe_protocol::worker::{FromWorker, ToWorker};
+use session::Session;
+use std::path::Path;
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+
+/// Messages to the agent that may wait for the socket.
+const TO_AGENT_CAPACITY: usize = 256;
+
+/// Runs a worker until its session ends.
+pub fn run(socket: &Path) -> Result<()> {
+    // The kernel ends this process with the agent, also when the agent is killed.
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .context("asking the kernel to end this process with its agent")?;
+    // A thread that panics ends the whole worker: the agent sees it and the session ends with a reason.
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(socket))
+}
+
+async fn serve(socket: &Path) -> Result<()> {
+    let stream =
+        UnixStream::connect(socket).await.with_context(|| format!("connecting to {}", socket.display()))?;
+    let (mut reader, mut writer) = stream.into_split();
+    let hello = FromWorker::Hello { versions: VersionOffer::current(), pid: std::process::id() };
+    frames::write(&mut writer, &hello).await?;
+    match frames::read(&mut reader).await? {
+        Some(ToWorker::Hello { versions }) => VersionOffer::current().agree(&versions)?,
+        _ => bail!("the agent did not say hello"),
+    };
+
+    let (to_agent, mut outbox) = mpsc::channel::<FromWorker>(TO_AGENT_CAPACITY);
+    let writing = tokio::spawn(async move {
+        while let Some(message) = outbox.recv().await {
+            if frames::write(&mut writer, &message).await.is_err() {
+                break;
+            }
+        }
+    });
+    let start = loop {
+        match frames::read(&mut reader).await? {
+            Some(ToWorker::Start(start)) => break start,
+            Some(ToWorker::Stop { .. }) | None => return Ok(()),
+            Some(_) => {}
+        }
+    };
+    let (commands_in, commands) = mpsc::channel(TO_AGENT_CAPACITY);
+    tokio::spawn(async move {
+        while let Ok(Some(command)) = frames::read::<ToWorker>(&mut reader).await {
+            if commands_in.send(command).await.is_err() {
+                break;
+            }
+        }
+    });
+    Session::run(*start, commands, to_agent).await;
+    writing.await.context("saying goodbye to the agent")
+}
+
+/// The node's monotonic clock in µs: what frames, inputs and pongs are stamped with.
+pub(crate) fn now_us() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1000
+}

@@ -1,0 +1,216 @@
+//! From title to encoded frame: three threads that hand one frame to the next.
+//!
+//! *frame* draws on the frame clock and converts; *encode* encodes and hands out; *audio* makes 10 ms of
+//! Opus at a time. A mailbox of one raw frame lies between the first two: a late raw frame is replaced by
+//! a newer one, an encoded frame is never dropped here. While no player is connected all three sleep.
+
+mod audio_thread;
+mod encode_thread;
+mod frame_thread;
+mod mailbox;
+#[cfg(test)]
+mod tests;
+
+use super::input_port::{InputPort, SEATS};
+use super::transport::Transport;
+use mailbox::Mailbox;
+use nearframe_gpu::Surface;
+use nearframe_protocol::title::TitleManifest;
+use nearframe_stream::FrameClock;
+use nearframe_title::RumbleRequest;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// What a pipeline is made from.
+pub(crate) struct PipelineConfig {
+    pub(crate) title_dir: PathBuf,
+    pub(crate) manifest: TitleManifest,
+    pub(crate) seed: u64,
+    pub(crate) start_bps: u32,
+    pub(crate) input: Arc<InputPort>,
+    pub(crate) events: mpsc::UnboundedSender<PipelineEvent>,
+}
+
+/// What a pipeline tells its session.
+#[derive(Debug)]
+pub(crate) enum PipelineEvent {
+    /// The title is open and the encoder too.
+    Opened(PipelineInfo),
+    /// The first frame was handed to a player.
+    FirstFrame,
+    /// The title wants to shake a pad.
+    Rumble(RumbleRequest),
+    /// The title ended by itself.
+    Exited,
+    /// The title, the GPU or the encoder failed for good.
+    Failed(String),
+}
+
+/// What runs, for the statistics.
+#[derive(Clone, Debug)]
+pub(crate) struct PipelineInfo {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) encoder: String,
+    pub(crate) adapter: String,
+    pub(crate) conversion: String,
+}
+
+/// A converted frame on its way to the encoder, with the first half of its trace.
+pub(crate) struct RawFrame {
+    pub(crate) surface: Surface,
+    pub(crate) frame: u32,
+    pub(crate) captured_us: u64,
+    pub(crate) drawn_us: u64,
+    pub(crate) converted_us: u64,
+    pub(crate) serials: [u32; SEATS],
+}
+
+/// State that the threads and the session share.
+pub(crate) struct Shared {
+    stop: AtomicBool,
+    active: Mutex<bool>,
+    woken: Condvar,
+    mailbox: Mailbox<RawFrame>,
+    keyframe: AtomicBool,
+    bitrate_bps: AtomicU32,
+    encoder_us: AtomicU64,
+    paused: AtomicBool,
+    clock: Mutex<FrameClock>,
+    peers: RwLock<Vec<Arc<dyn Transport>>>,
+    period: Duration,
+}
+
+impl Shared {
+    /// Waits until a player is connected; `false` when the pipeline is to stop.
+    fn wait_active(&self) -> bool {
+        let Ok(mut active) = self.active.lock() else { return false };
+        while !*active && !self.stopped() {
+            active = match self.woken.wait(active) {
+                Ok(active) => active,
+                Err(_) => return false,
+            };
+        }
+        !self.stopped()
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    fn is_active(&self) -> bool {
+        self.active.lock().is_ok_and(|active| *active)
+    }
+
+    fn each_peer(&self, mut act: impl FnMut(&Arc<dyn Transport>)) {
+        if let Ok(peers) = self.peers.read() {
+            peers.iter().for_each(&mut act);
+        }
+    }
+}
+
+/// The running threads. Dropping it stops them and waits.
+pub(crate) struct Pipeline {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Pipeline {
+    /// Starts opening the title; [`PipelineEvent::Opened`] or `Failed` follows.
+    pub(crate) fn start(config: PipelineConfig) -> std::io::Result<Self> {
+        let period = Duration::from_nanos(1_000_000_000 / u64::from(config.manifest.run.fps));
+        let shared = Arc::new(Shared {
+            stop: AtomicBool::new(false),
+            active: Mutex::new(false),
+            woken: Condvar::new(),
+            mailbox: Mailbox::new(),
+            keyframe: AtomicBool::new(true),
+            bitrate_bps: AtomicU32::new(config.start_bps),
+            encoder_us: AtomicU64::new(0),
+            paused: AtomicBool::new(false),
+            clock: Mutex::new(FrameClock::new(period, Instant::now())),
+            peers: RwLock::new(Vec::new()),
+            period,
+        });
+        let frame = {
+            let shared = Arc::clone(&shared);
+            std::thread::Builder::new()
+                .name("frame".into())
+                .spawn(move || frame_thread::run(&shared, config))?
+        };
+        Ok(Self { shared, threads: vec![frame] })
+    }
+
+    /// Who gets frames from now on. The list replaces the one before; a keyframe is made when it grows.
+    pub(crate) fn set_peers(&self, peers: Vec<Arc<dyn Transport>>) {
+        let active = !peers.is_empty();
+        if let Ok(mut current) = self.shared.peers.write() {
+            if peers.len() > current.len() {
+                self.shared.keyframe.store(true, Ordering::Release);
+            }
+            *current = peers;
+        }
+        self.set_active(active && !self.shared.paused.load(Ordering::Acquire));
+    }
+
+    /// The player looks away or back.
+    pub(crate) fn set_paused(&self, paused: bool) {
+        self.shared.paused.store(paused, Ordering::Release);
+        if !paused {
+            self.request_keyframe();
+        }
+        let has_peers = self.shared.peers.read().is_ok_and(|peers| !peers.is_empty());
+        self.set_active(has_peers && !paused);
+    }
+
+    /// The next frame is a keyframe.
+    pub(crate) fn request_keyframe(&self) {
+        self.shared.keyframe.store(true, Ordering::Release);
+    }
+
+    /// What the slowest player's path carries.
+    pub(crate) fn set_bitrate(&self, bps: u32) {
+        self.shared.bitrate_bps.store(bps, Ordering::Release);
+    }
+
+    /// How long a frame lay ready before the first player's display took it.
+    pub(crate) fn shown(&self, wait_us: i32) {
+        if let Ok(mut clock) = self.shared.clock.lock() {
+            clock.shown(i64::from(wait_us));
+        }
+    }
+
+    /// Time the encoder has worked.
+    pub(crate) fn encoder_us(&self) -> u64 {
+        self.shared.encoder_us.load(Ordering::Acquire)
+    }
+
+    fn set_active(&self, active: bool) {
+        if let Ok(mut current) = self.shared.active.lock() {
+            if active
+                && !*current
+                && let Ok(mut clock) = self.shared.clock.lock()
+            {
+                *clock = FrameClock::new(self.shared.period, Instant::now());
+            }
+            *current = active;
+            self.shared.woken.notify_all();
+        }
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+        self.shared.woken.notify_all();
+        self.shared.mailbox.close();
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has already been reported by the panic hook.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,95 @@
+use super::*;
+use crate::worker::transport::memory::MemoryTransport;
+use nearframe_protocol::Seat;
+use nearframe_protocol::input::{HeldState, InputEvent, InputPacket, Key, TimedEvent};
+
+const TESTCARD: &str = r#"
+id = "testcard"
+name = "Testcard"
+version = "1"
+[run]
+kind = "builtin"
+builtin = "testcard"
+width = 320
+height = 180
+"#;
+
+fn pipeline() -> (Pipeline, Arc<InputPort>, mpsc::UnboundedReceiver<PipelineEvent>) {
+    let (events, receiver) = mpsc::unbounded_channel();
+    let input = Arc::new(InputPort::new(Instant::now()));
+    let config = PipelineConfig {
+        title_dir: PathBuf::from("."),
+        manifest: TitleManifest::parse(TESTCARD).unwrap(),
+        seed: 1,
+        start_bps: 1_000_000,
+        input: Arc::clone(&input),
+        events,
+    };
+    (Pipeline::start(config).unwrap(), input, receiver)
+}
+
+fn press(serial: u32) -> InputPacket {
+    let mut held = HeldState::default();
+    held.set_key(Key(4), true);
+    let events = vec![TimedEvent { age: 0, event: InputEvent::Key { key: Key(4), down: true } }];
+    InputPacket { seat: Seat(0), focused: true, first_serial: serial, sent_us: 0, events, held }
+}
+
+#[test]
+fn nothing_is_drawn_for_nobody_and_a_player_starts_with_a_keyframe() {
+    let (pipeline, _, mut events) = pipeline();
+    let Some(PipelineEvent::Opened(info)) = events.blocking_recv() else { panic!("not opened") };
+    assert_eq!((info.width, info.height), (320, 180));
+    assert_eq!(pipeline.encoder_us(), 0);
+    let peer = Arc::new(MemoryTransport::default());
+    pipeline.set_peers(vec![Arc::clone(&peer) as _]);
+    let frames = peer.wait_for(|received| (received.video.len() >= 5).then(|| received.video.clone()));
+    assert!(frames[0].1, "the first frame is a keyframe");
+    assert!(frames[1..5].iter().all(|frame| !frame.1), "and only the first");
+    assert!(frames.windows(2).all(|pair| pair[1].0 > pair[0].0 && pair[1].2 != pair[0].2));
+    assert!(matches!(events.blocking_recv(), Some(PipelineEvent::FirstFrame)));
+}
+
+#[test]
+fn a_second_player_and_a_request_get_a_keyframe_each() {
+    let (pipeline, ..) = pipeline();
+    let (first, second) = (Arc::new(MemoryTransport::default()), Arc::new(MemoryTransport::default()));
+    pipeline.set_peers(vec![Arc::clone(&first) as _]);
+    first.wait_for(|received| (received.video.len() >= 3).then_some(()));
+    pipeline.set_peers(vec![Arc::clone(&first) as _, Arc::clone(&second) as _]);
+    second.wait_for(|received| received.video.iter().find(|frame| frame.1).map(|_| ()));
+    let before = first.wait_for(|received| Some(received.video.len()));
+    pipeline.request_keyframe();
+    first.wait_for(|received| received.video[before..].iter().find(|frame| frame.1).map(|_| ()));
+}
+
+#[test]
+fn facts_name_the_input_that_a_frame_shows_and_their_trace_is_in_order() {
+    let (pipeline, input, _events) = pipeline();
+    let peer = Arc::new(MemoryTransport::default());
+    pipeline.set_peers(vec![Arc::clone(&peer) as _]);
+    peer.wait_for(|received| (!received.facts.is_empty()).then_some(()));
+    input.receive(Seat(0), &press(1), Instant::now());
+    let facts =
+        peer.wait_for(|received| received.facts.iter().find(|facts| facts.input_serial == 1).copied());
+    assert!(facts.drawn_us <= facts.converted_us && facts.converted_us <= facts.encoded_us);
+    assert!(facts.encoded_us <= facts.sent_us);
+    peer.wait_for(|received| received.video.iter().find(|frame| frame.2 == facts.rtp_timestamp).map(|_| ()));
+    peer.wait_for(|received| (received.audio.len() >= 2).then_some(()));
+}
+
+#[test]
+fn a_player_who_looks_away_costs_nothing_and_comes_back_to_a_keyframe() {
+    let (pipeline, ..) = pipeline();
+    let peer = Arc::new(MemoryTransport::default());
+    pipeline.set_peers(vec![Arc::clone(&peer) as _]);
+    peer.wait_for(|received| (received.video.len() >= 3).then_some(()));
+    pipeline.set_paused(true);
+    std::thread::sleep(Duration::from_millis(150));
+    let before = peer.wait_for(|received| Some(received.video.len()));
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(peer.wait_for(|received| Some(received.video.len())), before);
+    pipeline.set_paused(false);
+    let next = peer.wait_for(|received| received.video.get(before).copied());
+    assert!(next.1, "a keyframe");
+}

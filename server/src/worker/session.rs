@@ -1,0 +1,408 @@
+//! One session: its title, its players, its receipts, and how it ends.
+
+use super::input_port::InputPort;
+use super::meter::Meter;
+use super::pipeline::{Pipeline, PipelineConfig, PipelineEvent, PipelineInfo};
+use super::transport::webrtc::{PeerConfig, WebRtcPeer};
+use super::transport::{PeerEvent, PeerEventKind, Transport, farewell};
+use anyhow::{Context, Result};
+use base64::Engine;
+use nearframe_protocol::control::{FromPage, ToPage};
+use nearframe_protocol::title::TitleManifest;
+use nearframe_protocol::worker::{FromWorker, Start, ToWorker};
+use nearframe_protocol::{EndReason, PeerId, Seat, Versions};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+/// A session nobody is connected to ends after this.
+const UNREACHABLE_TIME: Duration = Duration::from_secs(30);
+/// A peer without a route is given up after this: the page has long made a new one.
+const DISCONNECTED_TIME: Duration = Duration::from_secs(20);
+/// Connections of one session: four players, some viewers, and their reconnecting twins.
+const MAX_PEERS: usize = 16;
+/// No two keyframes closer than this on request: one answers all the losses of the moment.
+const KEYFRAME_PAUSE: Duration = Duration::from_millis(150);
+
+struct Peer {
+    transport: Arc<WebRtcPeer>,
+    connected: bool,
+    disconnected_since: Option<Instant>,
+    target_bps: u32,
+    greeted: bool,
+}
+
+/// A running session.
+pub(crate) struct Session {
+    start: Start,
+    manifest: TitleManifest,
+    pipeline: Pipeline,
+    info: Option<PipelineInfo>,
+    input: Arc<InputPort>,
+    peers: BTreeMap<PeerId, Peer>,
+    meter: Meter,
+    alone_since: Option<Instant>,
+    last_keyframe: Option<Instant>,
+    peer_events: mpsc::UnboundedSender<PeerEvent>,
+    to_agent: mpsc::Sender<FromWorker>,
+    ended: Option<(EndReason, String)>,
+}
+
+impl Session {
+    /// Runs a session to its end and tells the agent how it ended.
+    pub(crate) async fn run(
+        start: Start,
+        mut commands: mpsc::Receiver<ToWorker>,
+        to_agent: mpsc::Sender<FromWorker>,
+    ) {
+        let (peer_events, mut peers_say) = mpsc::unbounded_channel();
+        let (pipeline_events, mut pipeline_says) = mpsc::unbounded_channel();
+        let mut session = match Self::open(start, peer_events, pipeline_events, to_agent.clone()) {
+            Ok(session) => session,
+            Err(error) => {
+                let ended =
+                    FromWorker::Ended { reason: EndReason::TitleFailed, detail: format!("{error:#}") };
+                let _ = to_agent.send(ended).await;
+                return;
+            }
+        };
+        let mut ticks = tokio::time::interval(Duration::from_millis(250));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while session.ended.is_none() {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(command) => session.command(command).await,
+                    None => session.end(EndReason::Drained, "the agent is gone"),
+                },
+                Some(event) = peers_say.recv() => session.peer_event(event).await,
+                Some(event) = pipeline_says.recv() => session.pipeline_event(event).await,
+                _ = ticks.tick() => session.tick(Instant::now()).await,
+            }
+        }
+        session.close().await;
+    }
+
+    fn open(
+        start: Start,
+        peer_events: mpsc::UnboundedSender<PeerEvent>,
+        pipeline_events: mpsc::UnboundedSender<PipelineEvent>,
+        to_agent: mpsc::Sender<FromWorker>,
+    ) -> Result<Self> {
+        let path = start.title_dir.join("title.toml");
+        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let manifest = TitleManifest::parse(&text).with_context(|| path.display().to_string())?;
+        let now = Instant::now();
+        let input = Arc::new(InputPort::new(now));
+        let pipeline = Pipeline::start(PipelineConfig {
+            title_dir: start.title_dir.clone(),
+            manifest: manifest.clone(),
+            seed: start.seed,
+            start_bps: start.max_bitrate_bps.min(super::transport::webrtc::START_BPS),
+            input: Arc::clone(&input),
+            events: pipeline_events,
+        })?;
+        Ok(Self {
+            meter: Meter::new(start.session, start.generation),
+            start,
+            manifest,
+            pipeline,
+            info: None,
+            input,
+            peers: BTreeMap::new(),
+            alone_since: Some(now),
+            last_keyframe: None,
+            peer_events,
+            to_agent,
+            ended: None,
+        })
+    }
+
+    async fn command(&mut self, command: ToWorker) {
+        match command {
+            ToWorker::Hello { .. } | ToWorker::Start(_) => warn!("the agent repeated its greeting; ignored"),
+            ToWorker::Offer { peer, seat, sdp, nonce, expires_at_ms } => {
+                match self.offer(peer, seat, sdp).await {
+                    Ok(sdp) => self.tell(FromWorker::Answer { peer, sdp, nonce, expires_at_ms }).await,
+                    Err(error) => warn!(%peer, "an offer is not answered: {error:#}"),
+                }
+            }
+            ToWorker::Candidate { peer, candidate, sdp_mid } => {
+                let Some(peer) = self.peers.get(&peer) else { return };
+                if candidate.is_empty() {
+                    return;
+                }
+                if let Err(error) = peer.transport.add_candidate(candidate, sdp_mid).await {
+                    warn!("a candidate is left out: {error:#}");
+                }
+            }
+            ToWorker::Receipt { receipt } => {
+                let bytes = base64::engine::general_purpose::STANDARD.encode(receipt.canonical());
+                self.player_transport().inspect(|peer| peer.send_control(&ToPage::Receipt { bytes }));
+            }
+            ToWorker::Stop { reason } => self.end(reason, "stopped by the matchmaker"),
+        }
+    }
+
+    /// Answers an offer: restarts ICE on a known peer, or makes a new one.
+    async fn offer(&mut self, id: PeerId, seat: Seat, sdp: String) -> Result<String> {
+        if let Some(peer) = self.peers.get(&id) {
+            return peer.transport.restart(sdp).await;
+        }
+        anyhow::ensure!(self.peers.len() < MAX_PEERS, "the session has {MAX_PEERS} connections already");
+        anyhow::ensure!(seat.is_player() || seat == Seat::VIEWER, "there is no seat {}", seat.0);
+        let config = PeerConfig {
+            peer: id,
+            seat,
+            network: &self.start.network,
+            ice_servers: &self.start.ice_servers,
+            max_bps: self.start.max_bitrate_bps,
+            fps: self.manifest.run.fps,
+            seed: u64::from_le_bytes(id.as_bytes()[..8].try_into().expect("8 of 16 bytes")),
+            input: Arc::clone(&self.input),
+            events: self.peer_events.clone(),
+        };
+        let (transport, answer) = WebRtcPeer::answer(config, sdp).await?;
+        let target_bps = self.start.max_bitrate_bps.min(super::transport::webrtc::START_BPS);
+        let peer = Peer { transport, connected: false, disconnected_since: None, target_bps, greeted: false };
+        self.peers.insert(id, peer);
+        Ok(answer)
+    }
+
+    async fn peer_event(&mut self, event: PeerEvent) {
+        let now = Instant::now();
+        let Some(peer) = self.peers.get_mut(&event.peer) else { return };
+        match event.kind {
+            PeerEventKind::Connected => {
+                let is_new = !peer.connected;
+                (peer.connected, peer.disconnected_since) = (true, None);
+                let seat = peer.transport.seat();
+                if is_new && seat.is_player() {
+                    self.input.sit(seat);
+                    self.retire_twins(event.peer, seat).await;
+                }
+                self.peers_changed(now);
+            }
+            PeerEventKind::Disconnected => peer.disconnected_since = Some(now),
+            PeerEventKind::Failed => self.remove_peer(event.peer).await,
+            PeerEventKind::ControlOpen => {}
+            PeerEventKind::Control(text) => self.control(event.peer, &text).await,
+            PeerEventKind::Shown { wait_us } => {
+                if self.phase_peer() == Some(event.peer) {
+                    self.pipeline.shown(wait_us);
+                }
+            }
+            PeerEventKind::KeyframeNeeded => self.keyframe_needed(now),
+            PeerEventKind::TargetBitrate { bps } => {
+                peer.target_bps = bps;
+                self.apply_bitrate();
+            }
+            PeerEventKind::Candidate { candidate, sdp_mid } => {
+                self.tell(FromWorker::Candidate { peer: event.peer, candidate, sdp_mid }).await;
+            }
+        }
+    }
+
+    async fn control(&mut self, id: PeerId, text: &str) {
+        let message = match serde_json::from_str(text) {
+            Ok(message) => message,
+            Err(error) => return warn!(peer = %id, "a control message is not understood: {error}"),
+        };
+        match message {
+            FromPage::Hello { versions } => {
+                let ours = Versions::current();
+                let agreed = ours.control.agree(&versions.control).and(ours.input.agree(&versions.input));
+                if let Err(error) = agreed.and(ours.facts.agree(&versions.facts)) {
+                    warn!(peer = %id, "{error}");
+                    return self.remove_peer(id).await;
+                }
+                if let Some(peer) = self.peers.get_mut(&id) {
+                    peer.greeted = true;
+                    peer.transport.send_control(&ToPage::Hello { versions: ours });
+                }
+                self.introduce(id);
+            }
+            // The picture has the title's size in this release; the page scales it.
+            FromPage::Display { width, height, refresh_hz } => {
+                info!(peer = %id, width, height, refresh_hz, "the player's display");
+            }
+            FromPage::ReceiptSignature { sequence, signature } => {
+                self.tell(FromWorker::Signed { sequence, signature }).await;
+            }
+            FromPage::Hidden { hidden } => {
+                if self.phase_peer() == Some(id) {
+                    self.pipeline.set_paused(hidden);
+                }
+            }
+            FromPage::Leave => {
+                if self.peers.get(&id).is_some_and(|peer| peer.transport.seat().is_player()) {
+                    self.end(EndReason::PlayerLeft, "the player pressed Leave");
+                }
+            }
+        }
+    }
+
+    async fn pipeline_event(&mut self, event: PipelineEvent) {
+        match event {
+            PipelineEvent::Opened(info) => {
+                info!(adapter = %info.adapter, encoder = %info.encoder, conversion = %info.conversion, "title opened");
+                self.info = Some(info);
+                let greeted: Vec<_> = self.peers.keys().copied().collect();
+                greeted.into_iter().for_each(|id| self.introduce(id));
+            }
+            PipelineEvent::FirstFrame => self.tell(FromWorker::Live).await,
+            PipelineEvent::Rumble(rumble) => {
+                let message = ToPage::Rumble {
+                    pad: rumble.pad,
+                    strong: rumble.strong,
+                    weak: rumble.weak,
+                    duration_ms: rumble.duration_ms,
+                };
+                for peer in self.peers.values().filter(|peer| peer.transport.seat() == rumble.seat) {
+                    peer.transport.send_control(&message);
+                }
+            }
+            PipelineEvent::Exited => self.end(EndReason::TitleExited, "the title ended"),
+            PipelineEvent::Failed(why) => self.end(EndReason::TitleFailed, &why),
+        }
+    }
+
+    async fn tick(&mut self, now: Instant) {
+        let lost: Vec<_> = self
+            .peers
+            .iter()
+            .filter(|(_, p)| p.disconnected_since.is_some_and(|since| now - since > DISCONNECTED_TIME))
+            .map(|(&id, _)| id)
+            .collect();
+        for id in lost {
+            self.remove_peer(id).await;
+        }
+        if self.alone_since.is_some_and(|since| now - since > UNREACHABLE_TIME) {
+            return self.end(EndReason::PlayerUnreachable, "no player connected in time");
+        }
+        let idle = Duration::from_secs(u64::from(self.manifest.policy.idle_timeout_s));
+        if self.input.last_input().is_some_and(|last| now.saturating_duration_since(last) > idle) {
+            return self.end(EndReason::IdleTimeout, "no input");
+        }
+        if self.meter.is_due(now) {
+            self.state_use(now).await;
+        }
+    }
+
+    /// Tells a greeted peer what runs, once the title is open.
+    fn introduce(&self, id: PeerId) {
+        let (Some(info), Some(peer)) = (&self.info, self.peers.get(&id)) else { return };
+        if !peer.greeted {
+            return;
+        }
+        peer.transport.send_control(&ToPage::Session {
+            seat: peer.transport.seat(),
+            title: self.manifest.name.clone(),
+            width: info.width,
+            height: info.height,
+            fps: self.manifest.run.fps,
+            encoder: info.encoder.clone(),
+            adapter: info.adapter.clone(),
+            conversion: info.conversion.clone(),
+        });
+    }
+
+    /// A player came back on a new connection: the one it replaces goes.
+    async fn retire_twins(&mut self, id: PeerId, seat: Seat) {
+        let twins: Vec<_> = self
+            .peers
+            .iter()
+            .filter(|(other, peer)| **other != id && peer.transport.seat() == seat)
+            .map(|(&other, _)| other)
+            .collect();
+        for twin in twins {
+            self.remove_peer(twin).await;
+        }
+    }
+
+    async fn remove_peer(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.remove(&id) else { return };
+        self.meter.keep(&peer.transport.usage());
+        self.peers_changed(Instant::now());
+        peer.transport.close().await;
+    }
+
+    fn peers_changed(&mut self, now: Instant) {
+        let connected: Vec<Arc<dyn Transport>> = self
+            .peers
+            .values()
+            .filter(|peer| peer.connected)
+            .map(|peer| Arc::clone(&peer.transport) as Arc<dyn Transport>)
+            .collect();
+        let alone = !connected.iter().any(|peer| peer.seat().is_player());
+        self.alone_since = alone.then(|| self.alone_since.unwrap_or(now));
+        self.meter.set_running(!alone, now);
+        self.pipeline.set_peers(connected);
+        self.apply_bitrate();
+    }
+
+    /// The slowest connected path decides: one encoder feeds all.
+    fn apply_bitrate(&self) {
+        let slowest = self.peers.values().filter(|peer| peer.connected).map(|peer| peer.target_bps).min();
+        if let Some(bps) = slowest {
+            self.pipeline.set_bitrate(bps);
+        }
+    }
+
+    fn keyframe_needed(&mut self, now: Instant) {
+        if self.last_keyframe.is_none_or(|last| now - last >= KEYFRAME_PAUSE) {
+            self.last_keyframe = Some(now);
+            self.pipeline.request_keyframe();
+        }
+    }
+
+    /// The first player: the frame clock follows this display.
+    fn phase_peer(&self) -> Option<PeerId> {
+        let mut players: Vec<_> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.connected && peer.transport.seat().is_player())
+            .map(|(&id, peer)| (peer.transport.seat(), id))
+            .collect();
+        players.sort_unstable();
+        players.first().map(|&(_, id)| id)
+    }
+
+    fn player_transport(&self) -> Option<&WebRtcPeer> {
+        let id = self.phase_peer()?;
+        self.peers.get(&id).map(|peer| peer.transport.as_ref())
+    }
+
+    async fn state_use(&mut self, now: Instant) {
+        let usages: Vec<_> = self.peers.values().map(|peer| peer.transport.usage()).collect();
+        let totals = self.meter.totals(usages.iter(), self.pipeline.encoder_us());
+        let size = (self.manifest.run.width, self.manifest.run.height);
+        if let Some(usage) = self.meter.state(totals, size, now) {
+            self.tell(FromWorker::Used { usage }).await;
+        }
+    }
+
+    fn end(&mut self, reason: EndReason, detail: &str) {
+        self.ended.get_or_insert_with(|| (reason, detail.to_owned()));
+    }
+
+    /// Says goodbye: the last receipt, the reason to every page, the reason to the agent.
+    async fn close(mut self) {
+        let (reason, detail) = self.ended.take().unwrap_or((EndReason::TitleExited, String::new()));
+        self.state_use(Instant::now()).await;
+        self.pipeline.set_peers(Vec::new());
+        for peer in self.peers.values() {
+            peer.transport.send_control(&farewell(reason));
+        }
+        for peer in self.peers.values() {
+            peer.transport.close().await;
+        }
+        self.tell(FromWorker::Ended { reason, detail }).await;
+    }
+
+    async fn tell(&self, message: FromWorker) {
+        // Without an agent there is nobody to tell; the command channel closing ends the session.
+        let _ = self.to_agent.send(message).await;
+    }
+}

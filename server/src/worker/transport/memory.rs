@@ -1,0 +1,67 @@
+//! An in-memory transport for tests: keeps what it was given.
+
+use super::Transport;
+use nearframe_protocol::Seat;
+use nearframe_protocol::control::ToPage;
+use nearframe_protocol::facts::FrameFacts;
+use nearframe_stream::{Usage, VideoFrame};
+use std::sync::{Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+/// What was given to a [`MemoryTransport`].
+#[derive(Default)]
+pub(crate) struct Received {
+    /// Frame number, keyframe, RTP timestamp, length.
+    pub(crate) video: Vec<(u32, bool, u32, usize)>,
+    /// RTP timestamps of audio packets.
+    pub(crate) audio: Vec<u32>,
+    /// Facts in order.
+    pub(crate) facts: Vec<FrameFacts>,
+}
+
+/// Keeps frames, sound and facts.
+#[derive(Default)]
+pub(crate) struct MemoryTransport {
+    received: Mutex<Received>,
+    changed: Condvar,
+}
+
+impl MemoryTransport {
+    /// Waits until `enough` says so; panics after 20 s, which only a broken pipeline takes.
+    pub(crate) fn wait_for<T>(&self, enough: impl Fn(&Received) -> Option<T>) -> T {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut received = self.received.lock().unwrap();
+        loop {
+            if let Some(value) = enough(&received) {
+                return value;
+            }
+            assert!(Instant::now() < deadline, "nothing came in time");
+            received = self.changed.wait_timeout(received, Duration::from_millis(50)).unwrap().0;
+        }
+    }
+
+    fn keep(&self, keep: impl FnOnce(&mut Received)) {
+        keep(&mut self.received.lock().unwrap());
+        self.changed.notify_all();
+    }
+}
+
+impl Transport for MemoryTransport {
+    fn seat(&self) -> Seat {
+        Seat(0)
+    }
+    fn send_video(&self, frame: &VideoFrame<'_>) {
+        let row = (frame.frame, frame.keyframe, frame.rtp_timestamp, frame.data.len());
+        self.keep(|received| received.video.push(row));
+    }
+    fn send_audio(&self, rtp_timestamp: u32, _: &[u8]) {
+        self.keep(|received| received.audio.push(rtp_timestamp));
+    }
+    fn send_facts(&self, facts: &FrameFacts) {
+        self.keep(|received| received.facts.push(*facts));
+    }
+    fn send_control(&self, _: &ToPage) {}
+    fn usage(&self) -> Usage {
+        Usage::default()
+    }
+}

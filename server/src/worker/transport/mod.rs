@@ -1,0 +1,75 @@
+//! The seam to one player's connection.
+
+mod feedback;
+#[cfg(test)]
+pub(crate) mod memory;
+pub(crate) mod webrtc;
+mod wire;
+
+use nearframe_protocol::facts::FrameFacts;
+use nearframe_protocol::{EndReason, PeerId, Seat, control};
+use nearframe_stream::{Usage, VideoFrame};
+
+/// Media and data to one peer. Called from the encode and audio threads; never blocks.
+pub(crate) trait Transport: Send + Sync {
+    /// Whose connection.
+    fn seat(&self) -> Seat;
+    /// Hands over an encoded frame.
+    fn send_video(&self, frame: &VideoFrame<'_>);
+    /// Hands over 10 ms of Opus; the timestamp counts 48 kHz samples.
+    fn send_audio(&self, rtp_timestamp: u32, payload: &[u8]);
+    /// Tells what is known of a frame.
+    fn send_facts(&self, facts: &FrameFacts);
+    /// Sends on the control channel.
+    fn send_control(&self, message: &control::ToPage);
+    /// What it has used so far.
+    fn usage(&self) -> Usage;
+}
+
+/// What a peer does to its session.
+#[derive(Debug)]
+pub(crate) struct PeerEvent {
+    /// Which peer.
+    pub(crate) peer: PeerId,
+    /// What.
+    pub(crate) kind: PeerEventKind,
+}
+
+/// The kinds of [`PeerEvent`].
+#[derive(Debug)]
+pub(crate) enum PeerEventKind {
+    /// Media can flow.
+    Connected,
+    /// No route right now; it may come back by itself or by an ICE restart.
+    Disconnected,
+    /// It will not come back.
+    Failed,
+    /// The control channel is open.
+    ControlOpen,
+    /// A control message, not yet parsed.
+    Control(String),
+    /// A shown-report: how long a frame lay ready, in µs.
+    Shown {
+        /// Display callback − decoded.
+        wait_us: i32,
+    },
+    /// The receiver needs a keyframe.
+    KeyframeNeeded,
+    /// The congestion controller's new target for media.
+    TargetBitrate {
+        /// In bit/s.
+        bps: u32,
+    },
+    /// A local candidate, found after the answer.
+    Candidate {
+        /// `candidate:…`.
+        candidate: String,
+        /// m-line.
+        sdp_mid: Option<String>,
+    },
+}
+
+/// The farewell on the control channel.
+pub(crate) fn farewell(reason: EndReason) -> control::ToPage {
+    control::ToPage::Ended { reason, message: reason.advice().to_owned() }
+}

@@ -1,0 +1,108 @@
+//! What is offered to the page: H.264 with retransmission, Opus, and the header extensions in use.
+
+use crate::worker::transport::wire::{PLAYOUT_DELAY_URI, TRANSPORT_CC_URI, Wire};
+use anyhow::Result;
+use rtc::interceptor::{Registry, Slot};
+use rtc::media_stream::MediaStreamTrack;
+use rtc::peer_connection::configuration::interceptor_registry::configure_rtcp_reports;
+use rtc::peer_connection::configuration::media_engine::{
+    MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_RTX, MediaEngine,
+};
+use rtc::rtp_transceiver::rtp_sender::{
+    RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters,
+    RTCRtpHeaderExtensionCapability, RTCRtpRtxParameters, RtpCodecKind,
+};
+use std::sync::Arc;
+use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+
+/// Payload types until the page's own are known from its offer.
+const H264_PT: u8 = 125;
+const RTX_PT: u8 = 107;
+const OPUS_PT: u8 = 111;
+
+fn h264() -> RTCRtpCodec {
+    let feedback = |typ: &str, parameter: &str| RTCPFeedback { typ: typ.into(), parameter: parameter.into() };
+    RTCRtpCodec {
+        mime_type: MIME_TYPE_H264.to_owned(),
+        clock_rate: 90_000,
+        channels: 0,
+        sdp_fmtp_line: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f".to_owned(),
+        rtcp_feedback: vec![
+            feedback("nack", ""),
+            feedback("nack", "pli"),
+            feedback("ccm", "fir"),
+            feedback("transport-cc", ""),
+        ],
+    }
+}
+
+fn opus() -> RTCRtpCodec {
+    RTCRtpCodec {
+        mime_type: MIME_TYPE_OPUS.to_owned(),
+        clock_rate: 48_000,
+        channels: 2,
+        sdp_fmtp_line: "minptime=10;stereo=1;sprop-stereo=1;useinbandfec=0;usedtx=1".to_owned(),
+        rtcp_feedback: vec![RTCPFeedback { typ: "transport-cc".into(), parameter: String::new() }],
+    }
+}
+
+/// Codecs, extensions, and the interceptor chain: reports of the `rtc` crate around our own wire.
+pub(super) fn engine(wire: &Arc<Wire>) -> Result<(MediaEngine, Registry)> {
+    let mut engine = MediaEngine::default();
+    let codec = |rtp_codec, payload_type| RTCRtpCodecParameters { rtp_codec, payload_type };
+    engine.register_codec(codec(h264(), H264_PT), RtpCodecKind::Video)?;
+    let rtx = RTCRtpCodec {
+        mime_type: MIME_TYPE_RTX.to_owned(),
+        clock_rate: 90_000,
+        channels: 0,
+        sdp_fmtp_line: format!("apt={H264_PT}"),
+        rtcp_feedback: Vec::new(),
+    };
+    engine.register_codec(codec(rtx, RTX_PT), RtpCodecKind::Video)?;
+    engine.register_codec(codec(opus(), OPUS_PT), RtpCodecKind::Audio)?;
+    for (uri, kind) in [
+        (PLAYOUT_DELAY_URI, RtpCodecKind::Video),
+        (TRANSPORT_CC_URI, RtpCodecKind::Video),
+        (TRANSPORT_CC_URI, RtpCodecKind::Audio),
+    ] {
+        engine.register_header_extension(
+            RTCRtpHeaderExtensionCapability { uri: uri.to_owned() },
+            kind,
+            None,
+        )?;
+    }
+    let registry = configure_rtcp_reports(Registry::new()).with(Slot::from(20_000), wire.interceptor());
+    Ok((engine, registry))
+}
+
+/// The picture, in a stream of its own: lip sync with audio would delay it.
+pub(super) fn video_track(ssrc: u32) -> Arc<TrackLocalStaticRTP> {
+    track("video", RtpCodecKind::Video, h264(), ssrc | 1, Some((ssrc | 1) ^ 0x5555_5554))
+}
+
+/// The sound.
+pub(super) fn audio_track(ssrc: u32) -> Arc<TrackLocalStaticRTP> {
+    track("audio", RtpCodecKind::Audio, opus(), (ssrc | 1) ^ 0xaaaa_aaaa, None)
+}
+
+fn track(
+    name: &str,
+    kind: RtpCodecKind,
+    codec: RTCRtpCodec,
+    ssrc: u32,
+    rtx: Option<u32>,
+) -> Arc<TrackLocalStaticRTP> {
+    let coding = RTCRtpCodingParameters {
+        ssrc: Some(ssrc),
+        rtx: rtx.map(|ssrc| RTCRtpRtxParameters { ssrc }),
+        ..Default::default()
+    };
+    let encoding = RTCRtpEncodingParameters { rtp_coding_parameters: coding, codec, ..Default::default() };
+    Arc::new(TrackLocalStaticRTP::new(MediaStreamTrack::new(
+        format!("nearframe-{name}"),
+        name.to_owned(),
+        name.to_owned(),
+        kind,
+        vec![encoding],
+    )))
+}

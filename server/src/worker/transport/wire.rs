@@ -1,0 +1,232 @@
+//! The interceptor through which `stream` owns every media packet.
+//!
+//! `rtc` gives ICE, DTLS, SRTP and RTCP; this one link of its interceptor chain takes the packets of a
+//! [`MediaSender`] when they are due and feeds RTCP back to it. The application never writes RTP itself:
+//! an empty packet on the video track (the doorbell) only wakes the driver, and is swallowed here.
+
+use super::feedback;
+use super::{PeerEvent, PeerEventKind};
+use bytes::Bytes;
+use nearframe_protocol::PeerId;
+use nearframe_stream::{
+    ExtensionIds, MediaSender, RtpPacket, SenderConfig, SenderEvent, StreamIds, Usage, VideoFrame,
+};
+use rtc::interceptor::{AttributedPacket, Interceptor, Packet, StreamInfo, TaggedPacket};
+use rtc::rtp;
+use rtc::sansio::Protocol;
+use rtc::shared::TransportContext;
+use rtc::shared::error::Error as RtcError;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::{Instant, SystemTime};
+use tokio::sync::mpsc;
+
+/// RFC-less but deployed: min and max playout delay in 10 ms, 12 bits each.
+pub(super) const PLAYOUT_DELAY_URI: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
+/// Transport-wide sequence numbers.
+pub(super) const TRANSPORT_CC_URI: &str =
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+
+/// Payload of a packet in bytes: with headers and a relay's framing it fits every path of 1280 bytes.
+const MAX_PAYLOAD: usize = 1150;
+
+/// Limits of one peer's media.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MediaLimits {
+    pub(super) min_bps: u32,
+    pub(super) start_bps: u32,
+    pub(super) max_bps: u32,
+    pub(super) fps: u32,
+    pub(super) seed: u64,
+}
+
+/// A peer's media sender, shared between the threads that make media and the driver that sends it.
+pub(super) struct Wire {
+    peer: PeerId,
+    limits: MediaLimits,
+    events: mpsc::UnboundedSender<PeerEvent>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    video: Option<StreamInfo>,
+    audio: Option<StreamInfo>,
+    sender: Option<MediaSender>,
+}
+
+impl Wire {
+    pub(super) fn new(
+        peer: PeerId,
+        limits: MediaLimits,
+        events: mpsc::UnboundedSender<PeerEvent>,
+    ) -> Arc<Self> {
+        Arc::new(Self { peer, limits, events, state: Mutex::new(State::default()) })
+    }
+
+    /// Queues a frame; `false` before the streams are negotiated.
+    pub(super) fn push_video(&self, frame: &VideoFrame<'_>) -> bool {
+        self.with_sender(|sender| sender.push_video(Instant::now(), *frame)).is_some()
+    }
+
+    /// Queues 10 ms of Opus.
+    pub(super) fn push_audio(&self, rtp_timestamp: u32, payload: &[u8]) {
+        self.with_sender(|sender| sender.push_audio(Instant::now(), rtp_timestamp, payload));
+    }
+
+    pub(super) fn usage(&self) -> Usage {
+        self.with_sender(|sender| sender.usage()).unwrap_or_default()
+    }
+
+    /// SSRC and payload type of the video stream, once negotiated: what the doorbell is made of.
+    pub(super) fn video_ids(&self) -> Option<(u32, u8)> {
+        self.state.lock().ok()?.video.as_ref().map(|info| (info.ssrc, info.payload_type))
+    }
+
+    pub(super) fn interceptor(self: &Arc<Self>) -> WireInterceptor {
+        WireInterceptor { wire: Arc::clone(self), reads: VecDeque::new(), writes: VecDeque::new() }
+    }
+
+    fn with_sender<T>(&self, act: impl FnOnce(&mut MediaSender) -> T) -> Option<T> {
+        let mut state = self.state.lock().ok()?;
+        let sender = state.sender.as_mut()?;
+        let result = act(sender);
+        while let Some(event) = sender.poll_event() {
+            let kind = match event {
+                SenderEvent::KeyframeNeeded => PeerEventKind::KeyframeNeeded,
+                SenderEvent::TargetBitrate { bps } => {
+                    PeerEventKind::TargetBitrate { bps: bps.try_into().unwrap_or(u32::MAX) }
+                }
+                SenderEvent::FrameSent { .. } => continue,
+            };
+            let _ = self.events.send(PeerEvent { peer: self.peer, kind });
+        }
+        Some(result)
+    }
+
+    fn bind(&self, info: &StreamInfo) {
+        let Ok(mut state) = self.state.lock() else { return };
+        if info.mime_type.to_ascii_lowercase().starts_with("video/") {
+            state.video = Some(info.clone());
+        } else {
+            state.audio = Some(info.clone());
+        }
+        if let (Some(video), Some(audio), None) = (&state.video, &state.audio, &state.sender) {
+            let config = SenderConfig {
+                video: stream_ids(video),
+                audio: stream_ids(audio),
+                extensions: extension_ids(video),
+                audio_extensions: extension_ids(audio),
+                min_bps: self.limits.min_bps.into(),
+                start_bps: self.limits.start_bps.into(),
+                max_bps: self.limits.max_bps.into(),
+                fps: self.limits.fps,
+                max_payload: MAX_PAYLOAD,
+            };
+            state.sender = Some(MediaSender::new(config, Instant::now(), self.limits.seed));
+        }
+    }
+}
+
+fn stream_ids(info: &StreamInfo) -> StreamIds {
+    StreamIds {
+        ssrc: info.ssrc,
+        rtx_ssrc: info.ssrc_rtx,
+        payload_type: info.payload_type,
+        rtx_payload_type: info.payload_type_rtx,
+        clock_rate: info.clock_rate,
+    }
+}
+
+fn extension_ids(info: &StreamInfo) -> ExtensionIds {
+    let find = |uri: &str| info.rtp_header_extensions.iter().find(|e| e.uri == uri).map(|e| e.id as u8);
+    ExtensionIds { playout_delay: find(PLAYOUT_DELAY_URI), transport_cc: find(TRANSPORT_CC_URI) }
+}
+
+fn to_rtp(packet: RtpPacket) -> rtp::Packet {
+    let mut header = rtp::header::Header {
+        version: 2,
+        marker: packet.marker,
+        payload_type: packet.payload_type,
+        sequence_number: packet.sequence,
+        timestamp: packet.timestamp,
+        ssrc: packet.ssrc,
+        ..Default::default()
+    };
+    for (id, value) in &packet.extensions {
+        // Only ids from the negotiation are used, and their values are 2 or 3 bytes: both fit RFC 8285.
+        let _ = header.set_extension(*id, Bytes::copy_from_slice(value));
+    }
+    rtp::Packet { header, payload: packet.payload }
+}
+
+/// The link of the interceptor chain.
+pub(super) struct WireInterceptor {
+    wire: Arc<Wire>,
+    reads: VecDeque<TaggedPacket>,
+    writes: VecDeque<TaggedPacket>,
+}
+
+impl Protocol<TaggedPacket, TaggedPacket, ()> for WireInterceptor {
+    type Rout = TaggedPacket;
+    type Wout = TaggedPacket;
+    type Eout = ();
+    type Error = RtcError;
+    type Time = Instant;
+
+    fn handle_read(&mut self, message: TaggedPacket) -> Result<(), RtcError> {
+        if let Packet::Rtcp(packets) = &message.message.packet {
+            let ntp_now = feedback::ntp_middle(SystemTime::now());
+            for packet in packets {
+                if let Some(feedback) = feedback::convert(packet.as_ref(), ntp_now) {
+                    self.wire.with_sender(|sender| sender.handle_feedback(message.now, feedback));
+                }
+            }
+        }
+        self.reads.push_back(message);
+        Ok(())
+    }
+
+    fn poll_read(&mut self) -> Option<TaggedPacket> {
+        self.reads.pop_front()
+    }
+
+    fn handle_write(&mut self, message: TaggedPacket) -> Result<(), RtcError> {
+        let doorbell = matches!(&message.message.packet, Packet::Rtp(packet) if packet.payload.is_empty());
+        if !doorbell {
+            self.writes.push_back(message);
+        }
+        Ok(())
+    }
+
+    fn poll_write(&mut self) -> Option<TaggedPacket> {
+        if let Some(message) = self.writes.pop_front() {
+            return Some(message);
+        }
+        let now = Instant::now();
+        let packet = self.wire.with_sender(|sender| sender.poll_packet(now)).flatten()?;
+        Some(TaggedPacket {
+            now,
+            transport: TransportContext::default(),
+            message: AttributedPacket::new(Packet::Rtp(to_rtp(packet))),
+        })
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), RtcError> {
+        self.wire.with_sender(|sender| sender.handle_timeout(now));
+        Ok(())
+    }
+
+    fn poll_timeout(&mut self) -> Option<Instant> {
+        self.wire.with_sender(|sender| sender.poll_timeout()).flatten()
+    }
+}
+
+impl Interceptor for WireInterceptor {
+    fn bind_local_stream(&mut self, info: &StreamInfo) {
+        self.wire.bind(info);
+    }
+    fn unbind_local_stream(&mut self, _: &StreamInfo) {}
+    fn bind_remote_stream(&mut self, _: &StreamInfo) {}
+    fn unbind_remote_stream(&mut self, _: &StreamInfo) {}
+}

@@ -1,0 +1,233 @@
+//! H.264 access units → RTP payloads (RFC 6184, packetization-mode 1).
+//!
+//! Parameter sets and small NAL units at the front share one STAP-A, other small ones travel alone, large
+//! ones as FU-A. All payloads of a frame are slices of one buffer. In front of each lies its sequence
+//! number, so that the RTX payload (RFC 4588 §4: original number, then the payload) is a slice as well:
+//! the encoder's bytes are copied once, however often they are sent.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use std::ops::Range;
+
+const TYPE_MASK: u8 = 0x1f;
+const REFERENCE_MASK: u8 = 0xe0;
+const ACCESS_UNIT_DELIMITER: u8 = 9;
+const FILLER: u8 = 12;
+const STAP_A: u8 = 24;
+const FU_A: u8 = 28;
+const FU_START: u8 = 0x80;
+const FU_END: u8 = 0x40;
+/// Length of the original sequence number in front of a payload.
+pub(crate) const OSN_LEN: usize = 2;
+
+/// Splits an access unit in Annex B form. Each result starts with the big-endian sequence number
+/// `first_sequence + i`, followed by at most `max_payload` bytes of payload. Without any NAL unit there is
+/// no packet.
+pub(crate) fn packetize(access_unit: &[u8], max_payload: usize, first_sequence: u64) -> Vec<Bytes> {
+    let nals: Vec<&[u8]> = nal_units(access_unit)
+        .map(|range| &access_unit[range])
+        .filter(|nal| !matches!(nal[0] & TYPE_MASK, ACCESS_UNIT_DELIMITER | FILLER))
+        .collect();
+    let mut writer = Writer::new(access_unit.len(), max_payload, first_sequence);
+    let shared = aggregated(&nals, max_payload);
+    match shared {
+        0 => {}
+        1 => writer.single(nals[0]),
+        _ => writer.stap_a(&nals[..shared]),
+    }
+    for nal in &nals[shared..] {
+        if nal.len() <= max_payload { writer.single(nal) } else { writer.fu_a(nal) }
+    }
+    writer.finish()
+}
+
+/// How many NAL units at the front fit into one STAP-A.
+fn aggregated(nals: &[&[u8]], max_payload: usize) -> usize {
+    let mut len = 1;
+    nals.iter()
+        .take_while(|nal| {
+            len += 2 + nal.len();
+            len <= max_payload
+        })
+        .count()
+}
+
+struct Writer {
+    buffer: BytesMut,
+    ends: Vec<usize>,
+    max_payload: usize,
+    sequence: u64,
+}
+
+impl Writer {
+    fn new(len: usize, max_payload: usize, sequence: u64) -> Self {
+        let packets = len / max_payload + 8;
+        Self {
+            buffer: BytesMut::with_capacity(len + packets * (OSN_LEN + 2)),
+            ends: Vec::with_capacity(packets),
+            max_payload,
+            sequence,
+        }
+    }
+    fn begin(&mut self) {
+        self.buffer.put_u16(self.sequence as u16);
+        self.sequence += 1;
+    }
+    fn end(&mut self) {
+        self.ends.push(self.buffer.len());
+    }
+    fn single(&mut self, nal: &[u8]) {
+        self.begin();
+        self.buffer.put_slice(nal);
+        self.end();
+    }
+    fn stap_a(&mut self, nals: &[&[u8]]) {
+        let reference = nals.iter().map(|nal| nal[0] & REFERENCE_MASK).max().unwrap_or(0);
+        self.begin();
+        self.buffer.put_u8(STAP_A | reference);
+        for nal in nals {
+            self.buffer.put_u16(nal.len() as u16);
+            self.buffer.put_slice(nal);
+        }
+        self.end();
+    }
+    /// Fragments of nearly equal length, so that the last one is not a few bytes alone.
+    fn fu_a(&mut self, nal: &[u8]) {
+        let (header, body) = (nal[0], &nal[1..]);
+        let room = self.max_payload - 2;
+        let count = body.len().div_ceil(room);
+        for (i, part) in body.chunks(body.len().div_ceil(count)).enumerate() {
+            let start = if i == 0 { FU_START } else { 0 };
+            let end = if part.as_ptr_range().end == body.as_ptr_range().end { FU_END } else { 0 };
+            self.begin();
+            self.buffer.put_u8(FU_A | (header & REFERENCE_MASK));
+            self.buffer.put_u8(start | end | (header & TYPE_MASK));
+            self.buffer.put_slice(part);
+            self.end();
+        }
+    }
+    fn finish(self) -> Vec<Bytes> {
+        let whole = self.buffer.freeze();
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, &end)| whole.slice(start..end)).collect()
+    }
+}
+
+/// Ranges of the NAL units between start codes (H.264 Annex B), trailing zeros left out, empty ones skipped.
+fn nal_units(data: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut next = find_start_code(data, 0);
+    std::iter::from_fn(move || {
+        loop {
+            let start = next? + 3;
+            next = find_start_code(data, start);
+            let mut end = next.unwrap_or(data.len());
+            while end > start && data[end - 1] == 0 {
+                end -= 1;
+            }
+            if end > start {
+                return Some(start..end);
+            }
+        }
+    })
+}
+
+/// Index of the next `00 00 01` at or after `from`. Looks at every third byte only where it can.
+fn find_start_code(data: &[u8], from: usize) -> Option<usize> {
+    let mut i = from;
+    while i + 2 < data.len() {
+        match data[i + 2] {
+            0 => i += 1,
+            1 if data[i] == 0 && data[i + 1] == 0 => return Some(i),
+            _ => i += 3,
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn annex_b(nals: &[Vec<u8>]) -> Vec<u8> {
+        nals.iter().enumerate().fold(Vec::new(), |mut out, (i, nal)| {
+            out.extend_from_slice(if i % 2 == 0 { &[0, 0, 0, 1] } else { &[0, 0, 1] });
+            out.extend_from_slice(nal);
+            out
+        })
+    }
+
+    /// The other direction, as RFC 6184 §5 tells a receiver.
+    fn depacketize(packets: &[Bytes]) -> Vec<Vec<u8>> {
+        let mut nals: Vec<Vec<u8>> = Vec::new();
+        for packet in packets {
+            let payload = &packet[OSN_LEN..];
+            match payload[0] & TYPE_MASK {
+                STAP_A => {
+                    let mut rest = &payload[1..];
+                    while let [high, low, tail @ ..] = rest {
+                        let (nal, tail) = tail.split_at(usize::from(u16::from_be_bytes([*high, *low])));
+                        nals.push(nal.to_vec());
+                        rest = tail;
+                    }
+                }
+                FU_A => {
+                    if payload[1] & FU_START != 0 {
+                        nals.push(vec![payload[0] & REFERENCE_MASK | payload[1] & TYPE_MASK]);
+                    }
+                    nals.last_mut().unwrap().extend_from_slice(&payload[2..]);
+                }
+                _ => nals.push(payload.to_vec()),
+            }
+        }
+        nals
+    }
+
+    /// NAL units with no zero byte need no emulation prevention.
+    fn nal(kind: u8, len: usize) -> Vec<u8> {
+        (0..len).map(|i| if i == 0 { 0x60 | kind } else { 1 + (i % 255) as u8 }).collect()
+    }
+
+    #[test]
+    fn parameter_sets_and_a_small_slice_share_one_packet() {
+        let nals = [nal(7, 12), nal(8, 4), nal(5, 500)];
+        let packets = packetize(&annex_b(&nals), 1150, 9);
+        assert_eq!(packets.len(), 1);
+        assert_eq!(packets[0][..3], [0, 9, STAP_A | 0x60]);
+        assert_eq!(depacketize(&packets), nals);
+    }
+
+    #[test]
+    fn a_large_slice_after_parameter_sets_is_fragmented() {
+        let nals = [nal(7, 12), nal(8, 4), nal(5, 5000)];
+        let packets = packetize(&annex_b(&nals), 1150, 65_535);
+        assert_eq!(packets.len(), 6);
+        assert_eq!(packets[1][..2], [0, 0], "sequence numbers wrap");
+        assert_eq!(packets[1][3], FU_START | 5);
+        assert_eq!(packets[5][3], FU_END | 5);
+        assert_eq!(depacketize(&packets), nals);
+    }
+
+    #[test]
+    fn delimiters_and_filler_are_not_sent() {
+        let packets = packetize(&annex_b(&[nal(9, 2), nal(1, 40), nal(12, 30)]), 1150, 0);
+        assert_eq!(depacketize(&packets), [nal(1, 40)]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_access_unit_survives_the_way_through_packets(
+            sizes in proptest::collection::vec((1u8..=8, 1usize..4000), 1..8),
+            max_payload in 100usize..1400,
+        ) {
+            let nals: Vec<Vec<u8>> = sizes.iter().map(|&(kind, len)| nal(kind, len)).collect();
+            let packets = packetize(&annex_b(&nals), max_payload, 0);
+            prop_assert!(packets.iter().all(|packet| packet.len() <= max_payload + OSN_LEN));
+            prop_assert_eq!(depacketize(&packets), nals);
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(data in proptest::collection::vec(0u8..3, 0..200)) {
+            packetize(&data, 100, 0);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! RTP packets as this crate hands them out, and the numbers in them.
+
+use bytes::Bytes;
+
+/// Bytes of an RTP header without extensions (RFC 3550 §5.1).
+pub(crate) const RTP_HEADER_LEN: usize = 12;
+/// What a packet costs on the wire beyond RTP: authentication tag 16, UDP 8, IPv4 20.
+pub(crate) const WIRE_OVERHEAD_LEN: usize = 44;
+
+/// Identifiers of one RTP stream, as negotiated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamIds {
+    /// SSRC of the media.
+    pub ssrc: u32,
+    /// SSRC of its retransmissions (RFC 4588); `None` sends the original packet again.
+    pub rtx_ssrc: Option<u32>,
+    /// Payload type of the media.
+    pub payload_type: u8,
+    /// Payload type of its retransmissions.
+    pub rtx_payload_type: Option<u8>,
+    /// RTP ticks a second: 90 000 for video, 48 000 for Opus.
+    pub clock_rate: u32,
+}
+
+/// Negotiated ids of header extensions (RFC 8285); `None` is not negotiated and is not sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExtensionIds {
+    /// `http://www.webrtc.org/experiments/rtp-hdrext/playout-delay`
+    pub playout_delay: Option<u8>,
+    /// `http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01`
+    pub transport_cc: Option<u8>,
+}
+
+/// What a packet is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PacketKind {
+    /// Part of an access unit.
+    Video,
+    /// One audio frame.
+    Audio,
+    /// Sent again because it was lost.
+    Retransmission,
+    /// Sent again to fill a bandwidth probe; the receiver drops it as a duplicate.
+    Probe,
+}
+
+/// A packet to encrypt and send now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RtpPacket {
+    /// Negotiated payload type.
+    pub payload_type: u8,
+    /// Set on the last packet of an access unit.
+    pub marker: bool,
+    /// Sequence number within `ssrc`.
+    pub sequence: u16,
+    /// In ticks of the stream's clock.
+    pub timestamp: u32,
+    /// Which stream.
+    pub ssrc: u32,
+    /// One-byte-form header extensions: id and content.
+    pub extensions: Vec<(u8, Bytes)>,
+    /// Shared with the retransmission store; cloning copies no bytes.
+    pub payload: Bytes,
+    /// What it is for.
+    pub kind: PacketKind,
+}
+
+impl RtpPacket {
+    /// Length of the RTP packet before encryption, in bytes.
+    pub fn rtp_len(&self) -> usize {
+        let extensions: usize = self.extensions.iter().map(|(_, content)| 1 + content.len()).sum();
+        let block = if extensions == 0 { 0 } else { 4 + extensions.next_multiple_of(4) };
+        RTP_HEADER_LEN + block + self.payload.len()
+    }
+    /// Length on the wire, encryption, UDP and IP included, in bytes.
+    pub fn wire_len(&self) -> usize {
+        self.rtp_len() + WIRE_OVERHEAD_LEN
+    }
+}
+
+/// Media time in µs → RTP timestamps, without drift: each is computed from the whole, not by adding up.
+#[derive(Clone, Copy, Debug)]
+pub struct RtpClock {
+    rate: u32,
+    offset: u32,
+}
+
+impl RtpClock {
+    /// A clock of `rate` ticks a second that starts at `offset`.
+    pub fn new(rate: u32, offset: u32) -> Self {
+        Self { rate, offset }
+    }
+    /// The timestamp at `media_us` after the start, rounded to the nearest tick, modulo 2³².
+    pub fn timestamp(&self, media_us: u64) -> u32 {
+        let ticks = (u128::from(media_us) * u128::from(self.rate) + 500_000) / 1_000_000;
+        self.offset.wrapping_add(ticks as u32)
+    }
+}
+
+/// Extends 16-bit sequence numbers to 64 bits, each to the value nearest to a reference.
+pub(crate) fn unwrap_sequence(reference: u64, sequence: u16) -> Option<u64> {
+    let ahead = sequence.wrapping_sub(reference as u16) as i16;
+    reference.checked_add_signed(i64::from(ahead))
+}
+
+/// Well-spread numbers from a seed (SplitMix64).
+#[derive(Debug)]
+pub(crate) struct Seed(pub(crate) u64);
+
+impl Seed {
+    pub(crate) fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+    /// An initial sequence number in the lower half, so that a lost first packet cannot be taken for a
+    /// rollover of the SRTP counter (RFC 3711 §3.3.1).
+    pub(crate) fn first_sequence(&mut self) -> u64 {
+        self.draw() & 0x7fff
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_do_not_drift_over_a_day_of_odd_steps() {
+        let clock = RtpClock::new(90_000, 7);
+        assert_eq!(clock.timestamp(0), 7);
+        assert_eq!(clock.timestamp(1_000_000), 90_007);
+        let day_us = 86_400_000_000;
+        assert_eq!(clock.timestamp(day_us), 7u32.wrapping_add((86_400u64 * 90_000) as u32));
+        assert_eq!(RtpClock::new(48_000, 0).timestamp(10_000), 480);
+    }
+
+    #[test]
+    fn sequence_numbers_unwrap_to_the_nearest_value() {
+        assert_eq!(unwrap_sequence(65_534, 1), Some(65_537));
+        assert_eq!(unwrap_sequence(65_537, 65_535), Some(65_535));
+        assert_eq!(unwrap_sequence(3, 65_535), None);
+    }
+}

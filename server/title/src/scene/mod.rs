@@ -1,0 +1,86 @@
+//! A glTF 2.0 scene with metallic-roughness materials, one sun, and a camera that orbits and flies.
+
+mod camera;
+mod load;
+mod materials;
+mod model;
+mod render;
+mod sound;
+
+use crate::clock::StepClock;
+use crate::source::{AudioSource, FrameTick, RumbleRequest, TitleFailure, TitleSource, TitleStatus};
+use camera::Camera;
+use nearframe_gpu::Picture;
+use nearframe_protocol::Seat;
+use nearframe_protocol::input::InputEvent;
+use render::Renderer;
+use sound::Ambience;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A scene being shown.
+pub(crate) struct SceneTitle {
+    renderer: Renderer,
+    camera: Camera,
+    clock: StepClock,
+    /// Shared with the sound.
+    paused: Arc<AtomicBool>,
+}
+
+impl SceneTitle {
+    /// Loads the scene `file` below `dir`.
+    ///
+    /// # Errors
+    /// What is wrong with the file, or what in it goes beyond the limits of [`load`].
+    pub(crate) fn load(
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        width: u32,
+        height: u32,
+        dir: &Path,
+        file: &str,
+    ) -> Result<Self, TitleFailure> {
+        let model = load::load(dir, file).map_err(|error| TitleFailure(format!("{file}: {error}")))?;
+        let (middle, radius) = model.ball();
+        let renderer = Renderer::new(device, queue, width, height, &model);
+        let camera = Camera::new(middle, radius, renderer.aspect());
+        Ok(Self { renderer, camera, clock: StepClock::default(), paused: Arc::default() })
+    }
+}
+
+impl TitleSource for SceneTitle {
+    fn size(&self) -> (u32, u32) {
+        self.renderer.size()
+    }
+
+    fn apply(&mut self, seat: Seat, event: &InputEvent) {
+        if seat.is_player() {
+            self.camera.apply(event);
+        }
+    }
+
+    fn draw(&mut self, tick: FrameTick) -> Result<Picture<'_>, TitleFailure> {
+        for _ in 0..self.clock.steps(tick) {
+            self.camera.advance();
+        }
+        Ok(Picture::Gpu(self.renderer.draw(&self.camera)))
+    }
+
+    fn status(&self) -> TitleStatus {
+        TitleStatus::Running
+    }
+
+    fn take_rumble(&mut self) -> Option<RumbleRequest> {
+        None
+    }
+
+    fn audio(&mut self) -> Box<dyn AudioSource> {
+        Box::new(Ambience::new(Arc::clone(&self.paused)))
+    }
+
+    fn set_paused(&mut self, paused: bool) {
+        self.paused.store(paused, Ordering::Relaxed);
+        self.clock.set_paused(paused);
+    }
+}

@@ -1,0 +1,39 @@
+/** What runs inside the page: the element under test and the probe that reads its picture from outside. */
+
+import type {} from 'node:test';
+
+/** `[shown_at_ms, drawn_us, frame, serial]`: benches/driver/receiver.js. */
+export type Stamp = readonly [number, number, number, number];
+
+export interface Probe {
+  readonly frames: readonly Stamp[];
+  readonly shown: number;
+  readonly unreadable: number;
+  readonly firstFrameAt: number | undefined;
+  readonly connections: readonly RTCPeerConnection[];
+  reset(): void;
+  picture(width: number, height: number): number[] | undefined;
+}
+
+/** The part of `<near-frame>` that embedders use (`@nearframe/player`). */
+export interface PlayerElement extends HTMLElement {
+  readonly view: PlayerView;
+  start(): void;
+  leave(): void;
+}
+
+export interface PlayerView {
+  readonly kind: 'idle' | 'starting' | 'playing' | 'reconnecting' | 'ended' | 'failed';
+  readonly session?: string;
+  readonly reason?: string;
+  readonly message?: string;
+}
+
+declare global {
+  interface Window {
+    readonly nearframeProbe: Probe;
+  }
+  interface HTMLElementTagNameMap {
+    'near-frame': PlayerElement;
+  }
+}

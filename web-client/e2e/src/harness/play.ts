@@ -1,0 +1,82 @@
+/** A page that plays: what it shows, read from outside. */
+
+import type { Page } from 'playwright-core';
+import type { PlayerView, Stamp } from './globals.js';
+import { sleep } from './wait.js';
+
+/** Twice what a cold start takes on a loaded machine of two cores. */
+const PICTURE_LIMIT_MS = 20_000;
+
+export async function open(page: Page, base: string, title: string): Promise<void> {
+  await page.goto(new URL(`play/${title}?start=1`, base).href, { waitUntil: 'commit' });
+  await playing(page);
+}
+
+/** Waits until the picture runs. */
+export async function playing(page: Page): Promise<void> {
+  await page.waitForFunction(() => document.querySelector('near-frame')?.view.kind === 'playing', undefined, {
+    timeout: PICTURE_LIMIT_MS,
+  });
+  await page.waitForFunction(() => window.nearframeProbe.shown > 5, undefined, { timeout: PICTURE_LIMIT_MS });
+}
+
+export function view(page: Page): Promise<PlayerView> {
+  return page.evaluate(() => document.querySelector('near-frame')?.view ?? { kind: 'idle' });
+}
+
+/** Waits until the element says `kind`; gives the view. */
+export async function waitForView(page: Page, kind: PlayerView['kind'], limit_ms: number): Promise<PlayerView> {
+  await page.waitForFunction((wanted) => document.querySelector('near-frame')?.view.kind === wanted, kind, {
+    timeout: limit_ms,
+  });
+  return view(page);
+}
+
+/** The session that the page plays. */
+export async function sessionOf(page: Page): Promise<string> {
+  const { session } = await view(page);
+  if (session === undefined) throw new Error('the page plays no session');
+  return session;
+}
+
+/** Stamps of the frames shown during `ms`, and how many frames had none that could be read. */
+export async function watch(page: Page, ms: number): Promise<{ stamps: readonly Stamp[]; shown: number; unreadable: number }> {
+  await page.evaluate(() => {
+    window.nearframeProbe.reset();
+  });
+  await sleep(ms);
+  return page.evaluate(() => {
+    const { frames, shown, unreadable } = window.nearframeProbe;
+    return { stamps: frames, shown, unreadable };
+  });
+}
+
+/** Waits until the newest stamp's input serial is above `serial`; gives the new one. */
+export async function serialAbove(page: Page, serial: number, limit_ms: number): Promise<number> {
+  const seen = await page.waitForFunction(
+    (old) => {
+      const newest = window.nearframeProbe.frames.at(-1)?.[3];
+      return newest !== undefined && newest > old ? newest : undefined;
+    },
+    serial,
+    { timeout: limit_ms },
+  );
+  return (await seen.jsonValue()) ?? 0;
+}
+
+/** The picture, scaled to 64×36: RGB rows. */
+export async function picture(page: Page): Promise<number[]> {
+  const pixels = await page.evaluate(() => window.nearframeProbe.picture(64, 36));
+  if (pixels === undefined) throw new Error('there is no picture');
+  return pixels;
+}
+
+/** Mean difference per channel of two pictures, 0..255. */
+export function difference(a: readonly number[], b: readonly number[]): number {
+  return a.reduce((sum, value, i) => sum + Math.abs(value - (b[i] ?? 0)), 0) / a.length;
+}
+
+export async function leave(page: Page): Promise<void> {
+  await page.evaluate(() => document.querySelector('near-frame')?.leave());
+  await waitForView(page, 'ended', 5_000);
+}

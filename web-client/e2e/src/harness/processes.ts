@@ -1,0 +1,40 @@
+/** Processes as the kernel tells them in /proc. */
+
+import { readdirSync, readFileSync } from 'node:fs';
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    // Gone since it was listed.
+    return undefined;
+  }
+}
+
+/** State and parent, behind the parenthesised name, which may hold anything. */
+function status(pid: number): { state: string; parent: number; ticks: number } | undefined {
+  const fields = read(`/proc/${pid}/stat`)?.split(') ').at(-1)?.split(' ');
+  if (fields === undefined) return undefined;
+  return { state: fields[0] ?? '', parent: Number(fields[1]), ticks: Number(fields[11]) + Number(fields[12]) };
+}
+
+export function isAlive(pid: number): boolean {
+  const found = status(pid);
+  return found !== undefined && found.state !== 'Z';
+}
+
+/** Living children of `pid`. */
+export function children(pid: number): number[] {
+  const pids = readdirSync('/proc').map(Number).filter((entry) => Number.isInteger(entry));
+  return pids.filter((child) => status(child)?.parent === pid && isAlive(child));
+}
+
+/** The child whose processor time grew most between two looks: the one that plays. */
+export async function busiestChild(pid: number, look_ms: number): Promise<number> {
+  const before = new Map(children(pid).map((child) => [child, status(child)?.ticks ?? 0]));
+  await new Promise((resolve) => setTimeout(resolve, look_ms));
+  const grown = [...before].map(([child, ticks]) => [child, (status(child)?.ticks ?? 0) - ticks] as const);
+  const busiest = grown.sort((a, b) => b[1] - a[1])[0];
+  if (busiest === undefined || busiest[1] === 0) throw new Error(`no child of process ${pid} works`);
+  return busiest[0];
+}

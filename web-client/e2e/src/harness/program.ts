@@ -1,0 +1,115 @@
+/** Runs `nearframe` as a person would, and makes sure that nothing of it stays behind. */
+
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { children, isAlive } from './processes.js';
+import { until } from './wait.js';
+
+const BINARY = process.env['NEARFRAME_BIN'] ?? fileURLToPath(new URL('../../../../target/debug/nearframe', import.meta.url));
+/** The first start on a slow machine unpacks titles and opens a software GPU. */
+const START_LIMIT_MS = 60_000;
+/** Draining is bounded by 5 s and closing by another 5 s (cli/src/run.rs). */
+const STOP_LIMIT_MS = 15_000;
+/** The kernel ends orphaned workers at once; this is for a loaded machine. */
+const ORPHAN_LIMIT_MS = 3_000;
+
+export class Program {
+  readonly #lines: string[] = [];
+  readonly #log: string[] = [];
+  readonly #dir: string;
+  readonly #temporary: string;
+  readonly #process: ChildProcess;
+  #workers: number[] = [];
+
+  private constructor(args: readonly string[]) {
+    this.#dir = mkdtempSync(join(tmpdir(), 'nearframe-e2e-'));
+    this.#temporary = mkdtempSync(join(this.#dir, 'tmp-'));
+    // An empty file keeps a configuration of this machine out of the tests.
+    writeFileSync(join(this.#dir, 'empty.toml'), '');
+    this.#process = spawn(BINARY, [...args, '--data', join(this.#dir, 'data'), '--config', join(this.#dir, 'empty.toml')], {
+      env: { ...process.env, TMPDIR: this.#temporary },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#collect(this.#process.stdout, this.#lines);
+    this.#collect(this.#process.stderr, this.#log);
+  }
+
+  #collect(stream: NodeJS.ReadableStream | null, into: string[]): void {
+    if (stream !== null) createInterface({ input: stream }).on('line', (line) => into.push(line));
+  }
+
+  /** Starts the program; its stdout can be waited for with `line`. */
+  static start(...args: string[]): Program {
+    return new Program(args);
+  }
+
+  /** `nearframe up` with its address. */
+  static async up(...args: string[]): Promise<{ program: Program; base: string }> {
+    const program = Program.start('up', '--listen', '127.0.0.1:0', ...args);
+    const base = await program.line(/^ready (http:\/\/\S+)$/);
+    return { program, base };
+  }
+
+  get pid(): number {
+    const { pid } = this.#process;
+    assert(pid !== undefined, `${BINARY} could not be started`);
+    return pid;
+  }
+
+  /** What it said on stderr, for failures. */
+  get log(): string {
+    return this.#log.slice(-40).join('\n');
+  }
+
+  /** Waits for a line on stdout; gives its first group. */
+  line(wanted: RegExp): Promise<string> {
+    const what = `${wanted.source} on stdout`;
+    return until(what, START_LIMIT_MS, () => {
+      if (this.#process.exitCode !== null) throw new Error(`it ended with ${this.#process.exitCode}:\n${this.log}`);
+      return this.#lines.map((line) => wanted.exec(line)?.[1]).find((found) => found !== undefined);
+    });
+  }
+
+  /** Asks it to stop, and checks that it does so cleanly. */
+  async stop(): Promise<void> {
+    this.#workers = children(this.pid);
+    this.#process.kill('SIGTERM');
+    const code = await this.exit(STOP_LIMIT_MS);
+    assert.equal(code, 0, `exit code after SIGTERM; its last words:\n${this.log}`);
+    await this.#nothingRuns();
+    assert.deepEqual(readdirSync(this.#temporary), [], 'sockets or other temporary files stay behind');
+    this.discard();
+  }
+
+  /** Ends it without warning; what it leaves is the test's to look at. */
+  async kill(): Promise<void> {
+    this.#workers = children(this.pid);
+    this.#process.kill('SIGKILL');
+    await this.exit(STOP_LIMIT_MS);
+    await this.#nothingRuns();
+  }
+
+  async #nothingRuns(): Promise<void> {
+    await until(`the workers ${this.#workers.join(', ')} are gone`, ORPHAN_LIMIT_MS, () =>
+      this.#workers.some(isAlive) ? undefined : true,
+    );
+  }
+
+  async exit(limit_ms: number): Promise<number | null> {
+    await until('the program has ended', limit_ms, () =>
+      this.#process.exitCode !== null || this.#process.signalCode !== null ? true : undefined,
+    );
+    return this.#process.exitCode;
+  }
+
+  /** Removes its files; ends it where a test failed before it could. */
+  discard(): void {
+    if (this.#process.exitCode === null && this.#process.signalCode === null) this.#process.kill('SIGKILL');
+    rmSync(this.#dir, { recursive: true, force: true, maxRetries: 3 });
+  }
+}

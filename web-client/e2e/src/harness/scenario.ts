@@ -1,0 +1,85 @@
+/** One test with a page of its own, on the programs that all of them share. */
+
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { DESKTOP, launch, openPage, screenshot } from './browser.js';
+import { Program } from './program.js';
+import { sleep } from './wait.js';
+
+/** Far above what any of them needs, so that a hang ends with a message. */
+const TEST_LIMIT_MS = 90_000;
+/** The node has a slot free again this long after a player left. */
+const AFTER_LEAVING_MS = 400;
+
+export interface Scene {
+  readonly page: Page;
+  readonly base: string;
+  readonly program: Program;
+  readonly browser: Browser;
+  readonly t: TestContext;
+}
+
+interface Shared {
+  readonly program: Program;
+  readonly base: string;
+  readonly browser: Browser;
+}
+
+let shared: Promise<Shared> | undefined;
+
+async function start(): Promise<Shared> {
+  const [{ program, base }, browser] = await Promise.all([Program.up(), launch()]);
+  return { program, base, browser };
+}
+
+export function sharedPrograms(): Promise<Shared> {
+  shared ??= start();
+  return shared;
+}
+
+/** Ends what was started; fails where something stays behind. */
+export async function stopSharedPrograms(): Promise<void> {
+  if (shared === undefined) return;
+  const { program, browser } = await shared;
+  await browser.close();
+  try {
+    await program.stop();
+  } finally {
+    program.discard();
+  }
+}
+
+/** A test in a fresh page; no script of the page may have failed at its end. */
+export function scenario(name: string, act: (scene: Scene) => Promise<void>, options: BrowserContextOptions = DESKTOP): void {
+  void test(name, { timeout: TEST_LIMIT_MS }, async (t) => {
+    const { program, base, browser } = await sharedPrograms();
+    await inPage(name, { program, base, browser, t }, options, act);
+  });
+}
+
+/** A test with programs of its own, which it starts and stops itself. */
+export function separately(name: string, act: (browser: Browser, t: TestContext) => Promise<void>): void {
+  void test(name, { timeout: TEST_LIMIT_MS }, async (t) => act((await sharedPrograms()).browser, t));
+}
+
+export async function inPage(
+  name: string,
+  where: Omit<Scene, 'page'>,
+  options: BrowserContextOptions,
+  act: (scene: Scene) => Promise<void>,
+): Promise<void> {
+  const { page, errors } = await openPage(where.browser, options);
+  try {
+    await act({ ...where, page });
+    assert.deepEqual(errors, [], 'scripts of the page failed');
+  } catch (error) {
+    await screenshot(page, `failed ${name}`.replaceAll(/[^a-z0-9]+/gi, '-')).catch(() => undefined);
+    where.t.diagnostic(`the program's last words:\n${where.program.log}`);
+    throw error;
+  } finally {
+    await page.evaluate(() => document.querySelector('near-frame')?.leave()).catch(() => undefined);
+    await sleep(AFTER_LEAVING_MS);
+    await page.context().close();
+  }
+}

@@ -1,0 +1,15 @@
+/** Every suite in one process, one after the other, on the same programs. */
+
+import { after } from 'node:test';
+import { stopSharedPrograms } from './harness/scenario.js';
+import './tests/catalogue.js';
+import './tests/titles.js';
+import './tests/hands.js';
+import './tests/touch.js';
+import './tests/outage.js';
+import './tests/endings.js';
+import './tests/receipts.js';
+import './tests/doors.js';
+import './tests/accessibility.js';
+
+after(stopSharedPrograms, { timeout: 30_000 });

@@ -1,0 +1,418 @@
+/**
+ * `<near-frame>`: the player as one element. Puts picture, controls and words together and gives each
+ * input device to the title or to the interface; what happens in a session is `session/`'s.
+ *
+ * Invariant: every start makes a new `Play`, and at most one is open; leaving the document ends it.
+ */
+
+import { GamepadPoller } from '../input/gamepad';
+import { captureKeyboard } from '../input/keyboard';
+import { capturePointer, fitPicture, type Picture } from '../input/pointer';
+import { Scope } from '../scope';
+import { Play } from '../session/session';
+import type { View } from '../session/view';
+import { Statistics, type DebugLog, type PlayerStats } from '../stats/snapshot';
+import { Bar } from './bar';
+import { announcement, renderCard } from './cards';
+import { el, icon } from './dom';
+import { MENU_POLL_MS, MenuPad } from './menu-pad';
+import { isFullscreen, keepAwake, measureRefresh, toggleFullscreen } from './screen';
+import { StatsPanel } from './stats-panel';
+import { applyStyles } from './styles';
+import { TouchPad, type TouchControls } from './touch-pad';
+
+/** USB HID usage of Escape, for the button that presses it. */
+const ESCAPE = 41;
+/** Long enough for a title that looks at keys once a frame. */
+const TAP_MS = 50;
+/** The node is told of a new size when it has settled. */
+const RESIZE_MS = 250;
+const ELAPSED_MS = 250;
+/** State changes kept for `debug()`. */
+const CHANGES_MAX = 256;
+/** Until the first frame tells. */
+const DEFAULT_PICTURE = { width: 1280, height: 720 };
+
+export class NearFrame extends HTMLElement {
+  static readonly observedAttributes = ['title-id', 'title-name', 'cover', 'start'];
+
+  readonly #video = el('video', { playsinline: true, autoplay: true, disablepictureinpicture: true, 'aria-hidden': 'true' });
+  readonly #audio = el('audio', { autoplay: true });
+  readonly #stage = el('div', { class: 'stage' }, this.#video, this.#audio);
+  readonly #cards = el('div');
+  readonly #elapsed = el('span', { 'aria-hidden': 'true' });
+  readonly #banner = el('div', { class: 'banner', hidden: true }, el('span', {}, 'Connection lost — reconnecting…'), this.#elapsed);
+  readonly #soundChip = el('button', { class: 'chip', hidden: true, onclick: () => this.#play?.playSound() }, icon('sound'), 'Tap for sound');
+  readonly #rotate = el('div', { class: 'chip rotate', hidden: true }, icon('rotate'), 'Turn your phone for a larger picture');
+  readonly #live = el('div', { class: 'sr', role: 'status', 'aria-live': 'polite' });
+  readonly #panel = new StatsPanel();
+  #scope = new Scope();
+  #playScope = new Scope();
+  #bar: Bar | undefined;
+  #pad: TouchPad | undefined;
+  #play: Play | undefined;
+  #poller: GamepadPoller | undefined;
+  #view: View = { kind: 'idle' };
+  #stats = new Statistics();
+  #touch: TouchControls = { stick: false, buttons: [] };
+  #autostarted = false;
+  #refresh_hz = 60;
+  #changes: { at_ms: number; view: string }[] = [];
+  #statsBefore: PlayerStats | undefined;
+
+  constructor() {
+    super();
+    this.#video.muted = true;
+    const root = this.attachShadow({ mode: 'open' });
+    applyStyles(root);
+    const dismiss = el('button', { 'aria-label': 'Dismiss', onclick: () => this.#rotate.remove() }, icon('close'));
+    this.#rotate.append(dismiss);
+  }
+
+  connectedCallback(): void {
+    this.#scope = new Scope();
+    if (!this.hasAttribute('tabindex')) this.tabIndex = 0;
+    this.#build();
+    this.#capture();
+    this.#render();
+    measureRefresh(this.#scope, (refresh_hz) => {
+      this.#refresh_hz = refresh_hz;
+      this.#tellDisplay();
+    });
+    this.#autostart();
+  }
+
+  disconnectedCallback(): void {
+    this.leave();
+    this.#playScope.close();
+    this.#scope.close();
+  }
+
+  attributeChangedCallback(): void {
+    if (!this.isConnected || this.#bar === undefined) return;
+    this.#bar.name = this.#name;
+    if (this.#view.kind !== 'playing') this.#render();
+    this.#autostart();
+  }
+
+  /** What is going on; the same object that `nearframe-state` events carry. */
+  get view(): View {
+    return this.#view;
+  }
+
+  /** Statistics of the running play, or of the last one. */
+  get stats(): PlayerStats {
+    return this.#stats.snapshot();
+  }
+
+  get touch(): TouchControls {
+    return this.#touch;
+  }
+
+  set touch(touch: TouchControls) {
+    this.#touch = touch;
+    this.#pad?.configure(touch);
+    this.#pad?.connect(this.#play?.input);
+  }
+
+  /** Starts the title named by `title-id`; does nothing while one runs. */
+  start(): void {
+    const title = this.getAttribute('title-id');
+    if (title === null || !this.isConnected || isRunning(this.#view)) return;
+    this.#autostarted = true;
+    this.#playScope.close();
+    this.#playScope = this.#scope.child();
+    const play = this.#newPlay(title);
+    this.#play = play;
+    this.#stats = play.stats;
+    this.#poller = new GamepadPoller(play.input, () => this.#usedOther());
+    this.#playScope.add(() => play.leave());
+    keepAwake(this.#playScope);
+    play.start();
+    this.focus({ preventScroll: true });
+  }
+
+  /** Ends the play and gives its machine back. */
+  leave(): void {
+    this.#play?.leave();
+  }
+
+  override async requestFullscreen(options?: FullscreenOptions): Promise<void> {
+    if ('requestFullscreen' in HTMLElement.prototype && document.fullscreenEnabled) await super.requestFullscreen(options);
+    else this.setAttribute('data-fill', '');
+  }
+
+  /** Raw values for benches and tests. */
+  debug(): DebugLog {
+    const { frames, first_frame_ms } = this.#stats;
+    return {
+      frame_ages_ms: frames.ages_ms.newest(),
+      input_visible_ms: frames.inputs_ms.newest(),
+      shown_at_ms: frames.shown_at_ms.newest(),
+      first_frame_ms,
+      frames_matched: frames.matched,
+      frames_unmatched: frames.unmatched,
+      keyframes: frames.keyframes,
+      state_changes: [...this.#changes],
+    };
+  }
+
+  get #name(): string {
+    return this.getAttribute('title-name') ?? this.getAttribute('title-id') ?? '';
+  }
+
+  #autostart(): void {
+    if (!this.hasAttribute('start') || this.#autostarted || this.#view.kind !== 'idle') return;
+    this.start();
+  }
+
+  #build(): void {
+    const bar = new Bar(this.#scope, {
+      leave: () => this.leave(),
+      escape: () => this.#pressEscape(),
+      toggleStats: () => this.#toggleStats(),
+      toggleFullscreen: () => void toggleFullscreen(this).catch(() => undefined).then(() => this.#screenChanged()),
+      setVolume: (volume, muted) => {
+        this.#audio.volume = volume;
+        this.#audio.muted = muted;
+      },
+      onMenu: (open) => this.#menuChanged(open),
+    });
+    bar.name = this.#name;
+    this.#bar = bar;
+    this.#pad = new TouchPad(this.#scope);
+    this.#pad.configure(this.#touch);
+    this.#pad.wanted = matchMedia('(pointer: coarse)').matches;
+    const parts = [this.#stage, this.#pad.element, this.#panel.element, this.#banner, this.#soundChip, this.#rotate];
+    const style = this.shadowRoot?.querySelector('style') ?? '';
+    this.shadowRoot?.replaceChildren(style, ...parts, bar.handle, bar.element, this.#cards, this.#live);
+  }
+
+  #newPlay(title: string): Play {
+    return new Play({
+      server: this.getAttribute('server') ?? location.origin,
+      title,
+      video: this.#video,
+      audio: this.#audio,
+      onView: (view) => this.#setView(view),
+      onStats: () => this.#statsChanged(),
+      onSoundBlocked: (blocked) => {
+        this.#soundChip.hidden = !blocked;
+      },
+      onRumble: (rumble) => this.#poller?.rumble(rumble),
+      onFastTick: () => this.#fastTick(),
+      onControlOpen: () => this.#tellDisplay(),
+    });
+  }
+
+  #setView(view: View): void {
+    this.#view = view;
+    if (this.#changes.length < CHANGES_MAX) this.#changes.push({ at_ms: performance.now(), view: view.kind });
+    if (!isRunning(view)) this.#playScope.close();
+    this.#render();
+    this.dispatchEvent(new CustomEvent<View>('nearframe-state', { detail: view, bubbles: true, composed: true }));
+  }
+
+  #statsChanged(): void {
+    this.#statsBefore = this.#stats.snapshot();
+    this.#panel.update(this.#statsBefore);
+    this.dispatchEvent(new CustomEvent<PlayerStats>('nearframe-stats', { detail: this.#statsBefore, bubbles: true, composed: true }));
+  }
+
+  #render(): void {
+    const view = this.#view;
+    const shown = hasPicture(view);
+    const cover = this.getAttribute('cover') ?? undefined;
+    const cards = renderCard(view, { name: this.#name, cover, start: () => this.start(), leave: () => this.leave() });
+    const hadFocus = this.#cards.contains(this.shadowRoot?.activeElement ?? null);
+    this.#cards.replaceChildren(...cards);
+    this.#banner.hidden = view.kind !== 'reconnecting';
+    this.#stage.toggleAttribute('data-dim', view.kind === 'reconnecting');
+    this.#rotate.hidden = !shown || this.#video.videoHeight > this.#video.videoWidth;
+    if (!shown) {
+      this.#soundChip.hidden = true;
+      this.#bar?.setOpen(false);
+    }
+    if (this.#bar !== undefined) {
+      this.#bar.element.hidden = !shown;
+      this.#bar.handle.hidden = !shown;
+    }
+    // Screen readers pass keys on to an application; words and buttons are read in a group.
+    this.setAttribute('role', shown ? 'application' : 'group');
+    this.setAttribute('aria-label', this.#name);
+    this.#pad?.connect(shown ? this.#play?.input : undefined);
+    this.#live.textContent = announcement(view, this.#name);
+    if (hadFocus || document.activeElement === this) this.#moveFocus(shown);
+  }
+
+  /** A keyboard's focus never falls back to the page when a card goes. */
+  #moveFocus(shown: boolean): void {
+    const button = this.#cards.querySelector<HTMLElement>('button.primary, button');
+    if (shown || button === null) this.focus({ preventScroll: true });
+    else button.focus({ preventScroll: true });
+  }
+
+  #capture(): void {
+    const scope = this.#scope;
+    const relative = (): boolean => this.getAttribute('pointer') === 'relative';
+    const lent = { wanted: () => hasPicture(this.#view), relative, picture: () => this.#picture(), used: (type: string) => this.#usedPointer(type) };
+    captureKeyboard(scope, {
+      wanted: () => this.#keysWanted(),
+      shortcut: (event) => this.#shortcut(event),
+      used: () => this.#usedOther(),
+      sender: () => this.#play?.input,
+    });
+    capturePointer(scope, this.#stage, () => this.#play?.input, lent);
+    scope.listen<PointerEvent>(this.#stage, 'pointermove', (event) => {
+      if (event.pointerType === 'mouse' && hasPicture(this.#view)) this.#bar?.mouseAt(event.clientY - this.getBoundingClientRect().top);
+    });
+    scope.listen(document, 'pointerlockchange', () => {
+      if (!document.pointerLockElement && hasPicture(this.#view)) this.#bar?.peek();
+    });
+    // A button pressed with mouse or finger gives the keys back to the title at once.
+    scope.listen(this, 'click', () => {
+      if (hasPicture(this.#view) && this.#bar?.open !== true) this.focus({ preventScroll: true });
+    });
+    scope.listen(document, 'fullscreenchange', () => this.#screenChanged());
+    scope.listen(window, 'blur', () => this.#play?.input.setFocused(false));
+    scope.listen(window, 'focus', () => this.#play?.input.setFocused(true));
+    for (const gesture of ['pointerdown', 'keydown']) {
+      scope.listen(window, gesture, () => {
+        if (!this.#soundChip.hidden) this.#play?.playSound();
+      }, { capture: true });
+    }
+    this.#followSize();
+    const menu = this.#menuPad();
+    scope.interval(MENU_POLL_MS, () => {
+      if (!document.hasFocus()) return;
+      if (hasPicture(this.#view) && this.#bar?.open !== true) menu.watch(performance.now());
+      else menu.navigate();
+    });
+    scope.interval(ELAPSED_MS, () => {
+      if (this.#view.kind === 'reconnecting') this.#elapsed.textContent = `${Math.floor((performance.now() - this.#view.since_ms) / 1000)} s`;
+    });
+  }
+
+  #followSize(): void {
+    let stop = (): void => undefined;
+    const observer = new ResizeObserver(() => {
+      stop();
+      stop = this.#scope.timeout(RESIZE_MS, () => this.#tellDisplay());
+    });
+    observer.observe(this);
+    this.#scope.add(() => observer.disconnect());
+  }
+
+  #menuPad(): MenuPad {
+    const buttons = (): HTMLElement[] => {
+      const within = this.#bar?.open === true ? this.#bar.element : this.#cards;
+      return [...within.querySelectorAll<HTMLElement>('button')];
+    };
+    const focused = (): HTMLElement | undefined => buttons().find((button) => button === this.shadowRoot?.activeElement);
+    return new MenuPad({
+      press: () => (focused() ?? (this.#ownsFocus ? buttons()[0] : undefined))?.click(),
+      back: () => this.#bar?.setOpen(false),
+      move: (step) => {
+        const all = buttons();
+        const at = focused();
+        const next = at === undefined ? 0 : (all.indexOf(at) + step + all.length) % all.length;
+        if (this.#ownsFocus) all[next]?.focus();
+      },
+      openMenu: () => this.#bar?.setOpen(true),
+      toggleStats: () => this.#toggleStats(),
+    });
+  }
+
+  /** Whether a pad's press is meant for this element and not for the page around it. */
+  get #ownsFocus(): boolean {
+    const active = document.activeElement;
+    return active === null || active === document.body || active === this;
+  }
+
+  #keysWanted(): boolean {
+    return hasPicture(this.#view) && this.#bar?.open !== true && this.#ownsFocus && this.shadowRoot?.activeElement === null;
+  }
+
+  #shortcut(event: KeyboardEvent): boolean {
+    if (!hasPicture(this.#view) || !this.#ownsFocus) return false;
+    if (event.code === 'F3' || (event.code === 'KeyS' && event.ctrlKey && event.shiftKey)) {
+      if (!event.repeat) this.#toggleStats();
+      return true;
+    }
+    if (event.code === 'F8' || (event.code === 'Escape' && this.#bar?.open === true)) {
+      if (!event.repeat) this.#bar?.toggle();
+      return true;
+    }
+    return false;
+  }
+
+  #menuChanged(open: boolean): void {
+    if (open) this.#play?.input.releaseAll();
+    else if (hasPicture(this.#view)) this.focus({ preventScroll: true });
+    if (open && document.pointerLockElement) document.exitPointerLock();
+  }
+
+  #toggleStats(): void {
+    this.#panel.shown = !this.#panel.shown;
+    if (this.#bar !== undefined) this.#bar.statsShown = this.#panel.shown;
+    this.#panel.update(this.#statsBefore ?? this.#stats.snapshot());
+  }
+
+  #pressEscape(): void {
+    const input = this.#play?.input;
+    input?.key(ESCAPE, true);
+    this.#playScope.timeout(TAP_MS, () => input?.key(ESCAPE, false));
+    this.#bar?.setOpen(false);
+    this.focus({ preventScroll: true });
+  }
+
+  #screenChanged(): void {
+    if (this.#bar !== undefined) this.#bar.fullscreen = isFullscreen(this);
+  }
+
+  #fastTick(): void {
+    if (document.hasFocus() && this.#bar?.open !== true) this.#poller?.poll();
+  }
+
+  #usedPointer(type: string): void {
+    this.#play?.input.setFocused(true);
+    this.focus({ preventScroll: true });
+    this.#bar?.setOpen(false);
+    if (type === 'touch' && this.#pad !== undefined) this.#pad.wanted = true;
+  }
+
+  #usedOther(): void {
+    this.#play?.input.setFocused(true);
+    if (this.#pad !== undefined) this.#pad.wanted = false;
+  }
+
+  #picture(): Picture {
+    const width = this.#video.videoWidth || DEFAULT_PICTURE.width;
+    const height = this.#video.videoHeight || DEFAULT_PICTURE.height;
+    return fitPicture(width, height, this.#video.getBoundingClientRect());
+  }
+
+  #tellDisplay(): void {
+    const ratio = window.devicePixelRatio || 1;
+    const { shown_width, shown_height } = this.#picture();
+    this.#play?.display(Math.round(shown_width * ratio), Math.round(shown_height * ratio), this.#refresh_hz);
+  }
+}
+
+function isRunning(view: View): boolean {
+  return view.kind === 'starting' || view.kind === 'playing' || view.kind === 'reconnecting';
+}
+
+function hasPicture(view: View): boolean {
+  return view.kind === 'playing' || view.kind === 'reconnecting';
+}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    'near-frame': NearFrame;
+  }
+  interface HTMLElementEventMap {
+    'nearframe-state': CustomEvent<View>;
+    'nearframe-stats': CustomEvent<PlayerStats>;
+  }
+}

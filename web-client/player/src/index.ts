@@ -1,0 +1,19 @@
+/**
+ * `@nearframe/player`: the `<near-frame>` element and its types. Importing it defines the element.
+ *
+ * Framework-free; deliberately without pages, catalogue or accounts: those are the embedding page's.
+ */
+
+import { NearFrame } from './element/near-frame';
+
+if (!customElements.get('near-frame')) customElements.define('near-frame', NearFrame);
+
+export { NearFrame };
+export type { TouchControls } from './element/touch-pad';
+export type { Problem } from './session/problem';
+export type { StartStep, View } from './session/view';
+export type { StageTrace } from './stats/frames';
+export type { RtcFigures } from './stats/rtc';
+export type { DebugLog, PlayerStats } from './stats/snapshot';
+export type { Quantiles } from './stats/window';
+export type { SessionFacts } from './wire/control';

@@ -1,0 +1,130 @@
+/**
+ * What is said on the facts and control channels of an open connection: versions, clock pings,
+ * frame facts, receipts, rumble, the end. Knows no connection, only how to send on one.
+ */
+
+import type { InputSender } from '../input/sender';
+import type { ReceiptChain } from '../receipts';
+import type { ShownFrame } from '../picture';
+import type { Statistics } from '../stats/snapshot';
+import { WireError } from '../wire/bytes';
+import { MAX_CONTROL_BYTES, parseControl, type ControlFromPage, type ControlToPage, type Rumble } from '../wire/control';
+import { parseFacts, writeFacts } from '../wire/facts';
+import { CURRENT_VERSIONS, requireCommon } from '../wire/version';
+import type { Problem } from './problem';
+
+/** The clock is found within half a second of the first frame… */
+const FIRST_PINGS = 10;
+const FIRST_PING_MS = 50;
+/** …and followed from then on. */
+const PING_MS = 250;
+
+export interface DialogueOptions {
+  readonly sendFacts: (bytes: Uint8Array<ArrayBuffer>) => void;
+  readonly sendControl: (message: ControlFromPage) => void;
+  readonly onEnded: (reason: string, message: string) => void;
+  readonly onRefused: (problem: Problem) => void;
+  readonly onRumble: (rumble: Rumble) => void;
+}
+
+export class Dialogue {
+  /** When the facts channel last said anything, by `performance.now()`. */
+  last_facts_ms = 0;
+  #pings = 0;
+  #pinged_ms = Number.NEGATIVE_INFINITY;
+  /** Receipts are checked one at a time, in order. */
+  #checking: Promise<void> = Promise.resolve();
+
+  constructor(
+    private readonly stats: Statistics,
+    private readonly input: InputSender,
+    private readonly receipts: ReceiptChain,
+    private readonly options: DialogueOptions,
+  ) {}
+
+  /** A connection's control channel opened: the page speaks first. */
+  greet(hidden: boolean): void {
+    this.#pings = 0;
+    this.options.sendControl({ type: 'hello', versions: CURRENT_VERSIONS });
+    if (hidden) this.options.sendControl({ type: 'hidden', hidden });
+  }
+
+  facts(bytes: Uint8Array<ArrayBuffer>, now_ms: number): void {
+    const message = readOr(undefined, () => parseFacts(bytes));
+    if (message === undefined) return;
+    this.last_facts_ms = now_ms;
+    if (message.kind === 'frame') {
+      this.input.acknowledge(message.input_serial);
+      this.stats.frames.facts(message);
+    } else if (message.kind === 'pong') this.stats.clock.pong(Number(message.t) / 1000, message.node_us, now_ms);
+  }
+
+  /** Pings when one is due. */
+  tick(now_ms: number): void {
+    if (now_ms - this.#pinged_ms < (this.#pings < FIRST_PINGS ? FIRST_PING_MS : PING_MS)) return;
+    this.#pings += 1;
+    this.#pinged_ms = now_ms;
+    this.options.sendFacts(writeFacts({ kind: 'ping', t: BigInt(Math.round(now_ms * 1000)) }));
+  }
+
+  /** Tells the node's frame clock how long the frame lay ready. */
+  shown({ rtp_timestamp, wait_us, decode_us }: ShownFrame): void {
+    if (rtp_timestamp === undefined || wait_us === undefined || decode_us === undefined) return;
+    this.options.sendFacts(writeFacts({ kind: 'shown', rtp_timestamp, wait_us, decode_us }));
+  }
+
+  control(raw: string, now_ms: number): void {
+    if (raw.length > MAX_CONTROL_BYTES) return;
+    const message = readOr(undefined, () => parseControl(raw));
+    if (message !== undefined) this.#obey(message, now_ms);
+  }
+
+  #obey(message: ControlToPage, now_ms: number): void {
+    switch (message.type) {
+      case 'hello':
+        try {
+          requireCommon(message.versions);
+        } catch {
+          this.options.onRefused({
+            code: 'version_mismatch',
+            title: 'Page and machine are of different releases',
+            detail: 'Reload the page to get its newest version, then try again.',
+          });
+        }
+        break;
+      case 'session':
+        this.stats.session = message;
+        this.input.seat = message.seat;
+        break;
+      case 'receipt':
+        this.#checking = this.#checking.then(() => this.#countersign(message.bytes, now_ms));
+        break;
+      case 'rumble':
+        this.options.onRumble(message);
+        break;
+      case 'ended':
+        this.options.onEnded(message.reason, message.message);
+        break;
+    }
+  }
+
+  async #countersign(bytes: string, now_ms: number): Promise<void> {
+    const verdict = await this.receipts.check(bytes, now_ms);
+    if (verdict.kind === 'refused') {
+      this.stats.refused += 1;
+      return;
+    }
+    this.stats.signed += 1;
+    this.options.sendControl({ type: 'receipt_signature', sequence: verdict.sequence, signature: verdict.signature });
+  }
+}
+
+/** What was read, or `otherwise` where a message is malformed: it is dropped like a lost one. */
+function readOr<T>(otherwise: T, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof WireError) return otherwise;
+    throw error;
+  }
+}

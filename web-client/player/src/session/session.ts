@@ -1,0 +1,349 @@
+/**
+ * Carries out the reducer's effects: makes the session, opens signalling and connections, verifies
+ * the node before connecting to it, and feeds input and statistics. One `Play` is one start.
+ *
+ * Invariant: no answer is applied whose attestation was not verified against the key that came with
+ * the ticket.
+ */
+
+import { ApiError, createSession, leaveSession, type CreatedSession } from '../api';
+import { newSessionKey, verifyEd25519, type SessionKey } from '../crypto/ed25519';
+import { InputSender } from '../input/sender';
+import { Picture, type ShownFrame } from '../picture';
+import { ReceiptChain } from '../receipts';
+import { Scope } from '../scope';
+import { Statistics } from '../stats/snapshot';
+import { isStalled } from '../stats/stall';
+import { SignalSocket } from '../transport/signal';
+import type { Offer, Peer } from '../transport/peer';
+import { refuseAttestation } from '../wire/attest';
+import type { Rumble } from '../wire/control';
+import type { SignalToPage } from '../wire/signal';
+import { Dialogue } from './dialogue';
+import { Peers } from './peers';
+import { UNREACHABLE, UNSUPPORTED, untrusted, type Problem } from './problem';
+import { IDLE, reduce } from './reducer';
+import type { Effect, Event, State } from './state';
+import { sameView, viewOf, type View } from './view';
+
+/** Timeouts of the reducer are met to within this. */
+const TICK_MS = 200;
+/** The stall detector looks this often. */
+const STALL_CHECK_MS = 100;
+/** Gamepads are polled and merged input is flushed this often: browsers allow no shorter timer. */
+const FAST_MS = 4;
+const STATS_MS = 1_000;
+
+export interface PlayOptions {
+  /** Origin of the matchmaker. */
+  readonly server: string;
+  readonly title: string;
+  readonly video: HTMLVideoElement;
+  readonly audio: HTMLAudioElement;
+  readonly onView: (view: View) => void;
+  /** Once a second. */
+  readonly onStats: () => void;
+  readonly onSoundBlocked: (blocked: boolean) => void;
+  readonly onRumble: (rumble: Rumble) => void;
+  /** Polls what has no events of its own, before input is sent. */
+  readonly onFastTick: () => void;
+  /** A control channel opened: tell the node about the display. */
+  readonly onControlOpen: () => void;
+}
+
+export class Play {
+  readonly stats = new Statistics();
+  readonly input: InputSender;
+  readonly #scope = new Scope();
+  readonly #picture: Picture;
+  readonly #peers: Peers;
+  #state: State = IDLE;
+  readonly #queue: Event[] = [];
+  #dispatching = false;
+  #created: CreatedSession | undefined;
+  #created_ms = 0;
+  #signal: SignalSocket | undefined;
+  #dialogue: Dialogue | undefined;
+  #iceServers: RTCIceServer[] = [];
+  #last_frame_ms = 0;
+  #online_ms: number | undefined;
+
+  constructor(private readonly options: PlayOptions) {
+    const { video, audio, onSoundBlocked } = options;
+    this.input = new InputSender({
+      send: (bytes) => this.#peers.sendInput(bytes),
+      now_ms: () => performance.now(),
+      onEvent: (serial, at_ms) => this.stats.frames.input(serial, at_ms),
+    });
+    this.#picture = new Picture(this.#scope, video, audio, (frame) => this.#shown(frame), onSoundBlocked);
+    this.#peers = new Peers(this.#scope, this.#picture, {
+      candidate: (peer, candidate, sdp_mid) =>
+        this.#signal?.sendPeer({ type: 'candidate', peer: peer.id, candidate, sdp_mid }),
+      connected: (peer) => this.#dispatch({ type: 'connected', peer }),
+      failed: (peer) => this.#dispatch({ type: 'peer_failed', peer, at_ms: performance.now() }),
+      facts: (bytes) => this.#dialogue?.facts(bytes, performance.now()),
+      control: (message) => this.#dialogue?.control(message, performance.now()),
+      controlOpen: () => {
+        this.stats.newPeer();
+        this.#dialogue?.greet(document.hidden);
+        options.onControlOpen();
+      },
+    });
+    this.#watch();
+  }
+
+  get view(): View {
+    return viewOf(this.#state);
+  }
+
+  start(): void {
+    this.#dispatch({ type: 'start', at_ms: performance.now() });
+  }
+
+  leave(): void {
+    this.#dispatch({ type: 'leave' });
+  }
+
+  /** Tells the node the size and rate of the picture on screen. */
+  display(width: number, height: number, refresh_hz: number): void {
+    this.#peers.sendControl({ type: 'display', width, height, refresh_hz });
+  }
+
+  /** From a gesture, where the browser held sound back. */
+  playSound(): void {
+    this.#picture.playSound();
+  }
+
+  #watch(): void {
+    const scope = this.#scope;
+    scope.interval(TICK_MS, () => {
+      if (!document.hidden) this.#dispatch({ type: 'tick', at_ms: performance.now() });
+    });
+    scope.interval(STALL_CHECK_MS, () => this.#checkStall());
+    scope.interval(FAST_MS, () => {
+      const now_ms = performance.now();
+      this.options.onFastTick();
+      this.input.tick(now_ms);
+      this.#dialogue?.tick(now_ms);
+    });
+    scope.interval(STATS_MS, () => void this.#sample());
+    scope.listen(window, 'online', () => {
+      this.#online_ms = performance.now();
+      this.#dispatch({ type: 'online', at_ms: this.#online_ms });
+    });
+    scope.listen(document, 'visibilitychange', () => this.#visibility());
+    scope.listen(window, 'pagehide', () => this.leave());
+  }
+
+  #visibility(): void {
+    const { hidden } = document;
+    this.#peers.sendControl({ type: 'hidden', hidden });
+    if (hidden) return;
+    const now_ms = performance.now();
+    this.#last_frame_ms = now_ms;
+    if (this.#dialogue !== undefined) this.#dialogue.last_facts_ms = now_ms;
+    this.#picture.refresh();
+    this.#dispatch({ type: 'resumed', at_ms: now_ms });
+  }
+
+  #checkStall(): void {
+    if (this.#state.kind !== 'playing' || document.hidden) return;
+    const now_ms = performance.now();
+    const stalled = isStalled({
+      now_ms,
+      last_frame_ms: this.#last_frame_ms,
+      last_facts_ms: this.#dialogue?.last_facts_ms ?? now_ms,
+      online_ms: this.#online_ms,
+      path_lost: this.#peers.shownPeer?.pathLost ?? true,
+    });
+    if (stalled) this.#dispatch({ type: 'stalled', at_ms: now_ms, last_frame_ms: this.#last_frame_ms });
+  }
+
+  async #sample(): Promise<void> {
+    const report = await this.#peers.shownPeer?.stats();
+    if (report === undefined || this.#scope.closed) return;
+    this.stats.sample(report.values() as Iterable<Readonly<Record<string, unknown>>>, performance.now());
+    this.options.onStats();
+  }
+
+  #shown(frame: ShownFrame): void {
+    const peer = this.#peers.attached;
+    if (peer === undefined) return;
+    this.#last_frame_ms = frame.at_ms;
+    this.stats.first_frame_ms ??= frame.at_ms;
+    this.stats.frames.shown(frame.rtp_timestamp, frame.at_ms);
+    this.#dialogue?.shown(frame);
+    if (this.#state.kind === 'connecting' || this.#state.kind === 'reconnecting') {
+      this.#dispatch({ type: 'picture', peer });
+    }
+  }
+
+  /** One event at a time: those that effects cause wait for their turn. */
+  #dispatch(event: Event): void {
+    this.#queue.push(event);
+    if (this.#dispatching) return;
+    this.#dispatching = true;
+    try {
+      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) this.#step(next);
+    } finally {
+      this.#dispatching = false;
+    }
+  }
+
+  #step(event: Event): void {
+    const before = viewOf(this.#state);
+    const [state, effects] = reduce(this.#state, event);
+    if (this.#state.kind === 'reconnecting' && state.kind === 'playing') this.stats.reconnections += 1;
+    this.#state = state;
+    for (const effect of effects) this.#perform(effect);
+    const after = viewOf(state);
+    if (!sameView(before, after)) this.options.onView(after);
+  }
+
+  #perform(effect: Effect): void {
+    switch (effect.do) {
+      case 'create_session':
+        void this.#create();
+        break;
+      case 'open_signal':
+        this.#openSignal();
+        break;
+      case 'renew_signal':
+        this.#signal?.renew(performance.now());
+        break;
+      case 'open_peer':
+        this.#openPeer(effect.peer);
+        break;
+      case 'restart_ice':
+        this.#sendOffer(this.#peers.get(effect.peer), (peer) => peer.restartIce(this.#iceServers));
+        break;
+      case 'keep_peers':
+        this.#peers.keep(effect.peers);
+        break;
+      case 'tell_leave':
+        this.#signal?.leave();
+        if (this.#created !== undefined) leaveSession(this.options.server, this.#created);
+        break;
+      case 'release':
+        this.#scope.close();
+        break;
+    }
+  }
+
+  async #create(): Promise<void> {
+    const abort = new AbortController();
+    this.#scope.add(() => abort.abort());
+    const { server, title } = this.options;
+    if (!isSupported()) {
+      this.#refuse(UNSUPPORTED);
+      return;
+    }
+    try {
+      const key = await newSessionKey();
+      const created = await createSession(server, title, key.publicKey, abort.signal);
+      if (this.#scope.closed) leaveSession(server, created);
+      else this.#begin(created, key);
+    } catch (error) {
+      this.#refuse(error instanceof ApiError ? error.problem : UNREACHABLE);
+    }
+  }
+
+  #refuse(problem: Problem): void {
+    this.#dispatch({ type: 'refused', problem });
+  }
+
+  #begin(created: CreatedSession, key: SessionKey): void {
+    const at_ms = performance.now();
+    this.#created = created;
+    this.#created_ms = at_ms;
+    this.#iceServers = created.ice_servers;
+    this.stats.node = created.node_name;
+    this.#dialogue = new Dialogue(this.stats, this.input, new ReceiptChain(created.id, key, at_ms), {
+      sendFacts: (bytes) => this.#peers.sendFacts(bytes),
+      sendControl: (message) => this.#peers.sendControl(message),
+      onEnded: (reason, message) => this.#dispatch({ type: 'ended', reason, message }),
+      onRefused: (problem) => this.#refuse(problem),
+      onRumble: this.options.onRumble,
+    });
+    const session = { id: created.id, node: created.node, node_name: created.node_name };
+    this.#dispatch({ type: 'created', at_ms, session });
+  }
+
+  #openSignal(): void {
+    const created = this.#created;
+    if (created === undefined) return;
+    const url = new URL(created.signal_path, this.options.server);
+    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+    const onMessage = (message: SignalToPage): void => this.#signalled(message, created);
+    this.#signal = new SignalSocket(this.#scope, { url, ticket: created.ticket, onMessage });
+    this.#sendOffer(this.#peers.get(1), (peer) => peer.offer(this.#iceServers));
+  }
+
+  /** The first peer is opened ahead of its session and makes its offer when that is there. */
+  #openPeer(n: number): void {
+    try {
+      const peer = this.#peers.open(n);
+      if (this.#created !== undefined) this.#sendOffer(peer, () => peer.offer(this.#iceServers));
+    } catch {
+      this.#refuse(UNSUPPORTED);
+    }
+  }
+
+  #sendOffer(peer: Peer | undefined, make: (peer: Peer) => Promise<Offer | undefined>): void {
+    if (peer === undefined) return;
+    const { seat } = this.input;
+    make(peer)
+      .then((offer) => {
+        if (offer !== undefined) this.#signal?.sendPeer({ type: 'offer', peer: peer.id, seat, ...offer });
+      })
+      // A connection that can make no offer shows no picture; the reducer's timeout replaces it.
+      .catch(() => undefined);
+  }
+
+  #signalled(message: SignalToPage, created: CreatedSession): void {
+    switch (message.type) {
+      case 'welcome':
+        this.#iceServers = message.ice_servers;
+        break;
+      case 'answer':
+        void this.#answered(message, created);
+        break;
+      case 'candidate':
+        this.#peers.find(message.peer)?.addCandidate(message.candidate, message.sdp_mid);
+        break;
+      case 'state':
+        break;
+      case 'ended':
+        this.#dispatch({ type: 'ended', reason: message.reason, message: message.message });
+        break;
+      case 'error':
+        // Final, but a running picture needs no signalling; its end is told on the control channel too.
+        if (this.#state.kind === 'playing') break;
+        this.#refuse({ code: message.code, title: 'The server ended the connection', detail: message.message });
+        break;
+    }
+  }
+
+  async #answered(answer: Extract<SignalToPage, { type: 'answer' }>, created: CreatedSession): Promise<void> {
+    const peer = this.#peers.find(answer.peer);
+    const { nonce } = answer.attestation;
+    if (peer?.wantsAnswer(nonce) !== true) return;
+    const expected = {
+      session: created.id,
+      node_key: created.node_key,
+      nonce: peer.nonce,
+      now_ms: created.now_ms + (performance.now() - this.#created_ms),
+      sdp: answer.sdp,
+    };
+    const why = await refuseAttestation(answer.attestation, expected, verifyEd25519);
+    if (this.#scope.closed || !peer.wantsAnswer(nonce)) return;
+    if (why !== undefined) this.#refuse(untrusted(why));
+    else await peer.accept(answer.sdp).catch(() => this.#peers.fail(peer));
+  }
+}
+
+/** WebCrypto is there on secure pages only; frame callbacks and WebRTC in every current browser. */
+function isSupported(): boolean {
+  const secure = typeof crypto.subtle === 'object';
+  return secure && 'requestVideoFrameCallback' in HTMLVideoElement.prototype && typeof RTCPeerConnection === 'function';
+}

@@ -1,0 +1,58 @@
+/** What the page asks for in its offer: codecs, header extensions, jitter buffers. Each is a wish that a browser may not know. */
+
+/** Extensions that the node uses and that default offers lack or may drop. */
+const WANTED_EXTENSIONS = ['dependency-descriptor', 'playout-delay', 'transport-wide-cc'];
+/** Audio concealment starts below this on jittery networks; more is heard as lag. */
+const AUDIO_JITTER_TARGET_MS = 20;
+
+interface ExtensionWish {
+  uri: string;
+  direction: string;
+}
+
+interface ExtensionNegotiation {
+  getHeaderExtensionsToNegotiate(): ExtensionWish[];
+  setHeaderExtensionsToNegotiate(wishes: ExtensionWish[]): void;
+}
+
+interface DelayHints {
+  jitterBufferTarget?: number | null;
+  playoutDelayHint?: number | null;
+}
+
+function negotiatesExtensions(transceiver: object): transceiver is ExtensionNegotiation {
+  return 'getHeaderExtensionsToNegotiate' in transceiver && 'setHeaderExtensionsToNegotiate' in transceiver;
+}
+
+export function wishForExtensions(transceiver: RTCRtpTransceiver): void {
+  const target: object = transceiver;
+  if (!negotiatesExtensions(target)) return;
+  const wishes = target.getHeaderExtensionsToNegotiate();
+  for (const wish of wishes) {
+    if (WANTED_EXTENSIONS.some((name) => wish.uri.includes(name))) wish.direction = 'sendrecv';
+  }
+  target.setHeaderExtensionsToNegotiate(wishes);
+}
+
+/** H.264 first, everything else (RTX, FEC, other codecs) behind it in the browser's own order. */
+export function preferH264(transceiver: RTCRtpTransceiver): void {
+  if (typeof RTCRtpReceiver === 'undefined' || !('setCodecPreferences' in transceiver)) return;
+  const codecs = RTCRtpReceiver.getCapabilities('video')?.codecs ?? [];
+  const isH264 = (codec: RTCRtpCodec): boolean => codec.mimeType.toLowerCase() === 'video/h264';
+  try {
+    transceiver.setCodecPreferences([...codecs.filter(isH264), ...codecs.filter((codec) => !isH264(codec))]);
+  } catch {
+    // A browser that refuses its own list negotiates its default order.
+  }
+}
+
+/** Shows video frames as they come; gives audio just enough to be smooth. */
+export function shortenJitterBuffer(receiver: RTCRtpReceiver, kind: string): void {
+  const hints: DelayHints = receiver;
+  if (kind !== 'video') {
+    if ('jitterBufferTarget' in receiver) hints.jitterBufferTarget = AUDIO_JITTER_TARGET_MS;
+    return;
+  }
+  if ('jitterBufferTarget' in receiver) hints.jitterBufferTarget = 0;
+  if ('playoutDelayHint' in receiver) hints.playoutDelayHint = 0;
+}

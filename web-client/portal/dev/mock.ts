@@ -1,0 +1,133 @@
+/**
+ * A stand-in for the matchmaker's API, for looking at the pages without one (`npm run dev:mock`) and for the
+ * browser checks. It proves only the pages' side. The cookie `mock` chooses what it plays: `empty`, `error`,
+ * `slow`, `pending` (a session is asked for and never given), `guest` (not signed in as operator); anything
+ * else is a busy day.
+ */
+import { readFile } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Plugin } from 'vite';
+import type { components } from '../src/api/generated';
+import { FLEET, RECEIPTS, SESSIONS, TITLES } from './mock-data.ts';
+
+type Schemas = components['schemas'];
+
+/** The matchmaker's own headers, so that a page that breaks its policy breaks here too. */
+const HEADERS = {
+  'Content-Security-Policy':
+    "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'",
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Embedder-Policy': 'require-corp',
+} as const;
+
+const SLOW_MS = 60_000;
+
+/** Answers `/v1/*` in `vite dev` and `vite preview`. */
+export function mockApi(): Plugin {
+  const answer = (request: IncomingMessage, response: ServerResponse, next: () => void): void => {
+    const path = new URL(request.url ?? '/', 'http://mock').pathname;
+    if (!path.startsWith('/v1/')) next();
+    else handle(request, path, response);
+  };
+  return {
+    name: 'mock-api',
+    // The dev server's own client needs inline scripts; only the built pages can keep the policy.
+    configureServer: (server) => void server.middlewares.use(answer),
+    configurePreviewServer: (server) => {
+      server.middlewares.use((_request, response, next) => {
+        for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value);
+        next();
+      });
+      server.middlewares.use(answer);
+    },
+  };
+}
+
+function handle(request: IncomingMessage, path: string, response: ServerResponse): void {
+  const mode = /(?:^|; )mock=(\w+)/.exec(request.headers.cookie ?? '')?.[1] ?? '';
+  const cover = /^\/v1\/titles\/([\w-]+)\/cover$/.exec(path)?.[1];
+  if (cover !== undefined) {
+    void sendCover(cover, response);
+  } else if (mode === 'slow' || (mode === 'pending' && request.method === 'POST')) {
+    const timer = setTimeout(() => response.end(), SLOW_MS);
+    response.on('close', () => clearTimeout(timer));
+  } else if (mode === 'error') {
+    send(response, problem(503, 'unavailable', 'The matchmaker is restarting', 'Wait a few seconds and try again.'));
+  } else {
+    send(response, route(request.method ?? 'GET', path, mode));
+  }
+}
+
+/** What is sent back: a status and a body. */
+interface Answer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+function route(method: string, path: string, mode: string): Answer {
+  const empty = mode === 'empty';
+  const [, , kind = '', id, part] = path.split('/');
+  const call = `${method} ${kind}${id === undefined ? '' : '/:id'}${part === undefined ? '' : `/${part}`}`;
+  switch (call) {
+    case 'GET titles':
+      return page(empty ? [] : TITLES);
+    case 'GET titles/:id':
+      return one(TITLES.find((title) => title.id === id));
+    case 'GET sessions':
+      return page(empty ? [] : SESSIONS);
+    case 'GET sessions/:id':
+      return one(SESSIONS.find((session) => session.id === id));
+    case 'GET sessions/:id/receipts':
+      return page(empty ? [] : RECEIPTS);
+    case 'GET nodes':
+      return page(empty ? [] : FLEET);
+    case 'POST enrolments':
+      return mode === 'guest'
+        ? problem(403, 'forbidden', 'Operators only', 'Open the link that the server printed.')
+        : { status: 201, body: enrolment() };
+    case 'POST sessions':
+      return problem(503, 'no_capacity', 'Every seat is taken', 'Try again in a minute.');
+    default:
+      return problem(404, 'not_found', 'There is nothing here', 'Check the address.');
+  }
+}
+
+/** The covers that the repository's own titles ship. */
+async function sendCover(id: string, response: ServerResponse): Promise<void> {
+  try {
+    const picture = await readFile(new URL(`../../../titles/${id}/cover.png`, import.meta.url));
+    response.setHeader('Content-Type', 'image/png');
+    response.end(picture);
+  } catch {
+    send(response, problem(404, 'not_found', 'No such picture', 'The title ships no cover.'));
+  }
+}
+
+function enrolment(): Schemas['Enrolment'] {
+  const code = 'k7w2-p9dd-x41m-q8rz';
+  return {
+    url: `https://play.example.org:8443#sha256=${'9f2c41d0'.repeat(8)}&code=${code}`,
+    code,
+    expires_at_ms: Date.now() + 15 * 60_000,
+  };
+}
+
+function send(response: ServerResponse, { status, body }: Answer): void {
+  response.statusCode = status;
+  response.setHeader('Content-Type', status < 400 ? 'application/json' : 'application/problem+json');
+  response.end(JSON.stringify(body));
+}
+
+function page(items: readonly unknown[]): Answer {
+  return { status: 200, body: { items } };
+}
+
+function one(item: unknown): Answer {
+  return item === undefined
+    ? problem(404, 'not_found', 'There is nothing here', 'It may have been removed.')
+    : { status: 200, body: item };
+}
+
+function problem(status: number, code: string, title: string, detail: string): Answer {
+  return { status, body: { type: `https://nearframe.dev/problems/${code}`, title, status, detail, code } };
+}

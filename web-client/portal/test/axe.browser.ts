@@ -1,0 +1,97 @@
+/** Every page, in both colour schemes and on both screens, without a serious finding of axe. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { AxeResults } from 'axe-core';
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openBench, visitor, type Bench } from './browser';
+
+const SESSION = '6f1c1e1e-0b7a-4a51-9a61-2f5a3c0e9b11';
+const makeCode = (page: Page): Promise<void> => page.getByRole('button', { name: 'Make a code' }).click();
+
+async function openControls(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Controls of Meteor' }).click();
+  await page.getByRole('heading', { name: 'Meteor' }).last().waitFor();
+}
+
+async function cancel(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Cancel' }).click();
+  await page.getByRole('button', { name: 'Play again' }).first().waitFor();
+}
+
+/** A page, what the mock plays there, and what to do first. */
+interface Place {
+  readonly what: string;
+  readonly path: string;
+  readonly mock?: string;
+  readonly act?: (page: Page) => Promise<void>;
+}
+
+const PLACES: readonly Place[] = [
+  { what: 'the catalogue', path: '/' },
+  { what: 'an empty catalogue', path: '/', mock: 'empty' },
+  { what: 'a failed catalogue', path: '/', mock: 'error' },
+  { what: 'a loading catalogue', path: '/', mock: 'slow' },
+  { what: 'a title', path: '/play/meteor' },
+  { what: 'a game that cannot start', path: '/play/meteor?start=1' },
+  { what: 'a starting game', path: '/play/meteor?start=1', mock: 'pending' },
+  { what: 'the controls over a game', path: '/play/meteor?start=1', mock: 'pending', act: openControls },
+  { what: 'a report', path: '/play/meteor?start=1', mock: 'pending', act: cancel },
+  { what: 'a session', path: `/sessions/${SESSION}` },
+  { what: 'the machines', path: '/nodes' },
+  { what: 'the operator', path: '/operator', act: makeCode },
+  { what: 'a signed-out operator', path: '/operator', mock: 'guest', act: makeCode },
+  { what: 'how it works', path: '/about' },
+  { what: 'a wrong address', path: '/nope' },
+];
+
+let bench: Bench | undefined;
+let folder: string;
+let axe: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'portal-axe-'));
+  axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+  bench = await openBench(folder);
+});
+afterAll(async () => {
+  await bench?.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** Findings that keep somebody from using the page. */
+async function findings(page: Page): Promise<string[]> {
+  // The page's policy forbids inline scripts; the inspector's evaluation is not bound by it.
+  await page.evaluate(axe);
+  const result = await page.evaluate<AxeResults>("axe.run({ resultTypes: ['violations'] })");
+  return result.violations
+    .filter((rule) => rule.impact === 'serious' || rule.impact === 'critical')
+    .flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${node.html.slice(0, 160)} ${node.failureSummary ?? ''}`));
+}
+
+describe.each([
+  ['desktop', 'dark'],
+  ['phone', 'light'],
+] as const)('on a %s, %s', (screen, scheme) => {
+  it.each(PLACES)('$what has no serious finding', async ({ path, mock, act }) => {
+    if (!bench) throw new Error('the bench is open before any test');
+    const context = await visitor(bench, screen, scheme, mock);
+    try {
+      const page = await context.newPage();
+      const errors: string[] = [];
+      page.on('pageerror', (error) => errors.push(error.message));
+      await page.goto(bench.url + path);
+      await page.getByRole('heading', { level: 1 }).waitFor({ state: 'attached' });
+      await act?.(page);
+      await page.waitForTimeout(300);
+      expect(await findings(page)).toEqual([]);
+      expect(errors).toEqual([]);
+      const [content, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+      expect(content, 'the page must not scroll sideways').toBe(window);
+    } finally {
+      await context.close();
+    }
+  });
+});

@@ -1,0 +1,65 @@
+/** The built pages over the mock, in a real Chromium, for the checks in this folder. */
+import { fileURLToPath } from 'node:url';
+import { chromium, type Browser, type BrowserContext } from 'playwright-core';
+import { build, preview, type PreviewServer } from 'vite';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const FLAGS = [
+  '--headless=new',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--autoplay-policy=no-user-gesture-required',
+];
+
+/** A running mock and browser. */
+export interface Bench {
+  readonly url: string;
+  readonly browser: Browser;
+  close(): Promise<void>;
+}
+
+/** Builds the pages into `outDir`, serves them with the mock on a free port and starts Chromium. */
+export async function openBench(outDir: string): Promise<Bench> {
+  const common = { root: ROOT, mode: 'mock', logLevel: 'error' } as const;
+  await build({ ...common, build: { outDir, emptyOutDir: true } });
+  const server: PreviewServer = await preview({
+    ...common,
+    build: { outDir },
+    preview: { port: 0, host: '127.0.0.1' },
+  });
+  const browser = await chromium.launch({
+    executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+    args: FLAGS,
+  });
+  return {
+    url: server.resolvedUrls?.local[0]?.replace(/\/$/, '') ?? '',
+    browser,
+    async close() {
+      await browser.close();
+      await server.close();
+    },
+  };
+}
+
+/** The screens that the pages are made for. */
+export const SCREENS = {
+  phone: { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 },
+  desktop: { viewport: { width: 1440, height: 900 } },
+} as const;
+
+/** A fresh visitor, for whom the mock plays `mock`. */
+export async function visitor(
+  bench: Bench,
+  screen: keyof typeof SCREENS,
+  colorScheme: 'dark' | 'light',
+  mock = '',
+): Promise<BrowserContext> {
+  const context = await bench.browser.newContext({ ...SCREENS[screen], colorScheme, reducedMotion: 'reduce' });
+  await context.addCookies([{ name: 'mock', value: mock || 'busy', url: bench.url }]);
+  return context;
+}
