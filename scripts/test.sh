@@ -8,12 +8,15 @@ owner rm -f "$LOGS"/*.log
 names=()
 times=()
 
-# Sums passed and failed tests over the logs of cargo test, nextest, vitest and Playwright.
+# Sums passed and failed tests over the logs of cargo test, nextest, vitest and node --test.
 summary() {
   cat "$LOGS"/*.log 2>/dev/null | sed 's/\x1b\[[0-9;]*m//g' | awk -v broken="$1" '
     function count(word) { return match($0, "[0-9]+ " word) ? substr($0, RSTART) + 0 : 0 }
-    /^test result: |^ +Summary \[.*tests? run:|^ +Tests +[0-9]|^ +[0-9]+ (passed|failed|skipped)|^[0-9]+ passed, [0-9]+ failed/ {
+    /^test result: |^ +Summary \[.*tests? run:|^ +Tests +[0-9]/ {
       passed += count("passed"); failed += count("failed"); skipped += count("skipped") + count("ignored")
+    }
+    /^. (pass|fail|skipped) [0-9]+$/ {
+      if ($2 == "pass") passed += $3; else if ($2 == "fail") failed += $3; else skipped += $3
     }
     END {
       if (broken && !failed) failed = 1
@@ -54,7 +57,7 @@ rust_tests() {
   fi
 }
 
-end_to_end() { CHROMIUM=$(find_chromium) owner npm --prefix web-client run test -w e2e; }
+end_to_end() { CHROMIUM=$(find_chromium) owner npm --prefix web-client run test:e2e -w e2e; }
 
 stage "setup" scripts/setup.sh build run test
 stage "web checks" scripts/web.sh check

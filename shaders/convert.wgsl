@@ -5,7 +5,7 @@
 //   binding 0  texture_2d<f32>          the picture, exactly width × height, sRGB-encoded values
 //   binding 1  array<u32>, read_write   the surface, four samples a word, lowest byte first, rows without
 //                                       padding: luma, then chroma as the layout says
-//   binding 2  Frame                    sizes and layout
+//   binding 2  Frame                    sizes and layout of planes
 //
 // `convert_blocks` writes 8×2 pixels an invocation and needs a width that is a multiple of 8.
 // `convert_bytes` writes one word an invocation and takes every even size.
@@ -14,7 +14,7 @@ struct Frame {
     width: u32,
     height: u32,
     // 0: NV12 (Cb Cr interleaved), 1: I420 (all Cb, then all Cr)
-    layout: u32,
+    planes: u32,
     padding: u32,
 }
 
@@ -71,7 +71,7 @@ fn convert_blocks(@builtin(global_invocation_id) block: vec3<u32>) {
     surface[at + row] = bottom.x;
     surface[at + row + 1u] = bottom.y;
     let after_luma = row * frame.height;
-    if (frame.layout == 0u) {
+    if (frame.planes == 0u) {
         let pair = after_luma + block.y * row + x / 4u;
         surface[pair] = pairs.x;
         surface[pair + 1u] = pairs.y;
@@ -99,7 +99,7 @@ fn byte_at(at: u32) -> u32 {
     if (past >= pixels / 2u) {
         return 0u;
     }
-    if (frame.layout == 0u) {
+    if (frame.planes == 0u) {
         let column = past % frame.width;
         return mean_at(column / 2u, past / frame.width)[column & 1u];
     }

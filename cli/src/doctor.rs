@@ -152,8 +152,7 @@ fn sandbox() -> Vec<Check> {
     let namespaces = number("/proc/sys/user/max_user_namespaces").is_some_and(|most| most > 0)
         && number("/proc/sys/kernel/unprivileged_userns_clone") != Some(0)
         && number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") != Some(1);
-    let modules = fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
-    let landlock = modules.split(',').any(|module| module.trim() == "landlock");
+    let modules = fs::read_to_string("/sys/kernel/security/lsm");
     let bubblewrap = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join("bwrap").is_file()));
     let later = "needed once titles of others are run, which is not yet";
@@ -164,9 +163,21 @@ fn sandbox() -> Vec<Check> {
             troubled("sandbox", Verdict::Limited, format!("{name} not found ({later})"), advice)
         }
     };
+    let landlock = match modules {
+        Ok(modules) => {
+            let present = modules.split(',').any(|module| module.trim() == "landlock");
+            verdict("Landlock", present, "boot with lsm=landlock,… on the kernel's command line")
+        }
+        Err(_) => troubled(
+            "sandbox",
+            Verdict::Limited,
+            format!("whether the kernel has Landlock cannot be seen ({later})"),
+            "mount securityfs: mount -t securityfs securityfs /sys/kernel/security",
+        ),
+    };
     vec![
         verdict("user namespaces", namespaces, "allow them: sysctl kernel.unprivileged_userns_clone=1"),
-        verdict("Landlock", landlock, "boot with lsm=landlock,… on the kernel's command line"),
+        landlock,
         verdict("bubblewrap", bubblewrap, "install bubblewrap"),
     ]
 }

@@ -2,7 +2,7 @@
 
 use crate::options::General;
 use anyhow::{Context, Result};
-use std::io;
+use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 
 /// What is logged unless told otherwise: our own news, and the libraries' troubles.
@@ -15,7 +15,10 @@ pub(crate) fn start(general: &General) -> Result<()> {
     let filter = EnvFilter::try_new(wanted).with_context(|| {
         format!("log = {wanted:?}: allowed are filters such as info or nearframe_server=debug")
     })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
     if general.log_json == Some(true) {
         lines.json().init()
     } else {

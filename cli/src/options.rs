@@ -13,6 +13,7 @@ macro_rules! section {
     ($(#[$outer:meta])* $name:ident { $( $(#[$inner:meta])* $field:ident : $ty:ty ),* $(,)? }) => {
         #[derive(Clone, Debug, Default, PartialEq, clap::Args, Deserialize)]
         #[serde(deny_unknown_fields, default)]
+        #[group(skip)]
         $(#[$outer])*
         pub(crate) struct $name { $( $(#[$inner])* pub(crate) $field: Option<$ty> ),* }
 
@@ -149,7 +150,7 @@ section! {
         #[arg(long, env = "NEARFRAME_PIN", value_name = "HEX")]
         pin: String,
         /// One-time code from the operator's page; needed once, for a new node
-        #[arg(long, env = "NEARFRAME_ENROLMENT_CODE", value_name = "CODE")]
+        #[arg(long, env = "NEARFRAME_ENROLMENT_CODE", value_name = "CODE", allow_hyphen_values = true)]
         enrolment_code: String,
     }
 }

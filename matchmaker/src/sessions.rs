@@ -9,7 +9,7 @@ use crate::http::problem::{Code, Problem};
 use crate::ice;
 use crate::random;
 use crate::state::{Phase, Shared, now_ms};
-use crate::store::{Created, Hash, NewSession, SessionRow, StoreError};
+use crate::store::{Created, Idempotency, NewSession, SessionRow, StoreError};
 use nearframe_placement::{Request, decide};
 use nearframe_protocol::api::{CreateSession, CreatedSession};
 use nearframe_protocol::link::ToNode;
@@ -26,8 +26,8 @@ const MAX_TRIES: usize = 8;
 pub(crate) struct Wanted {
     pub(crate) guest: GuestId,
     pub(crate) request: CreateSession,
-    /// Hash of the idempotency key and of the request.
-    pub(crate) idempotency: Option<(Hash, Hash)>,
+    /// Set when the caller may repeat the request.
+    pub(crate) idempotency: Option<Idempotency>,
 }
 
 /// Places, leases and starts a session; also says whose it is.

@@ -1,4 +1,5 @@
 //! The doors from outside: problems for every error, limits, origins, covers, sign-in, and rubbish.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -11,8 +12,8 @@ use nearframe_protocol::signal::{FromPage, MAX_SIGNAL_BYTES, ToPage};
 use nearframe_protocol::{NodeKey, PeerId, Seat, SessionId, VersionOffer, key::Nonce};
 use serde_json::{Value, json as object};
 use support::{
-    COVER, FakeNode, Service, Wire, bytes, cookie, create_session, json, page, page_with, post_session, problem,
-    welcomed,
+    COVER, FakeNode, Service, Wire, bytes, cookie, create_session, json, page, page_with, post_session,
+    problem, welcomed,
 };
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
 
@@ -106,7 +107,8 @@ async fn a_guest_gets_a_cookie_once_and_finds_its_sessions_by_it() {
     assert!(second.headers().get(header::SET_COOKIE).is_none());
     let second: CreatedSession = json(second).await;
     assert_ne!(first.ticket, second.ticket);
-    let mine: Page<Session> = json(ask(&service, get("/v1/sessions").header(header::COOKIE, guest)).await).await;
+    let mine: Page<Session> =
+        json(ask(&service, get("/v1/sessions").header(header::COOKIE, guest)).await).await;
     let mut ids: Vec<_> = mine.items.iter().map(|row| row.id).collect();
     ids.sort();
     let mut expected = [first.session.id, second.session.id];
@@ -137,7 +139,10 @@ async fn a_repeated_request_with_its_key_gives_the_same_session() {
     };
     let first: CreatedSession = json(service.ask(keyed("meteor")).await).await;
     let second = service.ask(keyed("meteor")).await;
-    assert!(second.headers().contains_key(header::SET_COOKIE), "the answer with the cookie may have been lost");
+    assert!(
+        second.headers().contains_key(header::SET_COOKIE),
+        "the answer with the cookie may have been lost"
+    );
     let second: CreatedSession = json(second).await;
     assert_eq!((first.session.id, &first.ticket), (second.session.id, &second.ticket));
     assert_eq!(node.started().await.session, first.session.id);
@@ -154,7 +159,8 @@ async fn one_list_of_origins_governs_cors_sockets_and_embedding() {
     let config = Config { allowed_origins: vec![friend.into()], ..Config::default() };
     let service = Service::with(config).await;
     let _node = FakeNode::enrol(&service, 1).await;
-    let from = |origin: &str| get("/v1/titles").header(header::HOST, "own.example").header(header::ORIGIN, origin);
+    let from =
+        |origin: &str| get("/v1/titles").header(header::HOST, "own.example").header(header::ORIGIN, origin);
     let allowed = ask(&service, from(friend)).await;
     assert_eq!(allowed.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], friend);
     let policy = allowed.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
@@ -171,7 +177,9 @@ async fn one_list_of_origins_governs_cors_sockets_and_embedding() {
         assert_eq!(answer.status().as_u16(), expected);
         assert_eq!(answer.headers().contains_key(header::ACCESS_CONTROL_ALLOW_METHODS), origin == friend);
     }
-    for (origin, ok) in [(friend, true), ("http://own.example", true), ("https://evil.example", false), ("null", false)] {
+    for (origin, ok) in
+        [(friend, true), ("http://own.example", true), ("https://evil.example", false), ("null", false)]
+    {
         let mut request = post_session(&create_session("meteor"));
         request.headers_mut().insert(header::ORIGIN, origin.parse().unwrap());
         request.headers_mut().insert(header::HOST, "own.example".parse().unwrap());
@@ -184,6 +192,16 @@ async fn one_list_of_origins_governs_cors_sockets_and_embedding() {
         socket.headers_mut().insert(header::ORIGIN, origin.parse().unwrap());
         assert_eq!(tokio_tungstenite::connect_async(socket).await.is_ok(), ok, "{origin}");
     }
+}
+
+#[tokio::test]
+async fn a_page_that_came_by_http_2_is_still_our_own() {
+    let service = Service::start().await;
+    let _node = FakeNode::enrol(&service, 1).await;
+    let mut request = post_session(&create_session("meteor"));
+    *request.uri_mut() = "https://own.example/v1/sessions".parse().unwrap();
+    request.headers_mut().insert(header::ORIGIN, "https://own.example".parse().unwrap());
+    assert_eq!(service.ask(request).await.status(), StatusCode::CREATED);
 }
 
 #[tokio::test]
@@ -213,7 +231,10 @@ async fn the_operators_link_works_once_and_opens_enrolment() {
     let service = Service::with(config).await;
     let link = service.matchmaker.operator_link().await.unwrap();
     let first = service.get(&link).await;
-    assert_eq!((first.status(), &first.headers()[header::LOCATION]), (StatusCode::SEE_OTHER, &"/operator".parse().unwrap()));
+    assert_eq!(
+        (first.status(), &first.headers()[header::LOCATION]),
+        (StatusCode::SEE_OTHER, &"/operator".parse().unwrap())
+    );
     let operator = cookie(&first);
     assert_eq!(problem(service.get(&link).await).await, "sign_in_needed");
     let enrol = Request::post("/v1/enrolments").header(header::COOKIE, operator);
@@ -410,10 +431,18 @@ async fn a_draining_node_gets_no_new_sessions() {
     let service = Service::start().await;
     let mut node = FakeNode::enrol(&service, 1).await;
     node.wire.say(&FromNode::Draining).await;
-    // The refusal of a receipt that belongs to nothing says that what came before it was heard.
-    node.wire.raw(Message::text("\"rubbish\"")).await;
-    assert_eq!(refused(&mut node.wire).await, "bad_message");
-    let answer = service.create("meteor").await;
-    let body: Value = json(answer).await;
-    assert_eq!(body["code"], "no_capacity", "{body}");
+    // The answer to a receipt that belongs to nothing says that what came before it was heard.
+    let receipt = serde_json::from_value(object!({
+        "receipt": {
+            "session": SessionId::from_random([1; 16]), "generation": 0, "sequence": 0,
+            "previous": "0".repeat(64), "duration_us": 0, "frames": 0, "bytes": 0, "encoder_us": 0,
+            "width": 0, "height": 0, "rtt_us": 0, "packets_sent": 0, "packets_lost": 0,
+        },
+        "node_signature": "0".repeat(128),
+    }));
+    node.wire.say(&FromNode::Receipt { receipt: Box::new(receipt.unwrap()) }).await;
+    assert!(matches!(node.wire.hear().await, Some(ToNode::ReceiptRefused { .. })));
+    let body: Value = json(service.create("meteor").await).await;
+    assert_eq!(body["code"], "no_capacity");
+    assert!(body["detail"].as_str().unwrap().contains("1 shutting down"), "{body}");
 }

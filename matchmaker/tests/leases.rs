@@ -1,8 +1,9 @@
 //! Random concurrent requests: a node never holds more leases than it has slots, and nothing is
 //! counted twice, whatever crashes in between.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use nearframe_ledger::{Tariff, verify};
-use nearframe_matchmaker::store::{Admission, Created, MemoryStore, NewSession, SqliteStore, Store};
+use nearframe_matchmaker::store::{Admission, Created, Idempotency, MemoryStore, NewSession, SqliteStore, Store};
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
 use nearframe_protocol::{
@@ -78,7 +79,7 @@ fn new(session: u8, lease: [u8; 16], node: NodeId) -> NewSession {
         },
         now_ms: NOW,
         // The same request again is the same session: ids never collide.
-        idempotency: Some(([session; 32], [session; 32])),
+        idempotency: Some(Idempotency { key: [session; 32], request: [session; 32] }),
     }
 }
 

@@ -1,4 +1,5 @@
 //! A session from the first request to its last receipt, and every way it ends.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -68,14 +69,17 @@ async fn offer_answer_and_candidates_reach_the_right_side() {
 
     let fingerprint = Fingerprint::from_bytes([3; 32]);
     let attestation = Attestation::sign(&node.key, session, fingerprint, nonce, expires_at_ms);
-    let answer = |peer| FromNode::Answer { session, peer, sdp: "answer".into(), attestation: attestation.clone() };
+    let answer =
+        |peer| FromNode::Answer { session, peer, sdp: "answer".into(), attestation: attestation.clone() };
     node.wire.say(&answer(PeerId::from_random([9; 16]))).await;
     node.wire.say(&answer(peer)).await;
     let heard = wire.hear().await;
     let Some(ToPage::Answer { peer: answered, attestation, .. }) = heard else { panic!("{heard:?}") };
     assert_eq!(answered, peer, "the answer to another page's peer is not for this one");
     attestation.verify(&created.node_key).unwrap();
-    node.wire.say(&FromNode::Candidate { session, peer, candidate: "c".into(), sdp_mid: Some("0".into()) }).await;
+    node.wire
+        .say(&FromNode::Candidate { session, peer, candidate: "c".into(), sdp_mid: Some("0".into()) })
+        .await;
     let candidate = ToPage::Candidate { peer, candidate: "c".into(), sdp_mid: Some("0".into()) };
     assert_eq!(wire.hear().await, Some(candidate));
     assert_eq!(running.generation, Generation(0));
@@ -107,7 +111,9 @@ async fn leaving_over_http_ends_it_too_and_leaving_again_changes_nothing() {
     let (created, _, mut wire) = playing(&service, &mut node).await;
     let operator = service.operator().await;
     let leave = |name, value: String| {
-        Request::delete(format!("/v1/sessions/{}", created.session.id)).header(name, value).body(Body::empty())
+        Request::delete(format!("/v1/sessions/{}", created.session.id))
+            .header(name, value)
+            .body(Body::empty())
     };
     let by_ticket = leave(header::AUTHORIZATION, format!("Bearer {}", created.ticket)).unwrap();
     let row: Session = json(service.ask(by_ticket).await).await;
@@ -167,10 +173,12 @@ async fn a_link_that_comes_back_keeps_its_sessions_and_stops_strangers() {
     let service = Service::start().await;
     let mut node = FakeNode::enrol(&service, 2).await;
     let (created, running, mut wire) = playing(&service, &mut node).await;
-    let stranger = RunningSession { session: nearframe_protocol::SessionId::from_random([66; 16]), ..running };
+    let stranger =
+        RunningSession { session: nearframe_protocol::SessionId::from_random([66; 16]), ..running };
     node.wire.cut();
     let peer = PeerId::from_random([1; 16]);
-    wire.say(&FromPage::Offer { peer, seat: Seat(0), sdp: "s".into(), nonce: Nonce::from_bytes([1; 32]) }).await;
+    wire.say(&FromPage::Offer { peer, seat: Seat(0), sdp: "s".into(), nonce: Nonce::from_bytes([1; 32]) })
+        .await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     let mut node = FakeNode::again(service.address, 2, vec![running, stranger]).await;
     let (mut offered, mut stopped) = (false, false);

@@ -1,9 +1,10 @@
 //! What every store does, whichever it is.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use nearframe_ledger::chain::LATE_WINDOW_MS;
 use nearframe_ledger::{Account, Kind, Tariff, verify};
 use nearframe_matchmaker::store::{
-    Admission, Created, MemoryStore, NewSession, SqliteStore, Store, StoreError, Taken,
+    Admission, Created, Idempotency, MemoryStore, NewSession, SqliteStore, Store, StoreError, Taken,
 };
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
@@ -82,7 +83,9 @@ fn receipt(session: SessionId, sequence: u32, previous: ReceiptHash) -> SignedRe
 
 async fn a_node_enrols_once_with_a_code_and_is_known_by_its_key_ever_after(store: &dyn Store) {
     let stranger = NodeKey::from_seed([8; 32]).public();
-    let admit = |key, code, slots, now| async move { store.admit_node(&key, code, &offer(slots), now).await.unwrap() };
+    let admit = |key, code, slots, now| async move {
+        store.admit_node(&key, code, &offer(slots), now).await.unwrap()
+    };
     assert_eq!(admit(stranger, None, 1, NOW).await, Admission::CodeNeeded);
     let node = enrol(store, 1).await;
     assert_eq!(admit(stranger, Some([1; 32]), 1, NOW).await, Admission::BadCode, "the code is used up");
@@ -96,7 +99,8 @@ async fn a_node_enrols_once_with_a_code_and_is_known_by_its_key_ever_after(store
 
 async fn an_operator_link_works_once(store: &dyn Store) {
     store.add_operator_link([1; 32], NOW + 10).await.unwrap();
-    let redeem = |token, now| async move { store.redeem_operator_link(token, now, [5; 32], NOW + 20).await.unwrap() };
+    let redeem =
+        |token, now| async move { store.redeem_operator_link(token, now, [5; 32], NOW + 20).await.unwrap() };
     assert!(!redeem([2; 32], NOW).await);
     assert!(!redeem([1; 32], NOW + 10).await, "too old");
     assert!(redeem([1; 32], NOW).await);
@@ -140,7 +144,8 @@ async fn a_guest_has_a_bounded_number_of_sessions_and_sees_them_newest_first(sto
     }
     assert!(matches!(store.create_session(&request(node, 4)).await.unwrap(), Created::TooMany));
     let guest = request(node, 1).guest;
-    let ids = |rows: Vec<nearframe_matchmaker::store::SessionRow>| rows.iter().map(|r| r.id).collect::<Vec<_>>();
+    let ids =
+        |rows: Vec<nearframe_matchmaker::store::SessionRow>| rows.iter().map(|r| r.id).collect::<Vec<_>>();
     let id = |n| SessionId::from_random([n; 16]);
     assert_eq!(ids(store.sessions_of(guest, None, 2).await.unwrap()), [id(3), id(2)]);
     assert_eq!(ids(store.sessions_of(guest, Some(id(2)), 2).await.unwrap()), [id(1)]);
@@ -152,12 +157,12 @@ async fn a_guest_has_a_bounded_number_of_sessions_and_sees_them_newest_first(sto
 
 async fn a_repeated_request_gets_the_same_session_and_a_changed_one_is_refused(store: &dyn Store) {
     let node = enrol(store, 1).await;
-    let first = NewSession { idempotency: Some(([1; 32], [2; 32])), ..request(node, 1) };
+    let first = NewSession { idempotency: Some(Idempotency { key: [1; 32], request: [2; 32] }), ..request(node, 1) };
     assert!(matches!(store.create_session(&first).await.unwrap(), Created::New(_)));
-    let second = NewSession { idempotency: Some(([1; 32], [2; 32])), ..request(node, 2) };
+    let second = NewSession { idempotency: Some(Idempotency { key: [1; 32], request: [2; 32] }), ..request(node, 2) };
     let Created::Again(row) = store.create_session(&second).await.unwrap() else { panic!() };
     assert_eq!(row.id, first.id);
-    let changed = NewSession { idempotency: Some(([1; 32], [3; 32])), ..request(node, 3) };
+    let changed = NewSession { idempotency: Some(Idempotency { key: [1; 32], request: [3; 32] }), ..request(node, 3) };
     assert!(matches!(store.create_session(&changed).await.unwrap(), Created::KeyReused));
 }
 

@@ -31,7 +31,8 @@ export default defineConfig(({ mode }) => ({
   },
   resolve: process.env['VITEST'] ? { conditions: ['browser'] } : {},
   test: {
-    environment: 'happy-dom',
+    // Tests of the page itself ask for a document with `@vitest-environment happy-dom`.
+    environment: 'node',
     environmentOptions: {
       happyDOM: { settings: { navigation: { disableMainFrameNavigation: true, disableChildPageNavigation: true } } },
     },

@@ -44,7 +44,7 @@ impl LeaseAccount {
     /// The transfer that a new lease starts with.
     pub fn open(&self, id: TransferId) -> Result<Transfer, LedgerError> {
         let amount = self.tariff.cost_micros(RESERVE_US)?;
-        self.transfer(id, Kind::Pending, self.host(), amount, "open".to_owned())
+        self.transfer(id, Kind::Pending, self.host(), amount, "open")
     }
 
     /// The transfers of one counted receipt: more set aside where needed, then the host's and the
@@ -64,7 +64,9 @@ impl LeaseAccount {
             (Kind::Post, Account::Platform, bill.platform_micros, format!("fee:{sequence}")),
         ];
         let moving = rows.into_iter().zip(ids).filter(|((_, _, amount, _), _)| *amount != 0);
-        moving.map(|((kind, credit, amount, key), id)| self.transfer(id, kind, credit, amount, key)).collect()
+        moving
+            .map(|((kind, credit, amount, key), id)| self.transfer(id, kind, credit, amount, &key))
+            .collect()
     }
 
     /// Releases all but what `claimable_us` more could still cost; `None` where nothing is to release.
@@ -85,7 +87,7 @@ impl LeaseAccount {
         if surplus <= 0 {
             return Ok(None);
         }
-        self.transfer(id, Kind::Void, self.host(), surplus, stage.to_owned()).map(Some)
+        self.transfer(id, Kind::Void, self.host(), surplus, stage).map(Some)
     }
 
     fn host(&self) -> Account {
@@ -98,7 +100,7 @@ impl LeaseAccount {
         kind: Kind,
         credit: Account,
         amount_micros: i128,
-        step: String,
+        step: &str,
     ) -> Result<Transfer, LedgerError> {
         Transfer {
             id,

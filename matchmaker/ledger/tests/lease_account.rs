@@ -1,4 +1,5 @@
 //! A lease's account from its first transfer to its last, with random use.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use nearframe_ledger::{
     Account, Imbalance, Kind, LeaseAccount, Meter, Reservation, Tariff, Transfer, verify,

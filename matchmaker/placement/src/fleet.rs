@@ -123,12 +123,12 @@ impl Fleet {
         self.members.iter().map(|(node, member)| (*node, member))
     }
 
-    /// The catalogue: each title that an online node holds, and that node. Where nodes hold different
-    /// bytes of a title, the ones that most nodes hold stand for it, then the higher version, then
-    /// the higher hash.
+    /// The catalogue: each title that a node holds which was heard in time (its link may be down for a
+    /// moment). Where nodes hold different bytes of a title, the ones that most nodes hold stand for
+    /// it, then the higher version, then the higher hash.
     pub fn titles(&self, now_ms: u64) -> BTreeMap<TitleId, &HeldTitle> {
         let mut held: BTreeMap<TitleId, HashMap<_, (usize, &HeldTitle)>> = BTreeMap::new();
-        for member in self.members.values().filter(|member| member.is_online(now_ms)) {
+        for member in self.members.values().filter(|member| now_ms < member.lost_at_ms) {
             for title in member.offer.iter().flat_map(|offer| &offer.titles) {
                 let versions = held.entry(title.entry.id.clone()).or_default();
                 versions.entry(title.entry.hash).or_insert((0, title)).0 += 1;
@@ -220,6 +220,7 @@ mod tests {
         fleet.join(node(1), 1, offer(&[1]), 0);
         fleet.unlink(node(1), 1);
         assert!(!fleet.member(node(1)).unwrap().is_online(10));
+        assert_eq!(fleet.titles(10).len(), 1, "the catalogue does not flicker");
         fleet.join(node(1), 2, offer(&[1]), 2000);
         assert!(fleet.take_lost(NODE_LOST_MS).is_empty());
         assert!(fleet.member(node(1)).unwrap().is_online(NODE_LOST_MS));

@@ -1,4 +1,5 @@
 //! What holds for every decision, on random fleets.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use nearframe_placement::decide::obstacle;
 use nearframe_placement::{Candidate, Obstacle, Request, decide};

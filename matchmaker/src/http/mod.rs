@@ -71,6 +71,7 @@ fn doors() -> Vec<Door> {
         door("GET", "/", Role::Anyone, page()),
         door("GET", "/play/{title}", Role::Anyone, page()),
         door("GET", "/sessions/{id}", Role::Anyone, page()),
+        door("GET", "/nodes", Role::Anyone, page()),
         door("GET", "/about", Role::Anyone, page()),
         door("GET", "/about/{*rest}", Role::Anyone, page()),
         door("GET", "/{*path}", Role::Anyone, get(static_files::file)),

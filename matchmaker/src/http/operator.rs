@@ -63,7 +63,8 @@ pub(crate) async fn enrol(
         Some(url) => url.origin().ascii_serialization(),
         None => format!("http://{host}"),
     };
-    let pin = shared.config.certificate_pin.as_deref().map(|pin| format!("sha256={pin}&")).unwrap_or_default();
+    let pin =
+        shared.config.certificate_pin.as_deref().map(|pin| format!("sha256={pin}&")).unwrap_or_default();
     let url = format!("{base}#{pin}code={code}");
     Ok((StatusCode::CREATED, axum::Json(Enrolment { url, code, expires_at_ms })))
 }

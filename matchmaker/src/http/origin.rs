@@ -58,7 +58,8 @@ pub(crate) fn check(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem>
 }
 
 /// Answers preflights, refuses strangers' writes, and sets CORS and security headers.
-pub(crate) async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
+    name_host(&mut request);
     let origin = classify(&shared, request.headers());
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
     let preflight = request.method() == Method::OPTIONS
@@ -76,6 +77,14 @@ pub(crate) async fn guard(State(shared): State<Arc<Shared>>, request: Request, n
     }
     secure(&shared, host.as_deref(), response.headers_mut());
     response
+}
+
+/// HTTP/2 carries the host in the request's target; everything behind this reads the header.
+fn name_host(request: &mut Request) {
+    let authority = request.uri().authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    if let Some(host) = authority {
+        request.headers_mut().entry(header::HOST).or_insert(host);
+    }
 }
 
 fn cross_origin(headers: &mut HeaderMap, origin: HeaderValue, preflight: bool) {

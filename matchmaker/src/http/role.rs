@@ -3,6 +3,7 @@
 use super::problem::{Code, Problem};
 use crate::state::{Shared, hash, now_ms};
 use crate::store::SessionRow;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
@@ -48,10 +49,11 @@ pub(crate) struct Caller {
 /// Lets the request through if its caller has the role; the handler finds the [`Caller`] as an extension.
 pub(crate) async fn authorize(
     State((shared, role)): State<(Arc<Shared>, Role)>,
-    params: RawPathParams,
+    params: Result<RawPathParams, RawPathParamsRejection>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
+    let params = params.map_err(|error| Problem::new(Code::BadId, error.body_text()))?;
     let headers = request.headers();
     let mut caller = Caller { guest: guest(&shared, headers), ..Caller::default() };
     match role {

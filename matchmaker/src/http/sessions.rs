@@ -6,6 +6,7 @@ use super::{Address, origin};
 use crate::random;
 use crate::sessions::{self, Wanted};
 use crate::state::{Shared, hash};
+use crate::store::Idempotency;
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -97,7 +98,7 @@ pub(crate) async fn create(
 fn idempotency(
     headers: &HeaderMap,
     request: &CreateSession,
-) -> Result<Option<([u8; 32], [u8; 32])>, Problem> {
+) -> Result<Option<Idempotency>, Problem> {
     let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
     let key = key.to_str().ok().filter(|key| (1..=MAX_KEY_BYTES).contains(&key.len()));
     let key = key.ok_or_else(|| {
@@ -105,7 +106,8 @@ fn idempotency(
     })?;
     let body = serde_json::to_string(request)
         .map_err(|error| Problem::new(Code::Internal, format!("The request cannot be kept: {error}.")))?;
-    Ok(Some((hash(&format!("{}/{key}", request.player_key)), hash(&body))))
+    let key = hash(&format!("{}/{key}", request.player_key));
+    Ok(Some(Idempotency { key, request: hash(&body) }))
 }
 
 /// The caller's own sessions, newest first; none without a guest cookie.

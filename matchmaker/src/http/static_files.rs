@@ -20,12 +20,24 @@ pub(crate) async fn index(headers: HeaderMap) -> Response {
     serve("index.html", &headers).unwrap_or_else(|| StatusCode::NOT_FOUND.into_response())
 }
 
-/// Any other file of the portal.
+/// Any other file of the portal. A browser at a wrong address gets the page, which says so in its own
+/// words; a program gets a problem.
 pub(crate) async fn file(Path(path): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
     match serve(&path, &headers) {
         Some(response) => Ok(response),
+        None if wants_page(&headers) => {
+            Ok((StatusCode::NOT_FOUND, index(HeaderMap::new()).await).into_response())
+        }
         None => Err(not_found().await),
     }
+}
+
+/// Whether a person looks at the answer: browsers ask for HTML by name when they open an address.
+fn wants_page(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"))
 }
 
 fn serve(path: &str, headers: &HeaderMap) -> Option<Response> {
@@ -52,6 +64,16 @@ fn serve(path: &str, headers: &HeaderMap) -> Option<Response> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_wrong_address_is_a_page_for_people_and_a_problem_for_programs() {
+        let mut browser = HeaderMap::new();
+        browser.insert(header::ACCEPT, HeaderValue::from_static("text/html,application/xhtml+xml,*/*;q=0.8"));
+        let page = file(Path("nope".to_owned()), browser).await.unwrap();
+        assert_eq!(page.status(), StatusCode::NOT_FOUND);
+        assert!(page.headers()[header::CONTENT_TYPE].to_str().unwrap().starts_with("text/html"));
+        assert!(file(Path("nope".to_owned()), HeaderMap::new()).await.is_err());
+    }
 
     #[test]
     fn the_files_are_sorted_so_that_each_is_found() {

@@ -4,8 +4,8 @@
 
 use crate::sessions;
 use crate::state::{Phase, Shared, now_ms};
-use crate::store::StoreError;
-use nearframe_protocol::{EndReason, NodeId, SessionState};
+use crate::store::{SessionRow, StoreError};
+use nearframe_protocol::{EndReason, SessionState};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -61,31 +61,39 @@ pub(crate) async fn expect_nodes(shared: &Shared) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Ends the sessions of nodes that stayed silent. A session whose node is not even awaited is one that
-/// an earlier run failed to end.
+/// Ends the sessions of nodes that stayed silent.
 async fn presence(shared: &Shared) -> Result<(), StoreError> {
     let lost = shared.fleet().take_lost(shared.uptime_ms());
+    if lost.is_empty() {
+        return Ok(());
+    }
     for node in &lost {
         tracing::warn!(%node, "node lost");
         shared.bus.forget_node(*node).await;
     }
-    let there = |node: NodeId| shared.fleet().member(node).is_some();
-    for row in shared.store.active_sessions().await? {
-        if !there(row.node) {
-            sessions::end(shared, row.id, EndReason::NodeLost).await?;
+    end_orphans(shared, &shared.store.active_sessions().await?).await
+}
+
+/// Ends sessions that never became live, and those whose node was lost while the store failed.
+async fn waiting(shared: &Shared) -> Result<(), StoreError> {
+    let patience_ms = shared.config.connect_timeout().as_millis() as u64;
+    let active = shared.store.active_sessions().await?;
+    end_orphans(shared, &active).await?;
+    let now = now_ms();
+    for row in active {
+        let waited_ms = now.saturating_sub(row.created_at_ms);
+        if row.state == SessionState::Starting && waited_ms > patience_ms {
+            sessions::end(shared, row.id, EndReason::PlayerUnreachable).await?;
         }
     }
     Ok(())
 }
 
-/// Ends sessions that never became live.
-async fn waiting(shared: &Shared) -> Result<(), StoreError> {
-    let patience_ms = shared.config.connect_timeout().as_millis() as u64;
-    let now = now_ms();
-    for row in shared.store.active_sessions().await? {
-        let waited_ms = now.saturating_sub(row.created_at_ms);
-        if row.state == SessionState::Starting && waited_ms > patience_ms {
-            sessions::end(shared, row.id, EndReason::PlayerUnreachable).await?;
+async fn end_orphans(shared: &Shared, active: &[SessionRow]) -> Result<(), StoreError> {
+    for row in active {
+        let there = shared.fleet().member(row.node).is_some();
+        if !there {
+            sessions::end(shared, row.id, EndReason::NodeLost).await?;
         }
     }
     Ok(())

@@ -29,6 +29,9 @@ use std::sync::Arc;
 /// cross with the session's start or end.
 const MISSED_HEARTBEATS: u32 = 3;
 
+/// Heartbeats that name the very sessions of the one before are compared with the store only this often.
+const FULL_COMPARISON: u64 = 10;
+
 /// The link of a node. The matchmaker speaks first; messages are described in `docs/api/README.md`.
 #[utoipa::path(get, path = "/v1/nodes/link", tag = "signalling", operation_id = "node_link", responses(
     (status = 101, description = "A WebSocket, one JSON object per text message, at most 1 MiB"),
@@ -41,7 +44,9 @@ pub(crate) async fn open(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    let upgrade = admit(&shared, &headers, address, upgrade)?.max_message_size(MAX_LINK_BYTES).max_frame_size(MAX_LINK_BYTES);
+    let upgrade = admit(&shared, &headers, address, upgrade)?
+        .max_message_size(MAX_LINK_BYTES)
+        .max_frame_size(MAX_LINK_BYTES);
     Ok(upgrade.on_upgrade(move |socket| async move {
         let _held = shared.metrics.links.hold();
         serve(&shared, Socket::new(socket)).await;
@@ -204,7 +209,7 @@ impl Link<'_> {
             FromNode::Hello { .. } => {}
             FromNode::Heartbeat { sequence, sessions } => {
                 let newer = self.shared.fleet().heartbeat(self.node, self.number, sequence, sessions.len());
-                if newer {
+                if newer && (sequence % FULL_COMPARISON == 0 || !self.is_as_seen(&sessions)) {
                     self.compare(&sessions).await?;
                 }
             }
@@ -259,11 +264,8 @@ impl Link<'_> {
         Ok(match taken {
             Taken::Counted { .. } | Taken::Duplicate => {
                 let counted = matches!(taken, Taken::Counted { .. });
-                if counted {
-                    metrics.receipts_counted.add()
-                } else {
-                    metrics.receipts_repeated.add()
-                }
+                let counter = if counted { &metrics.receipts_counted } else { &metrics.receipts_repeated };
+                counter.add();
                 ToNode::ReceiptTaken { session, generation, sequence }
             }
             Taken::Refused(message) => {
@@ -294,6 +296,11 @@ impl Link<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a heartbeat names just the sessions that the last one did.
+    fn is_as_seen(&self, running: &[RunningSession]) -> bool {
+        running.len() == self.seen.len() && running.iter().all(|r| self.seen.get(&r.session) == Some(&0))
     }
 
     /// After a heartbeat: the same, with patience for what is on its way.

@@ -1,7 +1,7 @@
 //! A page's socket: ticket first, then offers and candidates, until the session ends.
 
 use super::socket::{GOING_AWAY, Gone, NORMAL, POLICY, Pace, Socket};
-use crate::bus::{BusError, SessionEvent, SessionEvents};
+use crate::bus::{SessionEvent, SessionEvents};
 use crate::http::problem::{Code, Path, Problem};
 use crate::http::{Address, origin};
 use crate::ice;
@@ -43,7 +43,9 @@ pub(crate) async fn open(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    let upgrade = admit(&shared, &headers, address, upgrade)?.max_message_size(MAX_SIGNAL_BYTES).max_frame_size(MAX_SIGNAL_BYTES);
+    let upgrade = admit(&shared, &headers, address, upgrade)?
+        .max_message_size(MAX_SIGNAL_BYTES)
+        .max_frame_size(MAX_SIGNAL_BYTES);
     Ok(upgrade.on_upgrade(move |socket| async move {
         let _held = shared.metrics.pages.hold();
         serve(&shared, id, Socket::new(socket)).await;
@@ -230,15 +232,9 @@ impl Conversation<'_> {
 
     /// Queues a command for the node. What waits for a node that is lost ends with its session.
     async fn pass(&self, command: ToNode) -> Result<(), Close> {
-        match self.shared.bus.command(self.row.node, command).await {
-            Ok(()) => Ok(()),
-            Err(error @ (BusError::Unreachable | BusError::Full | BusError::TooManyPages)) => {
-                tracing::warn!(session = %self.row.id, node = %self.row.node, %error, "cannot reach the node");
-                Err(Close::error(
-                    "node_unreachable",
-                    "The machine does not answer. Connect again in a moment.",
-                ))
-            }
-        }
+        self.shared.bus.command(self.row.node, command).await.map_err(|error| {
+            tracing::warn!(session = %self.row.id, node = %self.row.node, %error, "cannot reach the node");
+            Close::error("node_unreachable", "The machine does not answer. Connect again in a moment.")
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! A store in memory, for tests: the same transactions, and a crash before a commit on demand.
 
 use super::account::LeaseState;
-use super::{Admission, Created, Ended, Hash, NewSession, NodeRow, SessionRow, Store, StoreError, Taken};
+use super::{Admission, Created, Ended, Hash, Idempotency, NewSession, NodeRow, SessionRow, Store, StoreError, Taken};
 use async_trait::async_trait;
 use nearframe_ledger::chain::LATE_WINDOW_MS;
 use nearframe_ledger::{Chain, Kind, LeaseAccount, Meter, Reservation, Terms, Transfer};
@@ -118,7 +118,7 @@ impl State {
             of_kind.map(|t| t.amount_micros).sum()
         };
         let receipts = || held.receipts.iter().map(|(stored, billed_us)| (stored, *billed_us));
-        let last = receipts().last().map(|(stored, _)| stored.signed.receipt.hash());
+        let last = held.receipts.last().map(|(stored, _)| stored.signed.receipt.hash());
         Ok(LeaseState {
             terms: Terms {
                 session: new.id,
@@ -152,7 +152,7 @@ impl State {
     }
 
     fn create(&mut self, new: &NewSession) -> Result<Created, StoreError> {
-        if let Some((key, request)) = &new.idempotency
+        if let Some(Idempotency { key, request }) = &new.idempotency
             && let Some((earlier, id)) = self.idempotency.get(key)
         {
             let held = self.sessions.get(id).ok_or(StoreError::Corrupt("session_id"))?;
@@ -167,7 +167,7 @@ impl State {
         if self.held(new.node) >= slots {
             return Ok(Created::NoCapacity);
         }
-        if let Some((key, request)) = &new.idempotency {
+        if let Some(Idempotency { key, request }) = &new.idempotency {
             self.idempotency.insert(*key, (*request, new.id));
         }
         self.journal.push(account(new).open(crate::random::transfer_id())?);

@@ -13,7 +13,7 @@ mod session;
 mod sqlite;
 
 pub use memory::MemoryStore;
-pub use session::{NewSession, SessionRow};
+pub use session::{Idempotency, NewSession, SessionRow};
 pub use sqlite::SqliteStore;
 
 use async_trait::async_trait;

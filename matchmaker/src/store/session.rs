@@ -7,6 +7,15 @@ use nearframe_protocol::{
     TitleId, api,
 };
 
+/// What makes a repeated request recognisable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Idempotency {
+    /// Hash of the caller's key.
+    pub key: Hash,
+    /// Hash of the request that it came with.
+    pub request: Hash,
+}
+
 /// Everything a new session needs.
 #[derive(Clone, Debug)]
 pub struct NewSession {
@@ -30,8 +39,8 @@ pub struct NewSession {
     pub tariff: Tariff,
     /// Now, Unix ms.
     pub now_ms: u64,
-    /// Hash of the caller's idempotency key, and of the request it came with.
-    pub idempotency: Option<(Hash, Hash)>,
+    /// Set when the caller may repeat the request.
+    pub idempotency: Option<Idempotency>,
 }
 
 /// A session with its newest lease.

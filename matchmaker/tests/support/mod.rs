@@ -9,9 +9,7 @@ use futures_util::{SinkExt, StreamExt};
 use nearframe_matchmaker::{Config, Matchmaker};
 use nearframe_protocol::api::{CreateSession, CreatedSession};
 use nearframe_protocol::key::Nonce;
-use nearframe_protocol::link::{
-    FromNode, HeldTitle, NodeOffer, RunningSession, ToNode, sign_hello,
-};
+use nearframe_protocol::link::{FromNode, HeldTitle, NodeOffer, RunningSession, ToNode, sign_hello};
 use nearframe_protocol::title::{TitleEntry, TouchControls};
 use nearframe_protocol::{NodeId, NodeKey, SessionId, TitleHash, TitleId, VersionOffer, signal};
 use serde::Serialize;
@@ -237,7 +235,9 @@ impl FakeNode {
         sessions: Vec<RunningSession>,
     ) -> Result<Self, String> {
         let mut wire = Wire::open(address, "/v1/nodes/link").await;
-        let Some(ToNode::Challenge { nonce, .. }) = wire.hear().await else { panic!("a challenge comes first") };
+        let Some(ToNode::Challenge { nonce, .. }) = wire.hear().await else {
+            panic!("a challenge comes first")
+        };
         wire.say(&hello(&key, &nonce, enrolment_code, offer, sessions)).await;
         match wire.hear().await {
             Some(ToNode::Welcome { node, version: 1, .. }) => Ok(Self { key, id: node, wire, sequence: 0 }),

@@ -1,24 +1,24 @@
 //! How large the next frame may be, and with which quantiser it gets there.
 //!
 //! Pure policy: no codec, no clock. A ledger of the last second knows what was emitted; the sum over any
-//! window of one second stays below [`CEILING`] × target, keyframes included, and in the mean just below
+//! window of one second stays below 1.09 × target, keyframes included, and in the mean just below
 //! the target. The quantiser follows the sizes that come out, slowly downwards: a finer quantiser has to
 //! pay once for what the frames before left out, and on pictures that merely move it pays all at once.
 //! Where a frame comes out too large for its window, it is not sent: since the encoder has then moved on
 //! without the receiver, it is encoded again as a keyframe, coarser.
 
-use std::collections::VecDeque;
+mod ledger;
+mod quantiser;
+mod window;
+
+pub use window::{WindowRates, window_rates};
+
+use ledger::Ledger;
+use quantiser::{MAX_QP, QP_PER_HALVING, Quantiser, bits_at, qp_for};
 use std::time::Duration;
 
 /// Share of the target that frames in sum aim at; the rest is for keyframes.
 const AIM: f64 = 0.96;
-/// Share of the target that no window exceeds; a receiver is promised 1.10.
-const CEILING: f64 = 1.09;
-/// Share of the target that frames in sum are planned up to; from here to the ceiling is for those that
-/// come out larger.
-const PLANNED_CEILING: f64 = 1.06;
-/// Nearer than this the ceiling is watched frame by frame; planning for it would shake the quantiser.
-const NEAR: Duration = Duration::from_millis(150);
 /// Share of one second's target that a keyframe aims at where the ceiling leaves room for it.
 const KEYFRAME_SHARE: f64 = 0.10;
 /// A keyframe this many times larger than it should be is encoded again, since it would take as many
@@ -26,34 +26,12 @@ const KEYFRAME_SHARE: f64 = 0.10;
 const KEYFRAME_TOLERANCE: f64 = 1.6;
 /// Frames' shares of the window that a keyframe leaves free, so that the frames after it fit.
 const KEYFRAME_LEAVES: f64 = 2.5;
-/// A keyframe may be finer than predicted frames by this much and no more; they would only lose it again.
-const KEYFRAME_FINER_QP: u8 = 4;
-/// One frame longer than the second that is promised, because receivers see frames a little displaced.
-const WINDOW: Duration = Duration::from_millis(1_017);
-/// Bound of the ledger: one second at the highest frame rate, 240, with room to spare.
-const LEDGER_LEN: usize = 512;
-/// Bound of remembered targets; more changes than this in one second forget the oldest, which is strict.
-const TARGETS_LEN: usize = 64;
 /// Most frames' shares that are owed after a burst, or saved up in a still scene.
 const CREDIT_FRAMES: f64 = 3.0;
-/// Beyond this many frames' shares of credit or debt the quantiser moves even if sizes look right.
-const CREDIT_TOLERANCE: f64 = 1.5;
 /// A frame drawn this much later than the one before is budgeted as if it were drawn then.
 const LONGEST_INTERVAL: Duration = Duration::from_millis(100);
-/// Finer than this nobody sees a difference, and the encoder's time grows with every bit.
-const MIN_QP: u8 = 14;
-/// H.264's coarsest quantiser.
-const MAX_QP: u8 = 51;
-/// Bits halve with every this many steps of the quantiser (its step size doubles, 8.5.9).
-const QP_PER_HALVING: f64 = 6.0;
 /// Bits a pixel of a detailed keyframe at quantiser 26, for the first guess.
 const FIRST_BITS_PER_PIXEL: f64 = 0.7;
-/// A burst is remembered this long: each frame keeps so much of it.
-const BURST_MEMORY: f64 = 0.97;
-/// The first predicted frame is coarser than its keyframe, because nobody knows yet what moves.
-const FIRST_PREDICTED_COARSER_QP: u8 = 4;
-/// Most steps that the quantiser rises at once to fit a frame into the window.
-const MAX_COARSENING_QP: f64 = 6.0;
 /// The first try and three coarser ones; the last is as coarse as it gets.
 const MAX_TRIES: u32 = 4;
 
@@ -128,7 +106,9 @@ impl RateControl {
         let before = std::mem::replace(&mut self.target_bps, f64::from(bitrate_bps));
         self.credit_bits = 0.0;
         self.quantiser.scale(before / self.target_bps);
-        self.ledger.remember(before, self.last.unwrap_or_default());
+        if let Some(now) = self.last {
+            self.ledger.remember(before, now);
+        }
     }
 
     /// What to do with the frame drawn at `at`. Times that go back count as the latest one.
@@ -142,7 +122,7 @@ impl RateControl {
             let budget = self.keyframe_bits();
             let smallest = bits_at(self.keyframe_complexity, MAX_QP);
             // Half a keyframe's share is worth waiting for: a coarser one takes longer to look right again.
-            if room < smallest.max(KEYFRAME_SHARE * self.target_bps / 2.0) {
+            if room < smallest.max(KEYFRAME_SHARE * self.target_bps / 2.0) && !self.ledger.is_empty() {
                 return Plan::Skip;
             }
             let qp = qp_for(self.keyframe_complexity, budget).max(self.quantiser.finest_keyframe());
@@ -152,7 +132,7 @@ impl RateControl {
         // Where even the coarsest frames are too large, they are left out evenly.
         let expected = self.quantiser.expected(qp);
         let hopeless = qp == MAX_QP && expected > share && self.credit_bits < -share;
-        if hopeless || room < expected.max(share / 2.0) {
+        if (hopeless || room < expected.max(share / 2.0)) && !self.ledger.is_empty() {
             return Plan::Skip;
         }
         let budget = (share + self.credit_bits / CREDIT_FRAMES).clamp(share / 2.0, room.max(share / 2.0));
@@ -167,7 +147,10 @@ impl RateControl {
         }
         let exhausted = self.tries >= MAX_TRIES || attempt.keyframe && attempt.qp == MAX_QP;
         let too_large = attempt.keyframe && bits > KEYFRAME_TOLERANCE * self.keyframe_bits() && !exhausted;
-        if bits <= self.room_bits() && !too_large {
+        // A frame that no empty window could take is sent all the same: the alternative is a picture that
+        // stands still for ever.
+        let only_choice = exhausted && self.ledger.is_empty();
+        if only_choice || bits <= self.room_bits() && !too_large {
             self.emit(attempt, bytes, bits);
             return Verdict::Emit;
         }
@@ -225,151 +208,147 @@ impl RateControl {
     }
 }
 
-/// What was emitted in the last second, and which targets still count for it.
-#[derive(Debug, Default)]
-struct Ledger {
-    emitted: VecDeque<(Duration, usize)>,
-    /// With the time until which they count; falling.
-    earlier_targets: VecDeque<(Duration, f64)>,
-}
-
-impl Ledger {
-    /// Forgets what no window reaches any more.
-    fn advance(&mut self, now: Duration) {
-        while self.emitted.front().is_some_and(|&(then, _)| then + WINDOW <= now) {
-            self.emitted.pop_front();
-        }
-        while self.earlier_targets.front().is_some_and(|&(end, _)| end <= now) {
-            self.earlier_targets.pop_front();
-        }
-    }
-
-    fn remember(&mut self, target_bps: f64, now: Duration) {
-        while self.earlier_targets.back().is_some_and(|&(_, earlier)| earlier <= target_bps) {
-            self.earlier_targets.pop_back();
-        }
-        if self.earlier_targets.len() == TARGETS_LEN {
-            self.earlier_targets.pop_front();
-        }
-        self.earlier_targets.push_back((now + WINDOW, target_bps));
-    }
-
-    fn room_bits(&self, target_bps: f64) -> f64 {
-        let earlier = self.earlier_targets.front().map_or(0.0, |&(_, target)| target);
-        let emitted: usize = self.emitted.iter().map(|&(_, bytes)| bytes).sum();
-        (CEILING * target_bps.max(earlier) - (emitted * 8) as f64).max(0.0)
-    }
-
-    /// The highest constant rate at which no window of the coming second exceeds its ceiling: until an
-    /// emitted frame leaves the window, only the room and what left before it can be spent.
-    fn even_rate_bps(&self, target_bps: f64, now: Duration) -> f64 {
-        let mut free = self.room_bits(target_bps) - (CEILING - PLANNED_CEILING) * target_bps;
-        let mut rate_bps = f64::INFINITY;
-        for &(then, bytes) in &self.emitted {
-            let left = (then + WINDOW).saturating_sub(now);
-            if left >= NEAR {
-                rate_bps = rate_bps.min(free.max(0.0) / left.as_secs_f64());
-            }
-            free += (bytes * 8) as f64;
-        }
-        rate_bps
-    }
-
-    fn push(&mut self, now: Duration, bytes: usize) {
-        let full = self.emitted.len() == LEDGER_LEN;
-        match self.emitted.back_mut() {
-            Some(newest) if full || newest.0 == now => *newest = (now, newest.1 + bytes),
-            _ => self.emitted.push_back((now, bytes)),
-        }
-    }
-}
-
-/// The quantiser of predicted frames.
-#[derive(Debug, Default)]
-struct Quantiser {
-    /// Of the newest predicted frame, or where the next one starts.
-    qp: u8,
-    /// Bits that the newest predicted frame had; none yet after the first keyframe.
-    size: Option<f64>,
-    /// The newest frame was finer than the one before, so that part of its bits were paid once.
-    refined: bool,
-    /// The largest of the last frames, slowly forgotten.
-    burst: f64,
-}
-
-impl Quantiser {
-    /// The next quantiser, for frames of `share` bits, with `credit` frames' shares to spare and `room`
-    /// bits left in the window.
-    fn next(&self, share: f64, credit: f64, room: f64) -> u8 {
-        let Some(size) = self.size else { return self.qp };
-        let excess = (size / share).log2();
-        let mut change = if excess > 0.3 {
-            if self.refined {
-                (1.5 * (excess - 1.0)).round().max(0.0)
-            } else {
-                (3.0 * excess).round().max(1.0)
-            }
-        } else if credit < -CREDIT_TOLERANCE && excess > -0.5 {
-            1.0
-        } else if credit > CREDIT_TOLERANCE || credit > 0.0 && excess < -0.15 {
-            if excess < -1.0 { -2.0 } else { -1.0 }
-        } else {
-            0.0
-        };
-        // What a finer quantiser may cost at once has to fit into the window.
-        if change < 0.0 && room < self.burst.max(2.0 * share) {
-            change = 0.0;
-        }
-        if size > room {
-            let needed = (QP_PER_HALVING * (size / room.max(1.0)).log2()).ceil();
-            // Leaving a frame out hurts less than losing the detail of all that follow.
-            change = change.max(if needed <= MAX_COARSENING_QP { needed } else { 0.0 });
-        }
-        (f64::from(self.qp) + change).clamp(f64::from(MIN_QP), f64::from(MAX_QP)) as u8
-    }
-
-    /// Bits to expect of a frame at `qp`.
-    fn expected(&self, qp: u8) -> f64 {
-        let finer = f64::from(self.qp) - f64::from(qp);
-        self.size.map_or(0.0, |size| size * (finer / QP_PER_HALVING).exp2())
-    }
-
-    /// The quantiser below which a keyframe would be finer than what follows can hold.
-    fn finest_keyframe(&self) -> u8 {
-        if self.size.is_some() { self.qp.saturating_sub(KEYFRAME_FINER_QP) } else { MIN_QP }
-    }
-
-    fn seen(&mut self, attempt: Try, bits: f64) {
-        if attempt.keyframe {
-            // What follows refines the keyframe, from its quality on.
-            let unknown = if self.size.is_none() { FIRST_PREDICTED_COARSER_QP } else { 0 };
-            self.qp = self.qp.max(attempt.qp + unknown).min(MAX_QP);
-            self.refined = false;
-        } else {
-            self.refined = attempt.qp < self.qp;
-            self.qp = attempt.qp;
-            self.size = Some(bits);
-            self.burst = bits.max(self.burst * BURST_MEMORY);
-        }
-    }
-
-    /// The target was divided by `factor`: frames should become so much smaller.
-    fn scale(&mut self, factor: f64) {
-        let steps = (QP_PER_HALVING * factor.log2() * 0.5).max(0.0);
-        self.qp = (f64::from(self.qp) + steps).clamp(f64::from(MIN_QP), f64::from(MAX_QP)) as u8;
-        self.refined = false;
-    }
-}
-
-fn bits_at(complexity: f64, qp: u8) -> f64 {
-    (complexity - f64::from(qp) / QP_PER_HALVING).exp2()
-}
-
-fn qp_for(complexity: f64, bits: f64) -> u8 {
-    let qp = (QP_PER_HALVING * (complexity - bits.log2())).round();
-    qp.clamp(f64::from(MIN_QP), f64::from(MAX_QP)) as u8
-}
-
 fn bytes_of(bits: f64) -> usize {
     (bits / 8.0) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Gives frames sizes as a codec would: by complexity and quantiser, and more for what is refined.
+    struct StandInCodec {
+        qp: u8,
+    }
+
+    impl StandInCodec {
+        fn bytes(&mut self, attempt: Try, detail: f64, motion: f64) -> usize {
+            let level = |qp: u8| (-f64::from(qp) / QP_PER_HALVING).exp2();
+            let refined = (level(attempt.qp) - level(self.qp)).max(0.0);
+            let predicted = detail * motion * level(attempt.qp) + 0.5 * detail * refined;
+            self.qp = attempt.qp;
+            (if attempt.keyframe { detail * level(attempt.qp) } else { predicted }) as usize + 20
+        }
+    }
+
+    struct Run {
+        rate: RateControl,
+        codec: StandInCodec,
+        emitted: Vec<(Duration, usize)>,
+        keyframes: Vec<u32>,
+        skipped: u32,
+        frame: u32,
+    }
+
+    impl Run {
+        fn new(bitrate_bps: u32) -> Self {
+            Self {
+                rate: RateControl::new(bitrate_bps, 60, 1280 * 720),
+                codec: StandInCodec { qp: MAX_QP },
+                emitted: Vec::new(),
+                keyframes: Vec::new(),
+                skipped: 0,
+                frame: 0,
+            }
+        }
+
+        fn frame(&mut self, keyframe: bool, detail: f64, motion: f64) {
+            let at = Duration::from_secs_f64(f64::from(self.frame) / 60.0);
+            let mut plan = self.rate.plan(at, keyframe);
+            while let Plan::Encode(attempt) = plan {
+                let bytes = self.codec.bytes(attempt, detail, motion);
+                match self.rate.judge(attempt, bytes) {
+                    Verdict::Emit => {
+                        self.emitted.push((at, bytes));
+                        if attempt.keyframe {
+                            self.keyframes.push(self.frame);
+                        }
+                        break;
+                    }
+                    Verdict::Again(coarser) => plan = Plan::Encode(coarser),
+                    Verdict::Drop => plan = Plan::Skip,
+                }
+            }
+            self.skipped += u32::from(plan == Plan::Skip);
+            self.frame += 1;
+        }
+
+        fn share_of(&self, bitrate_bps: u32) -> (f64, f64) {
+            let rates = window_rates(&self.emitted).expect("runs are longer than a window");
+            let target = f64::from(bitrate_bps);
+            (rates.lowest_bps / target, rates.highest_bps / target)
+        }
+    }
+
+    const DETAIL: f64 = 2e6;
+
+    #[test]
+    fn a_steady_picture_keeps_every_window_near_the_target() {
+        for bitrate_bps in [1_500_000, 3_000_000, 6_000_000, 10_000_000] {
+            let mut run = Run::new(bitrate_bps);
+            (0..600).for_each(|_| run.frame(false, DETAIL, 0.2));
+            let (lowest, highest) = run.share_of(bitrate_bps);
+            assert!(lowest >= 0.9 && highest <= 1.1, "{bitrate_bps}: {lowest} to {highest}");
+            assert!(run.skipped <= 2, "{bitrate_bps}: {} of 600 frames left out", run.skipped);
+            assert_eq!(run.keyframes, [0]);
+        }
+    }
+
+    #[test]
+    fn requested_keyframes_come_at_once_and_fit_into_their_window() {
+        let mut run = Run::new(3_000_000);
+        (0..600).for_each(|frame| run.frame(frame == 200 || frame == 400, DETAIL, 0.2));
+        let (lowest, highest) = run.share_of(3_000_000);
+        assert_eq!(run.keyframes, [0, 200, 400]);
+        assert!(lowest >= 0.9 && highest <= 1.1, "{lowest} to {highest}");
+    }
+
+    #[test]
+    fn a_lower_target_holds_one_second_after_the_change_and_needs_no_keyframe() {
+        let mut run = Run::new(6_000_000);
+        (0..300).for_each(|_| run.frame(false, DETAIL, 0.2));
+        run.rate.set_bitrate(1_500_000);
+        (0..60).for_each(|_| run.frame(false, DETAIL, 0.2));
+        run.emitted.clear();
+        (0..240).for_each(|_| run.frame(false, DETAIL, 0.2));
+        let (lowest, highest) = run.share_of(1_500_000);
+        assert!(lowest >= 0.85 && highest <= 1.1, "{lowest} to {highest}");
+        assert_eq!(run.keyframes, [0]);
+    }
+
+    #[test]
+    fn a_picture_beyond_the_coarsest_quantiser_is_thinned_out_evenly() {
+        let mut run = Run::new(500_000);
+        (0..600).for_each(|_| run.frame(false, 15e6, 0.3));
+        let (_, highest) = run.share_of(500_000);
+        assert!(highest <= 1.1, "{highest}");
+        let longest = run.emitted.windows(2).map(|pair| pair[1].0 - pair[0].0).max().expect("frames");
+        assert!(longest < Duration::from_secs(2), "nothing for {longest:?}");
+    }
+
+    #[test]
+    fn a_picture_too_large_for_any_window_does_not_stand_still() {
+        let mut run = Run::new(100_000);
+        (0..600).for_each(|_| run.frame(false, 50e6, 1.0));
+        assert!(run.emitted.len() >= 5, "{} frames in ten seconds", run.emitted.len());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn no_window_exceeds_the_ceiling_whatever_the_picture(
+            bitrate_bps in 300_000u32..20_000_000,
+            scenes in proptest::collection::vec((10u32..120, 4.0f64..7.0, 0.0f64..1.2, any::<bool>()), 2..12)
+        ) {
+            let mut run = Run::new(bitrate_bps);
+            for (length, detail, motion, keyframe) in scenes {
+                let detail = 10f64.powf(detail);
+                (0..length).for_each(|frame| run.frame(keyframe && frame == 0, detail, motion));
+            }
+            if let Some(rates) = window_rates(&run.emitted) {
+                prop_assert!(rates.highest_bps <= 1.1 * f64::from(bitrate_bps));
+            }
+        }
+    }
 }

@@ -20,7 +20,8 @@ pub(crate) struct Compositor {
 impl Compositor {
     pub(crate) fn new(gpu: &Gpu, width: u32, height: u32) -> Self {
         let device = gpu.device();
-        let frame = texture(gpu, "composite", (width, height), FORMAT, wgpu::TextureUsages::RENDER_ATTACHMENT);
+        let frame =
+            texture(gpu, "composite", (width, height), FORMAT, wgpu::TextureUsages::RENDER_ATTACHMENT);
         let view = frame.create_view(&wgpu::TextureViewDescriptor::default());
         let sampler = device.create_sampler(&wgpu::SamplerDescriptor {
             label: Some("bilinear"),
@@ -76,7 +77,14 @@ impl Compositor {
                 })],
                 ..Default::default()
             });
-            pass.set_viewport(place.x as f32, place.y as f32, place.width as f32, place.height as f32, 0.0, 1.0);
+            pass.set_viewport(
+                place.x as f32,
+                place.y as f32,
+                place.width as f32,
+                place.height as f32,
+                0.0,
+                1.0,
+            );
             pass.set_pipeline(&self.pipeline);
             pass.set_bind_group(0, &bindings, &[]);
             pass.draw(0..3, 0..1);

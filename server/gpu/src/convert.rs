@@ -52,13 +52,33 @@ impl Converter {
     /// and touches no GPU. On a software adapter this converts a few frames both ways to choose, which
     /// takes some tens of milliseconds.
     pub fn new(gpu: Option<Arc<Gpu>>, layout: Layout, width: u32, height: u32) -> Result<Self, GpuError> {
+        let mut converter = Self::without_gpu(layout, width, height)?;
+        let open = |gpu| GpuPath::new(gpu, &converter.ring, layout, (width, height));
+        converter.gpu = gpu.map(open).transpose()?;
+        Ok(converter)
+    }
+
+    /// As [`Self::new`], but converts GPU pictures the given way without trying which is faster.
+    pub fn with_conversion(
+        gpu: Arc<Gpu>,
+        layout: Layout,
+        width: u32,
+        height: u32,
+        conversion: Conversion,
+    ) -> Result<Self, GpuError> {
+        let mut converter = Self::without_gpu(layout, width, height)?;
+        let colours = Colours::new(&gpu, layout, (width, height), conversion);
+        converter.gpu = Some(GpuPath::with_colours(gpu, (width, height), colours));
+        Ok(converter)
+    }
+
+    fn without_gpu(layout: Layout, width: u32, height: u32) -> Result<Self, GpuError> {
         let fits = |side: u32| side.is_multiple_of(2) && (MIN_SIDE..=MAX_SIDE).contains(&side);
         if !fits(width) || !fits(height) {
             return Err(GpuError::BadSize { width, height, layout, max: MAX_SIDE });
         }
         let ring = SurfaceRing::new(layout, width, height);
-        let gpu = gpu.map(|gpu| GpuPath::new(gpu, &ring, layout, (width, height))).transpose()?;
-        Ok(Self { ring, size: (width, height), scaler: None, gpu })
+        Ok(Self { ring, size: (width, height), scaler: None, gpu: None })
     }
 
     /// Where colours of GPU pictures are converted; CPU pictures of the right size are always `Simd`.
@@ -112,6 +132,13 @@ enum Colours {
 }
 
 impl Colours {
+    fn new(gpu: &Gpu, layout: Layout, (width, height): (u32, u32), conversion: Conversion) -> Self {
+        match conversion {
+            Conversion::Simd => Self::Simd(PixelReader::new(gpu, width, height)),
+            Conversion::Shader => Self::Shader(Box::new(ShaderConverter::new(gpu, layout, width, height))),
+        }
+    }
+
     fn convert(&mut self, gpu: &Gpu, frame: &wgpu::Texture, surface: &mut Surface) -> Result<(), GpuError> {
         match self {
             Self::Simd(reader) => reader.convert(gpu, frame, surface),
@@ -122,14 +149,18 @@ impl Colours {
 
 impl GpuPath {
     fn new(gpu: Arc<Gpu>, ring: &SurfaceRing, layout: Layout, size: (u32, u32)) -> Result<Self, GpuError> {
-        let shader = Colours::Shader(Box::new(ShaderConverter::new(&gpu, layout, size.0, size.1)));
+        let shader = Colours::new(&gpu, layout, size, Conversion::Shader);
         let colours = if gpu.is_software() {
-            let simd = Colours::Simd(PixelReader::new(&gpu, size.0, size.1));
+            let simd = Colours::new(&gpu, layout, size, Conversion::Simd);
             faster(&gpu, ring, size, simd, shader)?
         } else {
             shader
         };
-        Ok(Self { gpu, size, colours, compositor: None, uploaded: None })
+        Ok(Self::with_colours(gpu, size, colours))
+    }
+
+    fn with_colours(gpu: Arc<Gpu>, size: (u32, u32), colours: Colours) -> Self {
+        Self { gpu, size, colours, compositor: None, uploaded: None }
     }
 
     fn conversion(&self) -> Conversion {
@@ -150,11 +181,18 @@ impl GpuPath {
         self.colours.convert(gpu, frame, surface)
     }
 
-    fn upload_and_convert(&mut self, picture: &CpuPicture<'_>, surface: &mut Surface) -> Result<(), GpuError> {
+    fn upload_and_convert(
+        &mut self,
+        picture: &CpuPicture<'_>,
+        surface: &mut Surface,
+    ) -> Result<(), GpuError> {
         let size = (picture.width, picture.height);
         let most = self.gpu.device().limits().max_texture_dimension_2d;
         if size.0 > most || size.1 > most {
-            return Err(GpuError::BadPicture(format!("{}×{} is more than the device's {most}", size.0, size.1)));
+            return Err(GpuError::BadPicture(format!(
+                "{}×{} is more than the device's {most}",
+                size.0, size.1
+            )));
         }
         let texture = match self.uploaded.take() {
             Some(texture) if (texture.width(), texture.height()) == size => texture,

@@ -87,12 +87,15 @@ fn watch(device: &wgpu::Device, lost: &Arc<OnceLock<String>>) {
         }
     });
     let gone = Arc::clone(lost);
-    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| match error {
-        wgpu::Error::Validation { description, .. } => {
-            tracing::error!(%description, "invalid GPU command");
-        }
-        error => {
-            let _ = gone.set(error.to_string());
-        }
+    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+        let error = with_causes(&error);
+        tracing::error!(%error, "the GPU refuses a command");
+        let _ = gone.set(error);
     }));
+}
+
+/// An error and everything behind it, on one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

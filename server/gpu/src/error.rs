@@ -6,7 +6,9 @@ use crate::surface::Layout;
 #[derive(Debug, thiserror::Error)]
 pub enum GpuError {
     /// Neither Vulkan nor OpenGL offers an adapter.
-    #[error("no GPU adapter found: install the GPU's Vulkan driver, or `mesa-vulkan-drivers` for drawing in software")]
+    #[error(
+        "no GPU adapter found: install the GPU's Vulkan driver, or `mesa-vulkan-drivers` for drawing in software"
+    )]
     NoAdapter,
     /// The configured adapter does not exist here.
     #[error("no GPU adapter has {wanted:?} in its name; there are: {found}")]

@@ -19,12 +19,7 @@ pub(crate) fn fit(source: (u32, u32), target: (u32, u32)) -> Placement {
     } else {
         (even(sw * th, sh, target.0), target.1)
     };
-    Placement {
-        x: (target.0 - width) / 4 * 2,
-        y: (target.1 - height) / 4 * 2,
-        width,
-        height,
-    }
+    Placement { x: (target.0 - width) / 4 * 2, y: (target.1 - height) / 4 * 2, width, height }
 }
 
 /// `numerator / denominator` rounded to an even number in `2..=max`.

@@ -67,7 +67,8 @@ impl Scaler {
                 self.upper.fill(picture, tap.first, &self.columns);
             }
             self.lower.fill(picture, tap.second, &self.columns);
-            let start = 4 * ((self.placement.y as usize + row) * self.width as usize + self.placement.x as usize);
+            let start =
+                4 * ((self.placement.y as usize + row) * self.width as usize + self.placement.x as usize);
             let target = &mut self.frame[start..start + 4 * self.columns.len()];
             blend(&self.upper.samples, &self.lower.samples, tap.weight, target);
         }

@@ -13,13 +13,11 @@ use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 /// A standing queue longer than this is congestion.
-const OVERUSE: Duration = Duration::from_millis(15);
+const OVERUSE: Duration = Duration::from_millis(500);
 /// A standing queue shorter than this is none.
 const CALM: Duration = Duration::from_millis(7);
 /// Loss above this is congestion even where no queue shows.
 const HEAVY_LOSS: f64 = 0.10;
-/// Loss above this may be bursts overflowing a short queue.
-const SHALLOW_LOSS: f64 = 0.04;
 /// Retreats from a queue are at least this far apart: two reports.
 const RETREAT_INTERVAL: Duration = Duration::from_millis(100);
 /// Retreats from loss are further apart, so that one burst is not held against us twice.
@@ -350,7 +348,6 @@ impl BandwidthEstimator for DelayEstimator {
     }
 
     fn is_constrained(&self, now: Instant) -> bool {
-        let met = self.capacity.is_some_and(|(_, at)| now.saturating_duration_since(at) < CAPACITY_MEMORY);
-        met || self.path.loss() > SHALLOW_LOSS
+        self.capacity.is_some_and(|(_, at)| now.saturating_duration_since(at) < CAPACITY_MEMORY)
     }
 }

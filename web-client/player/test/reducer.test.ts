@@ -106,6 +106,11 @@ describe('losing the network', () => {
     }
   });
 
+  it('finishes the restart of a peer that came back by itself meanwhile', () => {
+    expect(playing().do(stalled, picture(1)).has({ do: 'settle_ice', peer: 1 })).toBe(true);
+    expect(playing().do(stalled, tick(13_000), picture(2)).has({ do: 'settle_ice', peer: 2 })).toBe(false);
+  });
+
   it('never uses a peer number twice, also after the old peer came back', () => {
     const walk = playing().do(stalled, tick(13_000), picture(1));
     walk.do({ type: 'stalled', at_ms: 20_700, last_frame_ms: 20_000 }, tick(23_000));

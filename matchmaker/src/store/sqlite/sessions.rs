@@ -2,7 +2,7 @@
 
 use super::receipts::{append, lease_state};
 use super::rows::{blob, int, session, signed};
-use super::{Created, Ended, NewSession, SessionRow, SqliteStore, StoreError};
+use super::{Created, Ended, Idempotency, NewSession, SessionRow, SqliteStore, StoreError};
 use nearframe_ledger::LeaseAccount;
 use nearframe_protocol::{EndReason, Generation, GuestId, NodeId, SessionId};
 use sqlx::{Executor, Sqlite, SqliteConnection, query};
@@ -63,7 +63,7 @@ pub(super) async fn busy(store: &SqliteStore) -> Result<HashMap<NodeId, u32>, St
 
 pub(super) async fn create(store: &SqliteStore, new: &NewSession) -> Result<Created, StoreError> {
     let mut tx = store.begin().await?;
-    if let Some((key, request)) = &new.idempotency {
+    if let Some(Idempotency { key, request }) = &new.idempotency {
         let found = query("SELECT request_hash, session_id FROM idempotency WHERE key_hash = ?")
             .bind(&key[..])
             .fetch_optional(&mut *tx)
@@ -136,7 +136,7 @@ async fn insert(tx: &mut SqliteConnection, new: &NewSession) -> Result<(), Store
     .bind(now)
     .execute(&mut *tx)
     .await?;
-    if let Some((key, request)) = &new.idempotency {
+    if let Some(Idempotency { key, request }) = &new.idempotency {
         query(
             "INSERT INTO idempotency (key_hash, request_hash, session_id, created_at_ms) VALUES (?, ?, ?, ?)",
         )

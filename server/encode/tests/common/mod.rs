@@ -1,5 +1,4 @@
-//! A busy synthetic clip and what is measured on emitted streams.
-#![allow(dead_code)]
+//! A busy synthetic clip and the streams that encoders make of it.
 
 use nearframe_encode::{AccessUnit, FrameRequest, VideoEncoder};
 use nearframe_gpu::{Layout, Surface, SurfaceRing};
@@ -7,7 +6,7 @@ use std::time::Duration;
 
 /// Detailed, moving I420 pictures, the same for the same frame number: scrolling terrain, rings that
 /// change everywhere at once, film grain, and blocks that move across all of it.
-pub struct Clip {
+pub(crate) struct Clip {
     ring: SurfaceRing,
     width: usize,
     height: usize,
@@ -19,7 +18,7 @@ const TERRAIN: usize = 512;
 const WAVE: usize = 1024;
 
 impl Clip {
-    pub fn new(width: u32, height: u32) -> Self {
+    pub(crate) fn new(width: u32, height: u32) -> Self {
         let mut terrain = vec![0.0; TERRAIN * TERRAIN];
         for (cell, amplitude, seed) in [(64, 60.0, 1), (16, 40.0, 2), (4, 24.0, 3)] {
             let grid = |x: usize, y: usize| {
@@ -45,7 +44,7 @@ impl Clip {
         }
     }
 
-    pub fn draw(&self, frame: u32) -> Surface {
+    pub(crate) fn draw(&self, frame: u32) -> Surface {
         let mut surface = self.ring.take().expect("tests hold fewer surfaces than the ring has");
         let (width, height, t) = (self.width, self.height, frame as usize);
         let (luma, chroma) = surface.planes_mut();
@@ -84,30 +83,26 @@ fn scramble(x: u32, y: u32, seed: u32) -> u32 {
     h ^ h >> 13
 }
 
-pub fn request(frame: u32, fps: u32, keyframe: bool) -> FrameRequest {
+pub(crate) fn request(frame: u32, fps: u32, keyframe: bool) -> FrameRequest {
     FrameRequest { frame, at: Duration::from_secs_f64(f64::from(frame) / f64::from(fps)), keyframe }
 }
 
-/// Encodes frames `from..to` at 60 a second, asking for keyframes where told.
-pub fn run(
+/// Encodes frames at 60 a second, asking for keyframes where told; what was left out is missing.
+pub(crate) fn run(
     encoder: &mut dyn VideoEncoder,
     clip: &Clip,
     frames: std::ops::Range<u32>,
     keyframe: impl Fn(u32) -> bool,
-) -> Vec<(u32, Option<AccessUnit>)> {
+) -> Vec<AccessUnit> {
     frames
-        .map(|frame| {
+        .filter_map(|frame| {
             let unit = encoder.encode(&clip.draw(frame), request(frame, 60, keyframe(frame)));
-            (frame, unit.expect("the encoder works"))
+            unit.expect("the encoder works")
         })
         .collect()
 }
 
-/// Bits in each window of one second, by its first frame; only windows that the run covers.
-pub fn windows(units: &[(u32, Option<AccessUnit>)], fps: usize) -> Vec<f64> {
-    let bits: Vec<f64> = units
-        .iter()
-        .map(|(_, unit)| unit.as_ref().map_or(0.0, |unit| unit.data.len() as f64 * 8.0))
-        .collect();
-    bits.windows(fps).map(|window| window.iter().sum()).collect()
+/// When each unit was drawn, and its size.
+pub(crate) fn emitted(units: &[AccessUnit], fps: u32) -> Vec<(Duration, usize)> {
+    units.iter().map(|unit| (request(unit.frame, fps, false).at, unit.data.len())).collect()
 }

@@ -72,13 +72,13 @@ fn rock(out: &mut Vec<Corner>, seed: u64) {
     let dents: Vec<(Vec3, f32)> = (0..14)
         .map(|_| {
             let way = Vec3::new(rng.range(-1.0, 1.0), rng.range(-1.0, 1.0), rng.range(-1.0, 1.0));
-            (way.normalize_or(Vec3::X), rng.range(-0.5, 0.24))
+            (way.normalize_or(Vec3::X), rng.range(-0.32, 0.22))
         })
         .collect();
     let stretch = Vec3::new(rng.range(0.85, 1.15), rng.range(0.75, 1.0), rng.range(0.85, 1.2));
     let height = |p: Vec3| {
         let bump = |(way, depth): &(Vec3, f32)| depth * (p.dot(*way) - 0.6).max(0.0) / 0.4;
-        1.0 + dents.iter().map(bump).sum::<f32>()
+        (1.0 + dents.iter().map(bump).sum::<f32>()).max(0.55)
     };
     for face in subdivide(&subdivide(&octahedron())) {
         let middle = height((face[0] + face[1] + face[2]).normalize());
@@ -140,7 +140,7 @@ mod tests {
         for range in &shapes.ranges[..ROCK_SHAPES] {
             for corner in &shapes.corners[range.start as usize..range.end as usize] {
                 let (p, n) = (Vec3::from(corner.position), Vec3::from(corner.normal));
-                assert!(p.dot(n) > 0.0 && (0.3..1.8).contains(&p.length()), "{p} {n}");
+                assert!(p.dot(n) > 0.0 && (0.35..1.9).contains(&p.length()), "{p} {n}");
             }
         }
     }

@@ -78,9 +78,14 @@ const FLY_KEYS: [(u8, usize, f32); 10] = [
 const KEY_R: u8 = 21;
 
 impl Camera {
-    /// A camera that sees a ball around `middle`.
-    pub(crate) fn new(middle: Vec3, radius: f32, aspect: f32) -> Self {
-        let home = Pose { focus: middle, yaw: 0.6, pitch: 0.30, distance: radius * 1.9 };
+    /// A camera that sees a box with these corners.
+    pub(crate) fn new(low: Vec3, high: Vec3, aspect: f32) -> Self {
+        let half = (high - low) / 2.0;
+        let radius = half.length().max(1e-3);
+        let wide = half.x.max(half.z);
+        let fitting = (half.y / TAN_HALF_FOV).max(wide / (TAN_HALF_FOV * aspect));
+        let distance = (fitting * 1.12 + wide * 0.55).max(radius * 0.5);
+        let home = Pose { focus: (low + high) / 2.0, yaw: 0.6, pitch: 0.30, distance };
         Self {
             home,
             wanted: home,
@@ -263,7 +268,7 @@ mod tests {
     use nearframe_protocol::input::Key;
 
     fn camera() -> Camera {
-        Camera::new(Vec3::new(1.0, 2.0, 3.0), 10.0, 16.0 / 9.0)
+        Camera::new(Vec3::new(-5.0, -4.0, -3.0), Vec3::new(7.0, 8.0, 9.0), 16.0 / 9.0)
     }
 
     fn after(camera: &mut Camera, steps: u32) {
@@ -312,11 +317,11 @@ mod tests {
         assert!(near.wanted.distance < near.home.distance * 0.5);
         let mut far = camera();
         (0..1000).for_each(|_| far.apply(&InputEvent::Wheel { dx: 0, dy: 32_000 }));
-        assert!((far.wanted.distance - 50.0).abs() < 0.01);
+        assert!((far.wanted.distance - far.radius * 5.0).abs() < 0.01);
         let state = PadState { triggers: [0, 65_535], ..PadState::default() };
         far.apply(&InputEvent::Pad { pad: 0, state });
         after(&mut far, 1200);
-        assert!((far.wanted.distance - 0.8).abs() < 0.01);
+        assert!((far.wanted.distance - far.radius * 0.08).abs() < 0.01);
     }
 
     #[test]
@@ -327,7 +332,7 @@ mod tests {
         after(&mut camera, 60);
         assert!((camera.wanted.focus - camera.home.focus).dot(ahead) > 1.0);
         after(&mut camera, 12_000);
-        assert!(camera.wanted.focus.distance(camera.home.focus) <= 20.01);
+        assert!(camera.wanted.focus.distance(camera.home.focus) <= camera.radius * 2.001);
         assert!(camera.projection().is_finite());
     }
 }

@@ -42,9 +42,8 @@ impl SceneTitle {
         file: &str,
     ) -> Result<Self, TitleFailure> {
         let model = load::load(dir, file).map_err(|error| TitleFailure(format!("{file}: {error}")))?;
-        let (middle, radius) = model.ball();
         let renderer = Renderer::new(device, queue, width, height, &model);
-        let camera = Camera::new(middle, radius, renderer.aspect());
+        let camera = Camera::new(model.low, model.high, renderer.aspect());
         Ok(Self { renderer, camera, clock: StepClock::default(), paused: Arc::default() })
     }
 }

@@ -6,12 +6,16 @@ use super::model::{Blend, Material, Model, Vertex};
 use crate::target::{COLOUR, DEPTH, Target, depth_state};
 use bytemuck::{Pod, Zeroable};
 use glam::{Mat4, Vec3};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use wgpu::util::{BufferInitDescriptor, DeviceExt};
 
 const SHADER: &str = include_str!("../../../../shaders/title_scene.wgsl");
-/// Side of the shadow in px.
-const SHADOW_PX: u32 = 2048;
+/// Cells of the sky; the same as in the shader.
+const SKY_COLUMNS: u32 = 40;
+const SKY_ROWS: u32 = 27;
+/// Side of the shadow in px; the same as in the shader.
+const SHADOW_PX: u32 = 1024;
 /// Direction to the sun; the same as in the shader.
 const SUN: Vec3 = Vec3::new(0.585, 0.420, 0.694);
 
@@ -32,7 +36,7 @@ struct Piece {
     pipeline: usize,
     material: usize,
     indices: Range<u32>,
-    /// Index 0 of its indices.
+    /// The vertex that its index 0 names.
     base: i32,
     middle: Vec3,
 }
@@ -45,7 +49,8 @@ pub(crate) struct Renderer {
     uniform: wgpu::Buffer,
     bindings: wgpu::BindGroup,
     sky: wgpu::RenderPipeline,
-    surfaces: Vec<wgpu::RenderPipeline>,
+    /// Pipelines of surfaces, those that are needed.
+    surfaces: BTreeMap<usize, wgpu::RenderPipeline>,
     materials: Materials,
     vertices: wgpu::Buffer,
     indices: wgpu::Buffer,
@@ -79,7 +84,7 @@ impl Renderer {
         let (pieces, solid, vertices, indices) = upload(&device, model);
         let renderer = Self {
             sky: pipelines.sky(),
-            surfaces: (0..PIPELINES).map(|index| pipelines.surface(index)).collect(),
+            surfaces: used(&pieces).map(|index| (index, pipelines.surface(index))).collect(),
             target,
             uniform,
             bindings,
@@ -128,7 +133,7 @@ impl Renderer {
         solid.iter().for_each(|piece| self.piece(&mut pass, piece));
         // Behind what is solid, so that what that hides is never computed.
         pass.set_pipeline(&self.sky);
-        pass.draw(0..3, 0..1);
+        pass.draw(0..2 * (SKY_COLUMNS + 1), 0..SKY_ROWS);
         mixing.iter().for_each(|piece| self.piece(&mut pass, piece));
         drop(pass);
         self.queue.submit([encoder.finish()]);
@@ -136,7 +141,7 @@ impl Renderer {
     }
 
     fn piece(&self, pass: &mut wgpu::RenderPass<'_>, piece: &Piece) {
-        pass.set_pipeline(&self.surfaces[piece.pipeline]);
+        pass.set_pipeline(&self.surfaces[&piece.pipeline]);
         pass.set_bind_group(1, self.materials.group(piece.material), &[]);
         pass.draw_indexed(piece.indices.clone(), piece.base, 0..1);
     }
@@ -216,14 +221,23 @@ fn upload(device: &wgpu::Device, model: &Model) -> (Vec<Piece>, usize, wgpu::Buf
     (pieces, solid, vertices, indices)
 }
 
-/// Pipelines of surfaces: blend × double-sided × textured.
-const PIPELINES: usize = 12;
+/// A dielectric at least this rough shows no highlight; see the shader.
+const MATT_ROUGHNESS: f32 = 0.9;
 
+fn used(pieces: &[Piece]) -> impl Iterator<Item = usize> {
+    let indices: BTreeSet<usize> = pieces.iter().map(|piece| piece.pipeline).collect();
+    indices.into_iter()
+}
+
+/// Index of a material's pipeline: blend × double-sided × matt × textured.
 fn pipeline_of(material: &Material) -> usize {
     let maps = &material.maps;
+    let plain = maps.metal_rough.is_none();
+    let matt = plain && material.metallic == 0.0 && material.roughness >= MATT_ROUGHNESS;
     let textured = [maps.base, maps.metal_rough, maps.normal, maps.occlusion, maps.emissive];
-    material.blend as usize * 4
-        + usize::from(material.double_sided) * 2
+    material.blend as usize * 8
+        + usize::from(material.double_sided) * 4
+        + usize::from(matt) * 2
         + usize::from(textured.iter().any(Option::is_some))
 }
 
@@ -263,11 +277,6 @@ fn frame_layout(device: &wgpu::Device, shadow: bool) -> wgpu::BindGroupLayout {
                 multisampled: false,
             },
         ),
-        entry(
-            2,
-            wgpu::ShaderStages::FRAGMENT,
-            wgpu::BindingType::Sampler(wgpu::SamplerBindingType::Comparison),
-        ),
     ];
     let entries = if shadow { &entries[..] } else { &entries[..1] };
     device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some("scene frame"), entries })
@@ -279,19 +288,12 @@ fn bind_frame(
     uniform: &wgpu::Buffer,
     shadow: &wgpu::TextureView,
 ) -> wgpu::BindGroup {
-    let sampler = device.create_sampler(&wgpu::SamplerDescriptor {
-        mag_filter: wgpu::FilterMode::Linear,
-        min_filter: wgpu::FilterMode::Linear,
-        compare: Some(wgpu::CompareFunction::LessEqual),
-        ..Default::default()
-    });
     device.create_bind_group(&wgpu::BindGroupDescriptor {
         label: Some("scene frame"),
         layout,
         entries: &[
             wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() },
             wgpu::BindGroupEntry { binding: 1, resource: wgpu::BindingResource::TextureView(shadow) },
-            wgpu::BindGroupEntry { binding: 2, resource: wgpu::BindingResource::Sampler(&sampler) },
         ],
     })
 }
@@ -341,12 +343,20 @@ struct Pipelines<'a> {
 
 impl Pipelines<'_> {
     fn sky(&self) -> wgpu::RenderPipeline {
-        let shape = Shape { name: "sky", groups: &[Some(self.frame)], buffers: &[], cull: None, write: false };
+        let shape = Shape {
+            name: "sky",
+            groups: &[Some(self.frame)],
+            buffers: &[],
+            topology: wgpu::PrimitiveTopology::TriangleStrip,
+            cull: None,
+            write: false,
+        };
         self.pipeline(&shape, &[], None)
     }
 
     fn surface(&self, index: usize) -> wgpu::RenderPipeline {
-        let (blend, double_sided, textured) = (index / 4, index / 2 % 2 == 1, index % 2 == 1);
+        let bit = |bit: usize| index >> bit & 1 == 1;
+        let (blend, double_sided, matt, textured) = (index / 8, bit(2), bit(1), bit(0));
         let masked = blend == Blend::Mask as usize;
         let mixing = blend == Blend::Mix as usize;
         let attributes = &wgpu::vertex_attr_array![
@@ -360,10 +370,12 @@ impl Pipelines<'_> {
                 step_mode: wgpu::VertexStepMode::Vertex,
                 attributes,
             })],
+            topology: wgpu::PrimitiveTopology::TriangleList,
             cull: (!double_sided).then_some(wgpu::Face::Back),
             write: !mixing,
         };
-        let constants = [("TEXTURED", f64::from(u8::from(textured))), ("MASKED", f64::from(u8::from(masked)))];
+        let constants =
+            [("TEXTURED", textured), ("MASKED", masked), ("MATT", matt)].map(|(name, on)| (name, f64::from(u8::from(on))));
         self.pipeline(&shape, &constants, mixing.then_some(wgpu::BlendState::ALPHA_BLENDING))
     }
 
@@ -387,7 +399,11 @@ impl Pipelines<'_> {
                 compilation_options: wgpu::PipelineCompilationOptions::default(),
                 buffers: shape.buffers,
             },
-            primitive: wgpu::PrimitiveState { cull_mode: shape.cull, ..Default::default() },
+            primitive: wgpu::PrimitiveState {
+                topology: shape.topology,
+                cull_mode: shape.cull,
+                ..Default::default()
+            },
             depth_stencil: Some(depth_state(shape.write)),
             multisample: wgpu::MultisampleState::default(),
             fragment: Some(wgpu::FragmentState {
@@ -411,6 +427,7 @@ struct Shape<'a> {
     name: &'a str,
     groups: &'a [Option<&'a wgpu::BindGroupLayout>],
     buffers: &'a [Option<wgpu::VertexBufferLayout<'a>>],
+    topology: wgpu::PrimitiveTopology,
     cull: Option<wgpu::Face>,
     write: bool,
 }

@@ -137,8 +137,10 @@ function playing(state: Of<'playing'>, event: Event): Step {
 
 function reconnecting(state: Of<'reconnecting'>, event: Event): Step {
   switch (event.type) {
-    case 'picture':
-      return play(state.session, event.peer, state.newest);
+    case 'picture': {
+      const [next, effects] = play(state.session, event.peer, state.newest);
+      return [next, event.peer === state.shown ? [...effects, { do: 'settle_ice', peer: event.peer }] : effects];
+    }
     case 'peer_failed':
       if (event.peer === state.newest) return [{ ...state, patience_ms: MIN_ATTEMPT_MS }, []];
       return [state, [{ do: 'keep_peers', peers: [state.newest] }]];

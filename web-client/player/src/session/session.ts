@@ -217,6 +217,9 @@ export class Play {
       case 'restart_ice':
         this.#sendOffer(this.#peers.get(effect.peer), (peer) => peer.restartIce(this.#iceServers));
         break;
+      case 'settle_ice':
+        if (this.#peers.get(effect.peer)?.unanswered === true) this.#perform({ do: 'restart_ice', peer: effect.peer });
+        break;
       case 'keep_peers':
         this.#peers.keep(effect.peers);
         break;

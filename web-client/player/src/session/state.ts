@@ -65,6 +65,8 @@ export type Effect =
   | { readonly do: 'renew_signal' }
   | { readonly do: 'open_peer'; readonly peer: number }
   | { readonly do: 'restart_ice'; readonly peer: number }
+  /** The peer came back by itself while its restart was on the way: both ends must agree on the outcome. */
+  | { readonly do: 'settle_ice'; readonly peer: number }
   | { readonly do: 'keep_peers'; readonly peers: readonly number[] }
   | { readonly do: 'tell_leave' }
   /** Closes every connection of this play. */

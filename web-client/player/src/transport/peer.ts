@@ -95,9 +95,13 @@ export class Peer {
     return this.#apply(offer);
   }
 
-  /** A new offer on the same connection with new ICE credentials; `undefined` where it cannot be made. */
+  /**
+   * A new offer on the same connection with new ICE credentials; takes an unanswered one back first.
+   * `undefined` where the connection is closed.
+   */
   async restartIce(iceServers: RTCIceServer[]): Promise<Offer | undefined> {
-    if (this.#pc.signalingState !== 'stable') return undefined;
+    if (this.#pc.signalingState === 'closed') return undefined;
+    if (this.unanswered) await this.#pc.setLocalDescription({ type: 'rollback' });
     this.#pc.setConfiguration({ bundlePolicy: 'max-bundle', iceServers });
     return this.#apply(await this.#pc.createOffer({ iceRestart: true }));
   }
@@ -116,9 +120,14 @@ export class Peer {
     return this.#nonces.at(-1) ?? '';
   }
 
+  /** An offer was made that nobody has answered. */
+  get unanswered(): boolean {
+    return this.#pc.signalingState === 'have-local-offer';
+  }
+
   /** Whether an answer with this nonce would be of use now; late ones to older offers are not. */
   wantsAnswer(nonce: string): boolean {
-    return this.#pc.signalingState === 'have-local-offer' && !this.#nonces.slice(0, -1).includes(nonce);
+    return this.unanswered && !this.#nonces.slice(0, -1).includes(nonce);
   }
 
   /** ICE has lost the path, for now or for good. */
