@@ -29,14 +29,14 @@ fn solid_vertex(corner: Corner) -> Lit {
     let normal = turned(corner.turn, corner.normal);
     let to_eye = normalize(frame.eye.xyz - world);
     let albedo = corner.colour.rgb * corner.tint.rgb;
-    let key = max(dot(normal, KEY), 0.0) * vec3<f32>(0.62, 0.66, 0.85);
+    let key = max(dot(normal, KEY), 0.0) * vec3<f32>(0.88, 0.92, 1.10);
     let sun = max(dot(normal, SUN), 0.0) * vec3<f32>(1.7, 0.55, 0.30);
     let ambient = vec3<f32>(0.05, 0.04, 0.11) + max(-normal.y, 0.0) * vec3<f32>(0.05, 0.10, 0.26);
     let edge = 1.0 - max(dot(normal, to_eye), 0.0);
     let rim = edge * edge * edge * vec3<f32>(0.75, 0.25, 0.45);
     let gloss = pow(max(dot(normal, normalize(KEY + to_eye)), 0.0), 24.0) * 0.12;
     let own = corner.tint.rgb * (corner.tint.w + corner.colour.w) * (0.4 + 0.6 * corner.colour.rgb);
-    let light = albedo * (key + sun + ambient) + rim * 0.35 + gloss + own;
+    let light = albedo * (key + sun + ambient) + rim * 0.6 + gloss + own;
     let far = clamp((world.z - 34.0) / 40.0, 0.0, 0.8);
     let encoded = mix(sqrt(light), HAZE + vec3<f32>(0.12, 0.05, 0.08), far * far);
     return Lit(frame.projection * vec4<f32>(world, 1.0), encoded);

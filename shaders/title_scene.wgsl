@@ -1,8 +1,8 @@
 // A glTF scene: metallic-roughness shading (glTF 2.0 appendix B) with one sun, its shadow, and an
 // analytic evening sky.
 //
-// group 0: binding 0 uniform Frame · binding 1 texture_depth_2d shadow, SHADOW_PX square. The shadow
-// pass binds only binding 0.
+// group 0: binding 0 uniform Frame · binding 1 texture_2d<f32> shadow (depth), SHADOW_PX square. The
+// shadow pass binds only binding 0.
 // group 1: binding 0 uniform Material · 1 base colour · 2 metal (b) and rough (g) · 3 normal ·
 // 4 occlusion (r) · 5 emissive · 6 sampler.
 // Vertex buffer 0: Vertex. The target takes sRGB-encoded values.
@@ -29,7 +29,7 @@ struct Material {
 }
 
 @group(0) @binding(0) var<uniform> frame: Frame;
-@group(0) @binding(1) var shadow: texture_depth_2d;
+@group(0) @binding(1) var shadow: texture_2d<f32>;
 
 @group(1) @binding(0) var<uniform> material: Material;
 @group(1) @binding(1) var base_map: texture_2d<f32>;
@@ -169,7 +169,7 @@ fn surface_fragment(surface: Surface, @builtin(front_facing) front: bool) -> @lo
     }
     normal = select(-normal, normal, front);
     let to_sun = max(dot(normal, SUN), 0.0);
-    let seen = textureLoad(shadow, vec2<i32>(surface.in_sun.xy), 0);
+    let seen = textureLoad(shadow, vec2<i32>(surface.in_sun.xy), 0).r;
     let lit = select(0.0, to_sun, surface.in_sun.z <= seen);
     if MATT {
         let light = SUN_LIGHT * (0.31831 * 0.96 * lit) + surface.around * open;

@@ -18,7 +18,10 @@
   context.imageSmoothingEnabled = false;
 
   const probe = {
-    /** `[shown_at, drawn_us, frame, serial]` for every frame shown whose stamp is whole. */
+    /**
+     * `[shown_at, drawn_us, frame, serial]` of every frame seen with a whole stamp. A callback may come when
+     * the next frame already lies under it; each frame counts where it was first seen.
+     */
     frames: [],
     /** Frames shown in all, and those without a readable stamp. */
     shown: 0,
@@ -84,7 +87,7 @@
       probe.shown += 1;
       const stamp = readStamp(video);
       if (stamp === undefined) probe.unreadable += 1;
-      else if (probe.frames.length < SAMPLES_MAX) probe.frames.push([at, ...stamp]);
+      else if (probe.frames.length < SAMPLES_MAX && probe.frames.at(-1)?.[2] !== stamp[1]) probe.frames.push([at, ...stamp]);
     };
     video.requestVideoFrameCallback(onFrame);
   }

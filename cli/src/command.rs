@@ -55,11 +55,7 @@ pub(crate) enum Command {
     Openapi,
     /// Run one session for a node on this machine
     #[command(hide = true)]
-    Worker {
-        /// The socket that the node agent listens on
-        #[arg(long)]
-        socket: PathBuf,
-    },
+    Worker,
     /// Print the version of the program and of the words it speaks
     Version,
 }

@@ -92,7 +92,7 @@ fn gpu() -> Vec<Check> {
             if hardware {
                 return ok("gpu", text);
             }
-            let advice = "drawn by the CPU; a GPU draws larger pictures: install its vendor's Vulkan driver if it has one";
+            let advice = "drawn by the CPU; where there is a GPU, install its vendor's Vulkan driver";
             troubled("gpu", Verdict::Limited, text, advice)
         })
         .collect()

@@ -59,7 +59,7 @@ fn dispatch(general: &General, command: Command) -> Result<()> {
             say::line(&nearframe_matchmaker::openapi().to_pretty_json().context("writing the description")?);
             Ok(())
         }
-        Command::Worker { socket } => nearframe_server::worker::run(&socket),
+        Command::Worker => nearframe_server::worker::run(),
         Command::Version => {
             let words = nearframe_protocol::VersionOffer::current();
             say::line(&format!(

@@ -1,5 +1,7 @@
 //! The real command, started and stopped as a person or a service manager does it.
 
+#![allow(clippy::unwrap_used, reason = "what a test cannot go on without has failed it")]
+
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -271,7 +271,7 @@ async fn turn_credentials_come_with_session_and_socket() {
 #[tokio::test]
 async fn pages_are_served_with_security_headers_and_machines_get_their_answers() {
     let service = Service::start().await;
-    for path in ["/", "/play/meteor", "/sessions/x", "/operator", "/about", "/about/us"] {
+    for path in ["/", "/play/meteor", "/sessions/x", "/operator", "/nodes", "/about", "/about/us"] {
         let answer = service.get(path).await;
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
         let value = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
@@ -284,6 +284,9 @@ async fn pages_are_served_with_security_headers_and_machines_get_their_answers()
         assert!(value("permissions-policy").contains("gamepad=(self)"));
         assert!(value("content-security-policy").contains("script-src 'self';"));
     }
+    let lost = ask(&service, get("/no/such/page").header(header::ACCEPT, "text/html,*/*")).await;
+    assert_eq!(lost.status(), StatusCode::NOT_FOUND);
+    assert!(bytes(lost).await.starts_with(b"<!doctype html>"), "the page itself says that nothing is here");
     assert_eq!(bytes(service.get("/livez").await).await, b"ok\n");
     assert_eq!(bytes(service.get("/readyz").await).await, b"ok\n");
     let openapi: Value = json(service.get("/v1/openapi.json").await).await;

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use nearframe_ledger::{Tariff, verify};
-use nearframe_matchmaker::store::{Admission, Created, Idempotency, MemoryStore, NewSession, SqliteStore, Store};
+use nearframe_matchmaker::store::{
+    Admission, Created, Idempotency, MemoryStore, NewSession, SqliteStore, Store,
+};
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
 use nearframe_protocol::{

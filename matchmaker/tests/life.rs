@@ -6,6 +6,7 @@ mod support;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use nearframe_matchmaker::Config;
+use nearframe_matchmaker::store::MemoryStore;
 use nearframe_protocol::api::{CreatedSession, Node, Page, Session, StoredReceipt, Title};
 use nearframe_protocol::attest::{Attestation, Fingerprint};
 use nearframe_protocol::key::Nonce;
@@ -13,6 +14,7 @@ use nearframe_protocol::link::{FromNode, NODE_LOST_MS, RunningSession, ToNode};
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
 use nearframe_protocol::signal::{FromPage, ToPage};
 use nearframe_protocol::{EndReason, Generation, PeerId, Seat, SessionState};
+use std::sync::Arc;
 use std::time::Duration;
 use support::{FakeNode, Service, json, page, player, problem, welcomed};
 use tokio::time::Instant;
@@ -292,6 +294,30 @@ async fn receipts_are_acknowledged_counted_once_and_shown() {
         .header(header::AUTHORIZATION, format!("Bearer {}", created.ticket));
     let page: Page<StoredReceipt> = json(service.ask(request.body(Body::empty()).unwrap()).await).await;
     assert_eq!((page.items.len(), &page.items[0].signed, page.items[0].countersigned), (1, &first, true));
+}
+
+#[tokio::test]
+async fn a_receipt_makes_a_session_live_when_that_word_was_lost() {
+    let service = Service::start().await;
+    let mut node = FakeNode::enrol(&service, 1).await;
+    let created = service.created("meteor").await;
+    let running = node.started().await;
+    let mut wire = page(&service, &created).await;
+    assert_eq!(welcomed(&mut wire).await, SessionState::Starting);
+    let first = receipt(&node, running, 0, ReceiptHash::ZERO);
+    node.wire.say(&FromNode::Receipt { receipt: Box::new(first) }).await;
+    assert_eq!(wire.hear().await, Some(ToPage::State { state: SessionState::Live }));
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_told_as_such_and_nothing_is_left_behind() {
+    let store = Arc::new(MemoryStore::new());
+    let service = Service::with_store(Config::default(), Arc::clone(&store)).await;
+    let mut node = FakeNode::enrol(&service, 1).await;
+    store.crash_after(0);
+    assert_eq!(problem(service.create("meteor").await).await, "unavailable");
+    let created = service.created("meteor").await;
+    assert_eq!(node.started().await.session, created.session.id, "the only slot was still free");
 }
 
 #[tokio::test]

@@ -157,12 +157,15 @@ async fn a_guest_has_a_bounded_number_of_sessions_and_sees_them_newest_first(sto
 
 async fn a_repeated_request_gets_the_same_session_and_a_changed_one_is_refused(store: &dyn Store) {
     let node = enrol(store, 1).await;
-    let first = NewSession { idempotency: Some(Idempotency { key: [1; 32], request: [2; 32] }), ..request(node, 1) };
+    let first =
+        NewSession { idempotency: Some(Idempotency { key: [1; 32], request: [2; 32] }), ..request(node, 1) };
     assert!(matches!(store.create_session(&first).await.unwrap(), Created::New(_)));
-    let second = NewSession { idempotency: Some(Idempotency { key: [1; 32], request: [2; 32] }), ..request(node, 2) };
+    let second =
+        NewSession { idempotency: Some(Idempotency { key: [1; 32], request: [2; 32] }), ..request(node, 2) };
     let Created::Again(row) = store.create_session(&second).await.unwrap() else { panic!() };
     assert_eq!(row.id, first.id);
-    let changed = NewSession { idempotency: Some(Idempotency { key: [1; 32], request: [3; 32] }), ..request(node, 3) };
+    let changed =
+        NewSession { idempotency: Some(Idempotency { key: [1; 32], request: [3; 32] }), ..request(node, 3) };
     assert!(matches!(store.create_session(&changed).await.unwrap(), Created::KeyReused));
 }
 

@@ -29,7 +29,7 @@ use crate::wire::{Reader, WireError};
 
 /// The only version spoken by this release.
 pub const INPUT_VERSION: u8 = 1;
-/// No packet carries more events; what exceeds it is dropped oldest motion first by the sender.
+/// No packet carries more events; a sender with more keeps the newest and moves `first_serial`.
 pub const MAX_EVENTS: usize = 64;
 /// Gamepads per seat.
 pub const MAX_PADS: usize = 4;

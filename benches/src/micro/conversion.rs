@@ -17,7 +17,7 @@ const TEXTURE_RATIO: Spec = lower("convert_texture_copy_ratio", "", None);
 
 pub(super) fn run(report: &mut Report) {
     let pixels: Vec<u8> =
-        (0..WIDTH as usize * HEIGHT as usize * 4).map(|i| (i * 2_654_435_761 >> 11) as u8).collect();
+        (0..WIDTH as usize * HEIGHT as usize * 4).map(|i| ((i * 2_654_435_761) >> 11) as u8).collect();
     let mut copy = vec![0; pixels.len()];
     let copied = seconds_per_unit(|| {
         for _ in 0..FRAMES {

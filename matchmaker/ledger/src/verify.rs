@@ -27,6 +27,9 @@ pub enum Imbalance {
     /// More posted and voided than was set aside.
     #[error("lease {0} posted or voided more than it had set aside")]
     Overdrawn(LeaseId),
+    /// Something is still set aside for a lease that is over.
+    #[error("lease {0} still has money set aside after it was closed")]
+    Unreleased(LeaseId),
     /// One lease, two currencies.
     #[error("lease {0} mixes currencies")]
     Currency(LeaseId),

@@ -81,7 +81,8 @@ pub(crate) async fn guard(State(shared): State<Arc<Shared>>, mut request: Reques
 
 /// HTTP/2 carries the host in the request's target; everything behind this reads the header.
 fn name_host(request: &mut Request) {
-    let authority = request.uri().authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    let authority =
+        request.uri().authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
     if let Some(host) = authority {
         request.headers_mut().entry(header::HOST).or_insert(host);
     }

@@ -95,10 +95,7 @@ pub(crate) async fn create(
 }
 
 /// The key is bound to the page's own key: a guest whose first answer was lost has no cookie yet.
-fn idempotency(
-    headers: &HeaderMap,
-    request: &CreateSession,
-) -> Result<Option<Idempotency>, Problem> {
+fn idempotency(headers: &HeaderMap, request: &CreateSession) -> Result<Option<Idempotency>, Problem> {
     let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
     let key = key.to_str().ok().filter(|key| (1..=MAX_KEY_BYTES).contains(&key.len()));
     let key = key.ok_or_else(|| {

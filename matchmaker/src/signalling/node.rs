@@ -266,6 +266,10 @@ impl Link<'_> {
                 let counted = matches!(taken, Taken::Counted { .. });
                 let counter = if counted { &metrics.receipts_counted } else { &metrics.receipts_repeated };
                 counter.add();
+                // Pictures were sent, so somebody sees them, even if the word `live` was lost with a link.
+                if counted && signed.receipt.frames > 0 {
+                    sessions::live(self.shared, session, generation).await?;
+                }
                 ToNode::ReceiptTaken { session, generation, sequence }
             }
             Taken::Refused(message) => {

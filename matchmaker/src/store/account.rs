@@ -1,8 +1,20 @@
 //! The bookkeeping of one lease, the same for every store: read the state, count, write the result.
 
 use super::{StoreError, Taken};
-use nearframe_ledger::{Bill, Chain, LeaseAccount, Meter, Reservation, Terms, Transfer, Verdict};
+use nearframe_ledger::{
+    Bill, Chain, Imbalance, LeaseAccount, Meter, Reservation, Terms, Transfer, Verdict, verify,
+};
 use nearframe_protocol::receipt::{ReceiptHash, SignedReceipt};
+
+/// Reads a lease's journal again before its account is closed: every rule of [`verify`] holds, and
+/// nothing is set aside any more.
+pub(super) fn audit(journal: &[Transfer]) -> Result<(), StoreError> {
+    let balances = verify(journal)?;
+    match journal.first().filter(|_| balances.values().any(|balance| balance.pending_micros != 0)) {
+        Some(transfer) => Err(Imbalance::Unreleased(transfer.lease).into()),
+        None => Ok(()),
+    }
+}
 
 /// A lease with everything its receipts add up to.
 #[derive(Debug, Clone)]

@@ -1,7 +1,9 @@
 //! A store in memory, for tests: the same transactions, and a crash before a commit on demand.
 
-use super::account::LeaseState;
-use super::{Admission, Created, Ended, Hash, Idempotency, NewSession, NodeRow, SessionRow, Store, StoreError, Taken};
+use super::account::{LeaseState, audit};
+use super::{
+    Admission, Created, Ended, Hash, Idempotency, NewSession, NodeRow, SessionRow, Store, StoreError, Taken,
+};
 use async_trait::async_trait;
 use nearframe_ledger::chain::LATE_WINDOW_MS;
 use nearframe_ledger::{Chain, Kind, LeaseAccount, Meter, Reservation, Terms, Transfer};
@@ -219,6 +221,8 @@ impl State {
         let due: Vec<_> = self.sessions.values().filter(|held| !held.closed && late(held)).cloned().collect();
         for held in &due {
             self.journal.extend(self.lease(held)?.at_close()?);
+            let mine = self.journal.iter().filter(|t| t.lease == held.new.lease).cloned();
+            audit(&mine.collect::<Vec<_>>())?;
             self.sessions.insert(held.new.id, Held { closed: true, ..held.clone() });
         }
         Ok(due.len() as u32)

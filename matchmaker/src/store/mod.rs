@@ -17,7 +17,7 @@ pub use session::{Idempotency, NewSession, SessionRow};
 pub use sqlite::SqliteStore;
 
 use async_trait::async_trait;
-use nearframe_ledger::{LedgerError, Transfer};
+use nearframe_ledger::{Imbalance, LedgerError, Transfer};
 use nearframe_protocol::api::StoredReceipt;
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::SignedReceipt;
@@ -42,6 +42,9 @@ pub enum StoreError {
     /// A sum of money that cannot be counted.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The journal of a lease breaks a rule of bookkeeping.
+    #[error("the journal is wrong: {0}; the lease's account stays open until an operator looked at it")]
+    Unbalanced(#[from] Imbalance),
     /// The process died before the commit (only from [`MemoryStore`]).
     #[error("crashed before the commit")]
     Crashed,
@@ -181,7 +184,8 @@ pub trait Store: Send + Sync + 'static {
         offset: u32,
         limit: u32,
     ) -> Result<Vec<StoredReceipt>, StoreError>;
-    /// Closes accounts whose late window is over; returns how many.
+    /// Closes accounts whose late window is over, each in a transaction of its own and only if its
+    /// journal balances; returns how many.
     async fn close_accounts(&self, now_ms: u64) -> Result<u32, StoreError>;
     /// The whole journal in writing order, for verification.
     async fn journal(&self) -> Result<Vec<Transfer>, StoreError>;

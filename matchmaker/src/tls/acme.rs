@@ -12,9 +12,10 @@ use instant_acme::{
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::error::Error;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
@@ -61,7 +62,7 @@ impl Acme {
             .recursive(true)
             .mode(0o700)
             .create(&config.directory)
-            .map_err(|error| file(&config.directory, &error))?;
+            .map_err(|error| TlsError::file(&config.directory, &error))?;
         let mut acme = Self { config, renew_at: None };
         let Ok(pem) = fs::read(acme.certificate_path()) else { return Ok(acme) };
         match acme.show(&pem, live) {
@@ -97,7 +98,7 @@ impl Acme {
     async fn obtain(&mut self, live: &LiveCertificate) -> Result<(), TlsError> {
         let account = self.account().await?;
         let names: Vec<_> = self.config.domains.iter().cloned().map(Identifier::Dns).collect();
-        let mut order = account.new_order(&NewOrder::new(&names)).await.map_err(refused)?;
+        let mut order = account.new_order(&NewOrder::new(&names)).await?;
         let proved = prove(&mut order, live).await;
         live.end_challenges();
         proved?;
@@ -105,8 +106,8 @@ impl Acme {
         let mut params = CertificateParams::new(self.config.domains.clone())?;
         params.distinguished_name = DistinguishedName::new();
         let request = params.serialize_request(&key)?;
-        order.finalize_csr(request.der()).await.map_err(refused)?;
-        let chain = order.poll_certificate(&patience()).await.map_err(refused)?;
+        order.finalize_csr(request.der()).await?;
+        let chain = order.poll_certificate(&patience()).await?;
         let pem = format!("{}{chain}", key.serialize_pem());
         self.renew_at = Some(self.show(pem.as_bytes(), live)?);
         write_private(&self.certificate_path(), pem.as_bytes())
@@ -117,21 +118,20 @@ impl Acme {
         let builder = match &self.config.root {
             Some(root) => Account::builder_with_root(root),
             None => Account::builder(),
-        }
-        .map_err(refused)?;
+        }?;
         let path = self.config.directory.join("account.json");
         if let Ok(kept) = fs::read(&path) {
             let credentials: AccountCredentials =
-                serde_json::from_slice(&kept).map_err(|error| file(&path, &error))?;
-            return builder.from_credentials(credentials).await.map_err(refused);
+                serde_json::from_slice(&kept).map_err(|error| TlsError::file(&path, &error))?;
+            return Ok(builder.from_credentials(credentials).await?);
         }
         let contact = self.config.contact.as_ref().map(|mail| format!("mailto:{mail}"));
         let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
         let wanted =
             NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
         let server = self.config.server.clone().unwrap_or_else(|| LetsEncrypt::Production.url().to_owned());
-        let (account, credentials) = builder.create(&wanted, server, None).await.map_err(refused)?;
-        let kept = serde_json::to_vec_pretty(&credentials).map_err(|error| file(&path, &error))?;
+        let (account, credentials) = builder.create(&wanted, server, None).await?;
+        let kept = serde_json::to_vec_pretty(&credentials).map_err(|error| TlsError::file(&path, &error))?;
         write_private(&path, &kept)?;
         Ok(account)
     }
@@ -139,9 +139,10 @@ impl Acme {
     /// Shows the key and chain in `pem` and says when to renew: after two thirds of their life.
     fn show(&self, pem: &[u8], live: &LiveCertificate) -> Result<SystemTime, TlsError> {
         let path = self.certificate_path();
-        let chain = parse_chain(pem).map_err(|problem| file(&path, &problem))?;
-        let key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| file(&path, &error))?;
-        let renew_at = renewal(&chain[0], &self.config.domains).map_err(|problem| file(&path, &problem))?;
+        let chain = parse_chain(pem).map_err(|problem| TlsError::file(&path, &problem))?;
+        let key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| TlsError::file(&path, &error))?;
+        let renew_at =
+            renewal(&chain[0], &self.config.domains).map_err(|problem| TlsError::file(&path, &problem))?;
         live.show(chain, key)?;
         Ok(renew_at)
     }
@@ -155,14 +156,14 @@ impl Acme {
 async fn prove(order: &mut Order, live: &LiveCertificate) -> Result<(), TlsError> {
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
-        let authorization = authorization.map_err(refused)?;
+        let authorization = authorization?;
         match authorization.status {
             AuthorizationStatus::Valid => {}
             AuthorizationStatus::Pending => answer(authorization, live).await?,
             ref other => return Err(TlsError::Acme(format!("an authorization is {other:?}"))),
         }
     }
-    match order.poll_ready(&patience()).await.map_err(refused)? {
+    match order.poll_ready(&patience()).await? {
         OrderStatus::Ready | OrderStatus::Valid => Ok(()),
         other => Err(TlsError::Acme(format!(
             "the order is {other:?}: the server could not validate the domain here"
@@ -185,7 +186,7 @@ async fn answer(mut authorization: AuthorizationHandle<'_>, live: &LiveCertifica
         certificate.der().clone(),
         PrivateKeyDer::Pkcs8(key.serialize_der().into()),
     )?;
-    challenge.set_ready().await.map_err(refused)
+    Ok(challenge.set_ready().await?)
 }
 
 /// When to renew `leaf`; refused when it is not for `domains`.
@@ -212,19 +213,17 @@ fn patience() -> RetryPolicy {
     RetryPolicy::new().initial_delay(Duration::from_millis(200)).timeout(ORDER_WITHIN)
 }
 
-fn refused(error: instant_acme::Error) -> TlsError {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
+impl From<instant_acme::Error> for TlsError {
+    fn from(error: instant_acme::Error) -> Self {
+        let mut text = error.to_string();
+        let mut cause = Error::source(&error);
+        while let Some(inner) = cause {
+            text.push_str(": ");
+            text.push_str(&inner.to_string());
+            cause = inner.source();
+        }
+        Self::Acme(text)
     }
-    TlsError::Acme(text)
-}
-
-fn file(path: &Path, problem: &dyn std::fmt::Display) -> TlsError {
-    TlsError::File { path: path.to_owned(), problem: problem.to_string() }
 }
 
 #[cfg(test)]

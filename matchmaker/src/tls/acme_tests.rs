@@ -4,6 +4,7 @@ use super::super::tests::{Open, SOON, config, secure};
 use super::super::{Certificates, Door};
 use super::*;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 

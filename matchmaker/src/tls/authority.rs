@@ -13,6 +13,7 @@ use rcgen::{
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
+use std::fmt::{self, Display};
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -62,8 +63,8 @@ pub(super) struct Authority {
     names: Vec<String>,
 }
 
-impl std::fmt::Debug for Authority {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authority").field("names", &self.names).finish_non_exhaustive()
     }
 }
@@ -73,7 +74,11 @@ impl Authority {
     /// to expire, and where it may not vouch for all of `names`.
     pub(super) fn open(directory: &Path, names: Vec<String>) -> Result<Self, TlsError> {
         let mut maker = fs::DirBuilder::new();
-        maker.recursive(true).mode(0o700).create(directory).map_err(|error| wrong(directory, error))?;
+        maker
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(|error| TlsError::file(directory, &error))?;
         if let Some(kept) = load(directory, &names)? {
             return Ok(kept);
         }
@@ -134,10 +139,10 @@ fn load(directory: &Path, names: &[String]) -> Result<Option<Authority>, TlsErro
     let pem = match fs::read(&root_path) {
         Ok(pem) => pem,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(wrong(&root_path, error)),
+        Err(error) => return Err(TlsError::file(&root_path, &error)),
     };
     let advice = "move it away to have a new authority made";
-    let broken = |error: &dyn std::fmt::Display| wrong(&root_path, format!("{error}; {advice}"));
+    let broken = |error: &dyn Display| TlsError::file(&root_path, &format!("{error}; {advice}"));
     let root = CertificateDer::from_pem_slice(&pem).map_err(|error| broken(&error))?;
     let (_, parsed) = X509Certificate::from_der(&root).map_err(|error| broken(&error))?;
     let needed_until = SystemTime::now() + LEAF_LIFE;
@@ -153,9 +158,10 @@ fn load(directory: &Path, names: &[String]) -> Result<Option<Authority>, TlsErro
     }
     let common_name = parsed.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
     let common_name = common_name.ok_or_else(|| broken(&"it has no common name"))?;
+    let key = fs::read_to_string(&key_path)
+        .map_err(|error| TlsError::file(&key_path, &format!("{error}; {advice}")))?;
     let key =
-        fs::read_to_string(&key_path).map_err(|error| wrong(&key_path, format!("{error}; {advice}")))?;
-    let key = KeyPair::from_pem(&key).map_err(|error| wrong(&key_path, format!("{error}; {advice}")))?;
+        KeyPair::from_pem(&key).map_err(|error| TlsError::file(&key_path, &format!("{error}; {advice}")))?;
     let issuer = Issuer::new(root_params(common_name, names), key);
     Ok(Some(Authority { root: root.clone(), issuer, names: names.to_vec() }))
 }
@@ -187,7 +193,7 @@ pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), TlsError> {
         file.sync_all()?;
         fs::rename(&beside, path)
     };
-    write().map_err(|error| wrong(path, error))
+    write().map_err(|error| TlsError::file(path, &error))
 }
 
 fn root_pem(root: &CertificateDer<'_>) -> String {
@@ -259,8 +265,4 @@ fn set_validity(params: &mut CertificateParams, life: Duration) {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     params.not_before = date_time_ymd(1970, 1, 1) + now - CLOCK_SLACK;
     params.not_after = params.not_before + life;
-}
-
-fn wrong(path: &Path, problem: impl ToString) -> TlsError {
-    TlsError::File { path: path.to_owned(), problem: problem.to_string() }
 }

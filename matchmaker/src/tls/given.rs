@@ -45,7 +45,7 @@ impl Given {
         match self.show(live) {
             Ok(()) => tracing::info!(file = %self.cert.display(), "the renewed certificate is in use"),
             Err(error) => {
-                tracing::error!(%error, "the changed certificate cannot be used; the old one stays")
+                tracing::error!(%error, "the changed certificate cannot be used; the old one stays");
             }
         }
     }
@@ -53,8 +53,9 @@ impl Given {
     fn show(&self, live: &LiveCertificate) -> Result<(), TlsError> {
         let chain = read_chain(&self.cert)?;
         let key = read_key(&self.key)?;
-        live.show(chain, key)
-            .map_err(|error| wrong(&self.cert, format!("with the key {}: {error}", self.key.display())))
+        live.show(chain, key).map_err(|error| {
+            TlsError::file(&self.cert, &format!("with the key {}: {error}", self.key.display()))
+        })
     }
 
     fn changed(&self) -> Option<(SystemTime, SystemTime)> {
@@ -64,8 +65,8 @@ impl Given {
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let pem = fs::read(path).map_err(|error| wrong(path, error.to_string()))?;
-    parse_chain(&pem).map_err(|problem| wrong(path, problem))
+    let pem = fs::read(path).map_err(|error| TlsError::file(path, &error))?;
+    parse_chain(&pem).map_err(|problem| TlsError::file(path, &problem))
 }
 
 /// The certificates in `pem`, at least one.
@@ -81,13 +82,9 @@ pub(super) fn parse_chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, St
 }
 
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let pem = fs::read(path).map_err(|error| wrong(path, error.to_string()))?;
+    let pem = fs::read(path).map_err(|error| TlsError::file(path, &error))?;
     PrivateKeyDer::from_pem_slice(&pem)
-        .map_err(|error| wrong(path, format!("no private key in PEM: {error}")))
-}
-
-fn wrong(path: &Path, problem: String) -> TlsError {
-    TlsError::File { path: path.to_owned(), problem }
+        .map_err(|error| TlsError::file(path, &format!("no private key in PEM: {error}")))
 }
 
 #[cfg(test)]

@@ -117,9 +117,6 @@ mod tests {
 
     #[test]
     fn an_address_cannot_break_out_of_the_page() {
-        assert_eq!(
-            escaped("https://a/\"><b>&"),
-            "https://a/&quot;>&lt;b>&amp;".replace(">&lt;b>", ">&lt;b>")
-        );
+        assert_eq!(escaped("https://a/\"><b>&"), "https://a/&quot;>&lt;b>&amp;");
     }
 }

@@ -23,9 +23,10 @@ pub use qr::qr_code;
 
 use live::LiveCertificate;
 use rustls::ServerConfig;
+use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -70,6 +71,13 @@ pub enum TlsError {
     /// Serving ended by itself.
     #[error("serving: {0}")]
     Serve(io::Error),
+}
+
+impl TlsError {
+    /// Names the file with what is wrong.
+    fn file(path: &Path, problem: &dyn Display) -> Self {
+        Self::File { path: path.to_owned(), problem: problem.to_string() }
+    }
 }
 
 /// Where a door's certificate comes from.
@@ -222,11 +230,6 @@ fn bind(wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), TlsError> {
     listener.set_nonblocking(true).map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     Ok((listener, address))
-}
-
-/// Whether an address can be reached from other machines.
-pub fn is_beyond_loopback(address: IpAddr) -> bool {
-    !address.is_loopback()
 }
 
 /// The addresses of this machine that others on its network reach it at: one for each IP version that

@@ -1,11 +1,13 @@
 //! A running matchmaker on loopback, and stand-ins for a node and a page. The stand-ins say what the
 //! real ones say; they prove only the matchmaker's side.
 #![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode, header};
 use futures_util::{SinkExt, StreamExt};
+use nearframe_matchmaker::store::Store;
 use nearframe_matchmaker::{Config, Matchmaker};
 use nearframe_protocol::api::{CreateSession, CreatedSession};
 use nearframe_protocol::key::Nonce;
@@ -27,25 +29,33 @@ use tower::ServiceExt;
 /// Nothing on loopback takes this long, however busy the machine is.
 const LONG: Duration = Duration::from_secs(20);
 
-pub struct Service {
-    pub matchmaker: Matchmaker,
-    pub address: SocketAddr,
+pub(crate) struct Service {
+    pub(crate) matchmaker: Matchmaker,
+    pub(crate) address: SocketAddr,
     folder: Arc<TempDir>,
     server: tokio::task::JoinHandle<()>,
 }
 
 impl Service {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(Config::default()).await
     }
 
-    pub async fn with(config: Config) -> Self {
+    pub(crate) async fn with(config: Config) -> Self {
         Self::in_folder(config, Arc::new(tempfile::tempdir().unwrap())).await
+    }
+
+    pub(crate) async fn with_store(config: Config, store: Arc<dyn Store>) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Self::serve(Matchmaker::with_store(config, store).await.unwrap(), folder).await
     }
 
     async fn in_folder(config: Config, folder: Arc<TempDir>) -> Self {
         let config = Config { data_dir: folder.path().to_owned(), ..config };
-        let matchmaker = Matchmaker::open(config).await.unwrap();
+        Self::serve(Matchmaker::open(config).await.unwrap(), folder).await
+    }
+
+    async fn serve(matchmaker: Matchmaker, folder: Arc<TempDir>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = matchmaker.router().into_make_service_with_connect_info::<SocketAddr>();
@@ -54,36 +64,36 @@ impl Service {
     }
 
     /// Stops the process's part without any farewell to nodes or pages, and starts it anew.
-    pub async fn restart(self, config: Config) -> Self {
+    pub(crate) async fn restart(self, config: Config) -> Self {
         let folder = Arc::clone(&self.folder);
         drop(self);
         Self::in_folder(config, folder).await
     }
 
-    pub fn router(&self) -> Router {
+    pub(crate) fn router(&self) -> Router {
         self.matchmaker.router()
     }
 
-    pub async fn ask(&self, request: Request<Body>) -> Response<Body> {
+    pub(crate) async fn ask(&self, request: Request<Body>) -> Response<Body> {
         self.router().oneshot(request).await.unwrap()
     }
 
-    pub async fn get(&self, path: &str) -> Response<Body> {
+    pub(crate) async fn get(&self, path: &str) -> Response<Body> {
         self.ask(Request::get(path).body(Body::empty()).unwrap()).await
     }
 
-    pub async fn create(&self, title: &str) -> Response<Body> {
+    pub(crate) async fn create(&self, title: &str) -> Response<Body> {
         self.ask(post_session(&create_session(title))).await
     }
 
-    pub async fn created(&self, title: &str) -> CreatedSession {
+    pub(crate) async fn created(&self, title: &str) -> CreatedSession {
         let answer = self.create(title).await;
         assert_eq!(answer.status(), StatusCode::CREATED);
         json(answer).await
     }
 
     /// Signs the operator in and returns the cookie.
-    pub async fn operator(&self) -> String {
+    pub(crate) async fn operator(&self) -> String {
         let answer = self.get(&self.matchmaker.operator_link().await.unwrap()).await;
         assert_eq!(answer.status(), StatusCode::SEE_OTHER);
         cookie(&answer)
@@ -96,11 +106,11 @@ impl Drop for Service {
     }
 }
 
-pub fn player() -> NodeKey {
+pub(crate) fn player() -> NodeKey {
     NodeKey::from_seed([200; 32])
 }
 
-pub fn create_session(title: &str) -> CreateSession {
+pub(crate) fn create_session(title: &str) -> CreateSession {
     CreateSession {
         versions: VersionOffer::current(),
         title: TitleId::new(title).unwrap(),
@@ -108,7 +118,7 @@ pub fn create_session(title: &str) -> CreateSession {
     }
 }
 
-pub fn post_session(body: &impl Serialize) -> Request<Body> {
+pub(crate) fn post_session(body: &impl Serialize) -> Request<Body> {
     Request::post("/v1/sessions")
         .header(header::CONTENT_TYPE, "application/json")
         .body(Body::from(serde_json::to_string(body).unwrap()))
@@ -116,22 +126,22 @@ pub fn post_session(body: &impl Serialize) -> Request<Body> {
 }
 
 /// `name=value` of the cookie that the answer sets.
-pub fn cookie(answer: &Response<Body>) -> String {
+pub(crate) fn cookie(answer: &Response<Body>) -> String {
     let set = answer.headers()[header::SET_COOKIE].to_str().unwrap();
     set.split(';').next().unwrap().to_owned()
 }
 
-pub async fn bytes(answer: Response<Body>) -> Vec<u8> {
+pub(crate) async fn bytes(answer: Response<Body>) -> Vec<u8> {
     axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap().to_vec()
 }
 
-pub async fn json<T: DeserializeOwned>(answer: Response<Body>) -> T {
+pub(crate) async fn json<T: DeserializeOwned>(answer: Response<Body>) -> T {
     let bytes = bytes(answer).await;
     serde_json::from_slice(&bytes).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&bytes)))
 }
 
 /// Asserts an RFC 9457 problem of this status and returns its code.
-pub async fn problem(answer: Response<Body>) -> String {
+pub(crate) async fn problem(answer: Response<Body>) -> String {
     let status = answer.status().as_u16();
     assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/problem+json");
     let problem: nearframe_protocol::api::Problem = json(answer).await;
@@ -142,20 +152,20 @@ pub async fn problem(answer: Response<Body>) -> String {
 }
 
 /// A WebSocket that speaks JSON.
-pub struct Wire(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(crate) struct Wire(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Wire {
-    pub async fn open(address: SocketAddr, path: &str) -> Self {
+    pub(crate) async fn open(address: SocketAddr, path: &str) -> Self {
         Self(connect_async(format!("ws://{address}{path}")).await.unwrap().0)
     }
-    pub async fn say(&mut self, message: &impl Serialize) {
+    pub(crate) async fn say(&mut self, message: &impl Serialize) {
         self.raw(Message::text(serde_json::to_string(message).unwrap())).await;
     }
-    pub async fn raw(&mut self, message: Message) {
+    pub(crate) async fn raw(&mut self, message: Message) {
         self.0.send(message).await.unwrap();
     }
     /// The next message; `None` when the socket was closed.
-    pub async fn hear<T: DeserializeOwned>(&mut self) -> Option<T> {
+    pub(crate) async fn hear<T: DeserializeOwned>(&mut self) -> Option<T> {
         loop {
             match timeout(LONG, self.0.next()).await.expect("the matchmaker says something") {
                 Some(Ok(Message::Text(text))) => return Some(serde_json::from_str(&text).unwrap()),
@@ -164,18 +174,18 @@ impl Wire {
             }
         }
     }
-    pub async fn expect_closed(&mut self) {
+    pub(crate) async fn expect_closed(&mut self) {
         assert!(self.hear::<serde_json::Value>().await.is_none(), "the socket should be closed");
     }
     /// Vanishes without a farewell.
-    pub fn cut(self) {
+    pub(crate) fn cut(self) {
         drop(self.0);
     }
 }
 
-pub const COVER: &[u8] = b"\x89PNG\r\n\x1a\nrest of the picture";
+pub(crate) const COVER: &[u8] = b"\x89PNG\r\n\x1a\nrest of the picture";
 
-pub fn held(title: &str, hash: u8) -> HeldTitle {
+pub(crate) fn held(title: &str, hash: u8) -> HeldTitle {
     use base64::Engine;
     HeldTitle {
         entry: TitleEntry {
@@ -196,15 +206,15 @@ pub fn held(title: &str, hash: u8) -> HeldTitle {
 }
 
 /// A stand-in for a node.
-pub struct FakeNode {
-    pub key: NodeKey,
-    pub id: NodeId,
-    pub wire: Wire,
+pub(crate) struct FakeNode {
+    pub(crate) key: NodeKey,
+    pub(crate) id: NodeId,
+    pub(crate) wire: Wire,
     sequence: u64,
 }
 
 impl FakeNode {
-    pub fn offer(slots: u32) -> NodeOffer {
+    pub(crate) fn offer(slots: u32) -> NodeOffer {
         NodeOffer {
             name: "stand-in".into(),
             region: "DE".into(),
@@ -216,18 +226,18 @@ impl FakeNode {
     }
 
     /// Enrols with a fresh code.
-    pub async fn enrol(service: &Service, slots: u32) -> Self {
+    pub(crate) async fn enrol(service: &Service, slots: u32) -> Self {
         let code = service.matchmaker.enrolment_code().await.unwrap();
         let key = NodeKey::from_seed([7; 32]);
         Self::hello(service.address, key, Some(code), Self::offer(slots), vec![]).await.unwrap()
     }
 
     /// Links again with a known key.
-    pub async fn again(address: SocketAddr, slots: u32, sessions: Vec<RunningSession>) -> Self {
+    pub(crate) async fn again(address: SocketAddr, slots: u32, sessions: Vec<RunningSession>) -> Self {
         Self::hello(address, NodeKey::from_seed([7; 32]), None, Self::offer(slots), sessions).await.unwrap()
     }
 
-    pub async fn hello(
+    pub(crate) async fn hello(
         address: SocketAddr,
         key: NodeKey,
         enrolment_code: Option<String>,
@@ -246,13 +256,13 @@ impl FakeNode {
         }
     }
 
-    pub async fn heartbeat(&mut self, sessions: Vec<RunningSession>) {
+    pub(crate) async fn heartbeat(&mut self, sessions: Vec<RunningSession>) {
         self.sequence += 1;
         self.wire.say(&FromNode::Heartbeat { sequence: self.sequence, sessions }).await;
     }
 
     /// Waits for the command to start and returns its session.
-    pub async fn started(&mut self) -> RunningSession {
+    pub(crate) async fn started(&mut self) -> RunningSession {
         match self.wire.hear().await {
             Some(ToNode::Start { session, generation, .. }) => RunningSession { session, generation },
             other => panic!("{other:?}"),
@@ -260,7 +270,7 @@ impl FakeNode {
     }
 }
 
-pub fn hello(
+pub(crate) fn hello(
     key: &NodeKey,
     nonce: &Nonce,
     enrolment_code: Option<String>,
@@ -278,11 +288,11 @@ pub fn hello(
 }
 
 /// Opens a page's socket and says hello.
-pub async fn page(service: &Service, created: &CreatedSession) -> Wire {
+pub(crate) async fn page(service: &Service, created: &CreatedSession) -> Wire {
     page_with(service, created.session.id, &created.ticket).await
 }
 
-pub async fn page_with(service: &Service, session: SessionId, ticket: &str) -> Wire {
+pub(crate) async fn page_with(service: &Service, session: SessionId, ticket: &str) -> Wire {
     let mut wire = Wire::open(service.address, &format!("/v1/sessions/{session}/signal")).await;
     let hello = signal::FromPage::Hello { versions: VersionOffer::current(), ticket: ticket.to_owned() };
     wire.say(&hello).await;
@@ -290,7 +300,7 @@ pub async fn page_with(service: &Service, session: SessionId, ticket: &str) -> W
 }
 
 /// Hears `welcome` and `state`.
-pub async fn welcomed(wire: &mut Wire) -> nearframe_protocol::SessionState {
+pub(crate) async fn welcomed(wire: &mut Wire) -> nearframe_protocol::SessionState {
     let welcome = wire.hear().await;
     assert!(matches!(welcome, Some(signal::ToPage::Welcome { version: 1, .. })), "{welcome:?}");
     match wire.hear().await {

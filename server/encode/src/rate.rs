@@ -171,19 +171,22 @@ impl RateControl {
         let last = self.last.unwrap_or(at);
         let now = at.max(last);
         self.ledger.advance(now);
-        if self.last.is_some() {
-            let passed = (now - last).min(LONGEST_INTERVAL).as_secs_f64();
-            self.interval_s += (passed - self.interval_s) * 0.1;
-            self.credit_bits += AIM * self.target_bps * passed;
+        if self.last.replace(now).is_some() {
+            let passed_s = (now - last).min(LONGEST_INTERVAL).as_secs_f64();
+            self.interval_s += (passed_s - self.interval_s) * 0.1;
+            self.credit_bits += self.rate_bps() * passed_s;
         }
-        self.last = Some(now);
     }
 
-    /// A frame's part of the target, or of what the windows of the coming second leave.
-    fn share_bits(&self) -> f64 {
+    /// What frames aim at in sum: the target, or what the windows of the coming second leave of it.
+    fn rate_bps(&self) -> f64 {
         let now = self.last.unwrap_or_default();
-        let rate_bps = (AIM * self.target_bps).min(self.ledger.even_rate_bps(self.target_bps, now));
-        (rate_bps * self.interval_s).max(8.0)
+        (AIM * self.target_bps).min(self.ledger.even_rate_bps(self.target_bps, now))
+    }
+
+    /// One frame's part of it.
+    fn share_bits(&self) -> f64 {
+        (self.rate_bps() * self.interval_s).max(8.0)
     }
 
     /// Bits that the window may still take.

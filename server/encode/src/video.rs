@@ -194,3 +194,29 @@ pub enum EncodeError {
         detail: String,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn level(width: u32, height: u32, fps: u32, bitrate_bps: u32) -> u32 {
+        VideoSettings { width, height, fps, bitrate_bps }.level_idc()
+    }
+
+    #[test]
+    fn the_level_follows_size_rate_and_bitrate() {
+        assert_eq!(level(640, 360, 30, 1_000_000), 30);
+        assert_eq!(level(1280, 720, 30, 6_000_000), 31);
+        assert_eq!(level(1280, 720, 60, 6_000_000), 32);
+        assert_eq!(level(1280, 720, 60, 30_000_000), 41);
+        assert_eq!(level(1920, 1080, 60, 15_000_000), 42);
+        assert_eq!(level(3840, 2160, 60, 60_000_000), 52);
+    }
+
+    #[test]
+    fn a_refusal_says_what_would_work() {
+        let settings = VideoSettings { width: 1281, height: 720, fps: 60, bitrate_bps: 6_000_000 };
+        let text = settings.check("Probe", 3840, 2160).unwrap_err().to_string();
+        assert_eq!(text, "Probe cannot encode 1281×720: allowed is even sizes from 16×16 to 3840×2160");
+    }
+}

@@ -246,6 +246,9 @@ fn median_time(mut convert: impl FnMut() -> Result<(), GpuError>) -> Result<Dura
 fn check_pixels(picture: &CpuPicture<'_>) -> Result<(), GpuError> {
     let CpuPicture { width, height, stride, data } = *picture;
     let rows = u64::from(stride) * u64::from(height);
+    if !stride.is_multiple_of(4) {
+        return Err(GpuError::BadPicture(format!("rows of {stride} bytes hold no whole pixels")));
+    }
     if width == 0 || height == 0 || u64::from(stride) < 4 * u64::from(width) || (data.len() as u64) < rows {
         return Err(GpuError::BadPicture(format!(
             "{width}×{height} with rows of {stride} bytes does not fit {} bytes",
@@ -266,4 +269,37 @@ fn check_texture(texture: &wgpu::Texture) -> Result<(), GpuError> {
         )));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_uploaded_picture_looks_like_one_scaled_on_the_cpu() {
+        let gpu = match Gpu::open() {
+            Ok(gpu) => gpu,
+            Err(error) => {
+                eprintln!("skipped without GPU: {error}");
+                return;
+            }
+        };
+        let pixel = |at: u32| [(at % 90 * 2) as u8, (at / 90 * 3) as u8, 90, 255];
+        let data: Vec<u8> = (0..90 * 70).flat_map(pixel).collect();
+        let picture = CpuPicture { width: 90, height: 70, stride: 360, data: &data };
+        let mut converter = Converter::new(None, Layout::I420, 320, 180).unwrap();
+        let scaled = converter.convert(&Picture::Cpu(picture)).unwrap().unwrap();
+        for conversion in [Conversion::Simd, Conversion::Shader] {
+            let colours = Colours::new(&gpu, Layout::I420, (320, 180), conversion);
+            let mut path = GpuPath::with_colours(Arc::clone(&gpu), (320, 180), colours);
+            let mut uploaded = SurfaceRing::new(Layout::I420, 320, 180).take().unwrap();
+            for _ in 0..2 {
+                path.upload_and_convert(&picture, &mut uploaded).unwrap();
+            }
+            let samples = scaled.luma().iter().zip(uploaded.luma());
+            let worst =
+                samples.chain(scaled.chroma().iter().zip(uploaded.chroma())).map(|(a, b)| a.abs_diff(*b));
+            assert!(worst.max().unwrap_or(255) <= 3, "{conversion}");
+        }
+    }
 }

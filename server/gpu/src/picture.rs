@@ -7,7 +7,7 @@ pub struct CpuPicture<'a> {
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
-    /// Bytes from one row to the next, at least `4 * width`.
+    /// Bytes from one row to the next: a multiple of 4, at least `4 * width`.
     pub stride: u32,
     /// `stride * height` bytes.
     pub data: &'a [u8],

@@ -279,7 +279,9 @@ fn broken_pictures_and_sizes_are_refused() {
     assert!(matches!(Converter::new(None, Layout::I420, 63, 64), Err(GpuError::BadSize { .. })));
     assert!(matches!(Converter::new(None, Layout::I420, 64, 5000), Err(GpuError::BadSize { .. })));
     let mut converter = Converter::new(None, Layout::I420, 64, 64).unwrap();
-    for (width, height, stride, len) in [(64, 64, 256, 100), (64, 64, 100, 64 * 64 * 4), (0, 64, 0, 0)] {
+    for (width, height, stride, len) in
+        [(64, 64, 256, 100), (64, 64, 100, 64 * 64 * 4), (64, 64, 257, 64 * 64 * 5), (0, 64, 0, 0)]
+    {
         let owned = CpuPictureOwned { width, height, stride, data: vec![0; len] };
         assert!(matches!(converter.convert(&owned.picture()), Err(GpuError::BadPicture(_))));
     }

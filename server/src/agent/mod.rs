@@ -53,7 +53,7 @@ pub struct Config {
     pub network: MediaNetwork,
     /// Highest video bitrate of a session.
     pub max_bitrate_bps: u32,
-    /// The program that becomes a worker when called with `worker --socket PATH`.
+    /// The program that becomes a worker when called with the argument `worker`.
     pub worker_exe: PathBuf,
 }
 
@@ -81,7 +81,7 @@ pub async fn run(config: Config, mut shutdown: watch::Receiver<bool>) -> Result<
     let (events_in, mut events) = mpsc::channel(EVENT_CAPACITY);
     let spool = spool::Spool::open(&config.data_dir.join("receipts"))?;
     let config = Arc::new(config);
-    let mut supervisor = Supervisor::new(Arc::clone(&config), key.clone(), titles, spool, events_in.clone())?;
+    let mut supervisor = Supervisor::new(Arc::clone(&config), key.clone(), titles, spool, events_in.clone());
     supervisor.ensure_spare().await;
     let link = tokio::spawn(link::keep(Arc::clone(&config), key, offer, supervisor.running(), events_in));
 

@@ -5,7 +5,6 @@ use super::link::Running;
 use super::spool::Spool;
 use super::worker_process::{WorkerEvent, WorkerId, WorkerProcess};
 use super::{Config, Event};
-use anyhow::{Context, Result};
 use nearframe_protocol::attest::{Attestation, Fingerprint};
 use nearframe_protocol::key::Nonce;
 use nearframe_protocol::link::{FromNode, RunningSession, ToNode};
@@ -13,7 +12,6 @@ use nearframe_protocol::worker::{FromWorker, Start, ToWorker};
 use nearframe_protocol::{EndReason, Generation, NodeKey, PeerId, SessionId, TitleHash, TitleId};
 use nearframe_title::catalogue::LoadedTitle;
 use std::collections::{HashMap, VecDeque};
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -53,7 +51,6 @@ pub(crate) struct Supervisor {
     untold: Vec<(SessionId, Generation, EndReason, String)>,
     running: Running,
     draining: bool,
-    socket_dir: PathBuf,
     events: mpsc::Sender<Event>,
 }
 
@@ -64,13 +61,8 @@ impl Supervisor {
         titles: Vec<LoadedTitle>,
         spool: Spool,
         events: mpsc::Sender<Event>,
-    ) -> Result<Self> {
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(|e| anyhow::anyhow!("the system gives no randomness: {e}"))?;
-        let socket_dir = std::env::temp_dir().join(format!("nearframe-{}", hex::encode(random)));
-        std::fs::create_dir(&socket_dir).with_context(|| format!("creating {}", socket_dir.display()))?;
-        std::fs::set_permissions(&socket_dir, std::fs::Permissions::from_mode(0o700))?;
-        Ok(Self {
+    ) -> Self {
+        Self {
             config,
             key,
             titles,
@@ -84,9 +76,8 @@ impl Supervisor {
             untold: Vec::new(),
             running: Arc::new(Mutex::new(Vec::new())),
             draining: false,
-            socket_dir,
             events,
-        })
+        }
     }
 
     pub(crate) fn running(&self) -> Running {
@@ -106,7 +97,7 @@ impl Supervisor {
             self.starting += 1;
             let id = WorkerId(self.next_worker);
             self.next_worker += 1;
-            WorkerProcess::spawn(id, &self.config.worker_exe, &self.socket_dir, self.events.clone());
+            WorkerProcess::spawn(id, &self.config.worker_exe, self.events.clone());
         }
     }
 
@@ -170,7 +161,6 @@ impl Supervisor {
         if let Some(spare) = self.spare.take() {
             spare.kill().await;
         }
-        let _ = std::fs::remove_dir_all(&self.socket_dir);
         self.link = None;
     }
 
@@ -208,10 +198,10 @@ impl Supervisor {
                 self.start(start).await;
             }
             ToNode::Offer { session, peer, seat, sdp, nonce, expires_at_ms } => {
-                self.to_worker(session, ToWorker::Offer { peer, seat, sdp, nonce, expires_at_ms });
+                self.command_worker(session, ToWorker::Offer { peer, seat, sdp, nonce, expires_at_ms });
             }
             ToNode::Candidate { session, peer, candidate, sdp_mid } => {
-                self.to_worker(session, ToWorker::Candidate { peer, candidate, sdp_mid });
+                self.command_worker(session, ToWorker::Candidate { peer, candidate, sdp_mid });
             }
             ToNode::Stop { session, reason } => self.stop(session, reason).await,
             ToNode::ReceiptTaken { session, generation, sequence } => {
@@ -289,7 +279,7 @@ impl Supervisor {
         self.ensure_spare().await;
     }
 
-    fn to_worker(&mut self, session: SessionId, command: ToWorker) {
+    fn command_worker(&mut self, session: SessionId, command: ToWorker) {
         let Some(entry) = self.sessions.get_mut(&session) else { return };
         match &entry.worker {
             Some(worker) => {
@@ -332,7 +322,7 @@ impl Supervisor {
             }
             FromWorker::Used { usage } if usage.session == session && usage.generation == generation => {
                 let receipt = entry.chain.append(&self.key, usage, Instant::now());
-                self.to_worker(session, ToWorker::Receipt { receipt });
+                self.command_worker(session, ToWorker::Receipt { receipt });
             }
             FromWorker::Used { .. } => warn!(%session, "a worker stated the use of another session; ignored"),
             FromWorker::Signed { sequence, signature } => {

@@ -5,10 +5,12 @@ use crate::frames;
 use anyhow::{Context, Result, bail};
 use nearframe_protocol::VersionOffer;
 use nearframe_protocol::worker::{FromWorker, ToWorker};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::net::UnixListener;
+use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
@@ -42,12 +44,10 @@ pub(crate) struct WorkerProcess {
 
 impl WorkerProcess {
     /// Starts a process in the background; `Ready` or `StartFailed` follows.
-    pub(crate) fn spawn(id: WorkerId, exe: &Path, socket_dir: &Path, events: mpsc::Sender<Event>) {
+    pub(crate) fn spawn(id: WorkerId, exe: &Path, events: mpsc::Sender<Event>) {
         let exe = exe.to_owned();
-        let socket = socket_dir.join(format!("worker-{}.sock", id.0));
         tokio::spawn(async move {
-            let started = tokio::time::timeout(START_TIME, start(id, &exe, &socket, events.clone())).await;
-            let _ = std::fs::remove_file(&socket);
+            let started = tokio::time::timeout(START_TIME, start(id, &exe, events.clone())).await;
             let event = match started {
                 Ok(Ok(worker)) => WorkerEvent::Ready(worker),
                 Ok(Err(error)) => WorkerEvent::StartFailed(format!("{error:#}")),
@@ -75,27 +75,19 @@ impl WorkerProcess {
     }
 }
 
-async fn start(
-    id: WorkerId,
-    exe: &Path,
-    socket: &Path,
-    events: mpsc::Sender<Event>,
-) -> Result<WorkerProcess> {
-    let listener = UnixListener::bind(socket).with_context(|| format!("binding {}", socket.display()))?;
+/// The worker's end of the socket is its standard input: no name in the file system or elsewhere through
+/// which anyone else could connect, and nothing to clean up.
+async fn start(id: WorkerId, exe: &Path, events: mpsc::Sender<Event>) -> Result<WorkerProcess> {
+    let (ours, theirs) = StdUnixStream::pair().context("making a socket pair")?;
+    ours.set_nonblocking(true)?;
     let child = Command::new(exe)
         .arg("worker")
-        .arg("--socket")
-        .arg(socket)
-        .stdin(Stdio::null())
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::null())
         .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("starting {}", exe.display()))?;
-    let (stream, _) = listener.accept().await.context("waiting for the worker")?;
-    let peer = stream.peer_cred().context("asking who connected")?.pid();
-    if peer != child.id().map(|pid| pid as i32) {
-        bail!("another process connected to the worker's socket");
-    }
+    let stream = UnixStream::from_std(ours)?;
     let (mut reader, mut writer) = stream.into_split();
     let Some(FromWorker::Hello { versions, .. }) = frames::read(&mut reader).await? else {
         bail!("the worker did not say hello");

@@ -1,6 +1,6 @@
 //! A session worker: one process, one title, its encoders and its players' connections.
 //!
-//! It is started by the agent as `worker --socket PATH`, waits warm until it is told which session to be,
+//! It is started by the agent with a socket as its standard input, waits warm until it is told which session to be,
 //! and exits when that session ends, when the agent goes away, or when it is told to.
 //!
 //! **Architecture invariant:** a worker holds no key, writes no file outside its title's home, and talks to
@@ -17,7 +17,8 @@ use anyhow::{Context, Result, bail};
 use nearframe_protocol::VersionOffer;
 use nearframe_protocol::worker::{FromWorker, ToWorker};
 use session::Session;
-use std::path::Path;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
@@ -25,7 +26,7 @@ use tokio::sync::mpsc;
 const TO_AGENT_CAPACITY: usize = 256;
 
 /// Runs a worker until its session ends.
-pub fn run(socket: &Path) -> Result<()> {
+pub fn run() -> Result<()> {
     // The kernel ends this process with the agent, also when the agent is killed.
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
         .context("asking the kernel to end this process with its agent")?;
@@ -36,12 +37,15 @@ pub fn run(socket: &Path) -> Result<()> {
         std::process::abort();
     }));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(socket))
+    runtime.block_on(serve())
 }
 
-async fn serve(socket: &Path) -> Result<()> {
+async fn serve() -> Result<()> {
+    let socket = std::io::stdin().as_fd().try_clone_to_owned().context("taking the agent's socket")?;
+    let socket = StdUnixStream::from(socket);
+    socket.set_nonblocking(true)?;
     let stream =
-        UnixStream::connect(socket).await.with_context(|| format!("connecting to {}", socket.display()))?;
+        UnixStream::from_std(socket).context("this command is for the node agent, not for people")?;
     let (mut reader, mut writer) = stream.into_split();
     let hello = FromWorker::Hello { versions: VersionOffer::current(), pid: std::process::id() };
     frames::write(&mut writer, &hello).await?;

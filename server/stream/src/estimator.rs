@@ -13,7 +13,7 @@ use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 /// A standing queue longer than this is congestion.
-const OVERUSE: Duration = Duration::from_millis(500);
+const OVERUSE: Duration = Duration::from_millis(15);
 /// A standing queue shorter than this is none.
 const CALM: Duration = Duration::from_millis(7);
 /// Loss above this is congestion even where no queue shows.

@@ -5,6 +5,10 @@
 //! From frame FROM on (default 60; later than FRAMES for the attract screen) it presses fire and sweeps
 //! the pointer. Prints the time per frame, drawing and waiting for the GPU, without the first second.
 
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use nearframe_gpu::Picture;
 use nearframe_protocol::Seat;
 use nearframe_protocol::input::{InputEvent, Key};
@@ -23,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         (title.manifest.run.width, title.manifest.run.height) = (width.parse()?, height.parse()?);
     }
     let from: u32 = rest.get(2).map_or(Ok(60), |from| from.parse())?;
-    let (device, queue) = device()?;
+    let (device, queue) = support::device()?;
     let gpu = || Ok((device.clone(), queue.clone()));
     let mut source = open(&title.manifest, &title.dir, 4, &gpu)?;
     let frames: u32 = frames.parse()?;
@@ -44,11 +48,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     let tick = FrameTick { frame: frames, now_us: u64::from(frames) * 16_667, input_serial: frames };
     let pixels = match source.draw(tick)? {
         Picture::Cpu(picture) => picture.data.chunks_exact(4).flat_map(|p| [p[2], p[1], p[0]]).collect(),
-        Picture::Gpu(texture) => read_back(&device, &queue, texture)?,
+        Picture::Gpu(texture) => support::read_back(&device, &queue, texture)?,
     };
     let (width, height) = source.size();
     let image = image::RgbImage::from_raw(width, height, pixels).ok_or("the picture has gaps")?;
-    image.save(out)?;
+    let file = std::io::BufWriter::new(std::fs::File::create(out)?);
+    image.write_with_encoder(PngEncoder::new_with_quality(
+        file,
+        CompressionType::Best,
+        FilterType::Adaptive,
+    ))?;
     Ok(())
 }
 
@@ -60,34 +69,4 @@ fn play(source: &mut dyn TitleSource, frame: u32, from: u32) {
     let sway = (f64::from(frame) * 0.031).sin();
     let x = (32_768.0 + sway * 14_000.0) as u16;
     source.apply(Seat(0), &InputEvent::Position { x, y: 52_000 });
-}
-
-fn device() -> Result<(wgpu::Device, wgpu::Queue), Box<dyn Error>> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default()))?;
-    Ok(pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default()))?)
-}
-
-fn read_back(device: &wgpu::Device, queue: &wgpu::Queue, texture: &wgpu::Texture) -> Result<Vec<u8>, Box<dyn Error>> {
-    let (width, height) = (texture.width(), texture.height());
-    let stride = (width * 4).next_multiple_of(wgpu::COPY_BYTES_PER_ROW_ALIGNMENT);
-    let buffer = device.create_buffer(&wgpu::BufferDescriptor {
-        label: Some("shot"),
-        size: u64::from(stride) * u64::from(height),
-        usage: wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ,
-        mapped_at_creation: false,
-    });
-    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    let layout = wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(stride), rows_per_image: None };
-    encoder.copy_texture_to_buffer(
-        texture.as_image_copy(),
-        wgpu::TexelCopyBufferInfo { buffer: &buffer, layout },
-        texture.size(),
-    );
-    queue.submit([encoder.finish()]);
-    buffer.slice(..).map_async(wgpu::MapMode::Read, |_| ());
-    device.poll(wgpu::PollType::wait_indefinitely())?;
-    let data = buffer.slice(..).get_mapped_range()?;
-    let rows = data.chunks_exact(stride as usize).map(|row| &row[..width as usize * 4]);
-    Ok(rows.flat_map(|row| row.chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]])).collect())
 }

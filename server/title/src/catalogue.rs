@@ -112,10 +112,8 @@ pub fn load_dir(dir: &Path) -> (Vec<LoadedTitle>, Vec<LoadError>) {
 /// Anything that keeps it from being offered.
 pub fn load_title(dir: &Path) -> Result<LoadedTitle, LoadReason> {
     let text = read_bounded(&dir.join(MANIFEST_FILE), MAX_MANIFEST_BYTES)?;
-    let text = String::from_utf8(text).map_err(|_| LoadReason::Content {
-        path: dir.join(MANIFEST_FILE),
-        problem: "is not UTF-8 text",
-    })?;
+    let text = String::from_utf8(text)
+        .map_err(|_| LoadReason::Content { path: dir.join(MANIFEST_FILE), problem: "is not UTF-8 text" })?;
     let manifest = TitleManifest::parse(&text)?;
     let cover = manifest.cover.as_deref().map(|name| read_cover(dir, name)).transpose()?;
     let mut files = Vec::new();
@@ -164,10 +162,10 @@ fn sorted_entries(dir: &Path) -> Result<Vec<Entry>, LoadReason> {
     for entry in std::fs::read_dir(dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let path = entry.path();
-        let name = entry.file_name().into_string().map_err(|_| LoadReason::Content {
-            path: path.clone(),
-            problem: "its name is not UTF-8",
-        })?;
+        let name = entry
+            .file_name()
+            .into_string()
+            .map_err(|_| LoadReason::Content { path: path.clone(), problem: "its name is not UTF-8" })?;
         entries.push((name, entry.file_type().map_err(failed)?, path));
     }
     entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));

@@ -36,7 +36,7 @@ impl Rng {
 
     /// Uniform in `0..n`; `n` must not be 0.
     pub(crate) fn below(&mut self, n: u32) -> u32 {
-        ((self.bits() >> 32) * u64::from(n) >> 32) as u32
+        (((self.bits() >> 32) * u64::from(n)) >> 32) as u32
     }
 
     /// True once in `n` times.

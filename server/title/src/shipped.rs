@@ -15,7 +15,10 @@ type File = (&'static str, &'static [u8]);
 const SHIPPED: &[(&str, &[File])] = &[
     (
         "meteor",
-        &[("cover.png", shipped_file!("meteor/cover.png")), ("title.toml", shipped_file!("meteor/title.toml"))],
+        &[
+            ("cover.png", shipped_file!("meteor/cover.png")),
+            ("title.toml", shipped_file!("meteor/title.toml")),
+        ],
     ),
     (
         "scene",
@@ -60,7 +63,9 @@ pub fn shipped(data_dir: &Path) -> (Vec<LoadedTitle>, Vec<LoadError>) {
 fn holds_exactly(dir: &Path, files: &[File]) -> bool {
     let Ok(entries) = std::fs::read_dir(dir) else { return false };
     entries.count() == files.len()
-        && files.iter().all(|(name, content)| std::fs::read(dir.join(name)).is_ok_and(|have| have == *content))
+        && files
+            .iter()
+            .all(|(name, content)| std::fs::read(dir.join(name)).is_ok_and(|have| have == *content))
 }
 
 fn replace(root: &Path, id: &str, files: &[File]) -> io::Result<()> {

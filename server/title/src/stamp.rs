@@ -119,8 +119,7 @@ pub fn read(width: u32, height: u32, luma: impl Fn(u32, u32) -> u8) -> Result<St
     for bit in 0..BLOCKS_PER_ROW * ROWS {
         let left = bit % BLOCKS_PER_ROW * block + inset;
         let top = bit / BLOCKS_PER_ROW * block + inset;
-        let sum: u32 =
-            (0..span * span).map(|i| u32::from(luma(left + i % span, top + i / span))).sum();
+        let sum: u32 = (0..span * span).map(|i| u32::from(luma(left + i % span, top + i / span))).sum();
         if sum > 127 * span * span {
             bytes[bit as usize / 8] |= 1 << (bit % 8);
         }
@@ -131,9 +130,12 @@ pub fn read(width: u32, height: u32, luma: impl Fn(u32, u32) -> u8) -> Result<St
 /// CRC-16/CCITT-FALSE.
 fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0xffff, |crc, &byte| {
-        (0..8).fold(crc ^ u16::from(byte) << 8, |crc, _| {
-            if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 }
-        })
+        (0..8).fold(
+            crc ^ u16::from(byte) << 8,
+            |crc, _| {
+                if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 }
+            },
+        )
     })
 }
 
@@ -146,7 +148,7 @@ mod tests {
     /// A noisy card with the stamp on it, as luma.
     fn card(width: u32, height: u32) -> Vec<u8> {
         let stride = width as usize * 4 + 12;
-        let mut bgra: Vec<u8> = (0..stride * height as usize).map(|i| (i * 7919 >> 3) as u8).collect();
+        let mut bgra: Vec<u8> = (0..stride * height as usize).map(|i| ((i * 7919) >> 3) as u8).collect();
         STAMP.draw(&mut bgra, width, stride);
         (0..height as usize * width as usize)
             .map(|i| bgra[i / width as usize * stride + i % width as usize * 4 + 1])
@@ -195,8 +197,10 @@ mod tests {
 
     #[test]
     fn the_layout_is_fixed() {
-        assert_eq!(Stamp { now_us: 1, frame: 2, input_serial: 3 }.to_bytes()[..14],
-            [1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0]);
+        assert_eq!(
+            Stamp { now_us: 1, frame: 2, input_serial: 3 }.to_bytes()[..14],
+            [1, 0, 0, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0]
+        );
         let luma = card(1280, 720);
         assert_eq!(luma[0], 255, "bit 0 of 0xab is the top left block");
         assert_eq!(luma[32], 0, "bit 2 of 0xab");

@@ -1,4 +1,5 @@
 /** The built pages over the mock, in a real Chromium, for the checks in this folder. */
+import type { IncomingMessage } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { chromium, type Browser, type BrowserContext } from 'playwright-core';
 import { build, preview, type PreviewServer } from 'vite';
@@ -20,18 +21,25 @@ const FLAGS = [
 export interface Bench {
   readonly url: string;
   readonly browser: Browser;
+  /** Every path that was asked of the server, with its query, oldest first. */
+  readonly asked: readonly string[];
   close(): Promise<void>;
 }
 
 /** Builds the pages into `outDir`, serves them with the mock on a free port and starts Chromium. */
 export async function openBench(outDir: string): Promise<Bench> {
   const common = { root: ROOT, mode: 'mock', logLevel: 'error' } as const;
+  // The test runner says `test`; what is checked is what is shipped.
+  process.env['NODE_ENV'] = 'production';
   await build({ ...common, build: { outDir, emptyOutDir: true } });
   const server: PreviewServer = await preview({
     ...common,
     build: { outDir },
     preview: { port: 0, host: '127.0.0.1' },
   });
+  // First in line, because the server rewrites addresses.
+  const asked: string[] = [];
+  server.httpServer.prependListener('request', (request: IncomingMessage) => asked.push(request.url ?? ''));
   const browser = await chromium.launch({
     executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
     args: FLAGS,
@@ -39,6 +47,7 @@ export async function openBench(outDir: string): Promise<Bench> {
   return {
     url: server.resolvedUrls?.local[0]?.replace(/\/$/, '') ?? '',
     browser,
+    asked,
     async close() {
       await browser.close();
       await server.close();

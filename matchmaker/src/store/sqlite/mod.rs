@@ -8,7 +8,9 @@ mod receipts;
 mod rows;
 mod sessions;
 
-use super::{Admission, Created, Ended, Hash, Idempotency, NewSession, NodeRow, SessionRow, Store, StoreError, Taken};
+use super::{
+    Admission, Created, Ended, Hash, Idempotency, NewSession, NodeRow, SessionRow, Store, StoreError, Taken,
+};
 use async_trait::async_trait;
 use nearframe_ledger::Transfer;
 use nearframe_protocol::api::StoredReceipt;

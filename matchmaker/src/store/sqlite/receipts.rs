@@ -2,7 +2,7 @@
 
 use super::rows::{blob, int, maybe_int, signature, signed, tariff, title, transfer};
 use super::{SqliteStore, StoreError, Taken};
-use crate::store::account::{Entry, LeaseState};
+use crate::store::account::{Entry, LeaseState, audit};
 use nearframe_ledger::chain::LATE_WINDOW_MS;
 use nearframe_ledger::{Chain, Kind, LeaseAccount, Meter, Reservation, Terms, Transfer};
 use nearframe_protocol::api::StoredReceipt;
@@ -11,8 +11,11 @@ use nearframe_protocol::{Generation, LeaseId, NodeId, PublicKey, SessionId};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteConnection, query};
 
-/// Accounts closed in one transaction; the rest waits for the next run of the job.
+/// Accounts closed in one run; the rest waits for the next run of the job.
 const CLOSE_AT_ONCE: u32 = 100;
+
+const TRANSFER_COLUMNS: &str =
+    "SELECT id, lease_id, kind, debit, credit, amount_micros, currency, key FROM transfers";
 
 pub(super) async fn take(
     store: &SqliteStore,
@@ -222,38 +225,51 @@ pub(super) async fn of_session(
 }
 
 pub(super) async fn close_accounts(store: &SqliteStore, now_ms: u64) -> Result<u32, StoreError> {
-    let mut tx = store.begin().await?;
     let due = query(
         "SELECT session_id, generation FROM leases
           WHERE closed_at_ms IS NULL AND ended_at_ms < ? ORDER BY ended_at_ms LIMIT ?",
     )
     .bind(signed(now_ms.saturating_sub(LATE_WINDOW_MS)))
     .bind(CLOSE_AT_ONCE)
-    .fetch_all(&mut *tx)
+    .fetch_all(&store.readers)
     .await?;
+    let mut closed = 0;
     for row in &due {
         let session = SessionId::from_bytes(blob(row, "session_id")?);
-        let generation = Generation(int(row, "generation")?);
-        let lease =
-            lease_state(&mut tx, session, generation).await?.ok_or(StoreError::Corrupt("session_id"))?;
-        if let Some(release) = lease.at_close()? {
-            append(&mut tx, &release, now_ms).await?;
+        match close_account(store, session, Generation(int(row, "generation")?), now_ms).await {
+            Ok(()) => closed += 1,
+            Err(error @ StoreError::Unbalanced(_)) => tracing::error!(%error, %session, "not closed"),
+            Err(error) => return Err(error),
         }
-        query("UPDATE leases SET closed_at_ms = ? WHERE id = ?")
-            .bind(signed(now_ms))
-            .bind(&lease.account.lease.as_bytes()[..])
-            .execute(&mut *tx)
-            .await?;
     }
+    Ok(closed)
+}
+
+async fn close_account(
+    store: &SqliteStore,
+    session: SessionId,
+    generation: Generation,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    let mut tx = store.begin().await?;
+    let lease = lease_state(&mut tx, session, generation).await?.ok_or(StoreError::Corrupt("session_id"))?;
+    if let Some(release) = lease.at_close()? {
+        append(&mut tx, &release, now_ms).await?;
+    }
+    let id = lease.account.lease;
+    let sql = format!("{TRANSFER_COLUMNS} WHERE lease_id = ? ORDER BY seq");
+    let rows = query(&sql).bind(&id.as_bytes()[..]).fetch_all(&mut *tx).await?;
+    audit(&rows.iter().map(transfer).collect::<Result<Vec<_>, _>>()?)?;
+    query("UPDATE leases SET closed_at_ms = ? WHERE id = ?")
+        .bind(signed(now_ms))
+        .bind(&id.as_bytes()[..])
+        .execute(&mut *tx)
+        .await?;
     tx.commit().await?;
-    Ok(due.len() as u32)
+    Ok(())
 }
 
 pub(super) async fn journal(store: &SqliteStore) -> Result<Vec<Transfer>, StoreError> {
-    let rows = query(
-        "SELECT id, lease_id, kind, debit, credit, amount_micros, currency, key FROM transfers ORDER BY seq",
-    )
-    .fetch_all(&store.readers)
-    .await?;
-    rows.iter().map(transfer).collect()
+    let sql = format!("{TRANSFER_COLUMNS} ORDER BY seq");
+    query(&sql).fetch_all(&store.readers).await?.iter().map(transfer).collect()
 }

@@ -72,3 +72,17 @@ pub fn video_backends() -> Vec<VideoBackendFacts> {
         .map_err(|error| error.to_string());
     vec![VideoBackendFacts { backend: VideoBackend::OpenH264, state }]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_encoder_is_chosen_by_name() {
+        assert_eq!("auto".parse(), Ok(VideoPreference::Best));
+        assert_eq!("openh264".parse(), Ok(VideoPreference::Only(VideoBackend::OpenH264)));
+        assert_eq!("probe".parse(), Ok(VideoPreference::Only(VideoBackend::Probe)));
+        let refused = "x264".parse::<VideoPreference>().unwrap_err();
+        assert!(refused.contains("auto, openh264, probe"), "{refused}");
+    }
+}

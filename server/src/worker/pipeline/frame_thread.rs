@@ -18,18 +18,17 @@ struct Stage {
 }
 
 /// Opens the title, starts the other threads, and draws until stopped.
-pub(super) fn run(shared: &Arc<Shared>, config: PipelineConfig) {
-    let events = config.events.clone();
+pub(super) fn run(shared: &Arc<Shared>, config: &PipelineConfig) {
     if let Err(error) = open_and_draw(shared, config) {
-        let _ = events.send(PipelineEvent::Failed(format!("{error:#}")));
+        let _ = config.events.send(PipelineEvent::Failed(format!("{error:#}")));
     }
 }
 
-fn open_and_draw(shared: &Arc<Shared>, config: PipelineConfig) -> Result<()> {
-    let (mut stage, encoder, info) = open(&config)?;
+fn open_and_draw(shared: &Arc<Shared>, config: &PipelineConfig) -> Result<()> {
+    let (mut stage, encoder, info) = open(config)?;
     let sound = stage.title.audio();
     let events = config.events.clone();
-    let threads = std::thread::scope(|scope| -> Result<()> {
+    std::thread::scope(|scope| -> Result<()> {
         std::thread::Builder::new()
             .name("encode".into())
             .spawn_scoped(scope, || encode_thread::run(shared, encoder, &events))?;
@@ -37,14 +36,13 @@ fn open_and_draw(shared: &Arc<Shared>, config: PipelineConfig) -> Result<()> {
             .name("audio".into())
             .spawn_scoped(scope, || audio_thread::run(shared, sound))?;
         let _ = config.events.send(PipelineEvent::Opened(info));
-        let drawn = draw_frames(shared, &config, &mut stage);
+        let drawn = draw_frames(shared, config, &mut stage);
         // The others end with this one, whatever ended it.
         shared.stop.store(true, Ordering::Release);
         shared.woken.notify_all();
         shared.mailbox.close();
         drawn
-    });
-    threads
+    })
 }
 
 fn open(config: &PipelineConfig) -> Result<(Stage, Box<dyn VideoEncoder>, PipelineInfo)> {

@@ -140,7 +140,7 @@ impl Pipeline {
             let shared = Arc::clone(&shared);
             std::thread::Builder::new()
                 .name("frame".into())
-                .spawn(move || frame_thread::run(&shared, config))?
+                .spawn(move || frame_thread::run(&shared, &config))?
         };
         Ok(Self { shared, threads: vec![frame] })
     }

@@ -20,7 +20,11 @@ const NTP_OFFSET_S: u64 = 2_208_988_800;
 const MAX_RTT: Duration = Duration::from_secs(10);
 
 /// What one RTCP packet says; `None` for what nobody here needs.
-pub(super) fn convert(packet: &dyn rtcp::Packet, ntp_now: u32) -> Option<Feedback> {
+pub(super) fn convert(
+    packet: &dyn rtcp::Packet,
+    ntp_now: u32,
+    clock: &mut ReferenceClock,
+) -> Option<Feedback> {
     let any = packet.as_any();
     if any.is::<PictureLossIndication>() || any.is::<FullIntraRequest>() {
         return Some(Feedback::Pli);
@@ -30,7 +34,7 @@ pub(super) fn convert(packet: &dyn rtcp::Packet, ntp_now: u32) -> Option<Feedbac
         return Some(Feedback::Nack { ssrc: nack.media_ssrc, sequences });
     }
     if let Some(twcc) = any.downcast_ref::<TransportLayerCc>() {
-        return Some(Feedback::TransportCc(convert_twcc(twcc)));
+        return Some(Feedback::TransportCc(convert_twcc(twcc, clock)));
     }
     let report = any.downcast_ref::<ReceiverReport>()?.reports.first()?;
     Some(Feedback::ReceiverReport {
@@ -61,15 +65,36 @@ fn round_trip(now: u32, last_sender_report: u32, delay: u32) -> Option<Duration>
     (rtt < MAX_RTT).then_some(rtt)
 }
 
+/// Extends the 24-bit reference time of transport-wide feedback, which starts over every twelve days.
+#[derive(Debug, Default)]
+pub(super) struct ReferenceClock {
+    last: Option<i64>,
+}
+
+impl ReferenceClock {
+    /// The value nearest to the one before.
+    fn extend(&mut self, reference: u32) -> i64 {
+        let value = match self.last {
+            None => i64::from(reference),
+            Some(last) => {
+                let ahead = (reference.wrapping_sub(last as u32) << 8) as i32 >> 8;
+                last + i64::from(ahead)
+            }
+        };
+        self.last = Some(value);
+        value
+    }
+}
+
 /// draft-holmer-rmcat-transport-wide-cc-extensions-01: statuses in order, then one delta per arrival.
-fn convert_twcc(twcc: &TransportLayerCc) -> TwccReport {
+fn convert_twcc(twcc: &TransportLayerCc, clock: &mut ReferenceClock) -> TwccReport {
     let count = usize::from(twcc.packet_status_count);
     let statuses = twcc.packet_chunks.iter().flat_map(|chunk| match chunk {
         PacketStatusChunk::RunLengthChunk(run) => vec![run.packet_status_symbol; usize::from(run.run_length)],
         PacketStatusChunk::StatusVectorChunk(vector) => vector.symbol_list.clone(),
     });
     let mut deltas = twcc.recv_deltas.iter();
-    let mut clock_us = twcc.reference_time as i64 * REFERENCE_UNIT.as_micros() as i64;
+    let mut arrival_us = clock.extend(twcc.reference_time) * REFERENCE_UNIT.as_micros() as i64;
     let mut reports = Vec::with_capacity(count);
     for (offset, status) in statuses.take(count).enumerate() {
         let sequence = twcc.base_sequence_number.wrapping_add(offset as u16);
@@ -78,8 +103,8 @@ fn convert_twcc(twcc: &TransportLayerCc) -> TwccReport {
             SymbolTypeTcc::PacketReceivedSmallDelta | SymbolTypeTcc::PacketReceivedLargeDelta
         );
         let arrival = arrived.then(|| deltas.next()).flatten().map(|delta| {
-            clock_us += delta.delta;
-            Duration::from_micros(clock_us.max(0) as u64)
+            arrival_us += delta.delta;
+            Duration::from_micros(arrival_us.max(0) as u64)
         });
         reports.push((sequence, arrival));
     }
@@ -113,7 +138,7 @@ mod tests {
             recv_deltas: vec![delta(250), delta(1000)],
             ..Default::default()
         };
-        let report = convert_twcc(&twcc);
+        let report = convert_twcc(&twcc, &mut ReferenceClock::default());
         let us = Duration::from_micros;
         assert_eq!(report.reports, [(u16::MAX, Some(us(128_250))), (0, None), (1, Some(us(129_250)))]);
     }
@@ -125,5 +150,13 @@ mod tests {
         let rtt = round_trip(ms(500), ms(400), ms(80)).unwrap();
         assert!(rtt.abs_diff(Duration::from_millis(20)) < Duration::from_millis(1), "{rtt:?}");
         assert_eq!(round_trip(ms(400), ms(500), 0), None);
+    }
+
+    #[test]
+    fn the_reference_time_goes_on_where_its_24_bits_start_over() {
+        let mut clock = ReferenceClock::default();
+        assert_eq!(clock.extend(0xff_ffff), 0xff_ffff);
+        assert_eq!(clock.extend(1), 0x100_0001);
+        assert_eq!(clock.extend(0xff_ffff), 0xff_ffff);
     }
 }

@@ -229,17 +229,16 @@ async fn build(
     let (media_engine, registry) = media::engine(wire)?;
     let udp = free_addresses(config.network)?;
     let tcp = if config.network.ice_tcp { udp.clone() } else { Vec::new() };
-    let connection = PeerConnectionBuilder::new()
+    let builder = PeerConnectionBuilder::new()
         .with_configuration(RTCConfigurationBuilder::new().with_ice_servers(servers.collect()).build())
         .with_media_engine(media_engine)
         .with_setting_engine(settings.build())
         .with_interceptor_registry(registry)
         .with_handler(handler)
         .with_udp_addrs(udp)
-        .with_tcp_addrs(tcp)
-        .build()
-        .await
-        .context("opening sockets for media")?;
+        .with_tcp_addrs(tcp);
+    // Its future is 20 kB: on the heap, not in every future around it.
+    let connection = Box::pin(builder.build()).await.context("opening sockets for media")?;
     Ok(Arc::new(connection))
 }
 

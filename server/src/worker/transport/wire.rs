@@ -4,7 +4,7 @@
 //! [`MediaSender`] when they are due and feeds RTCP back to it. The application never writes RTP itself:
 //! an empty packet on the video track (the doorbell) only wakes the driver, and is swallowed here.
 
-use super::feedback;
+use super::feedback::{self, ReferenceClock};
 use super::{PeerEvent, PeerEventKind};
 use bytes::Bytes;
 use nearframe_protocol::PeerId;
@@ -84,7 +84,12 @@ impl Wire {
     }
 
     pub(super) fn interceptor(self: &Arc<Self>) -> WireInterceptor {
-        WireInterceptor { wire: Arc::clone(self), reads: VecDeque::new(), writes: VecDeque::new() }
+        WireInterceptor {
+            wire: Arc::clone(self),
+            clock: ReferenceClock::default(),
+            reads: VecDeque::new(),
+            writes: VecDeque::new(),
+        }
     }
 
     fn with_sender<T>(&self, act: impl FnOnce(&mut MediaSender) -> T) -> Option<T> {
@@ -163,6 +168,7 @@ fn to_rtp(packet: RtpPacket) -> rtp::Packet {
 /// The link of the interceptor chain.
 pub(super) struct WireInterceptor {
     wire: Arc<Wire>,
+    clock: ReferenceClock,
     reads: VecDeque<TaggedPacket>,
     writes: VecDeque<TaggedPacket>,
 }
@@ -178,7 +184,7 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for WireInterceptor {
         if let Packet::Rtcp(packets) = &message.message.packet {
             let ntp_now = feedback::ntp_middle(SystemTime::now());
             for packet in packets {
-                if let Some(feedback) = feedback::convert(packet.as_ref(), ntp_now) {
+                if let Some(feedback) = feedback::convert(packet.as_ref(), ntp_now, &mut self.clock) {
                     self.wire.with_sender(|sender| sender.handle_feedback(message.now, feedback));
                 }
             }

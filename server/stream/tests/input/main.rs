@@ -210,6 +210,12 @@ fn an_old_packet_changes_nothing() {
     sender.push(1, key(26, false));
     assert_eq!(sequencer.receive(now, &sender.packet(1)).len(), 2);
     assert_eq!(sequencer.receive(now, &old), []);
+    sender.push(2, key(26, true));
+    let focused = sender.packet(2);
+    sequencer.receive(now, &focused);
+    sender.focused = false;
+    assert_eq!(sequencer.receive(now, &sender.packet(3)), [(3, key(26, false))]);
+    assert_eq!(sequencer.receive(now, &focused), [], "focus was lost after it was sent");
 }
 
 #[test]

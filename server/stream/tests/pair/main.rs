@@ -132,8 +132,12 @@ fn an_outage_of_three_seconds_ends_with_a_keyframe_and_no_backlog() {
         let took = back.1 - world.start - 8 * SECOND;
         assert!(took < SECOND, "seed {seed}: {took:?}");
         assert!(world.decoded_between(9.5, 13.5) >= 235, "seed {seed}");
+        let soon = world.samples.iter().find(|sample| sample.at >= 9 * SECOND).unwrap().target_bps;
         let last = world.samples.last().unwrap().target_bps;
-        assert!(last > 6_000_000, "seed {seed}: {last}");
+        assert!(
+            soon > 5_000_000 && last > 6_000_000,
+            "seed {seed}: {soon} after a second, {last} at the end"
+        );
     }
 }
 

@@ -36,7 +36,11 @@ impl Look {
 }
 
 /// One mesh per look, in the same order, and the images that the looks name.
-pub(crate) fn write_glb(looks: &[Look], meshes: &[Mesh], images: &[RgbImage]) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+pub(crate) fn write_glb(
+    looks: &[Look],
+    meshes: &[Mesh],
+    images: &[RgbImage],
+) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
     let mut data = Vec::new();
     let (mut views, mut accessors, mut primitives) = (Vec::new(), Vec::new(), Vec::new());
     for (index, (look, mesh)) in looks.iter().zip(meshes).enumerate() {
@@ -103,7 +107,8 @@ pub(crate) fn write_glb(looks: &[Look], meshes: &[Mesh], images: &[RgbImage]) ->
 }
 
 fn material(look: &Look) -> String {
-    let mut json = format!(r#"{{"name":"{}","pbrMetallicRoughness":{{"baseColorFactor":{:?}"#, look.name, look.base);
+    let mut json =
+        format!(r#"{{"name":"{}","pbrMetallicRoughness":{{"baseColorFactor":{:?}"#, look.name, look.base);
     // Writing into a String cannot fail.
     let _ = write!(json, r#","metallicFactor":{},"roughnessFactor":{}"#, look.metal, look.rough);
     if let Some(map) = look.base_map {

@@ -71,7 +71,8 @@ fn soil(p: Vec2, steep: f32) -> Vec3 {
     if p.distance(POND) < 2.35 {
         return Vec3::new(0.50, 0.41, 0.26) * tint;
     }
-    let grass = Vec3::new(0.13, 0.24, 0.06).lerp(Vec3::new(0.24, 0.30, 0.08), chance(p.x.floor(), p.y.floor()));
+    let grass =
+        Vec3::new(0.13, 0.24, 0.06).lerp(Vec3::new(0.24, 0.30, 0.08), chance(p.x.floor(), p.y.floor()));
     grass.lerp(Vec3::new(0.25, 0.22, 0.19), smooth(0.35, 0.8, steep)) * tint
 }
 
@@ -121,17 +122,29 @@ fn observatory(meshes: &mut [Mesh]) {
     let base = at(HILL.x, HILL_Y, HILL.y);
     let tower = [(2.1, -0.3), (2.1, 0.15), (1.85, 0.15), (1.75, 2.5), (1.95, 2.6), (1.95, 2.8), (1.6, 2.8)];
     for pair in tower.windows(2) {
-        meshes[BRICKS].lathe(pair, 32, base, WHITE, false);
+        meshes[BRICKS].lathe(pair, 24, base, WHITE, false);
     }
-    meshes[IRON].lathe(&[(1.98, 2.62), (2.02, 2.7), (1.98, 2.78)], 32, base, WHITE, false);
+    meshes[IRON].lathe(&[(1.98, 2.62), (2.02, 2.7), (1.98, 2.78)], 24, base, WHITE, false);
     dome(meshes, base);
     let telescope = base
         * at(0.0, 3.3, 0.0)
         * Mat4::from_rotation_y(0.75)
         * Mat4::from_rotation_x(0.85)
         * Mat4::from_translation(Vec3::Y * -0.3);
-    meshes[IRON].lathe(&[(0.0, 0.0), (0.26, 0.0), (0.26, 1.3), (0.34, 1.35), (0.34, 2.6), (0.30, 2.6)], 20, telescope, WHITE, false);
-    meshes[COPPER].lathe(&[(0.36, 2.25), (0.37, 2.3), (0.37, 2.45), (0.36, 2.5)], 20, telescope, WHITE, false);
+    meshes[IRON].lathe(
+        &[(0.0, 0.0), (0.26, 0.0), (0.26, 1.3), (0.34, 1.35), (0.34, 2.6), (0.30, 2.6)],
+        20,
+        telescope,
+        WHITE,
+        false,
+    );
+    meshes[COPPER].lathe(
+        &[(0.36, 2.25), (0.37, 2.3), (0.37, 2.45), (0.36, 2.5)],
+        20,
+        telescope,
+        WHITE,
+        false,
+    );
     meshes[GLASS].lathe(&[(0.30, 2.52), (0.0, 2.58)], 20, telescope, WHITE, false);
     let door = base * Mat4::from_rotation_y(0.97);
     meshes[WOOD].cuboid(Vec3::new(0.42, 0.75, 0.10), door * at(0.0, 0.75, 1.85), WHITE);
@@ -146,17 +159,19 @@ fn observatory(meshes: &mut [Mesh]) {
 
 /// A copper dome with a slit towards the telescope's way.
 fn dome(meshes: &mut [Mesh], base: Mat4) {
-    const SIDES: u32 = 40;
-    const OPEN: u32 = 4;
+    const SIDES: u32 = 30;
+    const OPEN: u32 = 3;
     let radius = 1.72;
     let point = |side: u32, step: u32| {
-        let (turn, rise) = (0.75 + (side as f32 - OPEN as f32 / 2.0) / SIDES as f32 * TAU, step as f32 / 10.0 * PI / 2.0);
+        let (turn, rise) =
+            (0.75 + (side as f32 - OPEN as f32 / 2.0) / SIDES as f32 * TAU, step as f32 / 10.0 * PI / 2.0);
         Vec3::new(turn.sin() * rise.cos(), rise.sin(), turn.cos() * rise.cos())
     };
     let place = |p: Vec3| base.transform_point3(p * radius + Vec3::Y * 2.8);
     for side in OPEN..SIDES {
         for step in 0..10 {
-            let quad = [point(side, step), point(side + 1, step), point(side + 1, step + 1), point(side, step + 1)];
+            let quad =
+                [point(side, step), point(side + 1, step), point(side + 1, step + 1), point(side, step + 1)];
             // Plates: every fourth seam is darker.
             let tone = if side % 4 == 0 { 0.7 } else { 1.0 };
             meshes[COPPER].facet([quad[0], quad[1], quad[2]].map(place), WHITE * tone);
@@ -188,17 +203,35 @@ fn pond(meshes: &mut [Mesh]) {
         let p = POND + Vec2::new(turn.sin(), turn.cos()) * (2.3 + 0.3 * chance(seed, 2.0));
         let size = 0.14 + 0.2 * chance(seed, 3.0);
         let spot = at(p.x, height(p) + size * 0.2, p.y) * Mat4::from_rotation_y(seed);
-        let profile = [(0.0, -size), (size, -size * 0.5), (size * 0.9, size * 0.3), (size * 0.4, size * 0.6), (0.0, size * 0.65)];
-        meshes[GROUND].lathe(&profile, 6, spot, Vec3::new(0.3, 0.29, 0.3) * (0.7 + 0.6 * chance(seed, 4.0)), true);
+        let profile = [
+            (0.0, -size),
+            (size, -size * 0.5),
+            (size * 0.9, size * 0.3),
+            (size * 0.4, size * 0.6),
+            (0.0, size * 0.65),
+        ];
+        meshes[GROUND].lathe(
+            &profile,
+            6,
+            spot,
+            Vec3::new(0.3, 0.29, 0.3) * (0.7 + 0.6 * chance(seed, 4.0)),
+            true,
+        );
     }
 }
 
 fn lamps(meshes: &mut [Mesh]) {
     for (x, z) in [(0.3, 0.55), (2.2, 2.8), (2.5, 0.6), (5.2, 0.2), (-1.2, 3.4), (6.6, 4.9)] {
         let foot = at(x, height(Vec2::new(x, z)), z);
-        meshes[IRON].lathe(&[(0.12, -0.1), (0.12, 0.1), (0.05, 0.16), (0.04, 1.25), (0.10, 1.3), (0.0, 1.31)], 10, foot, WHITE, false);
+        meshes[IRON].lathe(
+            &[(0.12, -0.1), (0.12, 0.1), (0.05, 0.16), (0.04, 1.25), (0.10, 1.3), (0.0, 1.31)],
+            6,
+            foot,
+            WHITE,
+            false,
+        );
         meshes[LIGHT].ball(0.12, foot * at(0.0, 1.42, 0.0));
-        meshes[IRON].lathe(&[(0.19, 1.53), (0.0, 1.68)], 10, foot, WHITE, true);
+        meshes[IRON].lathe(&[(0.19, 1.53), (0.0, 1.68)], 6, foot, WHITE, true);
     }
 }
 
@@ -206,21 +239,31 @@ fn trees(meshes: &mut [Mesh]) {
     let mut planted = 0;
     let mut seed = 0.0;
     // Places are drawn until enough are free; the bound keeps a mistake from running for ever.
-    while planted < 26 && seed < 400.0 {
+    while planted < 22 && seed < 400.0 {
         seed += 1.0;
         let (turn, share) = (chance(seed, 7.0) * TAU, chance(seed, 8.0).sqrt());
         let p = Vec2::new(turn.sin(), turn.cos()) * edge(turn) * share * 0.92;
-        let free = p.distance(HILL) > 3.6 && p.distance(POND) > 3.1 && off_path(p) > 1.0 && p.distance(GREENHOUSE) > 2.0;
+        let free = p.distance(HILL) > 3.6
+            && p.distance(POND) > 3.1
+            && off_path(p) > 1.0
+            && p.distance(GREENHOUSE) > 2.0;
         if !free {
             continue;
         }
         planted += 1;
         let size = 0.7 + 0.6 * chance(seed, 9.0);
-        let foot = at(p.x, height(p) - 0.1, p.y) * Mat4::from_rotation_y(seed) * Mat4::from_scale(Vec3::splat(size));
+        let foot =
+            at(p.x, height(p) - 0.1, p.y) * Mat4::from_rotation_y(seed) * Mat4::from_scale(Vec3::splat(size));
         meshes[WOOD].lathe(&[(0.13, 0.0), (0.08, 0.8)], 6, foot, WHITE, true);
         let green = Vec3::new(0.05, 0.17, 0.09).lerp(Vec3::new(0.13, 0.24, 0.07), chance(seed, 10.0));
         for (low, wide, tall) in [(0.5, 0.85, 1.0), (1.05, 0.66, 0.9), (1.55, 0.45, 0.85)] {
-            meshes[LEAVES].lathe(&[(0.0, low + 0.1), (wide, low), (0.0, low + tall)], 8, foot, green * (0.8 + low * 0.3), true);
+            meshes[LEAVES].lathe(
+                &[(0.0, low + 0.1), (wide, low), (0.0, low + tall)],
+                6,
+                foot,
+                green * (0.8 + low * 0.3),
+                true,
+            );
         }
     }
 }
@@ -241,7 +284,13 @@ fn greenhouse(meshes: &mut [Mesh]) {
     for plant in 0..7 {
         let x = plant as f32 * 0.33 - 1.0;
         let tall = 0.3 + 0.3 * chance(plant as f32, 3.0);
-        meshes[LEAVES].lathe(&[(0.0, 0.35), (0.15, 0.5), (0.0, 0.5 + tall)], 6, base * at(x, 0.0, 0.2), Vec3::new(0.16, 0.36, 0.08), true);
+        meshes[LEAVES].lathe(
+            &[(0.0, 0.35), (0.15, 0.5), (0.0, 0.5 + tall)],
+            6,
+            base * at(x, 0.0, 0.2),
+            Vec3::new(0.16, 0.36, 0.08),
+            true,
+        );
     }
 }
 

@@ -32,7 +32,14 @@ impl Mesh {
 
     /// Turns a profile of (radius, height) around the vertical of `place`, from bottom to top when it
     /// faces outwards; smooth along the way unless `flat`.
-    pub(crate) fn lathe(&mut self, profile: &[(f32, f32)], sides: u32, place: Mat4, colour: Vec3, flat: bool) {
+    pub(crate) fn lathe(
+        &mut self,
+        profile: &[(f32, f32)],
+        sides: u32,
+        place: Mat4,
+        colour: Vec3,
+        flat: bool,
+    ) {
         let mut along = 0.0;
         for pair in profile.windows(2) {
             let (low, high) = (Vec2::from(pair[0]), Vec2::from(pair[1]));
@@ -41,11 +48,13 @@ impl Mesh {
             for side in 0..sides {
                 let turn = |step: u32| (side + step) as f32 / sides as f32 * TAU;
                 let around = |step: u32| Vec3::new(turn(step).sin(), 0.0, turn(step).cos());
-                let point = |at: Vec2, step: u32| place.transform_point3(around(step) * at.x + Vec3::Y * at.y);
+                let point =
+                    |at: Vec2, step: u32| place.transform_point3(around(step) * at.x + Vec3::Y * at.y);
                 let normal = |step: u32| {
                     place.transform_vector3(around(step) * slope.x + Vec3::Y * slope.y).normalize_or(Vec3::Y)
                 };
-                let corners = [(low, 0, along), (low, 1, along), (high, 1, along + length), (high, 0, along + length)];
+                let corners =
+                    [(low, 0, along), (low, 1, along), (high, 1, along + length), (high, 0, along + length)];
                 for [a, b, c] in [[0, 1, 2], [0, 2, 3]] {
                     let triangle = [a, b, c].map(|i: usize| point(corners[i].0, corners[i].1));
                     if triangle[0].distance(triangle[1]) < 1e-4 || triangle[1].distance(triangle[2]) < 1e-4 {
@@ -84,13 +93,13 @@ impl Mesh {
 
     /// A ball.
     pub(crate) fn ball(&mut self, radius: f32, place: Mat4) {
-        let profile: Vec<_> = (0..=6)
+        let profile: Vec<_> = (0..=4)
             .map(|i| {
-                let turn = i as f32 / 6.0 * TAU / 2.0;
+                let turn = i as f32 / 4.0 * TAU / 2.0;
                 (radius * turn.sin(), -radius * turn.cos())
             })
             .collect();
-        self.lathe(&profile, 10, place, WHITE, false);
+        self.lathe(&profile, 8, place, WHITE, false);
     }
 
     fn corner(&mut self, point: Vec3, normal: Vec3, uv: Vec2, colour: Vec3) {

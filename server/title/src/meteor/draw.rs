@@ -136,7 +136,11 @@ impl Frame {
     fn solid(&mut self, shape: usize, at: Vec3, scale: f32, turn: Quat, colour: Vec3, glow: f32) {
         if self.solids[shape].len() < MAX_SOLIDS {
             let place = at.extend(scale).to_array();
-            self.solids[shape].push(Solid { place, turn: turn.to_array(), colour: colour.extend(glow).to_array() });
+            self.solids[shape].push(Solid {
+                place,
+                turn: turn.to_array(),
+                colour: colour.extend(glow).to_array(),
+            });
         }
     }
 
@@ -202,7 +206,7 @@ impl Frame {
         let pitch = (ship.velocity.y * 0.012).clamp(-0.2, 0.2);
         let turn = Quat::from_euler(EulerRot::YXZ, ship.velocity.x * 0.012, -pitch, bank);
         if !blink {
-            self.solid(SHIP, place, 1.0, turn, Vec3::ONE, 0.0);
+            self.solid(SHIP, place, 1.1, turn, Vec3::ONE, 0.06);
         }
         self.shade(at, 1.3);
         let flicker = 1.0 + 0.15 * (time_s * 70.0).sin();
@@ -211,7 +215,14 @@ impl Frame {
             let flame = Vec3::new(0.0, 0.0, -0.75 * flicker);
             self.sprite(jet + flame * 0.6, 0.22, flame, Look::Bolt, Vec3::new(0.2, 0.5, 1.0), 0.0);
         }
-        self.sprite(place - Vec3::Z * 1.3, 1.5 * flicker, Vec3::ZERO, Look::Glow, Vec3::new(0.05, 0.2, 0.55), 0.0);
+        self.sprite(
+            place - Vec3::Z * 1.3,
+            1.5 * flicker,
+            Vec3::ZERO,
+            Look::Glow,
+            Vec3::new(0.05, 0.2, 0.55),
+            0.0,
+        );
         let sight = Vec3::new(0.0, 0.0, 14.0);
         self.sprite(place + sight + Vec3::Z * 1.5, 0.06, sight, Look::Glow, Vec3::new(0.1, 0.32, 0.4), 0.0);
         if ship.shield {
@@ -245,9 +256,9 @@ impl Frame {
 
 fn stone_colour(id: u32) -> Vec3 {
     match id % 3 {
-        0 => Vec3::new(0.5, 0.42, 0.62),
-        1 => Vec3::new(0.6, 0.44, 0.42),
-        _ => Vec3::new(0.4, 0.46, 0.6),
+        0 => Vec3::new(0.60, 0.44, 0.88),
+        1 => Vec3::new(0.88, 0.50, 0.42),
+        _ => Vec3::new(0.40, 0.56, 0.88),
     }
 }
 

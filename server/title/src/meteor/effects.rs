@@ -178,10 +178,11 @@ impl Effects {
 
     fn burst(&mut self, at: Vec2, count: u32, speed: f32, colour: Vec3, life_s: f32) {
         for _ in 0..count {
-            let way = Vec3::new(self.rng.range(-1.0, 1.0), self.rng.range(-0.2, 1.0), self.rng.range(-1.0, 1.0));
+            let way =
+                Vec3::new(self.rng.range(-1.0, 1.0), self.rng.range(-0.2, 1.0), self.rng.range(-1.0, 1.0));
             let life_s = life_s * self.rng.range(0.4, 1.0);
             let colour = colour * self.rng.range(0.6, 1.3);
-            let size = self.rng.range(0.1, 0.26);
+            let size = self.rng.range(0.14, 0.34);
             let position = Vec3::new(at.x, 0.0, at.y);
             self.spark(Spark { position, velocity: way * speed, colour, size, left_s: life_s, life_s });
         }

@@ -133,7 +133,10 @@ mod tests {
         let atlas = atlas();
         for (index, (character, strokes)) in GLYPHS.iter().enumerate() {
             assert!(strokes.bytes().all(|b| b == b' ' || (b'0'..=b'6').contains(&b)), "{character}");
-            assert!(strokes.split(' ').all(|stroke| stroke.len() >= 4 && stroke.len() % 2 == 0), "{character}");
+            assert!(
+                strokes.split(' ').all(|stroke| stroke.len() >= 4 && stroke.len() % 2 == 0),
+                "{character}"
+            );
             let (left, top) = (index % COLUMNS * CELL_W, index / COLUMNS * CELL_H);
             let row = |y: usize| &atlas[(top + y) * ATLAS_W + left..][..CELL_W];
             assert!((0..CELL_H).any(|y| row(y).iter().any(|v| *v > 200)), "{character} is empty");

@@ -15,6 +15,7 @@ const EDGE: f32 = 28.0;
 const WHITE: Vec3 = Vec3::new(0.95, 0.97, 1.0);
 const DIM: Vec3 = Vec3::new(0.55, 0.62, 0.85);
 const CYAN: Vec3 = Vec3::new(0.35, 0.9, 1.0);
+const ICE: Vec3 = Vec3::new(0.78, 0.97, 1.0);
 const PINK: Vec3 = Vec3::new(1.0, 0.36, 0.62);
 const AMBER: Vec3 = Vec3::new(1.0, 0.78, 0.3);
 
@@ -38,7 +39,14 @@ impl Hud {
     }
 
     /// Writes everything that belongs over this moment.
-    pub(crate) fn compose(&mut self, frame: &mut Frame, sim: &Sim, effects: &Effects, projection: &Mat4, paused: bool) {
+    pub(crate) fn compose(
+        &mut self,
+        frame: &mut Frame,
+        sim: &Sim,
+        effects: &Effects,
+        projection: &Mat4,
+        paused: bool,
+    ) {
         if effects.flash > 0.0 {
             bar(frame, [0.0, 0.0, self.width, LAYOUT_H], WHITE, effects.flash * 0.35);
         }
@@ -68,7 +76,15 @@ impl Hud {
         self.write_faded(frame, text, at, height, colour.extend(1.0).to_array(), align);
     }
 
-    fn write_faded(&self, frame: &mut Frame, text: &str, at: Vec2, height: f32, colour: [f32; 4], align: Align) {
+    fn write_faded(
+        &self,
+        frame: &mut Frame,
+        text: &str,
+        at: Vec2,
+        height: f32,
+        colour: [f32; 4],
+        align: Align,
+    ) {
         let line = line_width(text) * height - (ADVANCE - 4.0 / 6.0) * height;
         let left = match align {
             Align::Left => at.x,
@@ -145,14 +161,21 @@ impl Hud {
 
     fn title(&mut self, frame: &mut Frame, sim: &Sim) {
         let middle = self.width / 2.0;
-        self.write(frame, "METEOR", Vec2::new(middle, 116.0), 128.0, AMBER, Align::Middle);
+        self.write(frame, "METEOR", Vec2::new(middle, 116.0), 128.0, ICE, Align::Middle);
         if sim.step / u64::from(tenths(5)) % 3 != 2 {
             self.write(frame, "PRESS FIRE", Vec2::new(middle, 316.0), 38.0, WHITE, Align::Middle);
         }
-        self.write(frame, "STEER AND SHOOT - BREAK GOLD FOR GEMS", Vec2::new(middle, 660.0), 17.0, DIM, Align::Middle);
+        self.write(
+            frame,
+            "STEER AND SHOOT - BREAK GOLD FOR GEMS",
+            Vec2::new(middle, 384.0),
+            17.0,
+            DIM,
+            Align::Middle,
+        );
         if sim.best > 0 {
-            self.write(frame, "BEST", Vec2::new(middle - 20.0, 396.0), 20.0, DIM, Align::Right);
-            self.number(frame, sim.best, Vec2::new(middle, 394.0), 24.0, AMBER, Align::Left);
+            self.write(frame, "BEST", Vec2::new(middle - 20.0, 442.0), 20.0, DIM, Align::Right);
+            self.number(frame, sim.best, Vec2::new(middle, 440.0), 24.0, AMBER, Align::Left);
         }
     }
 
@@ -166,7 +189,14 @@ impl Hud {
         self.write(frame, label, Vec2::new(middle - 20.0, 341.0), 24.0, colour, Align::Right);
         self.number(frame, sim.score, Vec2::new(middle + 4.0, 336.0), 34.0, WHITE, Align::Left);
         if steps > tenths(12) && steps / tenths(5) % 3 != 2 {
-            self.write(frame, "PRESS FIRE TO FLY AGAIN", Vec2::new(middle, 410.0), 26.0, WHITE, Align::Middle);
+            self.write(
+                frame,
+                "PRESS FIRE TO FLY AGAIN",
+                Vec2::new(middle, 410.0),
+                26.0,
+                WHITE,
+                Align::Middle,
+            );
         }
     }
 

@@ -81,7 +81,9 @@ impl Hands {
                 let moved = Vec2::new(f32::from(dx), -f32::from(dy)) / 8.0 * UNITS_PER_PX;
                 self.target = Some(in_arena(self.target.unwrap_or(ship) + moved));
             }
-            InputEvent::Position { x, y } => self.target = Some(in_arena(self.view.arena_at(clip(x, y)))),
+            InputEvent::Position { x, y } => {
+                self.target = Some(in_arena(self.view.arena_at(clip(x, y), FAR_Y)));
+            }
             InputEvent::Button { button: 0, down } => {
                 self.start |= down && !self.mouse_down;
                 self.mouse_down = down;
@@ -164,7 +166,11 @@ impl Hands {
         );
         let stick = Vec2::new(f32::from(self.pad.axes[0]), -f32::from(self.pad.axes[1])) / 32767.0;
         let length = stick.length().min(1.0);
-        let live = if length > DEAD_ZONE { stick * ((length - DEAD_ZONE) / (1.0 - DEAD_ZONE) / length) } else { Vec2::ZERO };
+        let live = if length > DEAD_ZONE {
+            stick * ((length - DEAD_ZONE) / (1.0 - DEAD_ZONE) / length)
+        } else {
+            Vec2::ZERO
+        };
         (keys + live).clamp_length_max(1.0)
     }
 }

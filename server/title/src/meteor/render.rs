@@ -11,10 +11,22 @@ use glam::{Mat4, Vec2};
 use std::ops::Range;
 use wgpu::util::{BufferInitDescriptor, DeviceExt, TextureDataOrder};
 
-const SKY: &str = concat!(include_str!("../../../../shaders/title_meteor_frame.wgsl"), include_str!("../../../../shaders/title_meteor_sky.wgsl"));
-const SOLID: &str = concat!(include_str!("../../../../shaders/title_meteor_frame.wgsl"), include_str!("../../../../shaders/title_meteor_solid.wgsl"));
-const SPRITE: &str = concat!(include_str!("../../../../shaders/title_meteor_frame.wgsl"), include_str!("../../../../shaders/title_meteor_sprite.wgsl"));
-const TEXT: &str = concat!(include_str!("../../../../shaders/title_meteor_frame.wgsl"), include_str!("../../../../shaders/title_meteor_text.wgsl"));
+const SKY: &str = concat!(
+    include_str!("../../../../shaders/title_meteor_frame.wgsl"),
+    include_str!("../../../../shaders/title_meteor_sky.wgsl")
+);
+const SOLID: &str = concat!(
+    include_str!("../../../../shaders/title_meteor_frame.wgsl"),
+    include_str!("../../../../shaders/title_meteor_solid.wgsl")
+);
+const SPRITE: &str = concat!(
+    include_str!("../../../../shaders/title_meteor_frame.wgsl"),
+    include_str!("../../../../shaders/title_meteor_sprite.wgsl")
+);
+const TEXT: &str = concat!(
+    include_str!("../../../../shaders/title_meteor_frame.wgsl"),
+    include_str!("../../../../shaders/title_meteor_text.wgsl")
+);
 
 /// See `title_meteor_frame.wgsl`.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -214,11 +226,7 @@ fn bind(
         queue,
         &wgpu::TextureDescriptor {
             label: Some("meteor lettering"),
-            size: wgpu::Extent3d {
-                width: ATLAS_W as u32,
-                height: ATLAS_H as u32,
-                depth_or_array_layers: 1,
-            },
+            size: wgpu::Extent3d { width: ATLAS_W as u32, height: ATLAS_H as u32, depth_or_array_layers: 1 },
             mip_level_count: 1,
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,
@@ -286,14 +294,15 @@ impl Pipelines<'_> {
             step_mode: wgpu::VertexStepMode::Instance,
             attributes: &wgpu::vertex_attr_array![0 => Float32x4, 1 => Float32x4, 2 => Float32x4],
         })];
-        let primitive = wgpu::PrimitiveState {
-            topology: wgpu::PrimitiveTopology::TriangleStrip,
-            ..Default::default()
-        };
+        let primitive =
+            wgpu::PrimitiveState { topology: wgpu::PrimitiveTopology::TriangleStrip, ..Default::default() };
         let depth = if depth {
             depth_state(false)
         } else {
-            wgpu::DepthStencilState { depth_compare: Some(wgpu::CompareFunction::Always), ..depth_state(false) }
+            wgpu::DepthStencilState {
+                depth_compare: Some(wgpu::CompareFunction::Always),
+                ..depth_state(false)
+            }
         };
         let blend = Some(wgpu::BlendState::PREMULTIPLIED_ALPHA_BLENDING);
         self.pipeline(name, source, &buffers, primitive, depth, blend)

@@ -4,8 +4,8 @@
 //! a clock, a picture or a sound.
 
 use super::entities::{
-    FAR_Y, GONE_Y, Gem, Gift, HALF_WIDTH, Happening, MAX_GEMS, MAX_LIVES, MAX_ROCKS, MAX_SHOTS, NEAR_Y, Nature,
-    Rock, START_LIVES, SPAWN_Y, Ship, Shot, WALL_X, tenths,
+    FAR_Y, GONE_Y, Gem, Gift, HALF_WIDTH, Happening, MAX_GEMS, MAX_LIVES, MAX_ROCKS, MAX_SHOTS, NEAR_Y,
+    Nature, Rock, START_LIVES, Ship, Shot, WALL_X, tenths,
 };
 use super::pilot;
 use super::wave::Wave;
@@ -21,6 +21,8 @@ const SHIP_SPEED: f32 = 17.0;
 const SHIP_AGILITY: f32 = 16.0;
 const SHIP_RADIUS: f32 = 0.55;
 const SHOT_SPEED: f32 = 58.0;
+/// Shots end here, so that meteors are met where they can be seen well.
+const SHOT_REACH_Y: f32 = 46.0;
 const SHOT_RADIUS: f32 = 0.4;
 const GEM_SPEED: f32 = 8.0;
 /// Gems come to the ship from here.
@@ -33,7 +35,7 @@ const CHAIN_STEPS: u32 = tenths(24);
 /// Links per step of the multiplier, and its limit.
 const CHAIN_LINKS: u32 = 5;
 const MAX_MULTIPLIER: u32 = 8;
-const POINTS_PER_LIFE: u32 = 15_000;
+const POINTS_PER_LIFE: u32 = 25_000;
 /// Game over is shown at least this long before fire restarts, so that nobody skips it by firing on.
 const OVER_MIN_STEPS: u32 = tenths(12);
 /// After this long the demonstration takes over.
@@ -239,7 +241,7 @@ impl Sim {
         for shot in &mut self.shots {
             shot.position += shot.velocity * STEP_S;
         }
-        self.shots.retain(|shot| shot.position.y < SPAWN_Y - 4.0);
+        self.shots.retain(|shot| shot.position.y < SHOT_REACH_Y);
         let ship = self.ship.position;
         for gem in &mut self.gems {
             let way = ship - gem.position;
@@ -294,7 +296,8 @@ impl Sim {
                     let apart = Vec2::new(side * self.rng.range(2.5, 5.5), self.rng.range(-1.0, 2.5));
                     let velocity = rock.velocity + apart;
                     let position = rock.position + Vec2::new(side * size.radius() * 0.6, 0.0);
-                    let part = Rock { size, position, velocity, hits_left: size.hits(), age: 0, flash: 6, ..rock };
+                    let part =
+                        Rock { size, position, velocity, hits_left: size.hits(), age: 0, flash: 6, ..rock };
                     self.add_rock(part);
                 }
             }

@@ -110,7 +110,8 @@ impl Mixer {
                     Size::Large => (0.7, 1.25),
                 };
                 let length_s = BOOM.length_s * long;
-                let boom = Timbre { from_hz: BOOM.from_hz * deep, to_hz: BOOM.to_hz * deep, length_s, ..BOOM };
+                let boom =
+                    Timbre { from_hz: BOOM.from_hz * deep, to_hz: BOOM.to_hz * deep, length_s, ..BOOM };
                 self.voice(boom, at.x);
                 self.voice(Timbre { length_s: length_s * 0.7, ..RUMBLE }, at.x);
             }
@@ -220,10 +221,24 @@ fn semitones(steps: i32) -> f32 {
     (steps as f32 / 12.0).exp2()
 }
 
-const LASER: Timbre =
-    Timbre { from_hz: 1500.0, to_hz: 240.0, noise: 0.05, edge: 0.3, length_s: 0.14, level: 0.13, delay_s: 0.0 };
-const CHIP: Timbre =
-    Timbre { from_hz: 900.0, to_hz: 300.0, noise: 0.75, edge: 0.6, length_s: 0.07, level: 0.16, delay_s: 0.0 };
+const LASER: Timbre = Timbre {
+    from_hz: 1500.0,
+    to_hz: 240.0,
+    noise: 0.05,
+    edge: 0.3,
+    length_s: 0.14,
+    level: 0.13,
+    delay_s: 0.0,
+};
+const CHIP: Timbre = Timbre {
+    from_hz: 900.0,
+    to_hz: 300.0,
+    noise: 0.75,
+    edge: 0.6,
+    length_s: 0.07,
+    level: 0.16,
+    delay_s: 0.0,
+};
 const BOOM: Timbre =
     Timbre { from_hz: 190.0, to_hz: 34.0, noise: 0.15, edge: 0.1, length_s: 0.5, level: 0.42, delay_s: 0.0 };
 const RUMBLE: Timbre =

@@ -30,10 +30,12 @@ impl View {
         self.aspect
     }
 
-    /// The arena's point under a clip-space point; far away for what is at or above the horizon.
-    pub(crate) fn arena_at(&self, clip: Vec2) -> Vec2 {
+    /// The arena's point under a clip-space point, no farther into the picture than `far_y`: above that
+    /// line, and in the sky, only left and right count.
+    pub(crate) fn arena_at(&self, clip: Vec2, far_y: f32) -> Vec2 {
         let ray = self.ray(clip);
-        let reach = if ray.y < -0.01 { -EYE.y / ray.y } else { 1000.0 };
+        let limit = (far_y - EYE.z) / ray.z;
+        let reach = if ray.y < 0.0 { (-EYE.y / ray.y).min(limit) } else { limit };
         Vec2::new(EYE.x + ray.x * reach, EYE.z + ray.z * reach)
     }
 
@@ -74,14 +76,15 @@ mod tests {
         for place in [Vec2::new(0.0, 5.0), Vec2::new(-8.0, 3.0), Vec2::new(6.0, 12.0)] {
             let seen = view.projection(Vec2::ZERO).project_point3(Vec3::new(place.x, 0.0, place.y));
             assert!(seen.x.abs() < 1.0 && seen.y.abs() < 1.0, "{place} is outside the picture");
-            assert!(view.arena_at(seen.truncate()).distance(place) < 0.01);
+            assert!(view.arena_at(seen.truncate(), 13.0).distance(place) < 0.01);
         }
     }
 
     #[test]
-    fn the_sky_is_far_away_and_never_behind() {
+    fn pointing_into_the_sky_keeps_left_and_right() {
         let view = View::new(16.0 / 9.0);
-        let sky = view.arena_at(clip(30000, 0));
-        assert!(sky.y > 100.0 && sky.is_finite());
+        let sky = view.arena_at(clip(40_000, 0), 13.0);
+        let ground = view.arena_at(clip(40_000, 40_000), 13.0);
+        assert!((sky.y - 13.0).abs() < 0.01 && (sky.x - ground.x).abs() < 2.0, "{sky} {ground}");
     }
 }

@@ -5,7 +5,7 @@ use crate::rng::Rng;
 use glam::Vec2;
 
 /// Quiet between waves, in which the banner is read.
-const REST_STEPS: u32 = tenths(18);
+const REST_STEPS: u32 = tenths(16);
 /// Every so many meteors one holds a gem.
 const GOLD_EVERY: u32 = 9;
 
@@ -26,22 +26,27 @@ impl Wave {
     }
 
     fn begin(number: u32) -> Self {
-        Self { number, left: (8 + 4 * number).min(56), pause: REST_STEPS }
+        Self { number, left: Self::meteors(number), pause: REST_STEPS }
+    }
+
+    /// Meteors of a wave, those apart that come from splitting.
+    fn meteors(number: u32) -> u32 {
+        10 + 4 * number.min(13)
     }
 
     /// Steps between two meteors.
     pub(crate) fn gap(&self) -> u32 {
-        66u32.saturating_sub(6 * self.number.min(9)).max(16)
+        52u32.saturating_sub(5 * self.number.min(9)).max(13)
     }
 
     /// Usual speed of a meteor, units per second.
     pub(crate) fn speed(&self) -> f32 {
-        (12.0 + 1.4 * self.number.min(20) as f32).min(27.0)
+        (14.0 + 1.8 * self.number.min(20) as f32).min(32.0)
     }
 
     /// Whether the quiet before the first meteor still lasts.
     pub(crate) fn is_resting(&self) -> bool {
-        self.left == (8 + 4 * self.number).min(56)
+        self.left == Self::meteors(self.number)
     }
 
     /// The meteor due in this step, if any; `clear` says that none is left in the arena.
@@ -95,7 +100,7 @@ mod tests {
     fn waves_grow_faster_and_denser_up_to_a_limit() {
         let (first, fifth, late) = (Wave::begin(1), Wave::begin(5), Wave::begin(u32::MAX / 8));
         assert!(fifth.speed() > first.speed() && fifth.gap() < first.gap() && fifth.left > first.left);
-        assert!(late.speed() <= 27.0 && late.gap() >= 12 && late.left <= 56);
+        assert!(late.speed() <= 32.0 && late.gap() >= 13 && late.left <= 62);
     }
 
     #[test]
@@ -105,7 +110,7 @@ mod tests {
         for _ in 0..100_000 {
             rocks += u32::from(wave.next(&mut rng, Vec2::ZERO, false).is_some());
         }
-        assert_eq!((rocks, wave.number), (12, 1));
+        assert_eq!((rocks, wave.number), (14, 1));
         wave.next(&mut rng, Vec2::ZERO, true);
         assert_eq!(wave.number, 2);
     }

@@ -5,9 +5,9 @@
 //! every type and every count.
 
 use super::model::{Blend, Maps, Material, Model, Part, Picture, Vertex};
+use glam::{Mat3, Mat4, Vec3, Vec4};
 use gltf::accessor::{DataType, Dimensions};
 use gltf::{Accessor, Document, Primitive, Semantic};
-use glam::{Mat3, Mat4, Vec3, Vec4};
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
@@ -32,7 +32,9 @@ pub(crate) enum SceneError {
     Read { path: PathBuf, error: std::io::Error },
     #[error("no valid glTF 2.0: {0}")]
     Format(#[from] gltf::Error),
-    #[error("{0:?} lies outside the title's folder; only files inside it, without '..' and '%', may be named")]
+    #[error(
+        "{0:?} lies outside the title's folder; only files inside it, without '..' and '%', may be named"
+    )]
     Outside(String),
     #[error("{what} {index} does not fit its buffer")]
     Range { what: &'static str, index: usize },
@@ -61,7 +63,7 @@ pub(crate) fn load(dir: &Path, file: &str) -> Result<Model, SceneError> {
     }
     let mut parts: Vec<_> = loader.parts.into_iter().collect();
     parts.sort_unstable_by_key(|(material, _)| *material);
-    let parts: Vec<Part> = parts.into_iter().map(|(_, part)| part).collect();
+    let parts: Vec<Part> = parts.iter().map(|(_, part)| weld(part)).collect();
     if parts.is_empty() {
         return Err(SceneError::Unsupported("the scene holds no triangles"));
     }
@@ -93,7 +95,9 @@ fn read_inside(dir: &Path, name: &str) -> Result<Vec<u8>, SceneError> {
 fn read_buffers(document: &Document, blob: Option<Vec<u8>>, dir: &Path) -> Result<Vec<Vec<u8>>, SceneError> {
     let mut blob = blob;
     let read = |buffer: gltf::Buffer<'_>| match buffer.source() {
-        gltf::buffer::Source::Bin => blob.take().ok_or(SceneError::Unsupported("the binary chunk is missing")),
+        gltf::buffer::Source::Bin => {
+            blob.take().ok_or(SceneError::Unsupported("the binary chunk is missing"))
+        }
         gltf::buffer::Source::Uri(uri) => read_inside(dir, uri),
     };
     document.buffers().map(read).collect()
@@ -154,7 +158,9 @@ impl Loader<'_> {
 
     fn primitive(&mut self, primitive: &Primitive<'_>, world: Mat4) -> Result<(), SceneError> {
         if primitive.mode() != gltf::mesh::Mode::Triangles {
-            return Err(SceneError::Unsupported("only triangle lists are supported, no points, lines, strips or fans"));
+            return Err(SceneError::Unsupported(
+                "only triangle lists are supported, no points, lines, strips or fans",
+            ));
         }
         check_types(primitive)?;
         let reader = primitive.reader(|buffer| self.buffers.get(buffer.index()).map(Vec::as_slice));
@@ -170,7 +176,8 @@ impl Loader<'_> {
             let text = format!("{MAX_VERTICES} vertices and {MAX_INDICES} indices are allowed");
             return Err(SceneError::Limit(text));
         }
-        if indices.len() % 3 != 0 || indices.iter().any(|index| *index as usize >= positions.len()) {
+        if !indices.len().is_multiple_of(3) || indices.iter().any(|index| *index as usize >= positions.len())
+        {
             return Err(SceneError::Unsupported("a mesh has indices that point nowhere"));
         }
         let count = positions.len();
@@ -191,15 +198,17 @@ impl Loader<'_> {
             indices: Vec::new(),
         });
         let base = part.vertices.len() as u32;
-        part.vertices.extend((0..count).map(|i| Vertex {
-            position: world.transform_point3(positions[i]).to_array(),
-            normal: (turn * normals[i]).normalize_or(Vec3::Y).to_array(),
-            tangent: (linear * Vec4::from(tangents[i]).truncate())
-                .normalize_or(Vec3::X)
-                .extend(tangents[i][3])
-                .to_array(),
-            uv: uvs[i],
-            colour: colours[i],
+        part.vertices.extend((0..count).map(|i| {
+            Vertex {
+                position: world.transform_point3(positions[i]).to_array(),
+                normal: (turn * normals[i]).normalize_or(Vec3::Y).to_array(),
+                tangent: (linear * Vec4::from(tangents[i]).truncate())
+                    .normalize_or(Vec3::X)
+                    .extend(tangents[i][3])
+                    .to_array(),
+                uv: uvs[i],
+                colour: colours[i],
+            }
         }));
         // A mirroring transform turns triangles inside out.
         let mirrored = linear.determinant() < 0.0;
@@ -207,6 +216,24 @@ impl Loader<'_> {
         part.indices.extend(indices.chunks_exact(3).flat_map(corner).map(|index| base + index));
         Ok(())
     }
+}
+
+/// Makes one vertex of equal ones, so that each is computed once per frame.
+fn weld(part: &Part) -> Part {
+    let mut known: HashMap<&[u8], u32> = HashMap::with_capacity(part.vertices.len());
+    let mut vertices = Vec::new();
+    let renamed: Vec<u32> = part
+        .vertices
+        .iter()
+        .map(|vertex| {
+            *known.entry(bytemuck::bytes_of(vertex)).or_insert_with(|| {
+                vertices.push(*vertex);
+                vertices.len() as u32 - 1
+            })
+        })
+        .collect();
+    let indices = part.indices.iter().map(|index| renamed[*index as usize]).collect();
+    Part { material: part.material, vertices, indices }
 }
 
 fn fitting<T>(values: Option<Vec<T>>, count: usize) -> Option<Vec<T>> {
@@ -292,7 +319,12 @@ fn material(material: &gltf::Material<'_>) -> Material {
     }
 }
 
-fn read_images(document: &Document, buffers: &[Vec<u8>], dir: &Path, parts: &[Part]) -> Result<Vec<Picture>, SceneError> {
+fn read_images(
+    document: &Document,
+    buffers: &[Vec<u8>],
+    dir: &Path,
+    parts: &[Part],
+) -> Result<Vec<Picture>, SceneError> {
     if document.images().len() > MAX_IMAGES {
         return Err(SceneError::Limit(format!("{MAX_IMAGES} textures are allowed")));
     }

@@ -41,16 +41,21 @@ impl Materials {
                 contents: bytemuck::bytes_of(&uniform(material)),
                 usage: wgpu::BufferUsages::UNIFORM,
             });
-            let mut entries = vec![wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() }];
+            let mut entries =
+                vec![wgpu::BindGroupEntry { binding: 0, resource: uniform.as_entire_binding() }];
             for (map, binding) in
                 [maps.base, maps.metal_rough, maps.normal, maps.occlusion, maps.emissive].iter().zip(1..)
             {
                 let view = map.map_or(&blank, |index| &textures[index]);
-                entries
-                    .push(wgpu::BindGroupEntry { binding, resource: wgpu::BindingResource::TextureView(view) });
+                entries.push(wgpu::BindGroupEntry {
+                    binding,
+                    resource: wgpu::BindingResource::TextureView(view),
+                });
             }
-            entries
-                .push(wgpu::BindGroupEntry { binding: 6, resource: wgpu::BindingResource::Sampler(&sampler) });
+            entries.push(wgpu::BindGroupEntry {
+                binding: 6,
+                resource: wgpu::BindingResource::Sampler(&sampler),
+            });
             device.create_bind_group(&wgpu::BindGroupDescriptor {
                 label: Some("scene material"),
                 layout: &layout,
@@ -77,12 +82,7 @@ fn uniform(material: &Material) -> Uniform {
     Uniform {
         base: material.base,
         emissive: [r, g, b, cutoff],
-        surface: [
-            material.metallic,
-            material.roughness,
-            material.normal_scale,
-            material.occlusion_strength,
-        ],
+        surface: [material.metallic, material.roughness, material.normal_scale, material.occlusion_strength],
         flags: [f32::from(u8::from(material.maps.normal.is_some())), 0.0, 0.0, 0.0],
     }
 }
@@ -123,11 +123,7 @@ fn texture(device: &wgpu::Device, queue: &wgpu::Queue, picture: &Picture) -> wgp
         queue,
         &wgpu::TextureDescriptor {
             label: Some("scene texture"),
-            size: wgpu::Extent3d {
-                width: picture.width,
-                height: picture.height,
-                depth_or_array_layers: 1,
-            },
+            size: wgpu::Extent3d { width: picture.width, height: picture.height, depth_or_array_layers: 1 },
             mip_level_count: levels,
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,

@@ -36,8 +36,6 @@ struct Piece {
     pipeline: usize,
     material: usize,
     indices: Range<u32>,
-    /// The vertex that its index 0 names.
-    base: i32,
     middle: Vec3,
 }
 
@@ -63,7 +61,13 @@ pub(crate) struct Renderer {
 }
 
 impl Renderer {
-    pub(crate) fn new(device: wgpu::Device, queue: wgpu::Queue, width: u32, height: u32, model: &Model) -> Self {
+    pub(crate) fn new(
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        width: u32,
+        height: u32,
+        model: &Model,
+    ) -> Self {
         let target = Target::new(&device, width, height);
         let (middle, radius) = model.ball();
         let materials = Materials::new(&device, &queue, model);
@@ -80,7 +84,8 @@ impl Renderer {
         let shadow = shadow_texture(&device);
         let layout = frame_layout(&device, true);
         let bindings = bind_frame(&device, &layout, &uniform, &shadow);
-        let pipelines = Pipelines { device: &device, shader: &shader, frame: &layout, material: materials.layout() };
+        let pipelines =
+            Pipelines { device: &device, shader: &shader, frame: &layout, material: materials.layout() };
         let (pieces, solid, vertices, indices) = upload(&device, model);
         let renderer = Self {
             sky: pipelines.sky(),
@@ -143,7 +148,7 @@ impl Renderer {
     fn piece(&self, pass: &mut wgpu::RenderPass<'_>, piece: &Piece) {
         pass.set_pipeline(&self.surfaces[&piece.pipeline]);
         pass.set_bind_group(1, self.materials.group(piece.material), &[]);
-        pass.draw_indexed(piece.indices.clone(), piece.base, 0..1);
+        pass.draw_indexed(piece.indices.clone(), 0, 0..1);
     }
 
     fn write_uniform(&self, uniform: &Uniform) {
@@ -166,7 +171,10 @@ impl Renderer {
             color_attachments: &[],
             depth_stencil_attachment: Some(wgpu::RenderPassDepthStencilAttachment {
                 view: shadow,
-                depth_ops: Some(wgpu::Operations { load: wgpu::LoadOp::Clear(1.0), store: wgpu::StoreOp::Store }),
+                depth_ops: Some(wgpu::Operations {
+                    load: wgpu::LoadOp::Clear(1.0),
+                    store: wgpu::StoreOp::Store,
+                }),
                 stencil_ops: None,
             }),
             ..Default::default()
@@ -176,7 +184,7 @@ impl Renderer {
         pass.set_vertex_buffer(0, self.vertices.slice(..));
         pass.set_index_buffer(self.indices.slice(..), wgpu::IndexFormat::Uint32);
         for piece in &self.pieces[..self.solid] {
-            pass.draw_indexed(piece.indices.clone(), piece.base, 0..1);
+            pass.draw_indexed(piece.indices.clone(), 0, 0..1);
         }
         drop(pass);
         self.queue.submit([encoder.finish()]);
@@ -206,11 +214,11 @@ fn upload(device: &wgpu::Device, model: &Model) -> (Vec<Piece>, usize, wgpu::Buf
             pipeline: pipeline_of(&part.material),
             material: index,
             indices: start..start + part.indices.len() as u32,
-            base: vertices.len() as i32,
             middle: sum / part.vertices.len().max(1) as f32,
         });
+        let base = vertices.len() as u32;
+        indices.extend(part.indices.iter().map(|index| base + index));
         vertices.extend_from_slice(&part.vertices);
-        indices.extend_from_slice(&part.indices);
     }
     let solid = model.parts.iter().filter(|part| part.material.blend != Blend::Mix).count();
     let buffer = |label, contents: &[u8], usage| {
@@ -272,7 +280,7 @@ fn frame_layout(device: &wgpu::Device, shadow: bool) -> wgpu::BindGroupLayout {
             1,
             wgpu::ShaderStages::FRAGMENT,
             wgpu::BindingType::Texture {
-                sample_type: wgpu::TextureSampleType::Depth,
+                sample_type: wgpu::TextureSampleType::Float { filterable: false },
                 view_dimension: wgpu::TextureViewDimension::D2,
                 multisampled: false,
             },
@@ -374,8 +382,8 @@ impl Pipelines<'_> {
             cull: (!double_sided).then_some(wgpu::Face::Back),
             write: !mixing,
         };
-        let constants =
-            [("TEXTURED", textured), ("MASKED", masked), ("MATT", matt)].map(|(name, on)| (name, f64::from(u8::from(on))));
+        let constants = [("TEXTURED", textured), ("MASKED", masked), ("MATT", matt)]
+            .map(|(name, on)| (name, f64::from(u8::from(on))));
         self.pipeline(&shape, &constants, mixing.then_some(wgpu::BlendState::ALPHA_BLENDING))
     }
 

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The chord in Hz, and how slowly each of its notes comes and goes, in Hz.
-const CHORD: [(f32, f32); 5] = [(110.0, 0.031), (164.8, 0.043), (220.0, 0.027), (277.2, 0.053), (329.6, 0.037)];
+const CHORD: [(f32, f32); 5] =
+    [(110.0, 0.031), (164.8, 0.043), (220.0, 0.027), (277.2, 0.053), (329.6, 0.037)];
 const CHORD_LEVEL: f32 = 0.035;
 const WIND_LEVEL: f32 = 0.5;
 
@@ -25,7 +26,14 @@ pub(crate) struct Ambience {
 
 impl Ambience {
     pub(crate) fn new(paused: Arc<AtomicBool>) -> Self {
-        Self { paused, rng: Rng::new(9), time_s: 0.0, phases: [0.0; CHORD.len()], wind: [[0.0; 2]; 2], level: 0.0 }
+        Self {
+            paused,
+            rng: Rng::new(9),
+            time_s: 0.0,
+            phases: [0.0; CHORD.len()],
+            wind: [[0.0; 2]; 2],
+            level: 0.0,
+        }
     }
 
     fn chord(&mut self) -> f32 {
@@ -39,7 +47,8 @@ impl Ambience {
     }
 
     fn gust(&mut self, ear: usize) -> f32 {
-        let gust = 0.55 + 0.45 * (self.time_s * 0.11 * TAU + ear as f32).sin() * (self.time_s * 0.037 * TAU).sin();
+        let gust =
+            0.55 + 0.45 * (self.time_s * 0.11 * TAU + ear as f32).sin() * (self.time_s * 0.037 * TAU).sin();
         let follow = 0.008 + 0.02 * gust;
         let [first, second] = &mut self.wind[ear];
         *first += (self.rng.range(-1.0, 1.0) - *first) * follow;

@@ -118,7 +118,12 @@ impl Painter {
         let step = lamp + 1;
         let (left, top) = (step, self.height - 10 * step);
         self.fill(Rect { x: 0, y: top - step, w: 34 * step, h: self.height - top + step }, [24, 20, 20, 255]);
-        let at = |column: usize, row: usize| Rect { x: left + column * step, y: top + row * step, w: lamp, h: lamp };
+        let at = |column: usize, row: usize| Rect {
+            x: left + column * step,
+            y: top + row * step,
+            w: lamp,
+            h: lamp,
+        };
         let (lit, dark) = ([80, 255, 255, 255], [70, 60, 60, 255]);
         for (code, down) in hands.keys.iter().enumerate() {
             self.fill(at(code % 32, code / 32), if *down { lit } else { dark });

@@ -19,11 +19,12 @@ const FLAGS = [
   '--disable-features=WebRtcHideLocalIpsWithMdns',
 ];
 
-export const DESKTOP: BrowserContextOptions = { viewport: { width: 1440, height: 900 } };
+export const DESKTOP: BrowserContextOptions = { viewport: { width: 1440, height: 900 }, colorScheme: 'dark' };
 export const PHONE: BrowserContextOptions = {
   ...devices['iPhone 14'],
   viewport: { width: 390, height: 844 },
   screen: { width: 390, height: 844 },
+  colorScheme: 'dark',
 };
 export const PHONE_SIDEWAYS: BrowserContextOptions = {
   ...PHONE,

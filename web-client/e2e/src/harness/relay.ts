@@ -117,7 +117,9 @@ export class Wire {
       if (back === undefined) {
         back = this.#socket();
         back.on('message', (answer) => {
-          if (!this.#cut) front.send(answer, from.port, from.address);
+          if (this.#cut) return;
+          this.#datagrams += 1;
+          front.send(answer, from.port, from.address);
         });
         backs.set(key, back);
       }

@@ -15,7 +15,7 @@ scenario('the catalogue shows every title with its cover', async ({ page, base }
   for (const id of ['meteor', 'testcard', 'scene']) assert(titles.includes(id), `${id} is not offered`);
   await page.goto(base, { waitUntil: 'commit' });
   for (const id of titles) {
-    const cover = page.locator(`a[href*="/play/${id}"] img`).first();
+    const cover = page.locator(`article:has(a[href*="/play/${id}"]) img`).first();
     await cover.waitFor();
     await cover.scrollIntoViewIfNeeded();
     await page.waitForFunction((image) => image instanceof HTMLImageElement && image.naturalWidth > 0, await cover.elementHandle());

@@ -66,7 +66,10 @@ separately('a node that dies mid-game is told, and nothing of it goes on running
   t.after(() => node.discard());
   await until('the node offers titles', READY_LIMIT_MS, async () =>
     items((await ask(base, '/v1/titles')).body).some((title) => field(title, 'available') === true) ? true : undefined,
-  );
+  ).catch((error: unknown) => {
+    t.diagnostic(`the node's last words:\n${node.log}`);
+    throw error;
+  });
   await inPage('a node that dies', { base, browser, t, program: matchmaker }, DESKTOP, async ({ page }) => {
     await open(page, base, 'testcard');
     const session = await sessionOf(page);

@@ -57,7 +57,10 @@ scenario('keys that were held when the page loses the focus are let go', async (
   await page.keyboard.down('KeyW');
   await sleep(300);
   const serial = (await watch(page, 300)).stamps.at(-1)?.[3] ?? 0;
-  await page.evaluate(() => window.dispatchEvent(new Event('blur')));
+  await page.evaluate(() => {
+    document.hasFocus = () => false;
+    window.dispatchEvent(new Event('blur'));
+  });
   await serialAbove(page, serial, INPUT_LIMIT_MS);
   await leave(page);
 });
@@ -102,7 +105,6 @@ async function plugStandInPad(page: Page): Promise<void> {
         timestamp: performance.now(),
       } as unknown as Gamepad,
     ];
-    window.addEventListener('load', () => window.dispatchEvent(new Event('gamepadconnected')));
   });
 }
 
@@ -122,7 +124,10 @@ function setPad(page: Page, buttons: readonly number[]): Promise<boolean> {
   return until('the pad can be set', INPUT_LIMIT_MS, () =>
     page
       .evaluate((wanted) => {
-        const { standInPad } = window as unknown as { standInPad: Set<number> };
+        const { standInPad } = window as unknown as { standInPad: Set<number> & { known?: boolean } };
+        // Browsers show a pad to a page when it is first used there.
+        if (!standInPad.known) window.dispatchEvent(new Event('gamepadconnected'));
+        standInPad.known = true;
         standInPad.clear();
         for (const index of wanted) standInPad.add(index);
         return true;

@@ -35,7 +35,7 @@ scenario('a phone held sideways shows picture and controls', async ({ page, base
 
 scenario('every page fits a phone', async ({ page, base }) => {
   await page.goto(base, { waitUntil: 'commit' });
-  await page.locator('a[href*="/play/meteor"] img').first().waitFor();
+  await page.locator('article:has(a[href*="/play/meteor"]) img').first().waitFor();
   await sleep(300);
   await assertFits(page);
   await screenshot(page, 'catalogue-phone');

@@ -7,6 +7,7 @@ export type Plan = 'cache-first' | 'index' | 'network';
 export const STATIC_ROUTES = [
   { condition: { urlPattern: '/v1/*' }, source: 'network' },
   { condition: { urlPattern: '/play/*' }, source: 'network' },
+  { condition: { urlPattern: '/operator*' }, source: 'network' },
 ] as const;
 
 const HASHED = /^\/assets\/[^/]+-[\w-]{8}\.\w+$/;

@@ -14,7 +14,6 @@ interface WorkerScope {
   addEventListener(type: 'fetch', listener: (event: FetchEvent) => void): void;
   skipWaiting(): Promise<void>;
   readonly clients: { claim(): Promise<void> };
-  readonly registration: { readonly navigationPreload?: { enable(): Promise<void> } };
 }
 interface LifecycleEvent {
   waitUntil(work: Promise<unknown>): void;
@@ -22,7 +21,6 @@ interface LifecycleEvent {
 }
 interface FetchEvent extends LifecycleEvent {
   readonly request: Request;
-  readonly preloadResponse: Promise<Response | undefined>;
   respondWith(response: Promise<Response>): void;
 }
 
@@ -47,7 +45,7 @@ worker.addEventListener('activate', (event) => {
     (async () => {
       const names = await caches.keys();
       await Promise.all(names.filter((name) => name !== CACHE).map((name) => caches.delete(name)));
-      await worker.registration.navigationPreload?.enable();
+      // Deliberately without navigation preload: it would ask for a one-time link twice.
       await worker.clients.claim();
     })(),
   );
@@ -58,7 +56,7 @@ worker.addEventListener('fetch', (event) => {
   const url = new URL(request.url);
   const plan = url.origin === location.origin ? routeOf(request.method, request.mode, url.pathname) : 'network';
   if (plan === 'cache-first') event.respondWith(cacheFirst(request));
-  else if (plan === 'index') event.respondWith(networkFirstIndex(event));
+  else if (plan === 'index') event.respondWith(networkFirstIndex(request));
 });
 
 async function cacheFirst(request: Request): Promise<Response> {
@@ -79,10 +77,10 @@ async function trim(cache: Cache): Promise<void> {
   await Promise.all(surplus.map((key) => cache.delete(key)));
 }
 
-async function networkFirstIndex(event: FetchEvent): Promise<Response> {
+async function networkFirstIndex(request: Request): Promise<Response> {
   const cache = await caches.open(CACHE);
   try {
-    const fresh = (await event.preloadResponse) ?? (await fetch(event.request));
+    const fresh = await fetch(request);
     // Every page is the same document, so one copy serves them all.
     if (fresh.ok && !fresh.redirected) await cache.put(INDEX, fresh.clone());
     return fresh;

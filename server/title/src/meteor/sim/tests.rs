@@ -1,6 +1,6 @@
 use super::*;
-use crate::meteor::entities::Size;
 use crate::clock::STEPS_PER_S;
+use crate::meteor::entities::Size;
 use proptest::prelude::*;
 
 const START: Controls = Controls { steer: Vec2::ZERO, target: None, fire: false, start: true };
@@ -125,9 +125,8 @@ fn a_chain_multiplies_points_and_breaks_with_time() {
 
 fn any_controls() -> impl Strategy<Value = Controls> {
     let place = (-30.0f32..30.0, -30.0f32..30.0).prop_map(Vec2::from);
-    (place.clone(), proptest::option::of(place), any::<bool>(), proptest::bool::weighted(0.2)).prop_map(
-        |(steer, target, fire, start)| Controls { steer, target, fire, start },
-    )
+    (place.clone(), proptest::option::of(place), any::<bool>(), proptest::bool::weighted(0.2))
+        .prop_map(|(steer, target, fire, start)| Controls { steer, target, fire, start })
 }
 
 proptest! {

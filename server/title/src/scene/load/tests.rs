@@ -37,6 +37,16 @@ fn a_triangle_is_placed_by_its_node_and_gets_what_it_lacks() {
 }
 
 #[test]
+fn equal_vertices_become_one() {
+    let model = with(
+        r#"[{"attributes":{"POSITION":0},"indices":1}]"#,
+        r#"[{"attributes":{"POSITION":0},"indices":1},{"attributes":{"POSITION":0}}]"#,
+    )
+    .unwrap();
+    assert_eq!((model.parts[0].vertices.len(), model.parts[0].indices.len()), (3, 6));
+}
+
+#[test]
 fn a_mirroring_node_keeps_faces_outside() {
     let model = with(r#""translation":[5,0,0]"#, r#""scale":[-1,1,1]"#).unwrap();
     assert_eq!(model.parts[0].indices, [0, 2, 1]);
@@ -60,7 +70,10 @@ fn ranges_types_and_indices_that_do_not_fit_are_refused() {
     let none = with(r#""count":3,"type":"SCALAR""#, r#""count":0,"type":"SCALAR""#);
     assert!(matches!(none, Err(SceneError::Range { .. } | SceneError::Format(_))));
     let wrong_type = with(r#""componentType":5123"#, r#""componentType":5126"#);
-    assert!(matches!(wrong_type, Err(SceneError::Type(1) | SceneError::Range { .. } | SceneError::Format(_))));
+    assert!(matches!(
+        wrong_type,
+        Err(SceneError::Type(1) | SceneError::Range { .. } | SceneError::Format(_))
+    ));
     let far_indices = with(r#""byteOffset":36,"byteLength":8"#, r#""byteOffset":12,"byteLength":8"#);
     assert!(matches!(far_indices, Err(SceneError::Unsupported(_))), "2.0 as two u16 is no index");
 }
@@ -70,7 +83,8 @@ fn rubbish_is_refused_and_never_panics() {
     for text in ["", "{", "glTF", "{\"asset\":{\"version\":\"2.0\"}}"] {
         assert!(triangle(|_| text.to_owned()).is_err(), "{text:?}");
     }
-    let mut cut = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../titles/scene/scene.glb")).unwrap();
+    let mut cut =
+        std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../../titles/scene/scene.glb")).unwrap();
     let dir = tempfile::tempdir().unwrap();
     for _ in 0..20 {
         cut.truncate(cut.len() * 3 / 4);

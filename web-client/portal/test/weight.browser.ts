@@ -1,0 +1,57 @@
+/** What a visitor's browser has to fetch before it shows games, and in which order a game starts. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openBench, visitor, type Bench } from './browser';
+
+/** Scripts of the catalogue, the player among them, gzipped. */
+const MAX_SCRIPT_BYTES = 60_000;
+
+let bench: Bench | undefined;
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'portal-weight-'));
+  bench = await openBench(folder);
+});
+afterAll(async () => {
+  await bench?.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe('the pages', () => {
+  it('need few scripts for the catalogue', async () => {
+    if (!bench) throw new Error('the bench is open before any test');
+    const context = await visitor(bench, 'phone', 'dark');
+    try {
+      const page = await context.newPage();
+      const sizes: Promise<number>[] = [];
+      page.on('response', (response) => {
+        if (response.url().endsWith('.js')) sizes.push(response.body().then((body) => gzipSync(body).length));
+      });
+      await page.goto(bench.url, { waitUntil: 'networkidle' });
+      const total = (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+      expect(sizes.length).toBeGreaterThan(2);
+      expect(total).toBeLessThan(MAX_SCRIPT_BYTES);
+    } finally {
+      await context.close();
+    }
+  });
+
+  it('ask for a session before anything else of the API', async () => {
+    if (!bench) throw new Error('the bench is open before any test');
+    const context = await visitor(bench, 'phone', 'dark');
+    try {
+      const page = await context.newPage();
+      const before = bench.asked.length;
+      await page.goto(`${bench.url}/play/meteor?start=1`);
+      await page.getByRole('button', { name: 'Try again' }).waitFor();
+      const calls = bench.asked.slice(before).filter((path) => path.startsWith('/v1/'));
+      expect(calls[0]).toBe('/v1/sessions');
+    } finally {
+      await context.close();
+    }
+  });
+});
