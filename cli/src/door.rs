@@ -94,28 +94,28 @@ mod tests {
     use super::*;
     use std::path::PathBuf;
 
-    fn chosen(options: DoorOptions) -> Result<Certificates> {
-        certificates(&options, Path::new("/data"))
+    fn chosen(options: &DoorOptions) -> Result<Certificates> {
+        certificates(options, Path::new("/data"))
     }
 
     #[test]
     fn loopback_is_plain_and_anything_beyond_it_never() {
-        assert!(matches!(chosen(DoorOptions::default()).unwrap(), Certificates::Plain));
+        assert!(matches!(chosen(&DoorOptions::default()).unwrap(), Certificates::Plain));
         let beyond = DoorOptions { listen: Some("0.0.0.0:1".parse().unwrap()), ..DoorOptions::default() };
-        assert!(matches!(chosen(beyond).unwrap(), Certificates::Local(_)));
+        assert!(matches!(chosen(&beyond).unwrap(), Certificates::Local(_)));
     }
 
     #[test]
     fn half_a_certificate_is_refused_by_key() {
         let options = DoorOptions { tls_cert: Some(PathBuf::from("a.pem")), ..DoorOptions::default() };
-        assert!(chosen(options).unwrap_err().to_string().contains("tls_key"));
+        assert!(chosen(&options).unwrap_err().to_string().contains("tls_key"));
     }
 
     #[test]
     fn an_option_that_would_have_no_effect_is_refused() {
         let options =
             DoorOptions { ca_listen: Some("127.0.0.1:1".parse().unwrap()), ..DoorOptions::default() };
-        assert!(chosen(options).unwrap_err().to_string().contains("ca_listen"));
+        assert!(chosen(&options).unwrap_err().to_string().contains("ca_listen"));
     }
 
     #[test]

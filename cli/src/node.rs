@@ -168,7 +168,7 @@ mod tests {
             ("titles", NodeOptions { titles: Some("/nonexistent".into()), ..NodeOptions::default() }),
         ];
         for (key, options) in wrong {
-            let text = format!("{:#}", configured(&options, "127.0.0.1").err().expect(key));
+            let text = format!("{:#}", configured(&options, "127.0.0.1").map(drop).expect_err(key));
             assert!(text.starts_with(key), "{text}");
         }
     }
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_node_without_a_matchmaker_says_how_to_name_one() {
-        let text = Membership::from_options(&Enrolment::default()).err().unwrap().to_string();
+        let text = Membership::from_options(&Enrolment::default()).map(drop).unwrap_err().to_string();
         assert!(text.contains("--matchmaker"), "{text}");
     }
 }

@@ -80,7 +80,7 @@ async fn the_catalogue_shows_what_nodes_hold_with_covers_that_are_cached() {
     service.matchmaker.wait_ready().await;
     let titles: Page<Title> = json(service.get("/v1/titles").await).await;
     let title: Title = json(service.get("/v1/titles/meteor").await).await;
-    assert_eq!(titles.items, [title.clone()]);
+    assert_eq!(titles.items, std::slice::from_ref(&title));
     assert!(title.available);
     let path = title.entry.cover.unwrap();
     assert_eq!(path, "/v1/titles/meteor/cover", "the node's own path is not shown");

@@ -312,7 +312,7 @@ async fn a_receipt_makes_a_session_live_when_that_word_was_lost() {
 #[tokio::test]
 async fn a_store_that_fails_is_told_as_such_and_nothing_is_left_behind() {
     let store = Arc::new(MemoryStore::new());
-    let service = Service::with_store(Config::default(), Arc::clone(&store)).await;
+    let service = Service::with_store(Config::default(), store.clone()).await;
     let mut node = FakeNode::enrol(&service, 1).await;
     store.crash_after(0);
     assert_eq!(problem(service.create("meteor").await).await, "unavailable");
