@@ -1,11 +1,14 @@
-//! Puts the built portal into the binary: a table of (path, bytes), sorted by path.
+//! Puts the built portal into the binary: a table of (path, bytes, the same compressed), sorted by path.
+//! The third is empty where compression gains nothing.
 //!
 //! Without a built portal there is one page that says how to build it.
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use std::env;
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 const PLAIN: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>nearframe</title>\
@@ -32,12 +35,22 @@ fn main() -> io::Result<()> {
     for (index, (name, path)) in files.iter().enumerate() {
         // A copy: the pages may be built anew while this crate compiles.
         let copy = out.join(format!("portal-{index}"));
-        fs::copy(path, &copy)?;
+        let content = fs::read(path)?;
+        let compressed = gzip(&content)?;
+        let small = out.join(format!("portal-{index}.gz"));
+        fs::write(&small, if compressed.len() * 10 < content.len() * 9 { &compressed[..] } else { &[] })?;
+        fs::write(&copy, content)?;
         // Writing to a String cannot fail.
-        let _ = writeln!(table, "    ({name:?}, include_bytes!({copy:?})),");
+        let _ = writeln!(table, "    ({name:?}, include_bytes!({copy:?}), include_bytes!({small:?})),");
     }
     table.push(']');
     fs::write(out.join("portal.rs"), table)
+}
+
+fn gzip(content: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(content)?;
+    encoder.finish()
 }
 
 fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, PathBuf)>) -> io::Result<()> {

@@ -7,9 +7,10 @@ shift
 scripts/setup.sh build run
 scripts/web.sh build
 say "building nearframe (the first time takes a while)"
-owner cargo build --quiet -p nearframe
+owner cargo build -p nearframe
 
 flags=(--data "$ROOT/.nearframe")
 [ "$reach" = loopback ] || flags+=(--listen 0.0.0.0:8643 --ca-listen 0.0.0.0:8644)
 say "starting; the line that begins with \"ready\" is the address to open, Ctrl+C stops"
-exec "${OWNER[@]}" target/debug/nearframe up "${flags[@]}" "$@"
+# Mesa's device-select layer would complain on machines without a desktop; adapters are chosen by kind.
+exec "${OWNER[@]}" env NODEVICE_SELECT=1 target/debug/nearframe up "${flags[@]}" "$@"

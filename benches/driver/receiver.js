@@ -40,6 +40,7 @@
     video: undefined,
     reset,
     picture,
+    colour,
     figures,
   };
   window.nearframeProbe = probe;
@@ -138,6 +139,13 @@
     small.drawImage(probe.video, 0, 0, width, height);
     const { data } = small.getImageData(0, 0, width, height);
     return Array.from({ length: width * height * 3 }, (_, i) => data[Math.floor(i / 3) * 4 + (i % 3)]);
+  }
+
+  /** Mean colour of the square of `side` px around a place of the picture, in the picture's own px. */
+  function colour(x, y, side) {
+    const pixel = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
+    pixel.drawImage(probe.video, x - side / 2, y - side / 2, side, side, 0, 0, 1, 1);
+    return [...pixel.getImageData(0, 0, 1, 1).data.subarray(0, 3)];
   }
 
   /** What the browser says of the newest connection's video. */

@@ -20,9 +20,9 @@ pub(crate) fn start(general: &General) -> Result<()> {
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal());
     if general.log_json == Some(true) {
-        lines.json().init()
+        lines.json().init();
     } else {
-        lines.init()
+        lines.init();
     }
     Ok(())
 }

@@ -16,8 +16,10 @@ use crate::{NodeId, PeerId, SessionId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Longest message of the link, in bytes.
-pub const MAX_LINK_BYTES: usize = 1024 * 1024;
+/// Longest message of the link, in bytes: a hello with [`MAX_COVERS_BYTES`] of covers and a thousand titles.
+pub const MAX_LINK_BYTES: usize = 4 * 1024 * 1024;
+/// Covers in one hello, decoded, in bytes; titles beyond it are announced without theirs.
+pub const MAX_COVERS_BYTES: usize = 2 * 1024 * 1024;
 /// A node sends a heartbeat this often, in ms.
 pub const HEARTBEAT_MS: u64 = 1000;
 /// A node not heard for this long is lost, in ms.

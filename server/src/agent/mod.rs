@@ -11,7 +11,8 @@ mod supervisor;
 mod worker_process;
 
 use anyhow::{Context, Result};
-use nearframe_protocol::link::{FromNode, HeldTitle, NodeOffer, ToNode};
+use base64::Engine;
+use nearframe_protocol::link::{FromNode, HeldTitle, MAX_COVERS_BYTES, NodeOffer, ToNode};
 use nearframe_protocol::network::MediaNetwork;
 use nearframe_title::catalogue;
 use std::path::PathBuf;
@@ -138,27 +139,27 @@ fn load_titles(config: &Config) -> Result<Vec<catalogue::LoadedTitle>> {
 }
 
 fn describe(config: &Config, titles: &[catalogue::LoadedTitle]) -> NodeOffer {
-    use base64::Engine;
-    let adapters = nearframe_gpu::adapters();
+    let mut room = MAX_COVERS_BYTES;
     NodeOffer {
         name: config.name.clone(),
         region: config.region.clone(),
         slots: config.slots,
-        adapter: adapters.first().map_or_else(|| "none".to_owned(), ToString::to_string),
+        adapter: nearframe_gpu::adapters().first().map_or_else(|| "none".to_owned(), ToString::to_string),
         encoders: nearframe_encode::video_backends()
             .into_iter()
             .filter_map(|backend| backend.state.ok())
             .map(|capabilities| capabilities.name.to_owned())
             .collect(),
-        titles: titles
-            .iter()
-            .map(|title| HeldTitle {
-                entry: title.entry.clone(),
-                cover_base64: title
-                    .cover
-                    .as_ref()
-                    .map(|cover| base64::engine::general_purpose::STANDARD.encode(cover)),
-            })
-            .collect(),
+        titles: titles.iter().map(|title| announce(title, &mut room)).collect(),
+    }
+}
+
+/// A title with its cover, as long as there is room for covers.
+fn announce(title: &catalogue::LoadedTitle, room: &mut usize) -> HeldTitle {
+    let cover = title.cover.as_ref().filter(|cover| cover.len() <= *room);
+    *room -= cover.map_or(0, Vec::len);
+    HeldTitle {
+        entry: title.entry.clone(),
+        cover_base64: cover.map(|cover| base64::engine::general_purpose::STANDARD.encode(cover)),
     }
 }

@@ -82,6 +82,8 @@ async fn start(id: WorkerId, exe: &Path, events: mpsc::Sender<Event>) -> Result<
     ours.set_nonblocking(true)?;
     let child = Command::new(exe)
         .arg("worker")
+        // Mesa's device-select layer only complains here; adapters are chosen by kind in `gpu`.
+        .env("NODEVICE_SELECT", "1")
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::null())
         .kill_on_drop(true)

@@ -74,7 +74,7 @@ impl Session {
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(command) => session.command(command).await,
-                    None => session.end(EndReason::Drained, "the agent is gone"),
+                    None => session.end(EndReason::NodeLost, "the agent is gone"),
                 },
                 Some(event) = peers_say.recv() => session.peer_event(event).await,
                 Some(event) = pipeline_says.recv() => session.pipeline_event(event).await,

@@ -13,6 +13,7 @@ export interface Probe {
   readonly connections: readonly RTCPeerConnection[];
   reset(): void;
   picture(width: number, height: number): number[] | undefined;
+  colour(x: number, y: number, side: number): number[];
 }
 
 /** The part of `<near-frame>` that embedders use (`@nearframe/player`). */
