@@ -8,14 +8,10 @@
 (() => {
   const BLOCKS = 64;
   const ROWS = 2;
-  /** Blocks across a whole picture: 16 px each at 1280. */
+  /** Blocks across a whole picture: 16 px each at 1280. A picture of another size is a scaled one. */
   const BLOCKS_ACROSS = 80;
   /** Half an hour at 60 per second. */
   const SAMPLES_MAX = 108_000;
-
-  const canvas = new OffscreenCanvas(BLOCKS, ROWS);
-  const context = canvas.getContext('2d', { willReadFrequently: true });
-  context.imageSmoothingEnabled = false;
 
   const probe = {
     /**
@@ -63,14 +59,33 @@
     return crc;
   }
 
-  /** `[drawn_us, frame, serial]`, or `undefined` where the checksum does not fit. */
-  function readStamp(video) {
-    const block = video.videoWidth / BLOCKS_ACROSS;
-    context.drawImage(video, 0, 0, BLOCKS * block, ROWS * block, 0, 0, BLOCKS, ROWS);
-    const pixels = context.getImageData(0, 0, BLOCKS, ROWS).data;
+  /**
+   * `[drawn_us, frame, serial]` of the frame that lies under `video` now; `undefined` where the checksum does
+   * not fit. Only the luma of the stamp is copied: reading through a canvas converts the whole picture and
+   * takes a fifth of the time between two frames, which is then missing where it is measured.
+   */
+  async function readStamp(video) {
+    const frame = new VideoFrame(video);
+    const block = frame.visibleRect.width / BLOCKS_ACROSS;
+    const even = (value) => Math.floor(value / 2) * 2;
+    // From the middle of the upper row of blocks to the middle of the lower one.
+    const rect = { x: 0, y: even(block / 2), width: even(BLOCKS * block), height: even(block) + 2 };
+    try {
+      const copy = new Uint8Array(frame.allocationSize({ rect }));
+      const [luma] = await frame.copyTo(copy, { rect });
+      return decode((bit) => {
+        const row = bit < BLOCKS ? 0 : rect.height - 2;
+        return copy[luma.offset + row * luma.stride + Math.floor(((bit % BLOCKS) + 0.5) * block)];
+      });
+    } finally {
+      frame.close();
+    }
+  }
+
+  function decode(lumaOf) {
     const bytes = new Uint8Array(16);
     for (let bit = 0; bit < BLOCKS * ROWS; bit += 1) {
-      if (pixels[bit * 4 + 1] > 127) bytes[bit >> 3] |= 1 << (bit & 7);
+      if (lumaOf(bit) > 127) bytes[bit >> 3] |= 1 << (bit & 7);
     }
     const view = new DataView(bytes.buffer);
     if (view.getUint16(14, true) !== crc16(bytes.subarray(0, 14))) return undefined;
@@ -86,11 +101,17 @@
       video.requestVideoFrameCallback(onFrame);
       probe.firstFrameAt ??= at;
       probe.shown += 1;
-      const stamp = readStamp(video);
-      if (stamp === undefined) probe.unreadable += 1;
-      else if (probe.frames.length < SAMPLES_MAX && probe.frames.at(-1)?.[2] !== stamp[1]) probe.frames.push([at, ...stamp]);
+      const { since } = probe;
+      void readStamp(video).then((stamp) => {
+        if (probe.since === since) note(at, stamp);
+      });
     };
     video.requestVideoFrameCallback(onFrame);
+  }
+
+  function note(at, stamp) {
+    if (stamp === undefined) probe.unreadable += 1;
+    else if (probe.frames.length < SAMPLES_MAX && probe.frames.at(-1)?.[2] !== stamp[1]) probe.frames.push([at, ...stamp]);
   }
 
   const media = HTMLMediaElement.prototype;

@@ -5,9 +5,11 @@ use anyhow::{Context, Result};
 use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 
-/// What is logged unless told otherwise: our own news, and the libraries' troubles.
+/// What is logged unless told otherwise: our own news, and the libraries' troubles. The WebRTC
+/// libraries warn of what every healthy connection does.
 const DEFAULT_FILTER: &str = "warn,nearframe=info,nearframe_server=info,nearframe_matchmaker=info,\
-    nearframe_gpu=info,nearframe_title=info,nearframe_encode=info";
+    nearframe_gpu=info,nearframe_title=info,nearframe_encode=info,\
+    rtc=error,rtc_dtls=error,rtc_ice=error,rtc_sctp=error";
 
 /// Starts logging for the rest of the process.
 pub(crate) fn start(general: &General) -> Result<()> {

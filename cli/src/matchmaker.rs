@@ -20,6 +20,7 @@ pub(crate) fn configure(
         data_dir: data.to_owned(),
         allowed_origins: door_options.allowed_origins.clone().unwrap_or_default(),
         public_url: Some(Url::parse(door.url()).context("the door's address")?),
+        certificate_pin: door.pin().map(hex::encode),
         ice: ice(options)?,
         ..Config::default()
     };

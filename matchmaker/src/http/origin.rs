@@ -118,7 +118,9 @@ fn secure(shared: &Shared, host: Option<&str>, headers: &mut HeaderMap) {
     if let Ok(value) = HeaderValue::from_str(&content_policy(listed, host)) {
         headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(value);
     }
-    if shared.config.is_secure() {
+    // Not under our own authority: a browser that has not installed its root would be locked out of the plain
+    // page that offers it.
+    if shared.config.is_secure() && shared.config.certificate_pin.is_none() {
         let year = HeaderValue::from_static("max-age=31536000");
         headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
     }

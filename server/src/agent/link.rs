@@ -10,7 +10,7 @@ use nearframe_protocol::{NodeKey, VersionOffer};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
@@ -31,13 +31,14 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 /// Sessions that run on this node, as heartbeats tell them.
 pub(crate) type Running = Arc<Mutex<Vec<RunningSession>>>;
 
-/// Keeps the link up for ever.
+/// Keeps the link up; once `shutdown` is true, a link that ends is not made again.
 pub(crate) async fn keep(
     config: Arc<Config>,
     key: NodeKey,
     offer: NodeOffer,
     running: Running,
     events: mpsc::Sender<Event>,
+    shutdown: watch::Receiver<bool>,
 ) {
     let mut pause = BACKOFF.0;
     loop {
@@ -49,14 +50,21 @@ pub(crate) async fn keep(
                 if events.send(Event::LinkUp(out_in)).await.is_err() {
                     return;
                 }
-                if let Err(error) = pump(socket, out, &running, &events).await {
+                let ended = pump(socket, out, &running, &events).await;
+                if let Err(error) = ended
+                    && !*shutdown.borrow()
+                {
                     warn!("the link to the matchmaker broke: {error:#}; trying again");
                 }
                 if events.send(Event::LinkDown).await.is_err() {
                     return;
                 }
             }
+            Err(_) if *shutdown.borrow() => {}
             Err(error) => error!("no link to the matchmaker at {}: {error:#}", config.matchmaker),
+        }
+        if *shutdown.borrow() {
+            return;
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(BACKOFF.1);

@@ -84,7 +84,14 @@ pub async fn run(config: Config, mut shutdown: watch::Receiver<bool>) -> Result<
     let config = Arc::new(config);
     let mut supervisor = Supervisor::new(Arc::clone(&config), key.clone(), titles, spool, events_in.clone());
     supervisor.ensure_spare().await;
-    let link = tokio::spawn(link::keep(Arc::clone(&config), key, offer, supervisor.running(), events_in));
+    let link = tokio::spawn(link::keep(
+        Arc::clone(&config),
+        key,
+        offer,
+        supervisor.running(),
+        events_in,
+        shutdown.clone(),
+    ));
 
     let mut housekeeping = tokio::time::interval(Duration::from_millis(500));
     housekeeping.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -32,6 +32,7 @@ struct SessionEntry {
     worker: Option<WorkerProcess>,
     early: VecDeque<ToWorker>,
     chain: Chain,
+    live: bool,
     stopping: Option<(Instant, EndReason)>,
 }
 
@@ -173,6 +174,11 @@ impl Supervisor {
         for receipt in pending {
             self.tell(FromNode::Receipt { receipt: Box::new(receipt) }).await;
         }
+        let live: Vec<_> =
+            self.sessions.iter().filter(|(_, s)| s.live).map(|(&id, s)| (id, s.generation)).collect();
+        for (session, generation) in live {
+            self.tell(FromNode::Live { session, generation }).await;
+        }
         if self.draining {
             self.tell(FromNode::Draining).await;
         }
@@ -237,6 +243,7 @@ impl Supervisor {
             start,
             worker: None,
             early: VecDeque::new(),
+            live: false,
             stopping: None,
         };
         if let Ok(mut running) = self.running.lock() {
@@ -312,6 +319,7 @@ impl Supervisor {
         match said {
             FromWorker::Hello { .. } => {}
             FromWorker::Live => {
+                entry.live = true;
                 self.tell(FromNode::Live { session, generation }).await;
             }
             FromWorker::Answer { peer, sdp, nonce, expires_at_ms } => {

@@ -86,6 +86,8 @@ async fn start(id: WorkerId, exe: &Path, events: mpsc::Sender<Event>) -> Result<
         .env("NODEVICE_SELECT", "1")
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::null())
+        // Ctrl+C in a terminal is for the agent, which lets players know before it ends its workers.
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("starting {}", exe.display()))?;

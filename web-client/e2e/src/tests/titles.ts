@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { screenshot } from '../harness/browser.js';
 import { difference, open, picture, serialAbove, watch } from '../harness/play.js';
 import { scenario } from '../harness/scenario.js';
-import { sleep } from '../harness/wait.js';
+import { sleep, until } from '../harness/wait.js';
 
 /** Share of frames whose stamp must be whole. */
 const READABLE = 0.99;
@@ -54,6 +54,29 @@ scenario('the testcard lights the box of the key that is held', async ({ page, b
   const again = await green();
   assert(bright > dark + 80, `green is ${bright} while held, ${dark} before`);
   assert(again < bright - 80, `green is ${again} when let go, ${bright} while held`);
+});
+
+scenario('a press on the testcard is heard', async ({ page, base }) => {
+  await open(page, base, 'testcard');
+  const energy = (): Promise<number> =>
+    page.evaluate(async () => {
+      const report = await window.nearframeProbe.connections.at(-1)?.getStats();
+      const rows = [...(report?.values() ?? [])] as { type: string; kind?: string; totalAudioEnergy?: number }[];
+      return rows.find((row) => row.type === 'inbound-rtp' && row.kind === 'audio')?.totalAudioEnergy ?? 0;
+    });
+  await sleep(500);
+  const before = await energy();
+  for (let turn = 0; turn < 4; turn += 1) await page.keyboard.press('KeyB', { delay: 60 });
+  await until('the beep has arrived', INPUT_LIMIT_MS, async () => ((await energy()) > before + 1e-4 ? true : undefined));
+});
+
+scenario('the statistics name what runs and measure it', async ({ page, base }) => {
+  await open(page, base, 'testcard');
+  await page.keyboard.press('F3');
+  await sleep(2_500);
+  const panel = await page.locator('near-frame').evaluate((element) => element.shadowRoot?.textContent ?? '');
+  for (const wanted of [/OpenH264/, /Frame age/i, /Input/i, /Mbit\/s/, /Jitter buffer/i, /Loss|Lost/i]) assert.match(panel, wanted);
+  await screenshot(page, 'statistics-desktop');
 });
 
 scenario('meteor starts on fire and its ship steers', async ({ page, base }) => {
