@@ -6,7 +6,9 @@ use crate::feedback::{Feedback, TwccReport};
 use crate::h264;
 use crate::keyframe::KeyframeRequests;
 use crate::outlet::Outlet;
-use crate::pacer::{CONSTRAINED_PACE_FACTOR, CONSTRAINED_WINDOW, PACE_FACTOR, Pacer, Queued, Stream};
+use crate::pacer::{
+    AMPLE_PACE_FACTOR, CONSTRAINED_PACE_FACTOR, CONSTRAINED_WINDOW, PACE_FACTOR, Pacer, Queued, Stream,
+};
 use crate::probe::ProbePlan;
 use crate::repair::{RepairBudget, SecondMeter};
 use crate::retransmit::{Refusal, RetransmitStore, Stored, rtx_ids};
@@ -63,6 +65,16 @@ pub enum SenderEvent {
         /// When.
         at: Instant,
     },
+}
+
+/// What is known of the path.
+enum Room {
+    /// A bottleneck was met lately.
+    Constrained,
+    /// Its capacity is still being found.
+    Unknown,
+    /// It carries all that is asked for.
+    Ample,
 }
 
 #[derive(Debug)]
@@ -228,8 +240,11 @@ impl MediaSender {
     pub fn poll_packet(&mut self, now: Instant) -> Option<RtpPacket> {
         self.drop_stale(now);
         let probe_bps = self.probe.as_ref().map_or(0.0, |probe| probe.plan.rate_bps);
-        let constrained = self.estimator.is_constrained(now);
-        let factor = if constrained { CONSTRAINED_PACE_FACTOR } else { PACE_FACTOR };
+        let factor = match self.room(now) {
+            Room::Constrained => CONSTRAINED_PACE_FACTOR,
+            Room::Unknown => PACE_FACTOR,
+            Room::Ample => AMPLE_PACE_FACTOR,
+        };
         let pace_bps = (self.estimator.target_bps() * factor).max(probe_bps);
         let queued = self.pacer.poll(now, pace_bps).or_else(|| self.padding(now))?;
         Some(self.release(now, queued))
@@ -266,10 +281,21 @@ impl MediaSender {
 
     fn window(&self, now: Instant, keyframe: bool) -> Duration {
         let interval = Duration::from_secs(1) / self.config.fps;
-        match (self.estimator.is_constrained(now), keyframe) {
-            (true, _) => CONSTRAINED_WINDOW,
-            (false, true) => interval * 2,
-            (false, false) => interval / 2,
+        match (self.room(now), keyframe) {
+            (Room::Constrained, _) => CONSTRAINED_WINDOW,
+            (Room::Unknown, true) => interval * 2,
+            (Room::Unknown, false) | (Room::Ample, true) => interval / 2,
+            (Room::Ample, false) => interval / 8,
+        }
+    }
+
+    fn room(&self, now: Instant) -> Room {
+        if self.estimator.is_constrained(now) {
+            Room::Constrained
+        } else if self.told_bps >= self.config.max_bps {
+            Room::Ample
+        } else {
+            Room::Unknown
         }
     }
 
