@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 mod pin;
 
@@ -54,7 +54,7 @@ pub(crate) async fn keep(
                 if let Err(error) = ended
                     && !*shutdown.borrow()
                 {
-                    warn!("the link to the matchmaker broke: {error:#}; trying again");
+                    info!("the link to the matchmaker ended: {error:#}; it is made again");
                 }
                 if events.send(Event::LinkDown).await.is_err() {
                     return;

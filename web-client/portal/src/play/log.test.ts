@@ -73,4 +73,12 @@ describe('a report', () => {
     expect(rtts.at(-1)).toBeGreaterThan(4980);
     expect(log.report(NOTHING).seconds).toBe(4999);
   });
+
+  it('leaves seconds without a picture out of the figures', () => {
+    const log = new PlayLog();
+    log.add({ ...good, playedS: 1 });
+    log.add({ ...good, playedS: 1, fps: 0, bitrateBps: 0, reconnections: 1 });
+    log.add({ ...good, playedS: 2 });
+    expect(log.series('fps')).toEqual([good.fps, good.fps]);
+  });
 });

@@ -61,10 +61,12 @@ export class PlayLog {
   #playedS = 0;
   #reconnections = 0;
 
-  /** Adds one second. */
+  /** Adds one second; one without a picture tells of the network or the machine, not of the stream, and is left out. */
   add(sample: Sample): void {
+    const played = sample.playedS > this.#playedS;
     this.#playedS = sample.playedS;
     this.#reconnections = sample.reconnections;
+    if (!played) return;
     this.#skipped += 1;
     if (this.#skipped < this.#every) return;
     this.#skipped = 0;

@@ -13,7 +13,7 @@ use nearframe_protocol::{PeerId, Seat};
 use rtc::data_channel::RTCDataChannelInit;
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use tracing::{debug, warn};
+use tracing::debug;
 use webrtc::data_channel::{DataChannel, DataChannelEvent};
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
@@ -129,7 +129,7 @@ async fn send(
             }
             Outgoing::Control(text) => {
                 if let Err(error) = control.send_text(&text).await {
-                    warn!("a control message could not be sent: {error}");
+                    debug!("a control message could not be sent: {error}");
                 }
             }
             Outgoing::Doorbell { ssrc, payload_type } => {
