@@ -23,7 +23,7 @@ check: ## format, lints, licences, types, drift of the API
 bench: ## measure; ARGS="latency --json" and so on
 	@scripts/bench.sh $(ARGS)
 
-nightly: ## what takes long: many seeds, mutation, soak
+nightly: ## what takes long: many seeds, mutation, fuzzing, soak
 	@scripts/nightly.sh
 
 web: ## build the pages that the binary embeds

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# What takes long: properties with many seeds, mutation of the crates without I/O, ten minutes of play.
+# What takes long: properties with many seeds, mutation of the crates without I/O, fuzzing, ten minutes of play.
 . "$(dirname "$0")/lib.sh"
 
 SEEDS=${SEEDS:-4096}
+FUZZ_S=${FUZZ_S:-120}
 SOAK_S=${SOAK_S:-600}
 MUTANT_WITHIN_S=120
 PURE=(nearframe-stream nearframe-placement nearframe-ledger nearframe-protocol)
@@ -27,6 +28,20 @@ for name in "${PURE[@]}"; do packages+=(--package "$name"); done
 # Mutants that no test notices are a list to work on, not a failure.
 owner env "PATH=$PATH" cargo mutants "${packages[@]}" --timeout "$MUTANT_WITHIN_S" --output "$OUT" ||
   say "mutants that survived are listed in $OUT/mutants.out/missed.txt"
+
+say "fuzzing, $FUZZ_S seconds for each target"
+if ! owner cargo +nightly --version >/dev/null 2>&1; then
+  fail "fuzzing needs nightly Rust: rustup toolchain install nightly"
+fi
+if ! owner env "PATH=$PATH" cargo fuzz --version >/dev/null 2>&1; then
+  say "installing cargo-fuzz into target/tools"
+  owner cargo install --quiet --locked --root target/tools cargo-fuzz ||
+    fail "cargo-fuzz could not be installed; its messages are above"
+fi
+for target in binary_forms texts input_sequencer media_sender; do
+  say "fuzzing $target"
+  owner env "PATH=$PATH" cargo +nightly fuzz run --fuzz-dir protocol/fuzz "$target" -- -max_total_time="$FUZZ_S"
+done
 
 say "soak: $SOAK_S seconds of play"
 scripts/bench.sh latency --seconds "$SOAK_S" --json | owner tee "$OUT/soak.json"
