@@ -1,6 +1,7 @@
 //! The control channel: data channel 2, ordered and reliable, one JSON object per message.
 //!
-//! The page speaks first with `hello`; the node answers `hello`, then `session`. Binary messages are
+//! The page speaks first with `hello`, and repeats it until the node answers: what arrives before the node's end
+//! of the channel is there is lost. The node answers each with `hello`, then `session`. Binary messages are
 //! not used. No message is longer than [`MAX_CONTROL_BYTES`].
 
 use crate::key::Signature;

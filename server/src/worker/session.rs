@@ -184,9 +184,11 @@ impl Session {
                 }
                 self.peers_changed(now);
             }
-            PeerEventKind::Disconnected => peer.disconnected_since = Some(now),
+            PeerEventKind::Disconnected => {
+                peer.disconnected_since = Some(now);
+                self.peers_changed(now);
+            }
             PeerEventKind::Failed => self.remove_peer(event.peer).await,
-            PeerEventKind::ControlOpen => {}
             PeerEventKind::Control(text) => self.control(event.peer, &text).await,
             PeerEventKind::Shown { wait_us } => {
                 if self.phase_peer() == Some(event.peer) {
@@ -335,7 +337,12 @@ impl Session {
             .filter(|peer| peer.connected)
             .map(|peer| Arc::clone(&peer.transport) as Arc<dyn Transport>)
             .collect();
-        let alone = !connected.iter().any(|peer| peer.seat().is_player());
+        // A player without a route still gets frames, which find their way when it comes back; but nobody sees
+        // them, so that this time is not counted.
+        let reached = |peer: &Peer| {
+            peer.connected && peer.disconnected_since.is_none() && peer.transport.seat().is_player()
+        };
+        let alone = !self.peers.values().any(reached);
         self.alone_since = alone.then(|| self.alone_since.unwrap_or(now));
         self.meter.set_running(!alone, now);
         self.pipeline.set_peers(connected);

@@ -44,8 +44,6 @@ pub(crate) enum PeerEventKind {
     Disconnected,
     /// It will not come back.
     Failed,
-    /// The control channel is open.
-    ControlOpen,
     /// A control message, not yet parsed.
     Control(String),
     /// A shown-report: how long a frame lay ready, in µs.

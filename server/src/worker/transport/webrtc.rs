@@ -8,7 +8,7 @@ use super::{PeerEvent, PeerEventKind, Transport};
 use crate::worker::input_port::InputPort;
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use channels::{Channels, Outgoing};
+use channels::{Channels, Outboxes, Outgoing};
 use futures_util::FutureExt;
 use nearframe_protocol::control;
 use nearframe_protocol::facts::{FactsMessage, FrameFacts};
@@ -56,7 +56,7 @@ pub(crate) struct WebRtcPeer {
     wire: Arc<Wire>,
     video: Arc<TrackLocalStaticRTP>,
     gathered: Arc<Notify>,
-    outbox: mpsc::Sender<Outgoing>,
+    outboxes: Outboxes,
 }
 
 struct Handler {
@@ -117,9 +117,9 @@ impl WebRtcPeer {
         let audio = media::audio_track(ssrc);
         connection.add_track(Arc::clone(&video) as Arc<dyn TrackLocal>).await.context("adding video")?;
         connection.add_track(audio as Arc<dyn TrackLocal>).await.context("adding audio")?;
-        let outbox =
+        let outboxes =
             channels.serve(config.peer, config.seat, config.input, config.events, Arc::clone(&video));
-        let peer = Arc::new(Self { seat: config.seat, connection, wire, video, gathered, outbox });
+        let peer = Arc::new(Self { seat: config.seat, connection, wire, video, gathered, outboxes });
         let answer = peer.create_answer().await?;
         Ok((peer, answer))
     }
@@ -141,8 +141,7 @@ impl WebRtcPeer {
 
     /// Closes the connection; what it used must have been read before.
     pub(crate) async fn close(&self) {
-        // The farewell on the control channel is in the outbox: the driver gets a moment to send it.
-        let _ = self.outbox.send(Outgoing::Flush).await;
+        // The farewell is in the outbox of the control channel: it gets a moment to leave.
         tokio::time::sleep(Duration::from_millis(50)).await;
         if let Err(error) = self.connection.close().await {
             warn!("closing a connection: {error}");
@@ -163,7 +162,7 @@ impl WebRtcPeer {
         let doorbell = doorbell(ssrc, payload_type);
         // Ready at once unless the driver's queue is full, and then it is awake already.
         if self.video.write_rtp(doorbell).now_or_never().is_none() {
-            let _ = self.outbox.try_send(Outgoing::Doorbell { ssrc, payload_type });
+            let _ = self.outboxes.quick.try_send(Outgoing::Doorbell { ssrc, payload_type });
         }
     }
 }
@@ -188,12 +187,12 @@ impl Transport for WebRtcPeer {
     }
     fn send_facts(&self, facts: &FrameFacts) {
         // A full outbox means that the data channel is stuck; facts are worth nothing later.
-        let _ = self.outbox.try_send(Outgoing::Facts(FactsMessage::Frame(*facts).to_bytes()));
+        let _ = self.outboxes.quick.try_send(Outgoing::Facts(FactsMessage::Frame(*facts).to_bytes()));
     }
     fn send_control(&self, message: &control::ToPage) {
         match serde_json::to_string(message) {
             Ok(text) => {
-                if self.outbox.try_send(Outgoing::Control(text)).is_err() {
+                if self.outboxes.control.try_send(text).is_err() {
                     warn!("the control channel is stuck; a message is lost");
                 }
             }

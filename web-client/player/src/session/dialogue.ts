@@ -19,6 +19,13 @@ const FIRST_PING_MS = 50;
 /** …and followed from then on. */
 const PING_MS = 250;
 
+/**
+ * A node's end of the control channel can come to be after ours is open, and what it was told before is lost:
+ * the greeting is repeated until it is answered, for at most ten seconds.
+ */
+const GREET_AGAIN_MS = 250;
+const MAX_GREETINGS = 40;
+
 export interface DialogueOptions {
   readonly sendFacts: (bytes: Uint8Array<ArrayBuffer>) => void;
   readonly sendControl: (message: ControlFromPage) => void;
@@ -32,6 +39,10 @@ export class Dialogue {
   last_facts_ms = 0;
   #pings = 0;
   #pinged_ms = Number.NEGATIVE_INFINITY;
+  /** Greetings sent on this connection; none before its control channel is open, or once the node answered. */
+  #greetings: number | undefined;
+  #greeted_ms = 0;
+  #hidden: () => boolean = () => false;
   /** Receipts are checked one at a time, in order. */
   #checking: Promise<void> = Promise.resolve();
 
@@ -43,10 +54,18 @@ export class Dialogue {
   ) {}
 
   /** A connection's control channel opened: the page speaks first. */
-  greet(hidden: boolean): void {
+  greet(hidden: () => boolean, now_ms: number): void {
     this.#pings = 0;
+    this.#greetings = 0;
+    this.#hidden = hidden;
+    this.#greet(now_ms);
+  }
+
+  #greet(now_ms: number): void {
+    this.#greetings = (this.#greetings ?? 0) + 1;
+    this.#greeted_ms = now_ms;
     this.options.sendControl({ type: 'hello', versions: CURRENT_VERSIONS });
-    if (hidden) this.options.sendControl({ type: 'hidden', hidden });
+    if (this.#hidden()) this.options.sendControl({ type: 'hidden', hidden: true });
   }
 
   facts(bytes: Uint8Array<ArrayBuffer>, now_ms: number): void {
@@ -59,8 +78,10 @@ export class Dialogue {
     } else if (message.kind === 'pong') this.stats.clock.pong(Number(message.t) / 1000, message.node_us, now_ms);
   }
 
-  /** Pings when one is due. */
+  /** Greets and pings when that is due. */
   tick(now_ms: number): void {
+    const waiting = this.#greetings !== undefined && this.#greetings < MAX_GREETINGS;
+    if (waiting && now_ms - this.#greeted_ms >= GREET_AGAIN_MS) this.#greet(now_ms);
     if (now_ms - this.#pinged_ms < (this.#pings < FIRST_PINGS ? FIRST_PING_MS : PING_MS)) return;
     this.#pings += 1;
     this.#pinged_ms = now_ms;
@@ -82,6 +103,7 @@ export class Dialogue {
   #obey(message: ControlToPage, now_ms: number): void {
     switch (message.type) {
       case 'hello':
+        this.#greetings = undefined;
         try {
           requireCommon(message.versions);
         } catch {

@@ -85,7 +85,7 @@ export class Play {
       control: (message) => this.#dialogue?.control(message, performance.now()),
       controlOpen: () => {
         this.stats.newPeer();
-        this.#dialogue?.greet(document.hidden);
+        this.#dialogue?.greet(() => document.hidden, performance.now());
         options.onControlOpen();
       },
     });

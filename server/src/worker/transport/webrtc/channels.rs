@@ -12,6 +12,7 @@ use nearframe_protocol::control::MAX_CONTROL_BYTES;
 use nearframe_protocol::{PeerId, Seat};
 use rtc::data_channel::RTCDataChannelInit;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::debug;
 use webrtc::data_channel::{DataChannel, DataChannelEvent};
@@ -22,16 +23,20 @@ use webrtc::peer_connection::PeerConnection;
 /// Messages that may wait for the data channels: two seconds of facts at 60 fps.
 const OUTBOX: usize = 128;
 
+/// A channel that is not open after two seconds of tries belongs to a page that is gone.
+const CONTROL_ATTEMPTS: u32 = 100;
+const CONTROL_PAUSE: Duration = Duration::from_millis(20);
+
 /// Something to be sent by the peer's outbox task.
 pub(super) enum Outgoing {
     Facts(Vec<u8>),
-    Control(String),
-    Doorbell {
-        ssrc: u32,
-        payload_type: u8,
-    },
-    /// Everything before it has been handed to the driver when this is taken.
-    Flush,
+    Doorbell { ssrc: u32, payload_type: u8 },
+}
+
+/// Where a peer's messages go in.
+pub(super) struct Outboxes {
+    pub(super) quick: mpsc::Sender<Outgoing>,
+    pub(super) control: mpsc::Sender<String>,
 }
 
 /// The channels of one peer.
@@ -66,13 +71,15 @@ impl Channels {
         port: Arc<InputPort>,
         events: mpsc::UnboundedSender<PeerEvent>,
         video: Arc<TrackLocalStaticRTP>,
-    ) -> mpsc::Sender<Outgoing> {
-        let (outbox_in, outbox) = mpsc::channel(OUTBOX);
+    ) -> Outboxes {
+        let (quick, outbox) = mpsc::channel(OUTBOX);
+        let (control, letters) = mpsc::channel(OUTBOX);
         tokio::spawn(read_input(self.input, seat, port));
         tokio::spawn(read_facts(Arc::clone(&self.facts), peer, events.clone()));
         tokio::spawn(read_control(Arc::clone(&self.control), peer, events));
-        tokio::spawn(send(outbox, self.facts, self.control, video));
-        outbox_in
+        tokio::spawn(send(outbox, self.facts, video));
+        tokio::spawn(send_control(letters, self.control));
+        Outboxes { quick, control }
     }
 }
 
@@ -102,7 +109,6 @@ async fn read_facts(channel: Arc<dyn DataChannel>, peer: PeerId, events: mpsc::U
 async fn read_control(channel: Arc<dyn DataChannel>, peer: PeerId, events: mpsc::UnboundedSender<PeerEvent>) {
     while let Some(event) = channel.poll().await {
         let kind = match event {
-            DataChannelEvent::OnOpen => PeerEventKind::ControlOpen,
             DataChannelEvent::OnMessage(message) if message.data.len() <= MAX_CONTROL_BYTES => {
                 match String::from_utf8(message.data.to_vec()) {
                     Ok(text) => PeerEventKind::Control(text),
@@ -118,7 +124,6 @@ async fn read_control(channel: Arc<dyn DataChannel>, peer: PeerId, events: mpsc:
 async fn send(
     mut outbox: mpsc::Receiver<Outgoing>,
     facts: Arc<dyn DataChannel>,
-    control: Arc<dyn DataChannel>,
     video: Arc<TrackLocalStaticRTP>,
 ) {
     while let Some(outgoing) = outbox.recv().await {
@@ -127,15 +132,23 @@ async fn send(
             Outgoing::Facts(bytes) => {
                 let _ = facts.send(BytesMut::from(&bytes[..])).await;
             }
-            Outgoing::Control(text) => {
-                if let Err(error) = control.send_text(&text).await {
-                    debug!("a control message could not be sent: {error}");
-                }
-            }
             Outgoing::Doorbell { ssrc, payload_type } => {
                 let _ = video.write_rtp(doorbell(ssrc, payload_type)).await;
             }
-            Outgoing::Flush => {}
+        }
+    }
+}
+
+/// Sends what must not be lost. The page's greeting can come before our end of the channel counts as open, so
+/// that a refused message is tried again.
+async fn send_control(mut letters: mpsc::Receiver<String>, control: Arc<dyn DataChannel>) {
+    while let Some(text) = letters.recv().await {
+        for attempt in 1..=CONTROL_ATTEMPTS {
+            match control.send_text(&text).await {
+                Ok(()) => break,
+                Err(error) => debug!(attempt, "a control message could not be sent: {error}"),
+            }
+            tokio::time::sleep(CONTROL_PAUSE).await;
         }
     }
 }
