@@ -39,7 +39,7 @@ fuzz_target!(|bytes: &[u8]| {
             0 => sender.handle_feedback(now, Feedback::Pli),
             1 => sender.handle_feedback(now, Feedback::Nack { ssrc: u32::from(number(4)), sequences: vec![sequence] }),
             2 => {
-                let arrival = |at| Some(Duration::from_millis(u64::from(number(at)) << number(at + 1)));
+                let arrival = |at| Some(Duration::from_millis(u64::from(number(at)) << (number(at + 1) % 32)));
                 let reports = vec![(sequence, arrival(5)), (sequence.wrapping_add(1), None), (number(7), arrival(8))];
                 sender.handle_feedback(now, Feedback::TransportCc(TwccReport { base_seq: sequence, reports }));
             }
