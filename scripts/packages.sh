@@ -2,18 +2,29 @@
 # shellcheck shell=bash disable=SC2034
 
 packages_build=(
-  cmake      # aws-lc and Opus are built with it
-  g++        # OpenH264, SQLite, aws-lc and Opus are compiled
-  nasm       # OpenH264 runs 2.5 times faster with its assembly
-  pkg-config # finds system libraries
+  cmake            # aws-lc and Opus are built with it
+  g++              # OpenH264, SQLite, aws-lc and Opus are compiled
+  nasm             # OpenH264 runs 2.5 times faster with its assembly
+  libasound2-dev   # cpal, which captures sound, links it
+  libxkbcommon-dev # keyboard layouts of the compositor
+  pkg-config       # finds system libraries
 )
 packages_run=(
   libvulkan1           # the Vulkan loader
   mesa-vulkan-drivers  # draws without a GPU, and on AMD and Intel
   libegl1              # OpenGL, where Vulkan is missing
+  bubblewrap           # the sandbox of titles that are programs
+  pulseaudio           # a private sound server for each of them
+  xkb-data             # keyboard layouts
+  xwayland             # titles that speak X11
+  chocolate-doom       # plays Freedoom
+  freedoom             # the free game of the catalogue
 )
 packages_test=(
-  chromium # the browser that end-to-end tests play in
-  coturn   # the TURN server that relayed sessions are tested through
-  pebble   # the ACME server that certificates are tested against
+  chromium      # the browser that end-to-end tests play in
+  coturn        # the TURN server that relayed sessions are tested through
+  pebble        # the ACME server that certificates are tested against
+  libsdl2-2.0-0 # the library that most games take gamepads from
+  mesa-utils    # OpenGL programs, on Wayland and X11
+  vulkan-tools  # a Vulkan program
 )

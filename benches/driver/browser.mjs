@@ -28,10 +28,16 @@ export function launch() {
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: FLAGS });
 }
 
-/** A page with an empty profile and the receiver in it; what breaks in it is told on stderr. */
-export async function openPage(browser) {
-  const context = await browser.newContext({ viewport: VIEWPORT });
+/**
+ * A page with an empty profile, the receiver and further scripts of this folder in it; what breaks in it is told on
+ * stderr.
+ */
+export async function openPage(browser, { viewport = VIEWPORT, scripts = [] } = {}) {
+  const context = await browser.newContext({ viewport });
   await context.addInitScript({ path: RECEIVER });
+  for (const name of scripts) {
+    await context.addInitScript({ path: fileURLToPath(new URL(name, import.meta.url)) });
+  }
   const page = await context.newPage();
   page.on('pageerror', (error) => process.stderr.write(`page: ${error.message}\n`));
   return page;
@@ -61,7 +67,8 @@ export async function timeOrigin(page) {
   return origin;
 }
 
-function monotonic() {
+/** CLOCK_MONOTONIC in ms. */
+export function monotonic() {
   return Number(process.hrtime.bigint()) / 1e6;
 }
 

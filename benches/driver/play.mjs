@@ -1,12 +1,13 @@
-// Plays the testcard through nearframe's own page and measures it from outside.
+// Plays a title with the testcard's stamp through nearframe's own page and measures it from outside.
 //
-// node play.mjs BASE_URL SECONDS STARTS
+// node play.mjs BASE_URL SECONDS STARTS TITLE
 // stdout: one JSON object per line, with `event`:
 // `measuring` and `measured` frame the time in which the worker's cost counts; `done` holds the samples.
 
 import { collect, counters, firstFrame, launch, openPage, pressKeys, sleep } from './browser.mjs';
 
-const [base, seconds, starts] = [process.argv[2], Number(process.argv[3]), Number(process.argv[4])];
+const [base, title] = [process.argv[2], process.argv[5]];
+const [seconds, starts] = [process.argv[3], process.argv[4]].map(Number);
 /** The bitrate and the frame clock have settled after this. */
 const WARM_UP_MS = 4_000;
 const START_LIMIT_MS = 30_000;
@@ -18,7 +19,7 @@ const say = (event, more = {}) => process.stdout.write(`${JSON.stringify({ event
 /** Opens the page as a newcomer; gives the page and the time from navigation to the first frame. */
 async function start(browser) {
   const page = await openPage(browser);
-  await page.goto(new URL('play/testcard?start=1', base).href, { waitUntil: 'commit' });
+  await page.goto(new URL(`play/${title}?start=1`, base).href, { waitUntil: 'commit' });
   const first_frame_ms = await firstFrame(page, 'nearframe', START_LIMIT_MS);
   return { page, first_frame_ms };
 }

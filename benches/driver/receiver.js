@@ -10,6 +10,8 @@
   const ROWS = 2;
   /** Blocks across a whole picture: 16 px each at 1280. A picture of another size is a scaled one. */
   const BLOCKS_ACROSS = 80;
+  /** Difference of luma that coding does not make. */
+  const CONTRAST = 24;
   /** Half an hour at 60 per second. */
   const SAMPLES_MAX = 108_000;
 
@@ -26,6 +28,8 @@
     since: 0,
     /** When the first frame was shown. */
     firstFrameAt: undefined,
+    /** When the first frame was shown that is not one colour all over. */
+    firstPictureAt: undefined,
     /** `[handled_at, event_at, code, down]` for every key event. */
     keys: [],
     /** `[captured_us, size_bytes, target_kbps]` as the node's facts say, for every frame sent. */
@@ -101,12 +105,34 @@
       video.requestVideoFrameCallback(onFrame);
       probe.firstFrameAt ??= at;
       probe.shown += 1;
+      if (probe.firstPictureAt === undefined) void hasPicture(video).then((has) => has && (probe.firstPictureAt ??= at));
       const { since } = probe;
       void readStamp(video).then((stamp) => {
         if (probe.since === since) note(at, stamp);
       });
     };
     video.requestVideoFrameCallback(onFrame);
+  }
+
+  /** Whether the frame that lies under `video` now is more than one colour: every 16th row and pixel of its luma. */
+  async function hasPicture(video) {
+    const frame = new VideoFrame(video);
+    try {
+      const { width, height } = frame.codedRect;
+      const copy = new Uint8Array(frame.allocationSize({ rect: frame.codedRect }));
+      const [luma] = await frame.copyTo(copy, { rect: frame.codedRect });
+      let [least, most] = [255, 0];
+      for (let y = 8; y < height; y += 16) {
+        for (let x = 8; x < width; x += 16) {
+          const level = copy[luma.offset + y * luma.stride + x];
+          least = Math.min(least, level);
+          most = Math.max(most, level);
+        }
+      }
+      return most - least > CONTRAST;
+    } finally {
+      frame.close();
+    }
   }
 
   function note(at, stamp) {

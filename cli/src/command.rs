@@ -51,6 +51,11 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Work with titles before they are offered
+    Title {
+        #[command(subcommand)]
+        command: TitleCommand,
+    },
     /// Print the OpenAPI description of the matchmaker's API
     Openapi,
     /// Run one session for a node on this machine
@@ -58,6 +63,16 @@ pub(crate) enum Command {
     Worker,
     /// Print the version of the program and of the words it speaks
     Version,
+}
+
+/// What to do with titles.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TitleCommand {
+    /// Read every title.toml in a folder and tell what is wrong, by line and key
+    Check {
+        /// The folder of one title, or of many
+        dir: PathBuf,
+    },
 }
 
 impl CommandLine {

@@ -3,10 +3,10 @@
 use crate::say;
 use anyhow::{Context, Result};
 use nearframe_server::gpu::{AdapterKind, adapters};
+use nearframe_server::title::catalogue::missing_packages;
+use nearframe_server::title::sandbox::{Held, layers};
 use serde::Serialize;
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, UdpSocket};
-use std::path::Path;
 
 /// The port that `nearframe up` takes unless told otherwise.
 const DOOR_PORT: u16 = 8600;
@@ -26,7 +26,7 @@ enum Verdict {
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
 struct Check {
-    /// `gpu`, `encoder`, `audio`, `ports` or `sandbox`.
+    /// `gpu`, `encoder`, `audio`, `ports`, `sandbox` or `titles`.
     area: &'static str,
     verdict: Verdict,
     /// What was found.
@@ -50,6 +50,7 @@ pub(crate) fn print(json: bool) -> Result<()> {
     checks.push(audio());
     checks.extend(ports());
     checks.extend(sandbox());
+    checks.extend(titles());
     let report = Report { version: env!("CARGO_PKG_VERSION"), checks };
     if json {
         say::line(&serde_json::to_string_pretty(&report).context("writing the report")?);
@@ -116,7 +117,17 @@ fn encoders() -> Vec<Check> {
 }
 
 fn audio() -> Check {
-    ok("audio", "Opus; titles make their own sound, no sound card is needed")
+    let server = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join("pulseaudio").is_file()));
+    if server {
+        return ok("audio", "Opus; programs play into a PulseAudio of their own, no sound card is needed");
+    }
+    troubled(
+        "audio",
+        Verdict::Limited,
+        "Opus; no PulseAudio, so that programs are silent",
+        "install pulseaudio",
+    )
 }
 
 fn ports() -> Vec<Check> {
@@ -146,44 +157,36 @@ fn ports() -> Vec<Check> {
     checks
 }
 
-/// What the kernel offers to lock titles in. The titles that ship with nearframe run in a process of
-/// their own, not in a sandbox; foreign titles are not run yet.
+/// Which layers of the sandbox hold here, found by trying them.
 fn sandbox() -> Vec<Check> {
-    let namespaces = number("/proc/sys/user/max_user_namespaces").is_some_and(|most| most > 0)
-        && number("/proc/sys/kernel/unprivileged_userns_clone") != Some(0)
-        && number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") != Some(1);
-    let modules = fs::read_to_string("/sys/kernel/security/lsm");
-    let bubblewrap = std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join("bwrap").is_file()));
-    let later = "needed once titles of others are run, which is not yet";
-    let verdict = |name: &str, present: bool, advice: &str| {
-        if present {
-            ok("sandbox", format!("{name} available"))
-        } else {
-            troubled("sandbox", Verdict::Limited, format!("{name} not found ({later})"), advice)
-        }
-    };
-    let landlock = match modules {
-        Ok(modules) => {
-            let present = modules.split(',').any(|module| module.trim() == "landlock");
-            verdict("Landlock", present, "boot with lsm=landlock,… on the kernel's command line")
-        }
-        Err(_) => troubled(
-            "sandbox",
-            Verdict::Limited,
-            format!("whether the kernel has Landlock cannot be seen ({later})"),
-            "mount securityfs: mount -t securityfs securityfs /sys/kernel/security",
-        ),
-    };
-    vec![
-        verdict("user namespaces", namespaces, "allow them: sysctl kernel.unprivileged_userns_clone=1"),
-        landlock,
-        verdict("bubblewrap", bubblewrap, "install bubblewrap"),
-    ]
+    let told = layers().into_iter().map(|layer| {
+        let name = layer.name;
+        let (verdict, found) = match layer.held {
+            Held::Yes => return ok("sandbox", format!("{name} holds")),
+            Held::Partly(how) => (Verdict::Limited, format!("{name} holds in part: {how}")),
+            Held::No(why) => (Verdict::Missing, format!("{name} does not hold: {why}")),
+        };
+        Check { area: "sandbox", verdict, found, advice: layer.advice }
+    });
+    told.collect()
 }
 
-fn number(path: &str) -> Option<u64> {
-    fs::read_to_string(Path::new(path)).ok()?.trim().parse().ok()
+/// Titles in the catalogue whose programs the system lacks.
+fn titles() -> Vec<Check> {
+    let missing = missing_packages();
+    if missing.is_empty() {
+        return vec![ok("titles", "the programs of all titles that ship are there")];
+    }
+    let told = missing.into_iter().map(|(name, packages)| {
+        let advice = format!("install {}", packages.join(" "));
+        troubled(
+            "titles",
+            Verdict::Limited,
+            format!("{name} cannot be offered: its program is missing"),
+            &advice,
+        )
+    });
+    told.collect()
 }
 
 #[cfg(test)]
@@ -206,9 +209,10 @@ mod tests {
             .chain([audio()])
             .chain(ports())
             .chain(sandbox())
+            .chain(titles())
             .map(|check| check.area)
             .collect();
         areas.dedup();
-        assert_eq!(areas, ["encoder", "audio", "ports", "sandbox"]);
+        assert_eq!(areas, ["encoder", "audio", "ports", "sandbox", "titles"]);
     }
 }

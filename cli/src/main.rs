@@ -18,6 +18,7 @@ mod options;
 mod run;
 mod say;
 mod stop;
+mod title;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Parser;
@@ -31,7 +32,7 @@ use std::time::Duration;
 const LEAVE_WITHIN: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
-    match start() {
+    match title::init_arguments().map_or_else(start, title::init) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("nearframe: {error:#}");
@@ -55,6 +56,7 @@ fn dispatch(general: &General, command: Command) -> Result<()> {
         Command::Matchmaker { door, matchmaking } => block_on(run::matchmaker(general, &door, &matchmaking)),
         Command::Node { enrolment, node } => block_on(run::node(general, &enrolment, &node)),
         Command::Doctor { json } => doctor::print(json),
+        Command::Title { command } => title::run(command),
         Command::Openapi => {
             say::line(&nearframe_matchmaker::openapi().to_pretty_json().context("writing the description")?);
             Ok(())

@@ -7,7 +7,7 @@ use nearframe_protocol::network::MediaNetwork;
 use nearframe_server::agent::Config;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::{env, fs, thread};
+use std::{env, fs};
 use url::Url;
 
 /// Enough for a busy 1080p60 picture with OpenH264; above it, the picture gains little.
@@ -51,8 +51,8 @@ pub(crate) fn configure(
     data: &Path,
     reached_at: IpAddr,
 ) -> Result<Config> {
-    let slots = options.slots.unwrap_or_else(default_slots);
-    if !SLOTS.contains(&slots) {
+    let slots = options.slots;
+    if let Some(slots) = slots.filter(|slots| !SLOTS.contains(slots)) {
         bail!("slots = {slots}: allowed are {} to {}", SLOTS.start(), SLOTS.end());
     }
     let max_bitrate_bps = options.max_bitrate_bps.unwrap_or(DEFAULT_MAX_BITRATE_BPS);
@@ -79,11 +79,6 @@ pub(crate) fn configure(
         max_bitrate_bps,
         worker_exe: env::current_exe().context("finding the program itself, to start sessions with")?,
     })
-}
-
-fn default_slots() -> u32 {
-    let processors = thread::available_parallelism().map_or(2, |count| count.get());
-    u32::try_from(processors.clamp(2, 16)).expect("at most 16")
 }
 
 fn host_name() -> String {

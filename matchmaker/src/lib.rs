@@ -8,6 +8,7 @@
 //! **Architecture invariant:** the store is written before anyone is told; a lease exists only if it
 //! was written in one transaction with its capacity check.
 
+pub mod assets;
 pub mod bus;
 mod catalogue;
 pub mod config;
@@ -17,6 +18,7 @@ mod ice;
 mod jobs;
 mod metrics;
 mod random;
+mod saves;
 mod sessions;
 mod signalling;
 mod state;
@@ -25,6 +27,7 @@ pub mod tls;
 
 pub use config::{Config, IceConfig, Limits};
 
+use assets::{Assets, InMemory, LocalFolder};
 use axum::Router;
 use nearframe_protocol::EndReason;
 use state::{Phase, Shared};
@@ -38,6 +41,8 @@ use utoipa::OpenApi;
 
 /// The database's name in the data folder.
 const DATABASE: &str = "matchmaker.sqlite3";
+/// The folder of packs and other assets in the data folder.
+const ASSETS: &str = "assets";
 
 /// While draining, heartbeats are looked at this often; they come every second.
 const QUIET_TICK: Duration = Duration::from_millis(50);
@@ -81,18 +86,23 @@ impl Matchmaker {
     pub async fn open(config: Config) -> Result<Self> {
         config.check()?;
         let path = config.data_dir.clone();
-        tokio::fs::create_dir_all(&path)
-            .await
-            .map_err(|error| Error::DataDir { path: path.clone(), error })?;
+        let unusable = |error| Error::DataDir { path: path.clone(), error };
+        tokio::fs::create_dir_all(&path).await.map_err(unusable)?;
+        let assets = LocalFolder::open(&path.join(ASSETS)).await.map_err(unusable)?;
         let store = SqliteStore::open(&path.join(DATABASE)).await?;
-        Self::with_store(config, Arc::new(store)).await
+        Self::with_parts(config, Arc::new(store), Arc::new(assets)).await
     }
 
-    /// The same on a given store.
+    /// The same on a given store, with assets in memory.
     pub async fn with_store(config: Config, store: Arc<dyn Store>) -> Result<Self> {
+        Self::with_parts(config, store, Arc::new(InMemory::new())).await
+    }
+
+    /// The same on a given store and given assets.
+    pub async fn with_parts(config: Config, store: Arc<dyn Store>, assets: Arc<dyn Assets>) -> Result<Self> {
         config.check()?;
         let key = store.secret("tickets", random::bytes()).await?;
-        let shared = Arc::new(Shared::new(config, store, Arc::new(bus::InProcess::new()), key));
+        let shared = Arc::new(Shared::new(config, store, assets, Arc::new(bus::InProcess::new()), key));
         jobs::expect_nodes(&shared).await?;
         let jobs = Arc::new(Mutex::new(jobs::spawn(&shared)));
         Ok(Self { shared, jobs })

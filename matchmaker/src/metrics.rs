@@ -15,6 +15,7 @@ pub(crate) struct Metrics {
     pub(crate) receipts_counted: Counter,
     pub(crate) receipts_repeated: Counter,
     pub(crate) receipts_refused: Counter,
+    pub(crate) saves_kept: Counter,
     pub(crate) pages: Gauge,
     pub(crate) links: Gauge,
     pub(crate) rate_limited: Counter,
@@ -82,6 +83,7 @@ pub(crate) fn render(shared: &Shared) -> String {
         "Requests for a session that got none.",
         &metrics.sessions_refused,
     );
+    counter("nearframe_saves_total", "Versions of saves that were kept.", &metrics.saves_kept);
     counter("nearframe_rate_limited_total", "Requests over a rate limit.", &metrics.rate_limited);
 
     family(&mut out, "nearframe_sessions_ended_total", "counter", "Sessions that ended, by reason.");

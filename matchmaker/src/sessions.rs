@@ -8,8 +8,9 @@ use crate::catalogue;
 use crate::http::problem::{Code, Problem};
 use crate::ice;
 use crate::random;
+use crate::saves;
 use crate::state::{Phase, Shared, now_ms};
-use crate::store::{Created, Idempotency, NewSession, SessionRow, StoreError};
+use crate::store::{Created, Idempotency, NewSession, SaveOwner, SessionRow, StoreError};
 use nearframe_placement::{Request, decide};
 use nearframe_protocol::api::{CreateSession, CreatedSession};
 use nearframe_protocol::link::ToNode;
@@ -44,6 +45,7 @@ pub(crate) async fn create(shared: &Shared, wanted: Wanted) -> Result<(CreatedSe
         let detail = format!("No connected machine holds the title {}. See GET /v1/titles.", request.title);
         Problem::new(Code::UnknownTitle, detail)
     })?;
+    shared.saves.settle(&SaveOwner { guest, title: request.title.clone() }).await;
     let new = NewSession {
         id: random::session_id(),
         guest,
@@ -123,7 +125,15 @@ fn no_capacity(why: &str) -> Problem {
 }
 
 async fn start(shared: &Shared, row: &SessionRow) -> Result<(), Problem> {
-    if let Err(error) = shared.bus.command(row.node, start_command(shared, row)).await {
+    let command = match start_command(shared, row).await {
+        Ok(command) => command,
+        Err(error) => {
+            // Without what it may restore, a session must not begin: it would save over the player's game.
+            end(shared, row.id, EndReason::SaveUnavailable).await?;
+            return Err(error.into());
+        }
+    };
+    if let Err(error) = shared.bus.command(row.node, command).await {
         tracing::warn!(session = %row.id, node = %row.node, %error, "the node cannot be told to start");
         end(shared, row.id, EndReason::NodeLost).await?;
         return Err(no_capacity("the machine has just gone"));
@@ -132,15 +142,16 @@ async fn start(shared: &Shared, row: &SessionRow) -> Result<(), Problem> {
 }
 
 /// What tells a node to start this session.
-pub(crate) fn start_command(shared: &Shared, row: &SessionRow) -> ToNode {
-    ToNode::Start {
+pub(crate) async fn start_command(shared: &Shared, row: &SessionRow) -> Result<ToNode, StoreError> {
+    Ok(ToNode::Start {
         session: row.id,
         generation: row.generation,
         title: row.title.clone(),
         hash: row.title_hash,
         player_key: row.player_key,
         ice_servers: ice::servers(&shared.config.ice, row.id, now_ms()),
-    }
+        save: Some(saves::grant(shared, row).await?),
+    })
 }
 
 async fn node_key(shared: &Shared, node: NodeId) -> Result<PublicKey, Problem> {
@@ -160,7 +171,10 @@ pub(crate) async fn end(
         tracing::info!(session = %id, %reason, "session ended");
         let stop = ToNode::Stop { session: id, reason };
         // A node that is gone has nothing to stop; one that comes back is told then.
-        let _ = shared.bus.command(ended.session.node, stop).await;
+        let told = shared.bus.command(ended.session.node, stop).await.is_ok();
+        if told && reason != EndReason::NodeLost {
+            shared.saves.expect_last(&ended.session);
+        }
         let message = reason.advice().to_owned();
         shared.bus.publish(id, SessionEvent::All(ToPage::Ended { reason, message })).await;
     }

@@ -1,14 +1,16 @@
 //! What every task of the service shares.
 
+use crate::assets::Assets;
 use crate::bus::Bus;
 use crate::config::Config;
 use crate::http::limits::Limiter;
 use crate::metrics::Metrics;
+use crate::saves::Saves;
 use crate::store::{Hash, Store};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nearframe_placement::Fleet;
-use nearframe_protocol::{GuestId, SessionId};
+use nearframe_protocol::{Generation, GuestId, SessionId};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
@@ -28,7 +30,9 @@ pub(crate) enum Phase {
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) assets: Arc<dyn Assets>,
     pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) saves: Saves,
     pub(crate) metrics: Metrics,
     pub(crate) session_limit: Limiter,
     pub(crate) socket_limit: Limiter,
@@ -52,13 +56,21 @@ pub(crate) fn hash(secret: &str) -> Hash {
 }
 
 impl Shared {
-    pub(crate) fn new(config: Config, store: Arc<dyn Store>, bus: Arc<dyn Bus>, key: [u8; 32]) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        store: Arc<dyn Store>,
+        assets: Arc<dyn Assets>,
+        bus: Arc<dyn Bus>,
+        key: [u8; 32],
+    ) -> Self {
         Self {
             session_limit: Limiter::per_minute(config.limits.sessions_per_minute),
             socket_limit: Limiter::per_minute(config.limits.sockets_per_minute),
             config,
             store,
+            assets,
             bus,
+            saves: Saves::new(),
             metrics: Metrics::default(),
             phase: watch::Sender::new(Phase::Open),
             ready: watch::Sender::new(false),
@@ -95,6 +107,18 @@ impl Shared {
         same(&self.ticket(session), ticket)
     }
 
+    /// The secret that moves the saves of a session's generation, which stands before it.
+    pub(crate) fn save_token(&self, session: SessionId, generation: Generation) -> String {
+        let id = [&session.as_bytes()[..], &generation.0.to_le_bytes()].concat();
+        format!("{}.{}", generation.0, self.mac("save", &id))
+    }
+
+    /// The generation that a save token of this session was given to; `None` for a forged one.
+    pub(crate) fn generation_of_save_token(&self, session: SessionId, token: &str) -> Option<Generation> {
+        let generation = Generation(token.split_once('.')?.0.parse().ok()?);
+        same(&self.save_token(session, generation), token).then_some(generation)
+    }
+
     /// A guest's cookie: the id, and the proof that we gave it.
     pub(crate) fn guest_cookie(&self, guest: GuestId) -> String {
         format!("{guest}.{}", self.mac("guest", guest.as_bytes()))
@@ -107,7 +131,7 @@ impl Shared {
         same(&self.mac("guest", guest.as_bytes()), proof).then_some(guest)
     }
 
-    fn mac(&self, purpose: &str, id: &[u8; 16]) -> String {
+    fn mac(&self, purpose: &str, id: &[u8]) -> String {
         let message = [purpose.as_bytes(), b"\0", id].concat();
         URL_SAFE_NO_PAD.encode(blake3::keyed_hash(&self.key, &message).as_bytes())
     }

@@ -4,13 +4,14 @@
 use nearframe_ledger::chain::LATE_WINDOW_MS;
 use nearframe_ledger::{Account, Kind, Tariff, verify};
 use nearframe_matchmaker::store::{
-    Admission, Created, Idempotency, MemoryStore, NewSession, SqliteStore, Store, StoreError, Taken,
+    Admission, Created, Idempotency, MemoryStore, NewSave, NewSession, SaveOwner, SaveRow, Saved,
+    SqliteStore, Store, StoreError, Taken,
 };
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
 use nearframe_protocol::{
-    Currency, EndReason, Generation, GuestId, LeaseId, NodeId, NodeKey, SessionId, SessionState, TitleHash,
-    TitleId,
+    Currency, EndReason, Generation, GuestId, LeaseId, NodeId, NodeKey, PackHash, SaveVersion, SessionId,
+    SessionState, TitleHash, TitleId,
 };
 
 const NOW: u64 = 1_700_000_000_000;
@@ -222,6 +223,136 @@ async fn what_was_set_aside_is_released_at_the_end_and_closed_a_day_later(store:
     assert_eq!(journal.iter().filter(|t| t.kind == Kind::Void).count(), 2);
 }
 
+fn pack(session: SessionId, n: u8, based_on: Option<u64>) -> NewSave {
+    NewSave {
+        session,
+        generation: Generation(0),
+        based_on: based_on.map(SaveVersion),
+        hash: PackHash::from_bytes([n; 32]),
+        size_bytes: n.into(),
+        title_version: "1.0".into(),
+        now_ms: NOW + u64::from(n),
+        most_titles: 2,
+        most_versions: 3,
+    }
+}
+
+async fn saved(store: &dyn Store, new: NewSave) -> SaveRow {
+    match store.add_save(&new).await.unwrap() {
+        Saved::New(row) => row,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A session of each number, all of one guest; the higher one is the newer.
+async fn sessions<const N: usize>(store: &dyn Store, numbers: [u8; N]) -> [SessionId; N] {
+    let node = enrol(store, N as u32).await;
+    for n in numbers {
+        let new = NewSession { guest_limit: 100, ..request(node, n) };
+        assert!(matches!(store.create_session(&new).await.unwrap(), Created::New(_)));
+    }
+    numbers.map(|n| SessionId::from_random([n; 16]))
+}
+
+fn owner() -> SaveOwner {
+    SaveOwner { guest: GuestId::from_random([9; 16]), title: TitleId::new("meteor").unwrap() }
+}
+
+/// Version and whether it is current, newest first.
+async fn versions(store: &dyn Store) -> Vec<(u64, bool)> {
+    let rows = store.saves_of_title(&owner()).await.unwrap();
+    rows.iter().map(|row| (row.version.0, row.current)).collect()
+}
+
+async fn saves_are_versions_that_count_up_and_the_newest_few_stay(store: &dyn Store) {
+    let [session] = sessions(store, [1]).await;
+    for n in 1..=5 {
+        let row = saved(store, pack(session, n, None)).await;
+        assert_eq!((row.version, row.current, row.size_bytes), (SaveVersion(n.into()), true, n.into()));
+        assert_eq!(row.based_on.map(|version| version.0), (n > 1).then_some(u64::from(n) - 1));
+        assert_eq!((row.session, row.title_version.as_str()), (session, "1.0"));
+    }
+    assert_eq!(versions(store).await, [(5, true), (4, false), (3, false)]);
+    assert_eq!(store.saves_of(owner().guest).await.unwrap(), store.saves_of_title(&owner()).await.unwrap());
+    assert!(store.saves_of(GuestId::from_random([8; 16])).await.unwrap().is_empty());
+    assert_eq!(store.remove_saves(&owner(), NOW).await.unwrap(), 3);
+    assert_eq!(store.remove_saves(&owner(), NOW).await.unwrap(), 0);
+    assert_eq!(saved(store, pack(session, 6, None)).await.version, SaveVersion(6), "no version comes twice");
+    let nobody = pack(SessionId::from_random([77; 16]), 1, None);
+    assert_eq!(store.add_save(&nobody).await.unwrap(), Saved::UnknownSession);
+}
+
+async fn a_pack_that_is_sent_again_or_changes_nothing_is_no_new_version(store: &dyn Store) {
+    let [first, second] = sessions(store, [1, 2]).await;
+    let row = saved(store, pack(first, 1, None)).await;
+    let again = |session, n| async move { store.add_save(&pack(session, n, Some(1))).await.unwrap() };
+    assert_eq!(again(first, 1).await, Saved::Same(row.clone()));
+    assert_eq!(again(second, 1).await, Saved::Same(row), "the next session changed nothing");
+    saved(store, pack(first, 2, None)).await;
+    saved(store, pack(first, 1, None)).await;
+    assert_eq!(versions(store).await, [(3, true), (2, false), (1, false)], "going back is a change");
+}
+
+async fn a_late_pack_of_an_older_session_is_kept_but_never_current(store: &dyn Store) {
+    let [older, newer] = sessions(store, [1, 2]).await;
+    saved(store, pack(older, 1, None)).await;
+    let played = saved(store, pack(newer, 2, Some(1))).await;
+    assert_eq!(played.based_on, Some(SaveVersion(1)));
+    let late = saved(store, pack(older, 3, None)).await;
+    assert_eq!((late.current, late.based_on), (false, Some(SaveVersion(1))), "both went on from version 1");
+    assert_eq!(versions(store).await, [(3, false), (2, true), (1, false)]);
+    for n in 4..=6 {
+        saved(store, pack(older, n, None)).await;
+    }
+    assert_eq!(
+        versions(store).await,
+        [(6, false), (5, false), (4, false), (2, true)],
+        "what is current is never pushed out"
+    );
+    let future = saved(store, pack(newer, 9, Some(99))).await;
+    assert_eq!(future.based_on, Some(SaveVersion(2)), "what the node says counts only for the first");
+}
+
+async fn a_guest_has_saves_of_a_bounded_number_of_titles(store: &dyn Store) {
+    let node = enrol(store, 9).await;
+    let mut outcomes = Vec::new();
+    for (n, title) in [(1, "one"), (2, "two"), (3, "three"), (4, "two")] {
+        let title = TitleId::new(title).unwrap();
+        let new = NewSession { title, guest_limit: 9, ..request(node, n) };
+        store.create_session(&new).await.unwrap();
+        outcomes.push(store.add_save(&pack(new.id, n, None)).await.unwrap());
+    }
+    assert!(matches!(outcomes[..], [Saved::New(_), Saved::New(_), Saved::TooManyTitles, Saved::New(_)]));
+    let rows = store.saves_of(owner().guest).await.unwrap();
+    let listed: Vec<_> = rows.iter().map(|row| (row.title.as_str(), row.version.0, row.current)).collect();
+    assert_eq!(listed, [("one", 1, true), ("two", 2, true), ("two", 1, false)]);
+}
+
+async fn an_asset_is_unreferenced_from_its_announcement_until_a_save_and_after_the_last_one(
+    store: &dyn Store,
+) {
+    let [session] = sessions(store, [1]).await;
+    let due = |before_ms| async move { store.unreferenced_assets(before_ms, 10).await.unwrap() };
+    store.note_asset([1; 32], NOW).await.unwrap();
+    store.note_asset([2; 32], NOW).await.unwrap();
+    store.note_asset([2; 32], NOW + 10).await.unwrap();
+    assert!(due(NOW).await.is_empty());
+    assert_eq!(due(NOW + 1).await, [[1; 32]], "a new announcement begins anew");
+    assert_eq!(due(NOW + 11).await, [[1; 32], [2; 32]]);
+    assert_eq!(store.unreferenced_assets(NOW + 11, 1).await.unwrap(), [[1; 32]]);
+    saved(store, pack(session, 1, None)).await;
+    store.forget_asset([2; 32]).await.unwrap();
+    store.note_asset([1; 32], NOW).await.unwrap();
+    assert!(due(u64::MAX >> 1).await.is_empty(), "a save needs it, whatever is announced");
+    saved(store, pack(session, 2, None)).await;
+    saved(store, pack(session, 1, None)).await;
+    saved(store, pack(session, 4, None)).await;
+    assert!(due(u64::MAX >> 1).await.is_empty(), "version 1 is dropped, but version 3 is the same");
+    store.remove_saves(&owner(), NOW + 50).await.unwrap();
+    assert_eq!(due(NOW + 50).await.len(), 0);
+    assert_eq!(due(NOW + 51).await, [[1; 32], [2; 32], [4; 32]]);
+}
+
 macro_rules! contract {
     ($($case:ident)*) => {
         mod memory {
@@ -249,6 +380,11 @@ contract! {
     a_repeated_request_gets_the_same_session_and_a_changed_one_is_refused
     a_receipt_is_counted_once_and_paid_once
     what_was_set_aside_is_released_at_the_end_and_closed_a_day_later
+    saves_are_versions_that_count_up_and_the_newest_few_stay
+    a_pack_that_is_sent_again_or_changes_nothing_is_no_new_version
+    a_late_pack_of_an_older_session_is_kept_but_never_current
+    a_guest_has_saves_of_a_bounded_number_of_titles
+    an_asset_is_unreferenced_from_its_announcement_until_a_save_and_after_the_last_one
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use crate::key::PublicKey;
 use crate::money::{Money, MoneyJson};
 use crate::network::IceServer;
 use crate::receipt::SignedReceipt;
+use crate::save::{PackHash, SaveVersion};
 use crate::session::{EndReason, Generation, SessionState};
 use crate::title::{TitleEntry, TitleHash, TitleId};
 use crate::version::VersionOffer;
@@ -152,6 +153,31 @@ pub struct Node {
     pub encoders: Vec<String>,
     /// Titles it holds.
     pub titles: Vec<TitleId>,
+}
+
+/// A save of the guest's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Save {
+    /// Of which title.
+    pub title: TitleId,
+    /// Its version; grows by one with each save of this title.
+    pub version: SaveVersion,
+    /// Whether the next session of this title starts from it.
+    pub current: bool,
+    /// The version that the session which made it went on from. Where that is not the version before,
+    /// two sessions went on from the same save, and both results are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub based_on: Option<SaveVersion>,
+    /// Of the pack's bytes.
+    pub hash: PackHash,
+    /// Length of the pack.
+    pub size_bytes: u64,
+    /// Version of the title that made it, empty where unknown.
+    pub title_version: String,
+    /// The session that made it.
+    pub session: SessionId,
+    /// Unix ms.
+    pub created_at_ms: u64,
 }
 
 /// `POST /v1/enrolments` (operator): a one-time code for a new node.

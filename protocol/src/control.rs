@@ -6,11 +6,14 @@
 
 use crate::key::Signature;
 use crate::session::{EndReason, Seat};
+use crate::title::TitleKind;
 use crate::version::Versions;
 use serde::{Deserialize, Serialize};
 
 /// Longest control message, in bytes.
-pub const MAX_CONTROL_BYTES: usize = 16 * 1024;
+pub const MAX_CONTROL_BYTES: usize = 64 * 1024;
+/// Longest text that travels from clipboard to clipboard, in bytes.
+pub const MAX_CLIPBOARD_BYTES: usize = 32 * 1024;
 
 /// Page → node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +47,49 @@ pub enum FromPage {
     },
     /// The player leaves; the session ends.
     Leave,
+    /// The player's keyboard layout, by its names in xkb; keys themselves travel by position.
+    Keyboard {
+        /// Such as `de`.
+        layout: String,
+        /// Such as `nodeadkeys`; empty for the usual one.
+        variant: String,
+    },
+    /// Text that the player's clipboard holds, for the title to paste.
+    Clipboard {
+        /// At most [`MAX_CLIPBOARD_BYTES`].
+        text: String,
+    },
+    /// The player's microphone is on or off.
+    Microphone {
+        /// Whether it may be heard.
+        on: bool,
+    },
+}
+
+/// How a pointer looks. It is drawn by the page, never in the picture, so that it answers at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Cursor {
+    /// Not at all.
+    Hidden,
+    /// By its name in CSS.
+    Named {
+        /// Such as `pointer`.
+        name: String,
+    },
+    /// As the title drew it.
+    Picture {
+        /// PNG, base64 (standard, padded).
+        png: String,
+        /// Pixels of the picture from its left edge to the point that clicks.
+        hot_x: u16,
+        /// The same from its top edge.
+        hot_y: u16,
+        /// Width, pixels of the title's picture.
+        width: u16,
+        /// Height, pixels of the title's picture.
+        height: u16,
+    },
 }
 
 /// Node → page.
@@ -61,6 +107,8 @@ pub enum ToPage {
         seat: Seat,
         /// Title's name.
         title: String,
+        /// What kind of thing it is.
+        kind: TitleKind,
         /// Picture width, pixels.
         width: u32,
         /// Picture height, pixels.
@@ -89,6 +137,26 @@ pub enum ToPage {
         weak: u16,
         /// How long.
         duration_ms: u16,
+    },
+    /// How the pointer looks from now on.
+    Cursor {
+        /// Its picture.
+        cursor: Cursor,
+    },
+    /// The title has locked the pointer (it wants relative motion), or lets it go.
+    PointerLocked {
+        /// Whether it is locked.
+        locked: bool,
+    },
+    /// The title has a text field in focus, or has none any more.
+    TextInput {
+        /// Whether text is welcome.
+        active: bool,
+    },
+    /// The title put text on the clipboard.
+    Clipboard {
+        /// At most [`MAX_CLIPBOARD_BYTES`].
+        text: String,
     },
     /// The session is over.
     Ended {

@@ -9,6 +9,7 @@ use crate::attest::Attestation;
 use crate::key::{NodeKey, Nonce, PublicKey, Signature};
 use crate::network::IceServer;
 use crate::receipt::SignedReceipt;
+use crate::save::SaveGrant;
 use crate::session::{EndReason, Generation, Seat};
 use crate::title::{TitleEntry, TitleHash, TitleId};
 use crate::version::VersionOffer;
@@ -183,6 +184,9 @@ pub enum ToNode {
         player_key: PublicKey,
         /// TURN and STUN for the node's side.
         ice_servers: Vec<IceServer>,
+        /// The player's saves; absent where the matchmaker keeps none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        save: Option<SaveGrant>,
     },
     /// A page's offer.
     Offer {

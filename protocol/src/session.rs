@@ -63,6 +63,8 @@ pub enum EndReason {
     Drained,
     /// An operator ended it.
     Operator,
+    /// The player's saved game could not be fetched before the start.
+    SaveUnavailable,
 }
 
 impl EndReason {
@@ -87,6 +89,10 @@ impl EndReason {
                 "The machine running your game is shutting down. Start again to be placed on another one."
             }
             Self::Operator => "The operator ended this session. Start again, or ask the operator why.",
+            Self::SaveUnavailable => {
+                "Your saved game could not be fetched, so the game was not started. Nothing is lost: try \
+                 again in a minute."
+            }
         }
     }
     /// The JSON form, also used in the database.
@@ -100,6 +106,7 @@ impl EndReason {
             Self::PlayerUnreachable => "player_unreachable",
             Self::Drained => "drained",
             Self::Operator => "operator",
+            Self::SaveUnavailable => "save_unavailable",
         }
     }
     /// The reason with this JSON form.
@@ -113,6 +120,7 @@ impl EndReason {
             Self::PlayerUnreachable,
             Self::Drained,
             Self::Operator,
+            Self::SaveUnavailable,
         ]
         .into_iter()
         .find(|reason| reason.as_str() == text)

@@ -3,7 +3,12 @@
 //! A title is known as (id, version, BLAKE3 tree hash). Its folder holds `title.toml` and the files it
 //! names.
 
+mod check;
+
+pub use check::{TitleError, parse_touch_layouts};
+
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use utoipa::ToSchema;
 
@@ -93,6 +98,9 @@ pub struct TitleManifest {
     /// What the page draws on a touch screen.
     #[serde(default)]
     pub touch: TouchControls,
+    /// What the node must have.
+    #[serde(default)]
+    pub requires: Requires,
     /// Limits.
     #[serde(default)]
     pub policy: Policy,
@@ -110,6 +118,18 @@ pub struct Run {
     /// For `scene`: the `.glb` or `.gltf` below the title's folder.
     #[serde(default)]
     pub scene: Option<String>,
+    /// For `app`: the program and its arguments. A relative program is a file in the folder.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// For `app`: which window system it speaks.
+    #[serde(default)]
+    pub display: Display,
+    /// For `app`: further variables of its environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// For `app`: files and folders below the title's home that are kept for each player.
+    #[serde(default)]
+    pub saves: Vec<String>,
     /// Picture width in pixels, even, 64 to 4096.
     #[serde(default = "default_width")]
     pub width: u32,
@@ -132,13 +152,48 @@ fn default_fps() -> u32 {
 }
 
 /// Kinds of title that this release runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TitleKind {
     /// Part of the node itself, such as `meteor` and `testcard`.
     Builtin,
     /// A glTF 2.0 scene.
     Scene,
+    /// An unmodified Linux program under the node's own compositor.
+    App,
+}
+
+/// Window systems of programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Display {
+    /// Wayland.
+    Wayland,
+    /// X11, through Xwayland.
+    X11,
+    /// Both are offered and the program chooses; Xwayland starts when it is asked for.
+    #[default]
+    Auto,
+}
+
+/// What a node must have to run the title.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Requires {
+    /// Packages of the node's distribution; `nearframe doctor` says which are missing.
+    pub packages: Vec<String>,
+    /// Memory that all its processes may use together, in MiB.
+    pub memory_mib: u32,
+    /// Processes and threads at once.
+    pub processes: u32,
+    /// Whether it gets the node's GPU; without it, it draws with the CPU.
+    pub gpu: bool,
+}
+
+impl Default for Requires {
+    fn default() -> Self {
+        Self { packages: Vec::new(), memory_mib: 2048, processes: 256, gpu: true }
+    }
 }
 
 /// One line of control hints.
@@ -168,6 +223,88 @@ pub struct TouchControls {
     /// Buttons, nearest to the thumb first.
     #[serde(default)]
     pub buttons: Vec<TouchButton>,
+    /// In `title.toml`: the file with authored layouts (a list of `[[layouts]]`), below the folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<String>,
+    /// Authored layouts; the player switches between them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layouts: Vec<TouchLayout>,
+}
+
+/// One authored arrangement of on-screen controls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TouchLayout {
+    /// What the switch says, such as `Play` or `Menu`.
+    pub name: String,
+    /// The controls.
+    pub controls: Vec<TouchControl>,
+}
+
+/// What an on-screen control is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TouchControlKind {
+    /// Held while touched.
+    Button,
+    /// A stick: directions or a pad's stick.
+    Stick,
+    /// Four or eight directions.
+    Dpad,
+    /// An area that moves the mouse, as when looking around.
+    Look,
+}
+
+/// One on-screen control. Places are percent of the picture: centre from the left and from the top, size of its
+/// height.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TouchControl {
+    /// What it is.
+    pub kind: TouchControlKind,
+    /// What is written on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Centre from the left, percent.
+    pub x: u8,
+    /// Centre from the top, percent.
+    pub y: u8,
+    /// Diameter, percent of the picture's height.
+    pub size: u8,
+    /// Keys held by a button, by `KeyboardEvent.code`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+    /// Mouse button held by a button or clicked by a tap on a look area.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub button: Option<u8>,
+    /// Gamepad button held by a button (W3C standard mapping).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pad: Option<u8>,
+    /// One notch of the wheel by each press of a button: −1 up, 1 down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wheel: Option<i8>,
+    /// Keys of a stick's or d-pad's directions: up, left, down, right.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub directions: Vec<String>,
+    /// The pad's stick that a stick acts as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pad_stick: Option<PadStick>,
+    /// Of a look area: mouse motion for the finger's motion, percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensitivity: Option<u16>,
+    /// A button that stays down until it is touched again.
+    #[serde(default)]
+    pub toggle: bool,
+}
+
+/// A gamepad's sticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PadStick {
+    /// Left.
+    Left,
+    /// Right.
+    Right,
 }
 
 /// One on-screen button.
@@ -186,80 +323,29 @@ pub struct TouchButton {
 pub struct Policy {
     /// A session without input ends after this, in seconds.
     pub idle_timeout_s: u32,
+    /// How long a session is kept, frozen, for a player who is gone, in seconds.
+    pub keep_s: u32,
+    /// Who vouches for it; hosts choose what they accept.
+    pub trust: Trust,
+    /// Regions that may run it (ISO 3166 codes); empty: anywhere.
+    pub regions: Vec<String>,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { idle_timeout_s: 300 }
+        Self { idle_timeout_s: 300, keep_s: 120, trust: Trust::Sandboxed, regions: Vec::new() }
     }
 }
 
-impl TitleManifest {
-    /// Reads `title.toml`; the error names line and key.
-    pub fn parse(text: &str) -> Result<Self, TitleError> {
-        let manifest: Self = toml::from_str(text).map_err(|e| TitleError::Syntax(e.to_string()))?;
-        manifest.check()?;
-        Ok(manifest)
-    }
-
-    fn check(&self) -> Result<(), TitleError> {
-        let run = &self.run;
-        let bad = |key, allowed| Err(TitleError::Value { key, allowed });
-        for (key, value) in [("run.width", run.width), ("run.height", run.height)] {
-            if !(64..=4096).contains(&value) || value % 2 == 1 {
-                return bad(key, "an even number from 64 to 4096");
-            }
-        }
-        if !(1..=240).contains(&run.fps) {
-            return bad("run.fps", "1 to 240");
-        }
-        if self.name.trim().is_empty() || self.name.len() > 128 {
-            return bad("name", "1 to 128 bytes");
-        }
-        if self.version.is_empty() || self.version.len() > 64 {
-            return bad("version", "1 to 64 bytes");
-        }
-        if self.description.len() > 2000 {
-            return bad("description", "at most 2000 bytes");
-        }
-        match run.kind {
-            TitleKind::Builtin if run.builtin.is_none() => bad("run.builtin", "the name of a built-in title"),
-            TitleKind::Scene if run.scene.is_none() => bad("run.scene", "a .glb or .gltf file in the folder"),
-            _ => {
-                [("cover", &self.cover), ("run.scene", &run.scene)].into_iter().try_for_each(|(key, path)| {
-                    match path {
-                        Some(path) if !is_inside(path) => bad(key, "a relative path without '..'"),
-                        _ => Ok(()),
-                    }
-                })
-            }
-        }
-    }
-}
-
-fn is_inside(path: &str) -> bool {
-    !path.is_empty()
-        && !path.contains('\\')
-        && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
-}
-
-/// What can be wrong with a title's manifest.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TitleError {
-    /// Bad id.
-    #[error("a title id is 1 to 64 of a-z, 0-9 and '-'")]
-    Id,
-    /// Not TOML, or not these keys. Carries line and column.
-    #[error("{0}")]
-    Syntax(String),
-    /// A value out of range.
-    #[error("{key}: allowed is {allowed}")]
-    Value {
-        /// Dotted key.
-        key: &'static str,
-        /// What would be right.
-        allowed: &'static str,
-    },
+/// How far a title is trusted. All programs run in the sandbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trust {
+    /// Nobody vouches for it. It gets no GPU driver to talk to: it draws with the CPU.
+    #[default]
+    Sandboxed,
+    /// The host has looked at it.
+    Reviewed,
 }
 
 /// A title as nodes announce it and the catalogue lists it.
@@ -267,6 +353,8 @@ pub enum TitleError {
 pub struct TitleEntry {
     /// Stable id.
     pub id: TitleId,
+    /// What kind of thing it is.
+    pub kind: TitleKind,
     /// What players call it.
     pub name: String,
     /// Version as the studio counts.
@@ -293,26 +381,6 @@ pub struct TitleEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const GOOD: &str =
-        "id = \"a-1\"\nname = \"A\"\nversion = \"1\"\n[run]\nkind = \"builtin\"\nbuiltin = \"meteor\"\n";
-
-    #[test]
-    fn a_minimal_manifest_has_defaults() {
-        let manifest = TitleManifest::parse(GOOD).unwrap();
-        assert_eq!((manifest.run.width, manifest.run.height, manifest.run.fps), (1280, 720, 60));
-        assert_eq!(manifest.policy.idle_timeout_s, 300);
-    }
-
-    #[test]
-    fn a_wrong_manifest_is_refused_naming_line_or_key() {
-        let unknown = TitleManifest::parse(&format!("{GOOD}speed = 3\n")).unwrap_err().to_string();
-        assert!(unknown.contains("line 7") && unknown.contains("speed"), "{unknown}");
-        let odd = TitleManifest::parse(&format!("{GOOD}width = 333\n")).unwrap_err().to_string();
-        assert!(odd.contains("run.width"), "{odd}");
-        let outside = TitleManifest::parse(&format!("cover = \"../x.png\"\n{GOOD}")).unwrap_err().to_string();
-        assert!(outside.contains("cover"), "{outside}");
-    }
 
     #[test]
     fn the_tree_hash_depends_on_names_and_content_but_not_on_order() {

@@ -6,6 +6,7 @@
 use crate::key::{Nonce, PublicKey, Signature};
 use crate::network::{IceServer, MediaNetwork};
 use crate::receipt::Receipt;
+use crate::save::PackHash;
 use crate::session::{EndReason, Generation, Seat};
 use crate::version::VersionOffer;
 use crate::{PeerId, SessionId};
@@ -14,6 +15,10 @@ use std::path::PathBuf;
 
 /// Longest frame, in bytes.
 pub const MAX_FRAME_BYTES: usize = 256 * 1024;
+/// Name of the pack to restore, in the folder `save_dir`.
+pub const RESTORE_PACK: &str = "restore.pack";
+/// Ending of the packs that a worker writes.
+pub const PACK_ENDING: &str = "pack";
 
 /// Agent → worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,6 +74,10 @@ pub struct Start {
     pub generation: Generation,
     /// Folder with `title.toml`.
     pub title_dir: PathBuf,
+    /// Private folder of the worker, with a short path, for sockets.
+    pub dir: PathBuf,
+    /// The title's home, as empty as a new machine but for what was saved.
+    pub home: PathBuf,
     /// Key that countersigns receipts.
     pub player_key: PublicKey,
     /// Where media may flow.
@@ -79,6 +88,11 @@ pub struct Start {
     pub max_bitrate_bps: u32,
     /// Seed of the title's randomness.
     pub seed: u64,
+    /// Where packs of saves change hands: [`RESTORE_PACK`] lies here when there is one to restore, and
+    /// the worker puts its own here, each renamed into place whole, before it says `saved`. `None`:
+    /// nothing is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub save_dir: Option<PathBuf>,
 }
 
 /// Worker → agent.
@@ -126,6 +140,19 @@ pub enum FromWorker {
         sequence: u32,
         /// The signature, not yet checked.
         signature: Signature,
+    },
+    /// A pack of the title's saves stands complete in the folder `save_dir`.
+    Saved {
+        /// The pack: a file directly in `save_dir`, named `000.pack`, `001.pack` and so on.
+        file: PathBuf,
+        /// Of its bytes.
+        hash: PackHash,
+        /// Files in it.
+        files: u32,
+        /// Its length.
+        bytes: u64,
+        /// The last one of this session.
+        last: bool,
     },
     /// The session is over; the worker exits after this.
     Ended {

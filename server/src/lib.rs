@@ -12,3 +12,4 @@ pub mod worker;
 
 pub use nearframe_encode as encode;
 pub use nearframe_gpu as gpu;
+pub use nearframe_title as title;

@@ -1,6 +1,6 @@
 //! From raw samples to milliseconds. Pure.
 
-use super::driver::{Done, Inbound};
+use super::samples::{Done, Inbound};
 use crate::quantile::quantile;
 
 /// One shown frame.

@@ -26,7 +26,7 @@ const CHECKED_STEPS: [u32; 4] = [0, 1, 77, 300];
 fn open() -> Result<Box<dyn TitleSource>> {
     let manifest = TitleManifest::parse(MANIFEST).context("the testcard's manifest")?;
     let no_gpu = || Err(nearframe_title::TitleFailure("the testcard needs no GPU".to_owned()));
-    nearframe_title::open(&manifest, Path::new("."), SEED, &no_gpu).context("opening the testcard")
+    nearframe_title::open(&manifest, Path::new("."), SEED, None, &no_gpu).context("opening the testcard")
 }
 
 /// Processor seconds per second of drawing at 60 frames a second with no session.
@@ -53,7 +53,7 @@ pub(super) fn write_cards(dir: &Path) -> Result<()> {
     let mut card = open()?;
     let last = CHECKED_STEPS.iter().copied().max().unwrap_or_default();
     for frame in 0..=last {
-        let picture = card.draw(FrameTick { frame, now_us: 0, input_serial: 0 })?;
+        let picture = card.draw(FrameTick { frame, now_us: 0, input_serial: 0 })?.picture;
         if !CHECKED_STEPS.contains(&frame) {
             continue;
         }

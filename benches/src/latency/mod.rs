@@ -1,53 +1,34 @@
 //! The whole system: from drawing a frame to the display callback of a real browser, and back.
 //!
 //! Ours and Chromium's own sender are received by the same page code (`driver/receiver.js`), one after
-//! the other in the same run; their ratio is what counts, because machines differ.
+//! the other in the same run; their ratio is what counts, because machines differ. [`app`] measures a program
+//! under the compositor against the built-in testcard in the same way.
+
+pub(crate) mod app;
 
 mod analysis;
 mod drawing;
-mod driver;
 mod figures;
-mod process;
-mod system;
+mod samples;
 
+use crate::driver::Driver;
+use crate::options::Options;
+use crate::process::{Cost, Meter};
 use crate::report::Report;
+use crate::system::System;
 use analysis::Samples;
-use anyhow::{Context, Result, bail};
-use driver::{Driver, Event};
-use process::Cost;
-use std::path::PathBuf;
-use std::time::Duration;
-use system::System;
+use anyhow::{Context, Result};
+use samples::{Done, Event, Own};
 
 /// What our sender may use at most, and Chromium's as well: `max_bitrate_bps` of a node by default.
 const BITRATE_CAP_BPS: u32 = 10_000_000;
-
-/// How to measure.
-pub(crate) struct Options {
-    nearframe: PathBuf,
-    seconds: u64,
-    starts: u32,
-}
-
-impl Options {
-    /// Looks for the program beside this one unless it is named.
-    pub(crate) fn new(nearframe: Option<PathBuf>, seconds: u64, starts: u32) -> Result<Self> {
-        let beside = || Ok::<_, std::io::Error>(std::env::current_exe()?.with_file_name("nearframe"));
-        let nearframe = nearframe.map_or_else(beside, Ok)?;
-        if !nearframe.is_file() {
-            bail!(
-                "{} does not exist: build it first, or name one with --nearframe FILE",
-                nearframe.display()
-            );
-        }
-        Ok(Self { nearframe, seconds, starts })
-    }
-}
+/// The built-in title with the stamp.
+const TESTCARD: &str = "testcard";
 
 /// Everything measured in one run.
 struct Measured {
     ours: Samples,
-    own: driver::Own,
+    own: Own,
     first_frames_ms: Vec<f64>,
     cost: Cost,
     drawing_s_per_s: f64,
@@ -56,8 +37,11 @@ struct Measured {
 
 /// Measures and adds the figures.
 pub(crate) fn run(options: &Options, report: &mut Report) -> Result<()> {
-    let (done, cost) = play(options).context("playing through nearframe")?;
-    let drawing_s_per_s = drawing::cpu_share(Duration::from_secs(options.seconds))?;
+    let system = System::start(&options.nearframe, &[])?;
+    let played = play(&system, TESTCARD, options.seconds, options.starts);
+    let (done, cost) = played.context("playing through nearframe")?;
+    system.stop()?;
+    let drawing_s_per_s = drawing::cpu_share(options.length())?;
     let peer = peer(options).context("playing through Chromium's own sender");
     let own = done.own.clone().context("the page said nothing of itself")?;
     let first_frames_ms = done.first_frames_ms.clone();
@@ -67,21 +51,19 @@ pub(crate) fn run(options: &Options, report: &mut Report) -> Result<()> {
 }
 
 /// Our own page and programs; the worker's cost is taken while the page is measured.
-fn play(options: &Options) -> Result<(driver::Done, Cost)> {
-    let system = System::start(&options.nearframe)?;
-    let args = [system.base().to_owned(), options.seconds.to_string(), options.starts.to_string()];
+fn play(system: &System, title: &str, seconds: u64, starts: u32) -> Result<(Done, Cost)> {
+    let args = [system.base().to_owned(), seconds.to_string(), starts.to_string(), title.to_owned()];
     let mut driver = Driver::start("play.mjs", &args)?;
     let mut meter = None;
     let mut cost = None;
     let done = loop {
         match driver.next()? {
-            Event::Measuring => meter = Some(process::Meter::start(system.busiest_worker()?)?),
-            Event::Measured => cost = meter.take().map(process::Meter::finish).transpose()?,
+            Event::Measuring => meter = Some(Meter::start(system.busiest_worker()?)?),
+            Event::Measured => cost = meter.take().map(Meter::finish).transpose()?,
             Event::Done(done) => break *done,
         }
     };
     driver.finish()?;
-    system.stop()?;
     Ok((done, cost.context("the driver never measured")?))
 }
 

@@ -181,6 +181,7 @@ mod tests {
         let titles = hashes.iter().map(|&hash| HeldTitle {
             entry: TitleEntry {
                 id: TitleId::new("meteor").unwrap(),
+                kind: nearframe_protocol::title::TitleKind::Builtin,
                 name: "Meteor".into(),
                 version: "1".into(),
                 hash: TitleHash::from_bytes([hash; 32]),

@@ -17,7 +17,7 @@ pub(crate) struct Limiter {
 }
 
 /// An IPv4 address, or the /64 of an IPv6 one, which one customer has to itself.
-type Prefix = [u8; 8];
+pub(crate) type Prefix = [u8; 8];
 
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
@@ -32,8 +32,12 @@ impl Limiter {
 
     /// Takes one request from the address's allowance; an error says how many seconds to wait.
     pub(crate) fn take(&self, address: IpAddr, now: Instant) -> Result<(), u32> {
+        self.take_for(prefix(address), now)
+    }
+
+    /// The same for whatever else has a prefix, such as a random id.
+    pub(crate) fn take_for(&self, mut prefix: Prefix, now: Instant) -> Result<(), u32> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut prefix = prefix(address);
         if buckets.len() >= ADDRESSES && !buckets.contains_key(&prefix) {
             buckets.retain(|_, bucket| self.refilled(bucket, now) < self.per_minute);
             if buckets.len() >= ADDRESSES {

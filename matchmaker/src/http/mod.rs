@@ -13,6 +13,7 @@ pub(crate) mod origin;
 mod probes;
 pub(crate) mod problem;
 mod role;
+mod saves;
 mod sessions;
 mod static_files;
 mod titles;
@@ -22,10 +23,10 @@ mod walk;
 use crate::signalling;
 use crate::state::Shared;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use problem::{Code, Problem};
 use role::{Role, authorize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -34,10 +35,13 @@ use std::time::Duration;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 
-/// Largest body of a request, in bytes; the largest the API knows is well below 1 KiB.
+/// Largest body of a request, in bytes; the largest the API knows is well below 1 KiB. A pack of saves is
+/// streamed, with a limit of its own.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// A request that takes longer has met a stuck database.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// The path on which packs of saves move, and the time for one: 64 MiB at 4 Mbit/s.
+const TRANSFER: (&str, Duration) = ("/v1/sessions/{id}/save", Duration::from_secs(150));
 
 /// One route.
 struct Door {
@@ -60,6 +64,11 @@ fn doors() -> Vec<Door> {
         door("DELETE", "/v1/sessions/{id}", Role::SessionOwner, delete(sessions::leave)),
         door("GET", "/v1/sessions/{id}/receipts", Role::SessionOwner, get(sessions::receipts)),
         door("GET", "/v1/sessions/{id}/signal", Role::Ticket, get(signalling::page::open)),
+        door("PUT", "/v1/sessions/{id}/save", Role::SaveToken, put(saves::put)),
+        door("GET", "/v1/sessions/{id}/save", Role::SaveToken, get(saves::get)),
+        door("GET", "/v1/saves", Role::Guest, get(saves::list)),
+        door("GET", "/v1/saves/{title}/{version}", Role::Guest, get(saves::download)),
+        door("DELETE", "/v1/saves/{title}", Role::Guest, delete(saves::delete)),
         door("GET", "/v1/nodes", Role::Anyone, get(nodes::list)),
         door("GET", "/v1/nodes/link", Role::NodeKey, get(signalling::node::open)),
         door("POST", "/v1/enrolments", Role::Operator, post(operator::enrol)),
@@ -108,7 +117,10 @@ async fn method_not_allowed() -> Problem {
 
 /// Bounds the time of a request and counts its answer.
 async fn bound(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let response = match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+    let is_transfer =
+        request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str() == TRANSFER.0);
+    let time = if is_transfer { TRANSFER.1 } else { REQUEST_TIMEOUT };
+    let response = match tokio::time::timeout(time, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::new(Code::Timeout, "The server is too busy. Try again in a moment.")
             .retry_after(5)
@@ -152,6 +164,11 @@ impl<S: Sync> axum::extract::FromRequestParts<S> for Address {
         sessions::one,
         sessions::leave,
         sessions::receipts,
+        saves::put,
+        saves::get,
+        saves::list,
+        saves::download,
+        saves::delete,
         signalling::page::open,
         nodes::list,
         signalling::node::open,
@@ -175,7 +192,9 @@ impl utoipa::Modify for Credentials {
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme("guest", cookie(role::GUEST_COOKIE));
         components.add_security_scheme("operator", cookie(role::OPERATOR_COOKIE));
-        components.add_security_scheme("ticket", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+        let bearer = || SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        components.add_security_scheme("ticket", bearer());
+        components.add_security_scheme("save_token", bearer());
     }
 }
 

@@ -20,24 +20,28 @@ pub(crate) enum Code {
     NotFound,
     UnknownTitle,
     UnknownSession,
+    UnknownSave,
     MethodNotAllowed,
     TooLarge,
     UnsupportedMediaType,
     BadBody,
     KeyReused,
+    WrongHash,
     UpgradeNeeded,
     TooManyRequests,
     TooManySessions,
+    TooManySaves,
     Internal,
     NoCapacity,
     Draining,
     Unavailable,
     Timeout,
+    StorageFull,
 }
 
 impl Code {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 27] = [
         Self::BadRequest,
         Self::BadId,
         Self::BadCursor,
@@ -48,19 +52,23 @@ impl Code {
         Self::NotFound,
         Self::UnknownTitle,
         Self::UnknownSession,
+        Self::UnknownSave,
         Self::MethodNotAllowed,
         Self::TooLarge,
         Self::UnsupportedMediaType,
         Self::BadBody,
         Self::KeyReused,
+        Self::WrongHash,
         Self::UpgradeNeeded,
         Self::TooManyRequests,
         Self::TooManySessions,
+        Self::TooManySaves,
         Self::Internal,
         Self::NoCapacity,
         Self::Draining,
         Self::Unavailable,
         Self::Timeout,
+        Self::StorageFull,
     ];
 
     /// Name, status, title.
@@ -76,19 +84,23 @@ impl Code {
             Self::NotFound => ("not_found", 404, "Nothing is here"),
             Self::UnknownTitle => ("unknown_title", 404, "There is no such title"),
             Self::UnknownSession => ("unknown_session", 404, "There is no such session"),
+            Self::UnknownSave => ("unknown_save", 404, "There is no such save"),
             Self::MethodNotAllowed => ("method_not_allowed", 405, "The method is not allowed here"),
             Self::TooLarge => ("too_large", 413, "The request is too large"),
             Self::UnsupportedMediaType => ("unsupported_media_type", 415, "The body must be JSON"),
             Self::BadBody => ("bad_body", 422, "The body does not have the expected form"),
             Self::KeyReused => ("key_reused", 422, "The idempotency key belongs to another request"),
+            Self::WrongHash => ("wrong_hash", 422, "The content is not what its hash says"),
             Self::UpgradeNeeded => ("upgrade_needed", 426, "This door is a WebSocket"),
             Self::TooManyRequests => ("too_many_requests", 429, "Too many requests"),
             Self::TooManySessions => ("too_many_sessions", 429, "Too many sessions at once"),
+            Self::TooManySaves => ("too_many_saves", 429, "Saves of too many titles"),
             Self::Internal => ("internal", 500, "Something failed on our side"),
             Self::NoCapacity => ("no_capacity", 503, "All machines are taken"),
             Self::Draining => ("draining", 503, "This server is shutting down"),
             Self::Unavailable => ("unavailable", 503, "The database does not answer"),
             Self::Timeout => ("timeout", 503, "The request took too long"),
+            Self::StorageFull => ("storage_full", 507, "There is no room for saves"),
         }
     }
 }

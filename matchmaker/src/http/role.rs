@@ -1,6 +1,7 @@
 //! Who is calling, and whether that is enough for the door.
 
 use super::problem::{Code, Problem};
+use crate::saves;
 use crate::state::{Shared, hash, now_ms};
 use crate::store::SessionRow;
 use axum::extract::rejection::RawPathParamsRejection;
@@ -8,7 +9,7 @@ use axum::extract::{RawPathParams, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use nearframe_protocol::{GuestId, SessionId};
+use nearframe_protocol::{Generation, GuestId, SessionId};
 use std::sync::Arc;
 
 /// The guest's cookie.
@@ -25,6 +26,8 @@ pub(crate) enum Role {
     Guest,
     /// The guest whose session it is, by cookie or by the session's ticket; or the operator.
     SessionOwner,
+    /// The node that was told to start the session, by its save token.
+    SaveToken,
     /// The operator's cookie.
     Operator,
     /// The socket's first message carries the session's ticket.
@@ -42,8 +45,10 @@ pub(crate) struct Caller {
     pub(crate) operator: bool,
     /// Whether cookie or ticket make the session of the path the caller's own.
     pub(crate) owner: bool,
-    /// The session of the path, for a door of [`Role::SessionOwner`].
+    /// The session of the path, for a door of [`Role::SessionOwner`] or [`Role::SaveToken`].
     pub(crate) session: Option<SessionRow>,
+    /// The generation that the save token was given to, for a door of [`Role::SaveToken`].
+    pub(crate) generation: Option<Generation>,
 }
 
 /// Lets the request through if its caller has the role; the handler finds the [`Caller`] as an extension.
@@ -75,6 +80,13 @@ pub(crate) async fn authorize(
             }
             caller.session = Some(row);
         }
+        Role::SaveToken => {
+            let id = session_id(&params)?;
+            let row = shared.store.session(id).await?.ok_or_else(unknown_session)?;
+            let token = bearer(headers).and_then(|token| saves::generation_of_token(&shared, &row, token));
+            caller.generation = Some(token.ok_or_else(save_token_needed)?);
+            caller.session = Some(row);
+        }
     }
     request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
@@ -99,6 +111,13 @@ fn not_owner(known: bool) -> Problem {
             "Send the guest cookie, or the session's ticket as `Authorization: Bearer …`.",
         )
     }
+}
+
+fn save_token_needed() -> Problem {
+    Problem::new(
+        Code::SignInNeeded,
+        "Send the session's save token as `Authorization: Bearer …`; it holds until 10 minutes after the end.",
+    )
 }
 
 fn operator_needed() -> Problem {

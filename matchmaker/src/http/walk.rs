@@ -2,6 +2,7 @@
 
 use super::doors;
 use super::role::{GUEST_COOKIE, OPERATOR_COOKIE, Role};
+use crate::assets::InMemory;
 use crate::state::{Shared, hash, now_ms};
 use crate::store::{Admission, Created, MemoryStore, NewSession, Store};
 use crate::{Config, bus, random};
@@ -9,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, header};
 use nearframe_protocol::link::NodeOffer;
-use nearframe_protocol::{NodeKey, SessionId, TitleHash, TitleId};
+use nearframe_protocol::{Generation, NodeKey, SessionId, TitleHash, TitleId};
 use std::sync::Arc;
 use tower::ServiceExt;
 
@@ -21,17 +22,21 @@ enum Kind {
     WrongTicket,
     OwnerByCookie,
     OwnerByTicket,
+    WrongSaveToken,
+    NodeBySaveToken,
     ForgedOperator,
     Operator,
 }
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 10] = [
     Kind::Stranger,
     Kind::ForgedGuest,
     Kind::OtherGuest,
     Kind::WrongTicket,
     Kind::OwnerByCookie,
     Kind::OwnerByTicket,
+    Kind::WrongSaveToken,
+    Kind::NodeBySaveToken,
     Kind::ForgedOperator,
     Kind::Operator,
 ];
@@ -41,6 +46,7 @@ fn may_pass(role: Role, kind: Kind) -> bool {
     match role {
         Role::Anyone | Role::Guest | Role::Ticket | Role::NodeKey => true,
         Role::SessionOwner => matches!(kind, Kind::OwnerByCookie | Kind::OwnerByTicket | Kind::Operator),
+        Role::SaveToken => kind == Kind::NodeBySaveToken,
         Role::Operator => kind == Kind::Operator,
     }
 }
@@ -82,10 +88,11 @@ async fn house() -> House {
         idempotency: None,
     };
     assert!(matches!(store.create_session(&new).await.unwrap(), Created::New(_)));
+    let assets = Arc::new(InMemory::new());
     let operator = random::secret();
     store.add_operator_link([2; 32], u64::MAX).await.unwrap();
     assert!(store.redeem_operator_link([2; 32], 0, hash(&operator), u64::MAX).await.unwrap());
-    let shared = Arc::new(Shared::new(config, store, Arc::new(bus::InProcess::new()), [7; 32]));
+    let shared = Arc::new(Shared::new(config, store, assets, Arc::new(bus::InProcess::new()), [7; 32]));
     let owner = shared.guest_cookie(new.guest);
     House { router: super::router(&shared), shared, session: new.id, owner, operator }
 }
@@ -101,6 +108,8 @@ impl House {
             Kind::WrongTicket => bearer(self.shared.ticket(random::session_id())),
             Kind::OwnerByCookie => cookie(GUEST_COOKIE, &self.owner),
             Kind::OwnerByTicket => bearer(self.shared.ticket(self.session)),
+            Kind::WrongSaveToken => bearer(self.shared.save_token(random::session_id(), Generation(0))),
+            Kind::NodeBySaveToken => bearer(self.shared.save_token(self.session, Generation(0))),
             Kind::ForgedOperator => cookie(OPERATOR_COOKIE, &random::secret()),
             Kind::Operator => cookie(OPERATOR_COOKIE, &self.operator),
         }

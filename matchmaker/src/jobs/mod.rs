@@ -1,10 +1,11 @@
-//! What happens without a request: lost nodes, sessions nobody came to, accounts to close.
+//! What happens without a request: lost nodes, sessions nobody came to, accounts to close, packs
+//! that no save needs.
 //!
 //! Each job is idempotent: a run that fails half-way is made up by the next.
 
-use crate::sessions;
 use crate::state::{Phase, Shared, now_ms};
 use crate::store::{SessionRow, StoreError};
+use crate::{saves, sessions};
 use nearframe_protocol::{EndReason, SessionState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,8 @@ const PRESENCE_TICK: Duration = Duration::from_millis(250);
 const SESSION_TICK: Duration = Duration::from_secs(1);
 /// Accounts are looked at this often; their window is a day.
 const ACCOUNT_TICK: Duration = Duration::from_secs(60);
+/// Assets are looked at this often; they are kept for an hour after their last use.
+const ASSET_TICK: Duration = Duration::from_secs(60);
 
 /// Starts all jobs; they stop when the service closes.
 pub(crate) fn spawn(shared: &Arc<Shared>) -> JoinSet<()> {
@@ -26,6 +29,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>) -> JoinSet<()> {
         Box::pin(waiting(shared))
     }));
     jobs.spawn(every(Arc::clone(shared), ACCOUNT_TICK, "accounts", |shared| Box::pin(accounts(shared))));
+    jobs.spawn(every(Arc::clone(shared), ASSET_TICK, "assets", |shared| Box::pin(unneeded_assets(shared))));
     jobs
 }
 
@@ -97,6 +101,10 @@ async fn end_orphans(shared: &Shared, active: &[SessionRow]) -> Result<(), Store
         }
     }
     Ok(())
+}
+
+async fn unneeded_assets(shared: &Shared) -> Result<(), StoreError> {
+    saves::remove_unreferenced(shared, now_ms()).await
 }
 
 async fn accounts(shared: &Shared) -> Result<(), StoreError> {

@@ -232,6 +232,7 @@ impl Link<'_> {
                     tracing::info!(%session, %reason, detail, "the node ended a session");
                     sessions::end(self.shared, session, as_reported(reason)).await?;
                 }
+                self.shared.saves.settled(session, self.node);
             }
         }
         Ok(None)
@@ -296,7 +297,8 @@ impl Link<'_> {
                 sessions::end(self.shared, row.id, EndReason::NodeLost).await?;
             } else if !commands.has_start(row.id) {
                 // A full queue means that the link dies at once; its next hello comes here again.
-                let _ = self.shared.bus.command(self.node, sessions::start_command(self.shared, row)).await;
+                let start = sessions::start_command(self.shared, row).await?;
+                let _ = self.shared.bus.command(self.node, start).await;
             }
         }
         Ok(())

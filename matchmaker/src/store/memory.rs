@@ -2,7 +2,8 @@
 
 use super::account::{LeaseState, audit};
 use super::{
-    Admission, Created, Ended, Hash, Idempotency, NewSession, NodeRow, SessionRow, Store, StoreError, Taken,
+    Admission, Created, Ended, Hash, Idempotency, NewSave, NewSession, NodeRow, SaveOwner, SaveRow, Saved,
+    SessionRow, Store, StoreError, Taken,
 };
 use async_trait::async_trait;
 use nearframe_ledger::chain::LATE_WINDOW_MS;
@@ -13,6 +14,8 @@ use nearframe_protocol::receipt::SignedReceipt;
 use nearframe_protocol::{EndReason, Generation, GuestId, Money, NodeId, PublicKey, SessionId, SessionState};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
+
+mod saves;
 
 /// A store that forgets everything with its process.
 #[derive(Debug, Default)]
@@ -37,6 +40,7 @@ struct State {
     sessions: BTreeMap<SessionId, Held>,
     idempotency: HashMap<Hash, (Hash, SessionId)>,
     journal: Vec<Transfer>,
+    saves: saves::Saves,
 }
 
 #[derive(Debug, Clone)]
@@ -391,6 +395,36 @@ impl Store for MemoryStore {
     }
     async fn journal(&self) -> Result<Vec<Transfer>, StoreError> {
         Ok(self.read(|state| state.journal.clone()))
+    }
+    async fn add_save(&self, new: &NewSave) -> Result<Saved, StoreError> {
+        self.transact(|state| {
+            let session = state.sessions.get(&new.session).map(|held| held.new.clone());
+            Ok(session.map_or(Saved::UnknownSession, |session| state.saves.add(new, &session)))
+        })
+    }
+    async fn saves_of(&self, guest: GuestId) -> Result<Vec<SaveRow>, StoreError> {
+        Ok(self.read(|state| state.saves.of_guest(guest)))
+    }
+    async fn saves_of_title(&self, owner: &SaveOwner) -> Result<Vec<SaveRow>, StoreError> {
+        Ok(self.read(|state| state.saves.of_title(owner)))
+    }
+    async fn remove_saves(&self, owner: &SaveOwner, now_ms: u64) -> Result<u32, StoreError> {
+        self.transact(|state| Ok(state.saves.remove(owner, now_ms)))
+    }
+    async fn note_asset(&self, asset: Hash, now_ms: u64) -> Result<(), StoreError> {
+        self.transact(|state| {
+            state.saves.note(asset, now_ms);
+            Ok(())
+        })
+    }
+    async fn unreferenced_assets(&self, before_ms: u64, limit: u32) -> Result<Vec<Hash>, StoreError> {
+        Ok(self.read(|state| state.saves.unreferenced(before_ms, limit)))
+    }
+    async fn forget_asset(&self, asset: Hash) -> Result<(), StoreError> {
+        self.transact(|state| {
+            state.saves.forget(asset);
+            Ok(())
+        })
     }
     async fn ping(&self) -> Result<(), StoreError> {
         Ok(())

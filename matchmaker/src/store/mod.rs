@@ -9,10 +9,12 @@
 
 mod account;
 mod memory;
+mod save;
 mod session;
 mod sqlite;
 
 pub use memory::MemoryStore;
+pub use save::{NewSave, SaveOwner, SaveRow, Saved};
 pub use session::{Idempotency, NewSession, SessionRow};
 pub use sqlite::SqliteStore;
 
@@ -189,6 +191,22 @@ pub trait Store: Send + Sync + 'static {
     async fn close_accounts(&self, now_ms: u64) -> Result<u32, StoreError>;
     /// The whole journal in writing order, for verification.
     async fn journal(&self) -> Result<Vec<Transfer>, StoreError>;
+
+    /// Keeps a pack as the next version of its guest's title, and drops versions that are too many.
+    async fn add_save(&self, new: &NewSave) -> Result<Saved, StoreError>;
+    /// The guest's saves, by title, newest version first.
+    async fn saves_of(&self, guest: GuestId) -> Result<Vec<SaveRow>, StoreError>;
+    /// The saves of one title, newest version first.
+    async fn saves_of_title(&self, owner: &SaveOwner) -> Result<Vec<SaveRow>, StoreError>;
+    /// Forgets all saves of a title; returns how many there were. Versions go on counting.
+    async fn remove_saves(&self, owner: &SaveOwner, now_ms: u64) -> Result<u32, StoreError>;
+    /// Writes down that an asset is about to be there and no row needs it yet, so that it is removed
+    /// should none ever do.
+    async fn note_asset(&self, asset: Hash, now_ms: u64) -> Result<(), StoreError>;
+    /// Assets that no row has needed since before `before_ms`, at most `limit`.
+    async fn unreferenced_assets(&self, before_ms: u64, limit: u32) -> Result<Vec<Hash>, StoreError>;
+    /// The asset is removed.
+    async fn forget_asset(&self, asset: Hash) -> Result<(), StoreError>;
 
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;

@@ -50,6 +50,11 @@ impl Service {
         Self::serve(Matchmaker::with_store(config, store).await.unwrap(), folder).await
     }
 
+    /// A matchmaker that the test made.
+    pub(crate) async fn of(matchmaker: Matchmaker) -> Self {
+        Self::serve(matchmaker, Arc::new(tempfile::tempdir().unwrap())).await
+    }
+
     async fn in_folder(config: Config, folder: Arc<TempDir>) -> Self {
         let config = Config { data_dir: folder.path().to_owned(), ..config };
         Self::serve(Matchmaker::open(config).await.unwrap(), folder).await
@@ -190,6 +195,7 @@ pub(crate) fn held(title: &str, hash: u8) -> HeldTitle {
     HeldTitle {
         entry: TitleEntry {
             id: TitleId::new(title).unwrap(),
+            kind: nearframe_protocol::title::TitleKind::Builtin,
             name: title.to_uppercase(),
             version: "1".into(),
             hash: TitleHash::from_bytes([hash; 32]),

@@ -9,4 +9,5 @@ mod golden;
 mod input;
 mod key_codes;
 mod messages;
+mod saves;
 mod signed;

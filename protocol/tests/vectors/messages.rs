@@ -60,12 +60,16 @@ fn control_entries() -> Vec<Value> {
         FromPage::ReceiptSignature { sequence: 7, signature: Signature::from_bytes([0x5a; 64]) },
         FromPage::Hidden { hidden: true },
         FromPage::Leave,
+        FromPage::Keyboard { layout: "de".to_owned(), variant: "nodeadkeys".to_owned() },
+        FromPage::Clipboard { text: "from the player".to_owned() },
+        FromPage::Microphone { on: true },
     ];
     let to_page = vec![
         ToPage::Hello { versions: Versions::current() },
         ToPage::Session {
             seat: Seat(0),
             title: "Meteor".to_owned(),
+            kind: nearframe_protocol::title::TitleKind::Builtin,
             width: 1280,
             height: 720,
             fps: 60,
@@ -75,17 +79,33 @@ fn control_entries() -> Vec<Value> {
         },
         ToPage::Receipt { bytes: "TkZSQ1BUMDE=".to_owned() },
         ToPage::Rumble { pad: 0, strong: 65_535, weak: 0, duration_ms: 120 },
+        ToPage::Cursor { cursor: control::Cursor::Hidden },
+        ToPage::Cursor { cursor: control::Cursor::Named { name: "pointer".to_owned() } },
+        ToPage::Cursor {
+            cursor: control::Cursor::Picture {
+                png: "iVBORw0KGgo=".to_owned(),
+                hot_x: 1,
+                hot_y: 2,
+                width: 24,
+                height: 32,
+            },
+        },
+        ToPage::PointerLocked { locked: true },
+        ToPage::TextInput { active: true },
+        ToPage::Clipboard { text: "from the title".to_owned() },
         ToPage::Ended { reason: EndReason::TitleExited, message: EndReason::TitleExited.advice().to_owned() },
     ];
     let mut all = entries(
         "control",
         "page",
         kinds!(FromPage: Hello = "hello", Display = "display", ReceiptSignature = "receipt_signature",
-               Hidden = "hidden", Leave = "leave"),
+               Hidden = "hidden", Leave = "leave", Keyboard = "keyboard", Clipboard = "clipboard",
+               Microphone = "microphone"),
         from_page,
     );
     let kinds = kinds!(ToPage: Hello = "hello", Session = "session", Receipt = "receipt", Rumble = "rumble",
-                       Ended = "ended");
+                       Cursor = "cursor", PointerLocked = "pointer_locked", TextInput = "text_input",
+                       Clipboard = "clipboard", Ended = "ended");
     all.extend(entries("control", "node", kinds, to_page));
     all
 }

@@ -19,3 +19,10 @@ pub trait AudioEncoder: Send {
     /// call.
     fn encode(&mut self, samples: &[f32]) -> Result<Option<&[u8]>, EncodeError>;
 }
+
+/// A decoder for one voice.
+pub trait AudioDecoder: Send {
+    /// Decodes one packet into mono samples in −1..=1; an empty one stands for a packet that was lost. The samples
+    /// are valid until the next call.
+    fn decode(&mut self, packet: &[u8]) -> Result<&[f32], EncodeError>;
+}

@@ -1,4 +1,4 @@
-//! Encoders.
+//! Encoders, and the decoder of players' voices.
 //!
 //! [`VideoEncoder`] and [`AudioEncoder`] are the seams; `backend/` holds one file per implementation,
 //! all of the same shape, all under one contract suite. Deliberately not here: packets, pacing, or what
@@ -13,10 +13,10 @@ pub mod h264;
 pub mod rate;
 mod video;
 
-pub use audio::{AUDIO_CHANNELS, AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ, AudioEncoder};
+pub use audio::{AUDIO_CHANNELS, AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ, AudioDecoder, AudioEncoder};
 pub use backend::{
-    OpenH264Encoder, OpusEncoder, ProbeEncoder, VideoBackend, VideoBackendFacts, VideoPreference, open_video,
-    probe_frame, video_backends,
+    OpenH264Encoder, OpusDecoder, OpusEncoder, ProbeEncoder, VideoBackend, VideoBackendFacts,
+    VideoPreference, open_video, probe_frame, video_backends,
 };
 pub use video::{
     AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidation, VideoEncoder, VideoSettings,

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 use tracing::{error, info};
 
-mod pin;
+pub(super) mod pin;
 
 /// Messages that may wait for the socket.
 const OUT_CAPACITY: usize = 256;

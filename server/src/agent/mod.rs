@@ -3,9 +3,12 @@
 //! Everything that happens to a node arrives here as one [`Event`] on one channel, and one loop acts on
 //! it; sockets and processes are tasks that feed the channel.
 
+mod capacity;
 mod chain;
 mod identity;
 mod link;
+mod places;
+mod saves;
 mod spool;
 mod supervisor;
 mod worker_process;
@@ -48,8 +51,8 @@ pub struct Config {
     pub name: String,
     /// ISO 3166 region, empty if unknown.
     pub region: String,
-    /// Sessions at once.
-    pub slots: u32,
+    /// Sessions at once; `None`: as many as the machine was measured to hold.
+    pub slots: Option<u32>,
     /// Where media may flow.
     pub network: MediaNetwork,
     /// Highest video bitrate of a session.
@@ -68,6 +71,8 @@ pub(crate) enum Event {
     Command(ToNode),
     /// A worker said something, or ended.
     Worker(worker_process::WorkerEvent),
+    /// Saves arrived, here or at the matchmaker.
+    Save(saves::SaveEvent),
 }
 
 /// Runs a node until `shutdown` turns true; then ends its sessions, and its workers with them.
@@ -76,13 +81,17 @@ pub async fn run(config: Config, mut shutdown: watch::Receiver<bool>) -> Result<
         .with_context(|| format!("creating the data directory {}", config.data_dir.display()))?;
     let key = identity::load_or_create(&config.data_dir)?;
     let titles = load_titles(&config)?;
-    let offer = describe(&config, &titles);
-    info!(node_key = %key.public(), adapter = %offer.adapter, titles = titles.len(), "node starts");
+    let slots = config.slots.unwrap_or_else(|| capacity::slots(&config.data_dir));
+    let offer = describe(&config, slots, &titles);
+    info!(node_key = %key.public(), adapter = %offer.adapter, titles = titles.len(), slots, "node starts");
 
     let (events_in, mut events) = mpsc::channel(EVENT_CAPACITY);
     let spool = spool::Spool::open(&config.data_dir.join("receipts"))?;
-    let config = Arc::new(config);
-    let mut supervisor = Supervisor::new(Arc::clone(&config), key.clone(), titles, spool, events_in.clone());
+    let config = Arc::new(Config { slots: Some(slots), ..config });
+    let places = places::Places::open(&config.data_dir)?;
+    let saves = saves::Saves::open(&config, events_in.clone())?;
+    let mut supervisor =
+        Supervisor::new(Arc::clone(&config), key.clone(), titles, spool, places, saves, events_in.clone());
     supervisor.ensure_spare().await;
     let link = tokio::spawn(link::keep(
         Arc::clone(&config),
@@ -145,12 +154,12 @@ fn load_titles(config: &Config) -> Result<Vec<catalogue::LoadedTitle>> {
     Ok(titles)
 }
 
-fn describe(config: &Config, titles: &[catalogue::LoadedTitle]) -> NodeOffer {
+fn describe(config: &Config, slots: u32, titles: &[catalogue::LoadedTitle]) -> NodeOffer {
     let mut room = MAX_COVERS_BYTES;
     NodeOffer {
         name: config.name.clone(),
         region: config.region.clone(),
-        slots: config.slots,
+        slots,
         adapter: nearframe_gpu::adapters().first().map_or_else(|| "none".to_owned(), ToString::to_string),
         encoders: nearframe_encode::video_backends()
             .into_iter()

@@ -2,12 +2,15 @@
 
 use super::chain::Chain;
 use super::link::Running;
+use super::places::Places;
+use super::saves::{SaveEvent, Saves};
 use super::spool::Spool;
 use super::worker_process::{WorkerEvent, WorkerId, WorkerProcess};
 use super::{Config, Event};
 use nearframe_protocol::attest::{Attestation, Fingerprint};
 use nearframe_protocol::key::Nonce;
 use nearframe_protocol::link::{FromNode, RunningSession, ToNode};
+use nearframe_protocol::save::SaveGrant;
 use nearframe_protocol::worker::{FromWorker, Start, ToWorker};
 use nearframe_protocol::{EndReason, Generation, NodeKey, PeerId, SessionId, TitleHash, TitleId};
 use nearframe_title::catalogue::LoadedTitle;
@@ -24,16 +27,36 @@ const MAX_START_FAILURES: u32 = 5;
 const MAX_EARLY: usize = 64;
 /// A worker told to stop gets this long before it is killed.
 const STOP_TIME: Duration = Duration::from_secs(4);
+/// The matchmaker hears of a session's end after its last save, but not later than this.
+const LAST_SAVE_TIME: Duration = Duration::from_secs(3);
 
 struct SessionEntry {
     generation: Generation,
     start: Start,
     /// `None` until a worker is up.
     worker: Option<WorkerProcess>,
+    /// The save to restore is on its way; a worker waits for it.
+    restoring: bool,
     early: VecDeque<ToWorker>,
     chain: Chain,
     live: bool,
     stopping: Option<(Instant, EndReason)>,
+}
+
+/// A session that is over but for its last save.
+struct Ending {
+    session: SessionId,
+    generation: Generation,
+    reason: EndReason,
+    detail: String,
+    until: Instant,
+}
+
+impl SessionEntry {
+    /// Whether a worker would be employed at once.
+    fn is_waiting(&self) -> bool {
+        self.worker.is_none() && !self.restoring
+    }
 }
 
 /// The node's sessions.
@@ -42,6 +65,9 @@ pub(crate) struct Supervisor {
     key: NodeKey,
     titles: Vec<LoadedTitle>,
     spool: Spool,
+    places: Places,
+    saves: Saves,
+    endings: Vec<Ending>,
     sessions: HashMap<SessionId, SessionEntry>,
     spare: Option<WorkerProcess>,
     starting: u32,
@@ -61,6 +87,8 @@ impl Supervisor {
         key: NodeKey,
         titles: Vec<LoadedTitle>,
         spool: Spool,
+        places: Places,
+        saves: Saves,
         events: mpsc::Sender<Event>,
     ) -> Self {
         Self {
@@ -68,6 +96,9 @@ impl Supervisor {
             key,
             titles,
             spool,
+            places,
+            saves,
+            endings: Vec::new(),
             sessions: HashMap::new(),
             spare: None,
             starting: 0,
@@ -86,19 +117,28 @@ impl Supervisor {
     }
 
     pub(crate) fn has_sessions(&self) -> bool {
-        !self.sessions.is_empty()
+        !self.sessions.is_empty() || !self.endings.is_empty()
     }
 
     /// Keeps one warm worker, so that a join pays for no process start.
     pub(crate) async fn ensure_spare(&mut self) {
-        let waiting = self.sessions.values().filter(|session| session.worker.is_none()).count() as u32;
+        let waiting = self.sessions.values().filter(|session| session.is_waiting()).count() as u32;
         let wanted = waiting + u32::from(self.spare.is_none() && !self.draining);
         let tired = self.start_failures >= MAX_START_FAILURES && waiting == 0;
         while self.starting < wanted && !tired {
             self.starting += 1;
             let id = WorkerId(self.next_worker);
             self.next_worker += 1;
-            WorkerProcess::spawn(id, &self.config.worker_exe, self.events.clone());
+            match self.places.of_worker(id) {
+                Ok(place) => {
+                    WorkerProcess::spawn(id, &self.config.worker_exe, place, self.events.clone());
+                }
+                Err(error) => {
+                    let why = WorkerEvent::StartFailed(format!("{error:#}"));
+                    let events = self.events.clone();
+                    tokio::spawn(async move { events.send(Event::Worker(why)).await });
+                }
+            }
         }
     }
 
@@ -115,6 +155,7 @@ impl Supervisor {
             Event::Worker(WorkerEvent::StartFailed(why)) => self.start_failed(&why).await,
             Event::Worker(WorkerEvent::Said(worker, said)) => self.said(worker, said).await,
             Event::Worker(WorkerEvent::Gone(worker)) => self.gone(worker).await,
+            Event::Save(event) => self.saves_moved(event).await,
         }
     }
 
@@ -126,6 +167,8 @@ impl Supervisor {
         for receipt in ready {
             self.deliver(receipt).await;
         }
+        self.saves.look_at_leftovers(now);
+        self.tell_endings(|ending| ending.until <= now).await;
         let overdue: Vec<_> = self
             .sessions
             .iter()
@@ -159,6 +202,7 @@ impl Supervisor {
         for session in all {
             self.end(session, EndReason::Drained, "the node shut down").await;
         }
+        self.tell_endings(|_| true).await;
         if let Some(spare) = self.spare.take() {
             spare.kill().await;
         }
@@ -186,7 +230,7 @@ impl Supervisor {
 
     async fn command(&mut self, command: ToNode) {
         match command {
-            ToNode::Start { session, generation, title, hash, player_key, ice_servers } => {
+            ToNode::Start { session, generation, title, hash, player_key, ice_servers, save } => {
                 let Some(title_dir) = self.find_title(&title, &hash) else {
                     let detail = format!("title {title} with hash {hash} is not on this node");
                     return self.tell_end(session, generation, EndReason::TitleFailed, detail).await;
@@ -195,13 +239,16 @@ impl Supervisor {
                     session,
                     generation,
                     title_dir,
+                    dir: PathBuf::new(),
+                    home: PathBuf::new(),
                     player_key,
                     network: self.config.network.clone(),
                     ice_servers,
                     max_bitrate_bps: self.config.max_bitrate_bps,
                     seed: u64::from_le_bytes(session.as_bytes()[..8].try_into().expect("8 of 16 bytes")),
+                    save_dir: None,
                 };
-                self.start(start).await;
+                self.start(start, save).await;
             }
             ToNode::Offer { session, peer, seat, sdp, nonce, expires_at_ms } => {
                 self.command_worker(session, ToWorker::Offer { peer, seat, sdp, nonce, expires_at_ms });
@@ -227,21 +274,35 @@ impl Supervisor {
         Some(title.dir.clone())
     }
 
-    async fn start(&mut self, start: Start) {
+    async fn start(&mut self, mut start: Start, save: Option<SaveGrant>) {
         let session = start.session;
         if self.draining
             || self.sessions.contains_key(&session)
-            || self.sessions.len() >= self.config.slots as usize
+            || self.config.slots.is_some_and(|slots| self.sessions.len() >= slots as usize)
         {
             let detail = "the node is draining, full, or already runs this session".to_owned();
             return self.tell_end(session, start.generation, EndReason::Drained, detail).await;
         }
-        info!(%session, title = %start.title_dir.display(), "session starts");
+        let mut restoring = false;
+        if let Some(grant) = save {
+            let begun = self.saves.begin(session, start.generation, grant);
+            match begun {
+                Ok((folder, waits)) => (start.save_dir, restoring) = (Some(folder), waits),
+                Err(error) => {
+                    let detail = format!("saves: {error:#}");
+                    return self
+                        .tell_end(session, start.generation, EndReason::SaveUnavailable, detail)
+                        .await;
+                }
+            }
+        }
+        info!(%session, title = %start.title_dir.display(), restoring, "session starts");
         let entry = SessionEntry {
             generation: start.generation,
             chain: Chain::new(start.player_key),
             start,
             worker: None,
+            restoring,
             early: VecDeque::new(),
             live: false,
             stopping: None,
@@ -250,17 +311,51 @@ impl Supervisor {
             running.push(RunningSession { session, generation: entry.generation });
         }
         self.sessions.insert(session, entry);
+        self.employ_spare().await;
+    }
+
+    async fn employ_spare(&mut self) {
         if let Some(spare) = self.spare.take() {
             self.employ(spare).await;
         }
         self.ensure_spare().await;
     }
 
+    async fn saves_moved(&mut self, event: SaveEvent) {
+        match event {
+            SaveEvent::Restored(session, generation, outcome) => {
+                let entry = self.sessions.get_mut(&session).filter(|entry| entry.generation == generation);
+                let Some(entry) = entry else { return };
+                entry.restoring = false;
+                match outcome {
+                    Ok(()) => self.employ_spare().await,
+                    Err(why) => self.end(session, EndReason::SaveUnavailable, &why).await,
+                }
+            }
+            SaveEvent::Settled(session, generation) => {
+                if self.saves.settle((session, generation)) {
+                    self.tell_endings(|e| (e.session, e.generation) == (session, generation)).await;
+                }
+            }
+        }
+    }
+
+    /// Tells of the ends that need to wait no longer.
+    async fn tell_endings(&mut self, due: impl Fn(&Ending) -> bool) {
+        let (due, rest): (Vec<_>, Vec<_>) = std::mem::take(&mut self.endings).into_iter().partition(due);
+        self.endings = rest;
+        for Ending { session, generation, reason, detail, .. } in due {
+            self.tell_end(session, generation, reason, detail).await;
+        }
+    }
+
     /// Gives a ready worker to the session that waits longest, or keeps it as the spare.
     async fn employ(&mut self, worker: WorkerProcess) {
-        let waiting = self.sessions.values_mut().find(|session| session.worker.is_none());
+        let waiting = self.sessions.values_mut().find(|session| session.is_waiting());
         if let Some(session) = waiting {
-            worker.send(ToWorker::Start(Box::new(session.start.clone())));
+            let mut start = session.start.clone();
+            (start.dir, start.home) = (worker.place.dir.clone(), worker.place.home.clone());
+            worker.send(ToWorker::Start(Box::new(start)));
             for command in session.early.drain(..) {
                 worker.send(command);
             }
@@ -339,6 +434,9 @@ impl Supervisor {
                 }
                 self.housekeeping().await;
             }
+            FromWorker::Saved { file, hash, bytes, .. } => {
+                self.saves.saved((session, generation), &file, hash, bytes);
+            }
             FromWorker::Ended { reason, detail } => self.end(session, reason, &detail).await,
         }
     }
@@ -382,7 +480,13 @@ impl Supervisor {
         for receipt in entry.chain.ready(Instant::now(), true) {
             self.deliver(receipt).await;
         }
-        self.tell_end(session, entry.generation, reason, detail.to_owned()).await;
+        let (generation, detail) = (entry.generation, detail.to_owned());
+        if self.saves.end((session, generation)) {
+            let until = Instant::now() + LAST_SAVE_TIME;
+            self.endings.push(Ending { session, generation, reason, detail, until });
+        } else {
+            self.tell_end(session, generation, reason, detail).await;
+        }
         if let Some(worker) = entry.worker.take() {
             worker.send(ToWorker::Stop { reason });
             tokio::spawn(worker.reap());

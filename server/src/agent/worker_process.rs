@@ -1,6 +1,7 @@
 //! One worker process and the socket to it.
 
 use super::Event;
+use super::places::Place;
 use crate::frames;
 use anyhow::{Context, Result, bail};
 use nearframe_protocol::VersionOffer;
@@ -40,14 +41,16 @@ pub(crate) struct WorkerProcess {
     pub(crate) id: WorkerId,
     commands: mpsc::Sender<ToWorker>,
     child: Child,
+    /// Removed after the process: fields are dropped in order.
+    pub(crate) place: Place,
 }
 
 impl WorkerProcess {
     /// Starts a process in the background; `Ready` or `StartFailed` follows.
-    pub(crate) fn spawn(id: WorkerId, exe: &Path, events: mpsc::Sender<Event>) {
+    pub(crate) fn spawn(id: WorkerId, exe: &Path, place: Place, events: mpsc::Sender<Event>) {
         let exe = exe.to_owned();
         tokio::spawn(async move {
-            let started = tokio::time::timeout(START_TIME, start(id, &exe, events.clone())).await;
+            let started = tokio::time::timeout(START_TIME, start(id, &exe, place, events.clone())).await;
             let event = match started {
                 Ok(Ok(worker)) => WorkerEvent::Ready(worker),
                 Ok(Err(error)) => WorkerEvent::StartFailed(format!("{error:#}")),
@@ -77,13 +80,14 @@ impl WorkerProcess {
 
 /// The worker's end of the socket is its standard input: no name in the file system or elsewhere through
 /// which anyone else could connect, and nothing to clean up.
-async fn start(id: WorkerId, exe: &Path, events: mpsc::Sender<Event>) -> Result<WorkerProcess> {
+async fn start(id: WorkerId, exe: &Path, place: Place, events: mpsc::Sender<Event>) -> Result<WorkerProcess> {
     let (ours, theirs) = StdUnixStream::pair().context("making a socket pair")?;
     ours.set_nonblocking(true)?;
     let child = Command::new(exe)
         .arg("worker")
         // Mesa's device-select layer only complains here; adapters are chosen by kind in `gpu`.
         .env("NODEVICE_SELECT", "1")
+        .envs(nearframe_title::process_env(&place.dir))
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::null())
         // Ctrl+C in a terminal is for the agent, which lets players know before it ends its workers.
@@ -115,5 +119,5 @@ async fn start(id: WorkerId, exe: &Path, events: mpsc::Sender<Event>) -> Result<
         }
         let _ = events.send(Event::Worker(WorkerEvent::Gone(id))).await;
     });
-    Ok(WorkerProcess { id, commands, child })
+    Ok(WorkerProcess { id, commands, child, place })
 }

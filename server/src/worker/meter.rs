@@ -37,6 +37,11 @@ impl Meter {
         }
     }
 
+    /// Whether a player has ever been there.
+    pub(crate) fn has_run(&self) -> bool {
+        self.running_since.is_some() || !self.used.is_zero() || self.stated != Totals::default()
+    }
+
     /// Time counts while a player is connected.
     pub(crate) fn set_running(&mut self, running: bool, now: Instant) {
         self.used = self.elapsed(now);

@@ -9,8 +9,10 @@
 mod input_port;
 mod meter;
 mod pipeline;
+mod save_keeper;
 mod session;
 mod transport;
+mod voice;
 
 use crate::frames;
 use anyhow::{Context, Result, bail};

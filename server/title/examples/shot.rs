@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let from: u32 = rest.get(2).map_or(Ok(60), |from| from.parse())?;
     let (device, queue) = support::device()?;
     let gpu = || Ok((device.clone(), queue.clone()));
-    let mut source = open(&title.manifest, &title.dir, 4, &gpu)?;
+    let mut source = open(&title.manifest, &title.dir, 4, None, &gpu)?;
     let frames: u32 = frames.parse()?;
     let mut times_ms = Vec::new();
     for frame in 0..frames {
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (median, slow) = (steady[steady.len() / 2], steady[steady.len() * 19 / 20]);
     eprintln!("{}: median {median:.2} ms, p95 {slow:.2} ms", title.entry.id);
     let tick = FrameTick { frame: frames, now_us: u64::from(frames) * 16_667, input_serial: frames };
-    let pixels = match source.draw(tick)? {
+    let pixels = match source.draw(tick)?.picture {
         Picture::Cpu(picture) => picture.data.chunks_exact(4).flat_map(|p| [p[2], p[1], p[0]]).collect(),
         Picture::Gpu(texture) => support::read_back(&device, &queue, texture)?,
     };

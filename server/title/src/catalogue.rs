@@ -2,9 +2,12 @@
 //!
 //! Every folder below it that holds a `title.toml` is a title; folders inside a title are its own.
 
-pub use crate::shipped::shipped;
-use nearframe_protocol::title::{TitleEntry, TitleError, TitleManifest, tree_hash};
+pub use crate::shipped::{missing_packages, shipped};
+use nearframe_protocol::title::{
+    TitleEntry, TitleError, TitleKind, TitleManifest, TouchControls, parse_touch_layouts, tree_hash,
+};
 use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The file that makes a folder a title.
@@ -69,6 +72,28 @@ pub enum LoadReason {
         /// What is wrong with it.
         problem: String,
     },
+    /// The file with touch layouts is wrong.
+    #[error("{}: {error}", path.display())]
+    Touch {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: TitleError,
+    },
+    /// `run.command` names nothing that can be started.
+    #[error(
+        "run.command: {}: {problem}{}",
+        path.display(),
+        if packages.is_empty() { String::new() } else { format!("; install {}", packages.join(" ")) }
+    )]
+    Program {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+        /// Packages that would bring it.
+        packages: Vec<String>,
+    },
     /// Something in the folder does not belong into a title.
     #[error("{}: {problem}", path.display())]
     Content {
@@ -116,11 +141,14 @@ pub fn load_title(dir: &Path) -> Result<LoadedTitle, LoadReason> {
         .map_err(|_| LoadReason::Content { path: dir.join(MANIFEST_FILE), problem: "is not UTF-8 text" })?;
     let manifest = TitleManifest::parse(&text)?;
     let cover = manifest.cover.as_deref().map(|name| read_cover(dir, name)).transpose()?;
+    let touch = read_touch(dir, &manifest)?;
+    check_program(dir, &manifest)?;
     let mut files = Vec::new();
     hash_files(dir, "", &mut files)?;
     let hash = tree_hash(files.iter().map(|(path, len, content)| (path.as_str(), *len, *content)));
     let entry = TitleEntry {
         id: manifest.id.clone(),
+        kind: manifest.run.kind,
         name: manifest.name.clone(),
         version: manifest.version.clone(),
         hash,
@@ -130,7 +158,7 @@ pub fn load_title(dir: &Path) -> Result<LoadedTitle, LoadReason> {
         height: manifest.run.height,
         fps: manifest.run.fps,
         controls: manifest.controls.clone(),
-        touch: manifest.touch.clone(),
+        touch,
     };
     Ok(LoadedTitle { manifest, dir: dir.to_path_buf(), entry, cover })
 }
@@ -188,6 +216,40 @@ fn hash_files(dir: &Path, prefix: &str, files: &mut Vec<(String, u64, [u8; 32])>
             hasher.update_reader(file).map_err(failed)?;
             files.push((relative, hasher.count(), *hasher.finalize().as_bytes()));
         }
+    }
+    Ok(())
+}
+
+/// The touch controls with the layouts of the file that the manifest names.
+fn read_touch(dir: &Path, manifest: &TitleManifest) -> Result<TouchControls, LoadReason> {
+    let mut touch = manifest.touch.clone();
+    if let Some(name) = touch.layout.take() {
+        let path = dir.join(name);
+        let wrong = |error| LoadReason::Touch { path: path.clone(), error };
+        let text = String::from_utf8(read_bounded(&path, MAX_MANIFEST_BYTES)?)
+            .map_err(|_| LoadReason::Content { path: path.clone(), problem: "is not UTF-8 text" })?;
+        touch.layouts = parse_touch_layouts(&text).map_err(wrong)?;
+    }
+    Ok(touch)
+}
+
+/// A program must be there and be one; whether it lies in the folder or on the machine, its manifest says.
+fn check_program(dir: &Path, manifest: &TitleManifest) -> Result<(), LoadReason> {
+    let Some(program) = manifest.run.command.first().filter(|_| manifest.run.kind == TitleKind::App) else {
+        return Ok(());
+    };
+    let path = dir.join(program);
+    let file = std::fs::metadata(&path).map_err(|error| LoadReason::Program {
+        path: path.clone(),
+        problem: error.to_string(),
+        packages: manifest.requires.packages.clone(),
+    })?;
+    if !file.is_file() || file.permissions().mode() & 0o111 == 0 {
+        return Err(LoadReason::Program {
+            path,
+            problem: "is no program: make it executable (chmod +x)".to_owned(),
+            packages: Vec::new(),
+        });
     }
     Ok(())
 }

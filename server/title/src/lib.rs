@@ -1,7 +1,7 @@
 //! What plays.
 //!
 //! [`TitleSource`] is the seam: apply input, draw the newest frame, make sound. [`catalogue`] finds the
-//! titles of a folder, [`open`] starts one. Deliberately not here: encoding, networking, clocks (time
+//! titles of a folder, [`open`] starts one; programs run under `program`. Deliberately not here: encoding, networking, clocks (time
 //! comes in with every tick).
 //!
 //! **Architecture invariant:** a title never blocks on the network and never sees who plays; it sees a
@@ -12,6 +12,7 @@ mod clock;
 mod cue;
 mod meteor;
 mod open;
+mod program;
 mod rng;
 mod scene;
 mod shipped;
@@ -20,5 +21,10 @@ pub mod stamp;
 mod target;
 mod testcard;
 
+pub use nearframe_sandbox as sandbox;
 pub use open::{builtin_names, open};
-pub use source::{AudioSource, FrameTick, RumbleRequest, TitleFailure, TitleSource, TitleStatus};
+pub use program::{Surroundings, process_env};
+pub use source::{
+    AudioSource, Drawn, FrameTick, PlayerWish, RumbleRequest, TitleFailure, TitleNotice, TitleSource,
+    TitleStatus, VoiceSink,
+};

@@ -1,6 +1,7 @@
 //! Starting a title.
 
 use crate::meteor::Meteor;
+use crate::program::{Program, Surroundings};
 use crate::scene::SceneTitle;
 use crate::source::{TitleFailure, TitleSource};
 use crate::testcard::Testcard;
@@ -25,7 +26,8 @@ pub fn builtin_names() -> impl Iterator<Item = &'static str> {
     BUILTINS.iter().map(|(name, _)| *name)
 }
 
-/// Starts the title of `manifest`, whose files lie in `dir`. `seed` decides everything random in it.
+/// Starts the title of `manifest`, whose files lie in `dir`. `seed` decides everything random in it;
+/// `around` is where a program lives, where programs can.
 ///
 /// `gpu` is called at most once, and only by titles that draw with a GPU.
 ///
@@ -35,6 +37,7 @@ pub fn open(
     manifest: &TitleManifest,
     dir: &Path,
     seed: u64,
+    around: Option<&Surroundings>,
     gpu: &dyn Fn() -> Result<(wgpu::Device, wgpu::Queue), TitleFailure>,
 ) -> Result<Box<dyn TitleSource>, TitleFailure> {
     let run = &manifest.run;
@@ -55,6 +58,10 @@ pub fn open(
             let (device, queue) = gpu()?;
             Ok(Box::new(SceneTitle::load(device, queue, run.width, run.height, dir, file)?))
         }
+        TitleKind::App => {
+            let around = around.ok_or_else(|| TitleFailure("programs are not run here".to_owned()))?;
+            Ok(Box::new(Program::start(manifest, dir, around)?))
+        }
     }
 }
 
@@ -73,20 +80,20 @@ mod tests {
     #[test]
     fn the_testcard_needs_no_gpu() {
         let card = manifest("kind = \"builtin\"\nbuiltin = \"testcard\"");
-        assert_eq!(open(&card, Path::new("."), 1, &no_gpu).unwrap().size(), (1280, 720));
+        assert_eq!(open(&card, Path::new("."), 1, None, &no_gpu).unwrap().size(), (1280, 720));
     }
 
     #[test]
     fn an_unknown_builtin_is_refused_naming_the_known_ones() {
         let wrong = manifest("kind = \"builtin\"\nbuiltin = \"pong\"");
-        let error = open(&wrong, Path::new("."), 1, &no_gpu).err().unwrap().to_string();
+        let error = open(&wrong, Path::new("."), 1, None, &no_gpu).err().unwrap().to_string();
         assert!(error.contains("pong") && error.contains("meteor"), "{error}");
     }
 
     #[test]
     fn a_missing_gpu_is_passed_on() {
         let game = manifest("kind = \"builtin\"\nbuiltin = \"meteor\"");
-        let error = open(&game, Path::new("."), 1, &no_gpu).err().unwrap().to_string();
+        let error = open(&game, Path::new("."), 1, None, &no_gpu).err().unwrap().to_string();
         assert!(error.contains("no GPU here"), "{error}");
     }
 }

@@ -1,6 +1,7 @@
 //! The titles that ship, embedded, so that a binary works without its source tree.
 
 use crate::catalogue::{LoadError, LoadReason, LoadedTitle, load_dir};
+use nearframe_protocol::title::TitleManifest;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,14 @@ macro_rules! shipped_file {
 type File = (&'static str, &'static [u8]);
 
 const SHIPPED: &[(&str, &[File])] = &[
+    (
+        "freedoom",
+        &[
+            ("cover.png", shipped_file!("freedoom/cover.png")),
+            ("title.toml", shipped_file!("freedoom/title.toml")),
+            ("touch.toml", shipped_file!("freedoom/touch.toml")),
+        ],
+    ),
     (
         "meteor",
         &[
@@ -60,6 +69,17 @@ pub fn shipped(data_dir: &Path) -> (Vec<LoadedTitle>, Vec<LoadError>) {
     (titles, errors)
 }
 
+/// Shipped titles that play with programs of the system: their names, and the packages whose program is missing.
+pub fn missing_packages() -> Vec<(String, Vec<String>)> {
+    let manifests =
+        SHIPPED.iter().flat_map(|(_, files)| files.iter()).filter(|(name, _)| *name == "title.toml");
+    let parsed = manifests.filter_map(|(_, text)| TitleManifest::parse(std::str::from_utf8(text).ok()?).ok());
+    parsed
+        .filter(|title| title.run.command.first().is_some_and(|program| !Path::new(program).exists()))
+        .map(|title| (title.name, title.requires.packages))
+        .collect()
+}
+
 fn holds_exactly(dir: &Path, files: &[File]) -> bool {
     let Ok(entries) = std::fs::read_dir(dir) else { return false };
     entries.count() == files.len()
@@ -101,7 +121,7 @@ mod tests {
         let (titles, errors) = shipped(data.path());
         assert!(errors.is_empty(), "{errors:?}");
         let ids: Vec<_> = titles.iter().map(|title| title.entry.id.as_str()).collect();
-        assert_eq!(ids, ["meteor", "scene", "testcard"]);
+        assert_eq!(ids, ["freedoom", "meteor", "scene", "testcard"]);
         for title in titles {
             let cover = title.cover.expect("every shipped title has a cover");
             assert!(cover.len() <= 200 * 1024, "{} cover is {} bytes", title.entry.id, cover.len());
@@ -119,9 +139,9 @@ mod tests {
         std::fs::write(&manifest, "rubbish").unwrap();
         std::fs::write(data.path().join("titles/meteor/more"), "rubbish").unwrap();
         let (titles, errors) = shipped(data.path());
-        assert_eq!((titles.len(), errors.len()), (3, 0));
+        assert_eq!((titles.len(), errors.len()), (4, 0));
         assert_eq!(std::fs::metadata(&intact).unwrap().modified().unwrap(), written);
         let left = std::fs::read_dir(data.path().join("titles")).unwrap().count();
-        assert_eq!(left, 3, "nothing stays beside the titles");
+        assert_eq!(left, 4, "nothing stays beside the titles");
     }
 }

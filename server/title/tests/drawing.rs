@@ -26,7 +26,7 @@ fn pictures(id: &str, groups: &[&[InputEvent]]) -> Option<Vec<Vec<u8>>> {
     let dir: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "..", "titles", id].iter().collect();
     let mut title = catalogue::load_title(&dir).expect("the shipped title loads");
     (title.manifest.run.width, title.manifest.run.height) = SIZE;
-    let mut source = open(&title.manifest, &dir, 5, &|| Ok((device.clone(), queue.clone())))
+    let mut source = open(&title.manifest, &dir, 5, None, &|| Ok((device.clone(), queue.clone())))
         .expect("the shipped title opens");
     assert_eq!(source.size(), SIZE);
     let mut frame = 0;
@@ -45,7 +45,7 @@ fn draw(
 ) -> Vec<u8> {
     *frame += 1;
     let tick = FrameTick { frame: *frame, now_us: u64::from(*frame) * 16_667, input_serial: 0 };
-    match source.draw(tick).expect("a frame is drawn") {
+    match source.draw(tick).expect("a frame is drawn").picture {
         Picture::Gpu(texture) => {
             assert_eq!(texture.format(), wgpu::TextureFormat::Rgba8Unorm);
             let usage = wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_SRC;

@@ -8,12 +8,15 @@ import { NearFrame } from './element/near-frame';
 
 if (!customElements.get('near-frame')) customElements.define('near-frame', NearFrame);
 
+export { keptSessions } from './session/kept';
 export { NearFrame };
 export type { TouchControls } from './element/touch-pad';
+export type { TouchControl, TouchLayout } from './input/touch-layouts';
 export type { Problem } from './session/problem';
+export type { KeptSession } from './session/kept';
 export type { StartStep, View } from './session/view';
 export type { StageTrace } from './stats/frames';
 export type { RtcFigures } from './stats/rtc';
 export type { DebugLog, PlayerStats } from './stats/snapshot';
 export type { Quantiles } from './stats/window';
-export type { SessionFacts } from './wire/control';
+export type { SessionFacts, TitleKind } from './wire/control';

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { captureKeyboard } from '../src/input/keyboard';
 import { capturePointer } from '../src/input/pointer';
+import { PointerLock } from '../src/input/pointer-lock';
 import { GamepadPoller } from '../src/input/gamepad';
 import { InputSender } from '../src/input/sender';
 import { Scope } from '../src/scope';
@@ -41,7 +42,15 @@ function press(type: 'keydown' | 'keyup', code: string, more: KeyboardEventInit 
 describe('the keyboard', () => {
   const used = vi.fn();
   beforeEach(() => {
-    captureKeyboard(scope, { sender: () => sender, wanted: () => wanted, shortcut: (event) => event.code === 'F3', used });
+    captureKeyboard(scope, {
+      sender: () => sender,
+      wanted: () => wanted,
+      shortcut: (event) => event.code === 'F3',
+      becomesText: (event) => event.isComposing,
+      pastes: () => false,
+      settle: () => undefined,
+      used,
+    });
   });
 
   it('gives the title physical positions, once per press, and keeps them from the page', () => {
@@ -69,6 +78,12 @@ describe('the keyboard', () => {
     expect(events).toEqual([]);
   });
 
+  it('leaves to the input method what it composes', () => {
+    expect(press('keydown', 'KeyA', { isComposing: true }).defaultPrevented).toBe(false);
+    expect(press('keyup', 'KeyA').defaultPrevented).toBe(true);
+    expect(events).toEqual([]);
+  });
+
   it('lets go of a key even after the title stopped wanting keys', () => {
     press('keydown', 'KeyW');
     wanted = false;
@@ -80,13 +95,18 @@ describe('the keyboard', () => {
 describe('pointers', () => {
   const picture = { width: 1280, height: 720, left: 0, top: 0, shown_width: 640, shown_height: 360 };
   let stage: HTMLElement;
+  let touches: 'direct' | 'mouse';
+  let lock: PointerLock;
   const point = (type: string, init: PointerEventInit): void => {
     stage.dispatchEvent(new PointerEvent(type, { bubbles: true, cancelable: true, ...init }));
   };
   beforeEach(() => {
     stage = document.createElement('div');
     document.body.append(stage);
-    capturePointer(scope, stage, () => sender, { wanted: () => wanted, relative: () => false, picture: () => picture, used: () => undefined });
+    touches = 'direct';
+    lock = new PointerLock(scope, stage, () => undefined);
+    const used = (): void => undefined;
+    capturePointer(scope, stage, () => sender, { wanted: () => wanted, lock, touches: () => touches, picture: () => picture, used });
   });
 
   it('of a mouse are positions on the picture and buttons', () => {
@@ -112,6 +132,39 @@ describe('pointers', () => {
       [0, 'end'],
       [0, 'begin'],
       [1, 'cancel'],
+    ]);
+  });
+
+  it('of one finger are the mouse of a title with controls of its own on the screen', () => {
+    touches = 'mouse';
+    point('pointerdown', { pointerType: 'touch', pointerId: 5, clientX: 320, clientY: 180 });
+    point('pointerdown', { pointerType: 'touch', pointerId: 6, clientX: 0, clientY: 0 });
+    point('pointermove', { pointerType: 'touch', pointerId: 5, clientX: 640, clientY: 360 });
+    point('pointerup', { pointerType: 'touch', pointerId: 6 });
+    point('pointerup', { pointerType: 'touch', pointerId: 5, clientX: 640, clientY: 360 });
+    expect(events).toEqual([
+      { kind: 'position', x: 32_768, y: 32_768 },
+      { kind: 'button', button: 0, down: true },
+      { kind: 'position', x: 65_535, y: 65_535 },
+      { kind: 'button', button: 0, down: false },
+    ]);
+  });
+
+  it('of one finger drag and tap where the title wants relative motion', () => {
+    vi.useFakeTimers();
+    touches = 'mouse';
+    lock.wanted = true;
+    point('pointerdown', { pointerType: 'touch', pointerId: 5, clientX: 10, clientY: 10 });
+    point('pointermove', { pointerType: 'touch', pointerId: 5, clientX: 40, clientY: 5 });
+    point('pointerup', { pointerType: 'touch', pointerId: 5, clientX: 40, clientY: 5 });
+    expect(events).toEqual([{ kind: 'motion', dx: 480, dy: -80 }]);
+    point('pointerdown', { pointerType: 'touch', pointerId: 7, clientX: 10, clientY: 10 });
+    point('pointerup', { pointerType: 'touch', pointerId: 7, clientX: 12, clientY: 10 });
+    vi.advanceTimersByTime(60);
+    vi.useRealTimers();
+    expect(events.slice(1)).toEqual([
+      { kind: 'button', button: 0, down: true },
+      { kind: 'button', button: 0, down: false },
     ]);
   });
 

@@ -2,8 +2,9 @@ import { describe, expect, it, vi } from 'vitest';
 import { Dialogue } from '../src/session/dialogue';
 import type { ControlFromPage } from '../src/wire/control';
 
-function dialogue(): { talk: Dialogue; said: ControlFromPage[] } {
+function dialogue(): { talk: Dialogue; said: ControlFromPage[]; heard: string[] } {
   const said: ControlFromPage[] = [];
+  const heard: string[] = [];
   const nothing = vi.fn();
   const parts = [{}, {}, {}] as unknown as ConstructorParameters<typeof Dialogue>;
   const talk = new Dialogue(parts[0], parts[1], parts[2], {
@@ -12,8 +13,11 @@ function dialogue(): { talk: Dialogue; said: ControlFromPage[] } {
     onEnded: nothing,
     onRefused: nothing,
     onRumble: nothing,
+    onSession: nothing,
+    onGreeted: () => heard.push('greeted'),
+    onWish: (wish) => heard.push(JSON.stringify(wish)),
   });
-  return { talk, said };
+  return { talk, said, heard };
 }
 
 const offer = { min: 1, max: 1, features: [] };
@@ -40,5 +44,28 @@ describe('greeting a node', () => {
     for (let now = 0; now <= 60_000; now += 50) talk.tick(now);
     expect(said.filter((message) => message.type === 'hidden')).toHaveLength(1);
     expect(said.filter((message) => message.type === 'hello')).toHaveLength(40);
+  });
+});
+
+describe('a node that listens', () => {
+  it('is told about the player’s devices once for each connection', () => {
+    const { talk, heard } = dialogue();
+    talk.control(HELLO, 0);
+    talk.greet(() => false, 10);
+    talk.control(HELLO, 20);
+    talk.control(HELLO, 30);
+    expect(heard).toEqual(['greeted']);
+    talk.greet(() => false, 40);
+    talk.control(HELLO, 50);
+    expect(heard).toEqual(['greeted', 'greeted']);
+  });
+
+  it('may ask for cursor, pointer lock, text and clipboard, and is ignored where it asks badly', () => {
+    const { talk, heard } = dialogue();
+    talk.control('{"type":"pointer_locked","locked":true}', 0);
+    talk.control('{"type":"cursor","cursor":{"kind":"named","name":"text"}}', 0);
+    talk.control('{"type":"cursor","cursor":{"kind":"hologram"}}', 0);
+    talk.control('{"type":"text_input","active":"yes"}', 0);
+    expect(heard).toEqual(['{"type":"pointer_locked","locked":true}', '{"type":"cursor","cursor":{"kind":"named","name":"text"}}']);
   });
 });

@@ -3,7 +3,7 @@ import '../src/index';
 import type { NearFrame } from '../src/index';
 import { announcement, renderCard } from '../src/element/cards';
 import { deflection } from '../src/element/touch-pad';
-import { fitPicture, positionOn } from '../src/input/pointer';
+import { fitPicture, positionOn } from '../src/input/geometry';
 import { padChanged, padState } from '../src/input/gamepad';
 import { PAD_AT_REST } from '../src/wire/input';
 import type { View } from '../src/session/view';
@@ -65,6 +65,41 @@ describe('<near-frame>', () => {
     element.remove();
     document.body.append(element);
     expect(inside(element, '.big')).not.toBeNull();
+  });
+});
+
+describe('the menu', () => {
+  it('names every button, and says which are on', () => {
+    const bar = inside(add(), '.bar');
+    const buttons = [...(bar?.querySelectorAll('button') ?? [])];
+    expect(buttons.length).toBeGreaterThan(7);
+    for (const button of buttons) expect(button.getAttribute('aria-label'), button.outerHTML).toBeTruthy();
+    expect(bar?.querySelector('[aria-label="Turn the microphone on"]')?.getAttribute('aria-pressed')).toBe('false');
+  });
+
+  it('opens the settings, keeps what is chosen there, and closes them', async () => {
+    localStorage.clear();
+    const element = add({ start: '' });
+    await vi.waitFor(() => expect(inside(element, '.settings')).not.toBeNull());
+    element.touch = { stick: false, buttons: [], layouts: [{ name: 'Play', controls: [{ kind: 'dpad', x: 10, y: 80, size: 30 }] }] };
+    inside(element, '[aria-label="Settings"]')?.click();
+    const settings = inside(element, '.settings');
+    expect(settings?.hidden).toBe(false);
+    for (const control of settings?.querySelectorAll('select, input') ?? []) {
+      expect(settings?.querySelector(`label[for="${control.id}"]`)?.textContent).toBeTruthy();
+    }
+    const layout = settings?.querySelector('select');
+    if (!layout) throw new Error('the settings have a choice of layouts');
+    layout.value = 'us:dvorak';
+    layout.dispatchEvent(new Event('change'));
+    expect(JSON.parse(localStorage.getItem('nearframe-player') ?? '')).toMatchObject({ layout: 'us:dvorak' });
+    inside(element, '[aria-label="Close settings"]')?.click();
+    expect(settings?.hidden).toBe(true);
+    localStorage.clear();
+  });
+
+  it('goes on with nothing that this browser does not know', async () => {
+    expect(await add().continue('6f1c1e1e-0b7a-4a51-9a61-2f5a3c0e9b11')).toBe(false);
   });
 });
 

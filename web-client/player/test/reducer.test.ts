@@ -244,3 +244,13 @@ describe('any order of events', () => {
     }
   });
 });
+
+describe('a page that goes away from a title that is kept', () => {
+  it('closes its connections without telling that the player left', () => {
+    const [creating] = reduce(IDLE, { type: 'start', at_ms: 0 });
+    const [connecting] = reduce(creating, { type: 'created', at_ms: 1, session: { id: 's', node: 'n', node_name: 'n' } });
+    const [state, effects] = reduce(connecting, { type: 'suspend' });
+    expect(state).toMatchObject({ kind: 'ended', reason: 'suspended' });
+    expect(effects).toEqual([{ do: 'release' }]);
+  });
+});

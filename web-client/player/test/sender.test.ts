@@ -182,3 +182,21 @@ describe('a pad', () => {
     expect(line.packets).toEqual([]);
   });
 });
+
+describe('a session that an earlier page began', () => {
+  it('goes on with serials where the node says they stopped, and sends nothing before', () => {
+    const packets: InputPacket[] = [];
+    const sender = new InputSender({ send: (bytes) => packets.push(parseInput(bytes)), now_ms: () => 0, continued: true });
+    sender.key(W, true);
+    sender.setFocused(false);
+    sender.tick(1_000);
+    expect(packets).toEqual([]);
+    sender.setFocused(true);
+    sender.acknowledge(41);
+    sender.key(W, true);
+    expect(packets.at(-1)).toMatchObject({ first_serial: 42, focused: true });
+    expect(packets.at(-1)?.events).toHaveLength(1);
+    sender.acknowledge(42);
+    expect(sender.unacknowledged).toBe(0);
+  });
+});

@@ -10,6 +10,7 @@ const MINUTE_MS = 60_000;
 export const TITLES: Schemas['Title'][] = [
   {
     id: 'meteor',
+    kind: 'builtin',
     name: 'Meteor',
     version: '1.0.0',
     hash: HASH,
@@ -34,6 +35,7 @@ export const TITLES: Schemas['Title'][] = [
   },
   {
     id: 'testcard',
+    kind: 'builtin',
     name: 'Testcard',
     version: '1.0.0',
     hash: HASH,
@@ -48,6 +50,7 @@ export const TITLES: Schemas['Title'][] = [
   },
   {
     id: 'scene',
+    kind: 'scene',
     name: 'Observatory',
     version: '1.0.0',
     hash: HASH,
@@ -89,6 +92,31 @@ export const SESSIONS: Schemas['Session'][] = [
   session(2, { title: 'testcard', used_s: 31, receipts: 3, cost: { amount: '0.003444', currency: 'EUR' } }),
   session(5, { end_reason: 'node_lost', end_message: 'The machine running your game went away. Start again to be placed on another one.' }),
   session(9, { title: 'scene', used_s: 4021, cost: { amount: '1.250000', currency: 'EUR' } }),
+];
+
+function save(title: string, version: number, rest: Partial<Schemas['Save']>): Schemas['Save'] {
+  return {
+    title,
+    version,
+    current: false,
+    ...(version > 1 && { based_on: version - 1 }),
+    hash: HASH,
+    size_bytes: 48_213 * version,
+    title_version: '1.0.0',
+    session: SESSIONS[0]?.id ?? '',
+    created_at_ms: Date.now() - (9 - version) * 53 * MINUTE_MS,
+    ...rest,
+  };
+}
+
+/** The visitor's saved games: one with a history, one that forked, one of a title that is gone. */
+export const SAVES: Schemas['Save'][] = [
+  save('meteor', 8, { current: true }),
+  save('meteor', 7, {}),
+  save('meteor', 6, {}),
+  save('scene', 3, { current: true, based_on: 1 }),
+  save('scene', 2, {}),
+  save('lost-title', 1, { current: true }),
 ];
 
 /** Receipts of any session. */

@@ -8,7 +8,7 @@ import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Plugin } from 'vite';
 import type { components } from '../src/api/generated';
-import { FLEET, RECEIPTS, SESSIONS, TITLES } from './mock-data.ts';
+import { FLEET, RECEIPTS, SAVES, SESSIONS, TITLES } from './mock-data.ts';
 
 type Schemas = components['schemas'];
 
@@ -79,6 +79,12 @@ function route(method: string, path: string, mode: string): Answer {
       return one(SESSIONS.find((session) => session.id === id));
     case 'GET sessions/:id/receipts':
       return page(empty ? [] : RECEIPTS);
+    case 'DELETE sessions/:id':
+      return one(SESSIONS.find((session) => session.id === id));
+    case 'GET saves':
+      return page(empty ? [] : SAVES);
+    case 'DELETE saves/:id':
+      return { status: 204, body: undefined };
     case 'GET nodes':
       return page(empty ? [] : FLEET);
     case 'POST enrolments':

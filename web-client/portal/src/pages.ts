@@ -19,6 +19,8 @@ export async function pageOf(route: Route): Promise<Page> {
       return (await import('./routes/Play.svelte')).default;
     case 'session':
       return (await import('./routes/Session.svelte')).default;
+    case 'saves':
+      return fixed((await import('./routes/Saves.svelte')).default);
     case 'nodes':
       return fixed((await import('./routes/Nodes.svelte')).default);
     case 'operator':

@@ -1,15 +1,17 @@
 /**
  * The portal's addresses: a pure reading of paths, and one subscription to the History API.
  *
- * Deliberately without nesting, loaders or guards: seven pages need none. The matchmaker serves the same
+ * Deliberately without nesting, loaders or guards: eight pages need none. The matchmaker serves the same
  * `index.html` for every path here, so a reload or a shared link opens the same page.
  */
 
 /** Where the visitor is. */
 export type Route =
   | { readonly page: 'catalogue' }
-  | { readonly page: 'play'; readonly title: string; readonly start: boolean }
+  /** `session` goes on with one that waits in this browser. */
+  | { readonly page: 'play'; readonly title: string; readonly start: boolean; readonly session?: string }
   | { readonly page: 'session'; readonly session: string }
+  | { readonly page: 'saves' }
   | { readonly page: 'nodes' }
   | { readonly page: 'operator' }
   | { readonly page: 'about' }
@@ -25,7 +27,9 @@ export function parse(url: URL): Route {
   if (rest.length > 0) return { page: 'not-found', path };
   if (tail === undefined) return parseSingle(head, path);
   if (head === 'play' && TITLE_ID.test(tail)) {
-    return { page: 'play', title: tail, start: url.searchParams.get('start') === '1' };
+    const session = url.searchParams.get('session') ?? '';
+    const start = url.searchParams.get('start') === '1';
+    return { page: 'play', title: tail, start, ...(SESSION_ID.test(session) && { session: session.toLowerCase() }) };
   }
   if (head === 'sessions' && SESSION_ID.test(tail)) {
     return { page: 'session', session: tail.toLowerCase() };
@@ -38,6 +42,7 @@ function parseSingle(head: string, path: string): Route {
     case '':
     case 'index.html':
       return { page: 'catalogue' };
+    case 'saves':
     case 'nodes':
     case 'operator':
     case 'about':
@@ -53,6 +58,7 @@ export function href(route: Exclude<Route, { page: 'not-found' }>): string {
     case 'catalogue':
       return '/';
     case 'play':
+      if (route.session !== undefined) return `/play/${route.title}?session=${route.session}`;
       return `/play/${route.title}${route.start ? '?start=1' : ''}`;
     case 'session':
       return `/sessions/${route.session}`;

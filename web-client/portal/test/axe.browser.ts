@@ -16,6 +16,11 @@ async function openControls(page: Page): Promise<void> {
   await page.getByRole('heading', { name: 'Meteor' }).last().waitFor();
 }
 
+async function askToDelete(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Delete the saves of Meteor' }).click();
+  await page.getByRole('heading', { name: 'Delete the saves of Meteor?' }).waitFor();
+}
+
 async function cancel(page: Page): Promise<void> {
   await page.getByRole('button', { name: 'Cancel' }).click();
   await page.getByRole('button', { name: 'Play again' }).first().waitFor();
@@ -40,6 +45,9 @@ const PLACES: readonly Place[] = [
   { what: 'the controls over a game', path: '/play/meteor?start=1', mock: 'pending', act: openControls },
   { what: 'a report', path: '/play/meteor?start=1', mock: 'pending', act: cancel },
   { what: 'a session', path: `/sessions/${SESSION}` },
+  { what: 'the saves', path: '/saves' },
+  { what: 'no saves', path: '/saves', mock: 'empty' },
+  { what: 'a question before saves are deleted', path: '/saves', act: askToDelete },
   { what: 'the machines', path: '/nodes' },
   { what: 'the operator', path: '/operator', act: makeCode },
   { what: 'a signed-out operator', path: '/operator', mock: 'guest', act: makeCode },

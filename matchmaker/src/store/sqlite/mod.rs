@@ -6,10 +6,12 @@
 mod nodes;
 mod receipts;
 mod rows;
+mod saves;
 mod sessions;
 
 use super::{
-    Admission, Created, Ended, Hash, Idempotency, NewSession, NodeRow, SessionRow, Store, StoreError, Taken,
+    Admission, Created, Ended, Hash, Idempotency, NewSave, NewSession, NodeRow, SaveOwner, SaveRow, Saved,
+    SessionRow, Store, StoreError, Taken,
 };
 use async_trait::async_trait;
 use nearframe_ledger::Transfer;
@@ -143,6 +145,27 @@ impl Store for SqliteStore {
     }
     async fn journal(&self) -> Result<Vec<Transfer>, StoreError> {
         receipts::journal(self).await
+    }
+    async fn add_save(&self, new: &NewSave) -> Result<Saved, StoreError> {
+        saves::add(self, new).await
+    }
+    async fn saves_of(&self, guest: GuestId) -> Result<Vec<SaveRow>, StoreError> {
+        saves::of_guest(self, guest).await
+    }
+    async fn saves_of_title(&self, owner: &SaveOwner) -> Result<Vec<SaveRow>, StoreError> {
+        saves::of_title(&self.readers, owner).await
+    }
+    async fn remove_saves(&self, owner: &SaveOwner, now_ms: u64) -> Result<u32, StoreError> {
+        saves::remove(self, owner, now_ms).await
+    }
+    async fn note_asset(&self, asset: Hash, now_ms: u64) -> Result<(), StoreError> {
+        saves::note(&self.writer, asset, now_ms).await
+    }
+    async fn unreferenced_assets(&self, before_ms: u64, limit: u32) -> Result<Vec<Hash>, StoreError> {
+        saves::unreferenced(self, before_ms, limit).await
+    }
+    async fn forget_asset(&self, asset: Hash) -> Result<(), StoreError> {
+        saves::forget(self, asset).await
     }
     async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&self.readers).await?;

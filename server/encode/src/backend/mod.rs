@@ -2,10 +2,12 @@
 
 mod openh264;
 mod opus;
+mod opus_decoder;
 mod probe;
 
 pub use openh264::OpenH264Encoder;
 pub use opus::OpusEncoder;
+pub use opus_decoder::OpusDecoder;
 pub use probe::{ProbeEncoder, probe_frame};
 
 use crate::video::{Capabilities, EncodeError, VideoEncoder, VideoSettings};

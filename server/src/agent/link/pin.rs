@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// A client that trusts the pinned certificate and nothing else.
-pub(super) fn client_config(pin: [u8; 32]) -> Result<ClientConfig> {
+pub(in crate::agent) fn client_config(pin: [u8; 32]) -> Result<ClientConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

@@ -11,6 +11,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+/// A program without a player is drawn this long, to reach its menu; then it is frozen.
+const WARM_UP_TIME: Duration = Duration::from_secs(10);
+
+/// Frames that follow a change and refine it.
+const SHARPENED_BY: u32 = 4;
+/// How often a picture that stands still is sent.
+const REPEATS_PER_S: u32 = 4;
+
 /// Everything the loop needs.
 struct Stage {
     title: Box<dyn TitleSource>,
@@ -27,6 +35,9 @@ pub(super) fn run(shared: &Arc<Shared>, config: &PipelineConfig) {
 fn open_and_draw(shared: &Arc<Shared>, config: &PipelineConfig) -> Result<()> {
     let (mut stage, encoder, info) = open(config)?;
     let sound = stage.title.audio();
+    if let Some(sink) = stage.title.microphone() {
+        config.voice.listen(sink);
+    }
     let events = config.events.clone();
     std::thread::scope(|scope| -> Result<()> {
         std::thread::Builder::new()
@@ -53,7 +64,13 @@ fn open(config: &PipelineConfig) -> Result<(Stage, Box<dyn VideoEncoder>, Pipeli
         *gpu.borrow_mut() = Some(opened);
         Ok(handles)
     };
-    let title = nearframe_title::open(&config.manifest, &config.title_dir, config.seed, &open_gpu)?;
+    let title = nearframe_title::open(
+        &config.manifest,
+        &config.title_dir,
+        config.seed,
+        Some(&config.around),
+        &open_gpu,
+    )?;
     let run = &config.manifest.run;
     let settings =
         VideoSettings { width: run.width, height: run.height, fps: run.fps, bitrate_bps: config.start_bps };
@@ -75,48 +92,85 @@ fn open(config: &PipelineConfig) -> Result<(Stage, Box<dyn VideoEncoder>, Pipeli
 
 fn draw_frames(shared: &Shared, config: &PipelineConfig, stage: &mut Stage) -> Result<()> {
     let mut frame = 0;
-    let mut events = Vec::new();
+    let mut repeats = Repeats::default();
+    let mut warming = stage.title.warms_up().then(|| Instant::now() + WARM_UP_TIME);
     let mut was_active = true;
     while !shared.stopped() {
         let active = shared.is_active();
-        if active != was_active {
-            stage.title.set_paused(!active);
-            was_active = active;
+        if active {
+            warming = None;
         }
-        if !active && !shared.wait_active() {
+        let goes_on = active || warming.is_some_and(|until| Instant::now() < until);
+        if goes_on != was_active {
+            stage.title.set_paused(!goes_on);
+            was_active = goes_on;
+        }
+        if !goes_on {
+            if shared.wait_active() {
+                continue;
+            }
             break;
         }
-        if !active {
-            continue;
-        }
         sleep_until(next_tick(shared));
-        let now = Instant::now();
-        if let Ok(mut clock) = shared.clock.lock() {
-            clock.tick(now);
-        }
-        let serials = config.input.drain(now, &mut events);
-        for (seat, event) in events.drain(..) {
-            stage.title.apply(seat, &event);
-        }
-        let captured_us = now_us();
-        let tick = FrameTick { frame, now_us: captured_us, input_serial: serials[0] };
-        let picture = stage.title.draw(tick)?;
-        let drawn_us = now_us();
-        // Without a free surface the encoder is behind by two frames: this one is left out.
-        if let Some(surface) = stage.converter.convert(&picture)? {
-            let converted_us = now_us();
-            shared.mailbox.put(RawFrame { surface, frame, captured_us, drawn_us, converted_us, serials });
+        let seen = active.then_some(&mut repeats);
+        if draw_frame(shared, config, stage, frame, seen)? == TitleStatus::Exited {
+            let _ = config.events.send(PipelineEvent::Exited);
+            break;
         }
         frame = frame.wrapping_add(1);
-        while let Some(rumble) = stage.title.take_rumble() {
-            let _ = config.events.send(PipelineEvent::Rumble(rumble));
-        }
-        if stage.title.status() == TitleStatus::Exited {
-            let _ = config.events.send(PipelineEvent::Exited);
-            return Ok(());
-        }
     }
+    stage.title.stop();
     Ok(())
+}
+
+/// Which of the frames that repeat the one before are still sent.
+#[derive(Default)]
+struct Repeats(u32);
+
+impl Repeats {
+    /// A picture that stands still is sent until it is sharp, and then a few times a second, so that whoever lost
+    /// it is not left with less.
+    fn is_worth_sending(&mut self, changed: bool, fps: u32) -> bool {
+        self.0 = if changed { 0 } else { self.0.saturating_add(1) };
+        self.0 <= SHARPENED_BY || self.0.is_multiple_of((fps / REPEATS_PER_S).max(1))
+    }
+}
+
+/// Draws one frame; it is converted only when somebody sees it.
+fn draw_frame(
+    shared: &Shared,
+    config: &PipelineConfig,
+    stage: &mut Stage,
+    frame: u32,
+    seen: Option<&mut Repeats>,
+) -> Result<TitleStatus> {
+    let now = Instant::now();
+    if let Ok(mut clock) = shared.clock.lock() {
+        clock.tick(now);
+    }
+    let wishes = shared.wishes.lock().map(|mut wishes| std::mem::take(&mut *wishes)).unwrap_or_default();
+    wishes.into_iter().for_each(|wish| stage.title.tell(wish));
+    let mut events = Vec::new();
+    let serials = config.input.drain(now, &mut events);
+    for (seat, event) in events {
+        stage.title.apply(seat, &event);
+    }
+    let captured_us = now_us();
+    let drawn = stage.title.draw(FrameTick { frame, now_us: captured_us, input_serial: serials[0] })?;
+    let drawn_us = now_us();
+    let asked = shared.keyframe.load(Ordering::Acquire);
+    // Without a free surface the encoder is behind by two frames: this one is left out.
+    if let Some(repeats) = seen
+        && (repeats.is_worth_sending(drawn.changed, config.manifest.run.fps) || asked)
+        && let Some(surface) = stage.converter.convert(&drawn.picture)?
+    {
+        let converted_us = now_us();
+        shared.mailbox.put(RawFrame { surface, frame, captured_us, drawn_us, converted_us, serials });
+    }
+    while let Some(notice) = stage.title.take_notice() {
+        let _ = config.events.send(PipelineEvent::Notice(notice));
+    }
+    Ok(stage.title.status())
 }
 
 fn next_tick(shared: &Shared) -> Instant {
@@ -127,5 +181,19 @@ fn sleep_until(at: Instant) {
     let wait = at.saturating_duration_since(Instant::now());
     if wait > Duration::ZERO {
         std::thread::sleep(wait);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_that_stands_still_is_sharpened_and_then_sent_now_and_then() {
+        let mut repeats = Repeats::default();
+        assert!((0..60).all(|_| repeats.is_worth_sending(true, 60)), "what changes is always sent");
+        let sent = (0..60).filter(|_| repeats.is_worth_sending(false, 60)).count();
+        assert_eq!(sent as u32, SHARPENED_BY + REPEATS_PER_S);
+        assert!(repeats.is_worth_sending(true, 60));
     }
 }

@@ -13,11 +13,12 @@ mod tests;
 
 use super::input_port::{InputPort, SEATS};
 use super::transport::Transport;
+use super::voice::VoicePort;
 use mailbox::Mailbox;
 use nearframe_gpu::Surface;
 use nearframe_protocol::title::TitleManifest;
 use nearframe_stream::FrameClock;
-use nearframe_title::RumbleRequest;
+use nearframe_title::{PlayerWish, Surroundings, TitleNotice};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
@@ -25,13 +26,18 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
+/// Wishes that may wait for a frame; a page that sends more is not heard.
+const MAX_WISHES: usize = 16;
+
 /// What a pipeline is made from.
 pub(crate) struct PipelineConfig {
     pub(crate) title_dir: PathBuf,
     pub(crate) manifest: TitleManifest,
     pub(crate) seed: u64,
+    pub(crate) around: Surroundings,
     pub(crate) start_bps: u32,
     pub(crate) input: Arc<InputPort>,
+    pub(crate) voice: Arc<VoicePort>,
     pub(crate) events: mpsc::UnboundedSender<PipelineEvent>,
 }
 
@@ -42,8 +48,8 @@ pub(crate) enum PipelineEvent {
     Opened(PipelineInfo),
     /// The first frame was handed to a player.
     FirstFrame,
-    /// The title wants to shake a pad.
-    Rumble(RumbleRequest),
+    /// The title has something for the page.
+    Notice(TitleNotice),
     /// The title ended by itself.
     Exited,
     /// The title, the GPU or the encoder failed for good.
@@ -79,7 +85,11 @@ pub(crate) struct Shared {
     keyframe: AtomicBool,
     bitrate_bps: AtomicU32,
     encoder_us: AtomicU64,
-    paused: AtomicBool,
+    /// The player looks elsewhere.
+    hidden: AtomicBool,
+    /// No player is reached.
+    away: AtomicBool,
+    wishes: Mutex<Vec<PlayerWish>>,
     clock: Mutex<FrameClock>,
     peers: RwLock<Vec<Arc<dyn Transport>>>,
     period: Duration,
@@ -131,7 +141,9 @@ impl Pipeline {
             keyframe: AtomicBool::new(true),
             bitrate_bps: AtomicU32::new(config.start_bps),
             encoder_us: AtomicU64::new(0),
-            paused: AtomicBool::new(false),
+            hidden: AtomicBool::new(false),
+            away: AtomicBool::new(false),
+            wishes: Mutex::new(Vec::new()),
             clock: Mutex::new(FrameClock::new(period, Instant::now())),
             peers: RwLock::new(Vec::new()),
             period,
@@ -147,24 +159,45 @@ impl Pipeline {
 
     /// Who gets frames from now on. The list replaces the one before; a keyframe is made when it grows.
     pub(crate) fn set_peers(&self, peers: Vec<Arc<dyn Transport>>) {
-        let active = !peers.is_empty();
         if let Ok(mut current) = self.shared.peers.write() {
             if peers.len() > current.len() {
                 self.shared.keyframe.store(true, Ordering::Release);
             }
             *current = peers;
         }
-        self.set_active(active && !self.shared.paused.load(Ordering::Acquire));
+        self.update_active();
     }
 
     /// The player looks away or back.
-    pub(crate) fn set_paused(&self, paused: bool) {
-        self.shared.paused.store(paused, Ordering::Release);
-        if !paused {
-            self.request_keyframe();
+    pub(crate) fn set_hidden(&self, hidden: bool) {
+        self.shared.hidden.store(hidden, Ordering::Release);
+        self.update_active();
+    }
+
+    /// Nobody is reached any more, or somebody is again.
+    pub(crate) fn set_away(&self, away: bool) {
+        self.shared.away.store(away, Ordering::Release);
+        self.update_active();
+    }
+
+    /// Tells the title what the page wishes, before its next frame.
+    pub(crate) fn tell(&self, wish: PlayerWish) {
+        if let Ok(mut wishes) = self.shared.wishes.lock()
+            && wishes.len() < MAX_WISHES
+        {
+            wishes.push(wish);
         }
-        let has_peers = self.shared.peers.read().is_ok_and(|peers| !peers.is_empty());
-        self.set_active(has_peers && !paused);
+    }
+
+    /// Ends the title and its threads; returns when nothing of it runs any more.
+    pub(crate) fn stop(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+        self.shared.woken.notify_all();
+        self.shared.mailbox.close();
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has already been reported by the panic hook.
+            let _ = thread.join();
+        }
     }
 
     /// The next frame is a keyframe.
@@ -189,13 +222,16 @@ impl Pipeline {
         self.shared.encoder_us.load(Ordering::Acquire)
     }
 
-    fn set_active(&self, active: bool) {
+    fn update_active(&self) {
+        let has_peers = self.shared.peers.read().is_ok_and(|peers| !peers.is_empty());
+        let looks = !self.shared.hidden.load(Ordering::Acquire) && !self.shared.away.load(Ordering::Acquire);
+        let active = has_peers && looks;
         if let Ok(mut current) = self.shared.active.lock() {
-            if active
-                && !*current
-                && let Ok(mut clock) = self.shared.clock.lock()
-            {
-                *clock = FrameClock::new(self.shared.period, Instant::now());
+            if active && !*current {
+                self.shared.keyframe.store(true, Ordering::Release);
+                if let Ok(mut clock) = self.shared.clock.lock() {
+                    *clock = FrameClock::new(self.shared.period, Instant::now());
+                }
             }
             *current = active;
             self.shared.woken.notify_all();
@@ -205,12 +241,6 @@ impl Pipeline {
 
 impl Drop for Pipeline {
     fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Release);
-        self.shared.woken.notify_all();
-        self.shared.mailbox.close();
-        for thread in self.threads.drain(..) {
-            // A thread that panicked has already been reported by the panic hook.
-            let _ = thread.join();
-        }
+        self.stop();
     }
 }

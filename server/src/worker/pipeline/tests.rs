@@ -21,8 +21,10 @@ fn pipeline() -> (Pipeline, Arc<InputPort>, mpsc::UnboundedReceiver<PipelineEven
         title_dir: PathBuf::from("."),
         manifest: TitleManifest::parse(TESTCARD).unwrap(),
         seed: 1,
+        around: Surroundings { dir: PathBuf::new(), home: PathBuf::new(), launcher: PathBuf::new() },
         start_bps: 1_000_000,
         input: Arc::clone(&input),
+        voice: Arc::default(),
         events,
     };
     (Pipeline::start(config).unwrap(), input, receiver)
@@ -84,12 +86,12 @@ fn a_player_who_looks_away_costs_nothing_and_comes_back_to_a_keyframe() {
     let peer = Arc::new(MemoryTransport::default());
     pipeline.set_peers(vec![Arc::clone(&peer) as _]);
     peer.wait_for(|received| (received.video.len() >= 3).then_some(()));
-    pipeline.set_paused(true);
+    pipeline.set_hidden(true);
     std::thread::sleep(Duration::from_millis(150));
     let before = peer.wait_for(|received| Some(received.video.len()));
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(peer.wait_for(|received| Some(received.video.len())), before);
-    pipeline.set_paused(false);
+    pipeline.set_hidden(false);
     let next = peer.wait_for(|received| received.video.get(before).copied());
     assert!(next.1, "a keyframe");
 }

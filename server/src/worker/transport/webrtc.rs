@@ -6,6 +6,7 @@ mod media;
 use super::wire::{MediaLimits, Wire};
 use super::{PeerEvent, PeerEventKind, Transport};
 use crate::worker::input_port::InputPort;
+use crate::worker::voice::VoicePort;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use channels::{Channels, Outboxes, Outgoing};
@@ -23,6 +24,7 @@ use tokio::sync::{Notify, mpsc};
 use tracing::{debug, warn};
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder,
     RTCIceCandidateInit, RTCIceCandidateType, RTCIceGatheringState, RTCIceServer, RTCPeerConnectionIceEvent,
@@ -46,6 +48,7 @@ pub(crate) struct PeerConfig<'a> {
     pub(crate) fps: u32,
     pub(crate) seed: u64,
     pub(crate) input: Arc<InputPort>,
+    pub(crate) voice: Arc<VoicePort>,
     pub(crate) events: mpsc::UnboundedSender<PeerEvent>,
 }
 
@@ -63,6 +66,7 @@ struct Handler {
     peer: PeerId,
     events: mpsc::UnboundedSender<PeerEvent>,
     gathered: Arc<Notify>,
+    voice: Arc<VoicePort>,
 }
 
 #[async_trait::async_trait]
@@ -78,6 +82,16 @@ impl PeerConnectionEventHandler for Handler {
                 PeerEventKind::Candidate { candidate: candidate.candidate, sdp_mid: candidate.sdp_mid };
             let _ = self.events.send(PeerEvent { peer: self.peer, kind });
         }
+    }
+    async fn on_track(&self, track: Arc<dyn TrackRemote>) {
+        let (peer, voice) = (self.peer, Arc::clone(&self.voice));
+        tokio::spawn(async move {
+            while let Some(event) = track.poll().await {
+                if let TrackRemoteEvent::OnRtpPacket(packet) = event {
+                    voice.receive(peer, packet.header.sequence_number, &packet.payload);
+                }
+            }
+        });
     }
     async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
         debug!(peer = %self.peer, %state, "connection state");
@@ -103,8 +117,12 @@ impl WebRtcPeer {
         };
         let wire = Wire::new(config.peer, limits, config.events.clone());
         let gathered = Arc::new(Notify::new());
-        let handler =
-            Handler { peer: config.peer, events: config.events.clone(), gathered: Arc::clone(&gathered) };
+        let handler = Handler {
+            peer: config.peer,
+            events: config.events.clone(),
+            gathered: Arc::clone(&gathered),
+            voice: Arc::clone(&config.voice),
+        };
         let connection = build(&config, &wire, Arc::new(handler)).await?;
         let channels = Channels::open(connection.as_ref()).await?;
         connection

@@ -20,7 +20,9 @@ mod wave;
 
 use crate::clock::StepClock;
 use crate::cue::{CueSender, cue_channel};
-use crate::source::{AudioSource, FrameTick, RumbleRequest, TitleFailure, TitleSource, TitleStatus};
+use crate::source::{
+    AudioSource, Drawn, FrameTick, RumbleRequest, TitleFailure, TitleNotice, TitleSource, TitleStatus,
+};
 use draw::Frame;
 use effects::Effects;
 use entities::{Happening, Size};
@@ -154,22 +156,22 @@ impl TitleSource for Meteor {
         self.game.apply(seat, event);
     }
 
-    fn draw(&mut self, tick: FrameTick) -> Result<Picture<'_>, TitleFailure> {
+    fn draw(&mut self, tick: FrameTick) -> Result<Drawn<'_>, TitleFailure> {
         let game = &mut self.game;
         game.advance(tick);
         let view = self.renderer.view();
         self.frame.compose(&game.sim, &mut game.effects, game.clock.ahead_s());
         let projection = render::projection(&view, &self.frame);
         self.hud.compose(&mut self.frame, &game.sim, &game.effects, &projection, game.paused);
-        Ok(Picture::Gpu(self.renderer.draw(&self.frame)))
+        Ok(Picture::Gpu(self.renderer.draw(&self.frame)).into())
     }
 
     fn status(&self) -> TitleStatus {
         TitleStatus::Running
     }
 
-    fn take_rumble(&mut self) -> Option<RumbleRequest> {
-        self.game.rumble.take()
+    fn take_notice(&mut self) -> Option<TitleNotice> {
+        self.game.rumble.take().map(TitleNotice::Rumble)
     }
 
     fn audio(&mut self) -> Box<dyn AudioSource> {

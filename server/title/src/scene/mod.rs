@@ -8,7 +8,7 @@ mod render;
 mod sound;
 
 use crate::clock::StepClock;
-use crate::source::{AudioSource, FrameTick, RumbleRequest, TitleFailure, TitleSource, TitleStatus};
+use crate::source::{AudioSource, Drawn, FrameTick, TitleFailure, TitleNotice, TitleSource, TitleStatus};
 use camera::Camera;
 use nearframe_gpu::Picture;
 use nearframe_protocol::Seat;
@@ -59,18 +59,18 @@ impl TitleSource for SceneTitle {
         }
     }
 
-    fn draw(&mut self, tick: FrameTick) -> Result<Picture<'_>, TitleFailure> {
+    fn draw(&mut self, tick: FrameTick) -> Result<Drawn<'_>, TitleFailure> {
         for _ in 0..self.clock.steps(tick) {
             self.camera.advance();
         }
-        Ok(Picture::Gpu(self.renderer.draw(&self.camera)))
+        Ok(Picture::Gpu(self.renderer.draw(&self.camera)).into())
     }
 
     fn status(&self) -> TitleStatus {
         TitleStatus::Running
     }
 
-    fn take_rumble(&mut self) -> Option<RumbleRequest> {
+    fn take_notice(&mut self) -> Option<TitleNotice> {
         None
     }
 

@@ -6,7 +6,7 @@ mod picture;
 mod sound;
 
 use crate::cue::{CueSender, cue_channel};
-use crate::source::{AudioSource, FrameTick, RumbleRequest, TitleFailure, TitleSource, TitleStatus};
+use crate::source::{AudioSource, Drawn, FrameTick, TitleFailure, TitleNotice, TitleSource, TitleStatus};
 use crate::stamp::{self, Stamp};
 use hands::Hands;
 use nearframe_gpu::{CpuPicture, Picture};
@@ -69,7 +69,7 @@ impl TitleSource for Testcard {
         }
     }
 
-    fn draw(&mut self, tick: FrameTick) -> Result<Picture<'_>, TitleFailure> {
+    fn draw(&mut self, tick: FrameTick) -> Result<Drawn<'_>, TitleFailure> {
         self.painter.bands(self.step);
         self.painter.boxes(self.step);
         self.painter.zone_plate(self.step);
@@ -81,14 +81,14 @@ impl TitleSource for Testcard {
         self.flash = self.flash.saturating_sub(1);
         self.step = self.step.wrapping_add(u32::from(!self.paused));
         let data = self.painter.pixels_mut();
-        Ok(Picture::Cpu(CpuPicture { width, height, stride: width * 4, data }))
+        Ok(Picture::Cpu(CpuPicture { width, height, stride: width * 4, data }).into())
     }
 
     fn status(&self) -> TitleStatus {
         TitleStatus::Running
     }
 
-    fn take_rumble(&mut self) -> Option<RumbleRequest> {
+    fn take_notice(&mut self) -> Option<TitleNotice> {
         None
     }
 
@@ -112,7 +112,7 @@ mod tests {
     }
 
     fn pixels(card: &mut Testcard, tick: FrameTick) -> Vec<u8> {
-        match card.draw(tick).unwrap() {
+        match card.draw(tick).unwrap().picture {
             Picture::Cpu(picture) => picture.data.to_vec(),
             Picture::Gpu(_) => panic!("the testcard draws on the CPU"),
         }

@@ -11,6 +11,7 @@ export interface Probe {
   readonly unreadable: number;
   readonly firstFrameAt: number | undefined;
   readonly connections: readonly RTCPeerConnection[];
+  readonly video: HTMLVideoElement | undefined;
   reset(): void;
   picture(width: number, height: number): number[] | undefined;
   colour(x: number, y: number, side: number): number[];

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { children, isAlive } from './processes.js';
 import { until } from './wait.js';
 
-const BINARY = process.env['NEARFRAME_BIN'] ?? fileURLToPath(new URL('../../../../target/debug/nearframe', import.meta.url));
+export const BINARY = process.env['NEARFRAME_BIN'] ?? fileURLToPath(new URL('../../../../target/debug/nearframe', import.meta.url));
 /** The first start on a slow machine unpacks titles and opens a software GPU. */
 const START_LIMIT_MS = 60_000;
 /** Draining is bounded by 5 s and closing by another 5 s (cli/src/run.rs). */

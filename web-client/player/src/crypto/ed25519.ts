@@ -14,6 +14,8 @@ export type Verify = (
 /** A key made for one session; signs receipts. */
 export interface SessionKey {
   readonly publicKey: Uint8Array<ArrayBuffer>;
+  /** What the browser may keep of it between pages: it signs, and cannot be read. Absent from the fall-back. */
+  readonly privateKey?: CryptoKey;
   sign(message: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>>;
 }
 
@@ -47,13 +49,18 @@ export async function newSessionKey(): Promise<SessionKey> {
     const pair = await crypto.subtle.generateKey(ALGORITHM, false, ['sign', 'verify']);
     if (!('privateKey' in pair)) return await newFallbackKey();
     const publicKey = new Uint8Array(await crypto.subtle.exportKey('raw', pair.publicKey));
-    const sign = async (message: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> =>
-      new Uint8Array(await crypto.subtle.sign(ALGORITHM, pair.privateKey, message));
-    return { publicKey, sign };
+    return sessionKey(publicKey, pair.privateKey);
   } catch (error) {
     if (!isUnsupported(error)) throw error;
     return newFallbackKey();
   }
+}
+
+/** The key of a session that an earlier page began. */
+export function sessionKey(publicKey: Uint8Array<ArrayBuffer>, privateKey: CryptoKey): SessionKey {
+  const sign = async (message: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> =>
+    new Uint8Array(await crypto.subtle.sign(ALGORITHM, privateKey, message));
+  return { publicKey, privateKey, sign };
 }
 
 export const verifyEd25519: Verify = async (publicKey, message, signature) => {

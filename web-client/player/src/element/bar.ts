@@ -1,6 +1,7 @@
-/** The bar at the top while playing: leave, sound, statistics, Esc, fullscreen. Hides by itself. */
+/** The bar at the top while playing: leave, Esc, keyboard, microphone, sound, statistics, settings, fullscreen. Hides by itself. */
 
 import type { Scope } from '../scope';
+import type { MicrophoneState } from '../input/microphone';
 import { el, icon, type IconName } from './dom';
 
 /** Long enough to find a button, short enough not to cover the picture. */
@@ -11,6 +12,9 @@ const EDGE_PX = 56;
 export interface BarActions {
   readonly leave: () => void;
   readonly escape: () => void;
+  readonly toggleText: () => void;
+  readonly toggleMicrophone: () => void;
+  readonly toggleSettings: () => void;
   readonly toggleStats: () => void;
   readonly toggleFullscreen: () => void;
   readonly setVolume: (volume: number, muted: boolean) => void;
@@ -22,6 +26,9 @@ export class Bar {
   readonly element: HTMLElement;
   readonly handle: HTMLElement;
   readonly #name = el('span', { class: 'name' });
+  readonly #text: HTMLButtonElement;
+  readonly #microphone: HTMLButtonElement;
+  readonly #settings: HTMLButtonElement;
   readonly #mute: HTMLButtonElement;
   readonly #stats: HTMLButtonElement;
   readonly #fullscreen: HTMLButtonElement;
@@ -35,6 +42,11 @@ export class Bar {
     private readonly actions: BarActions,
   ) {
     const leave = button('leave', 'Leave the game', actions.leave);
+    this.#text = button('keyboard', 'Type text', actions.toggleText);
+    this.#microphone = button('silent', 'Turn the microphone on', actions.toggleMicrophone);
+    this.#settings = button('settings', 'Settings', actions.toggleSettings);
+    for (const toggle of [this.#text, this.#microphone]) toggle.setAttribute('aria-pressed', 'false');
+    this.#settings.setAttribute('aria-expanded', 'false');
     this.#mute = button('sound', 'Mute', () => this.#setSound(Number(this.#volume.value), !this.#muted));
     this.#stats = button('stats', 'Statistics', actions.toggleStats);
     this.#stats.setAttribute('aria-pressed', 'false');
@@ -44,7 +56,8 @@ export class Bar {
     this.element = el(
       'div',
       { class: 'bar', role: 'toolbar', 'aria-label': 'Game menu', 'data-away': true },
-      ...[leave, this.#name, hint, escape, this.#mute, this.#volume, this.#stats, this.#fullscreen],
+      ...[leave, this.#name, hint, escape, this.#text, this.#microphone, this.#mute, this.#volume],
+      ...[this.#stats, this.#settings, this.#fullscreen],
     );
     this.handle = el('button', { class: 'handle', 'aria-label': 'Game menu', onclick: () => this.toggle() }, icon('menu'));
     this.#volume.addEventListener('input', () => this.#setSound(Number(this.#volume.value), false));
@@ -67,6 +80,30 @@ export class Bar {
 
   set statsShown(shown: boolean) {
     this.#stats.setAttribute('aria-pressed', String(shown));
+  }
+
+  set settingsShown(shown: boolean) {
+    this.#settings.setAttribute('aria-expanded', String(shown));
+  }
+
+  /** Whether the field for text is open. */
+  set typing(typing: boolean) {
+    this.#text.setAttribute('aria-pressed', String(typing));
+  }
+
+  /** Whether the title waits for text. */
+  set textWelcome(welcome: boolean) {
+    this.#text.toggleAttribute('data-welcome', welcome);
+  }
+
+  set microphone({ kind }: MicrophoneState) {
+    const live = kind === 'live';
+    this.#microphone.replaceChildren(icon(live ? 'microphone' : 'silent'));
+    this.#microphone.setAttribute('aria-pressed', String(live || kind === 'asking'));
+    this.#microphone.toggleAttribute('data-live', live);
+    const label = live ? 'Turn the microphone off' : 'Turn the microphone on';
+    this.#microphone.setAttribute('aria-label', label);
+    this.#microphone.title = label;
   }
 
   /** A mouse moved over the picture at `y` px from its top. */

@@ -6,20 +6,21 @@
  */
 
 import { GamepadPoller } from '../input/gamepad';
-import { captureKeyboard } from '../input/keyboard';
-import { capturePointer, fitPicture, type Picture } from '../input/pointer';
+import { fitPicture, type Picture } from '../input/geometry';
 import { Scope } from '../scope';
+import { keptSession, type KeptSession } from '../session/kept';
 import { Play } from '../session/session';
 import type { View } from '../session/view';
 import { Statistics, type DebugLog, type PlayerStats } from '../stats/snapshot';
 import { Bar } from './bar';
 import { announcement, renderCard } from './cards';
+import type { Controls } from './controls';
 import { el, icon } from './dom';
 import { MENU_POLL_MS, MenuPad } from './menu-pad';
 import { isFullscreen, keepAwake, measureRefresh, toggleFullscreen } from './screen';
 import { StatsPanel } from './stats-panel';
 import { applyStyles } from './styles';
-import { TouchPad, type TouchControls } from './touch-pad';
+import type { TouchControls } from './touch-pad';
 
 /** USB HID usage of Escape, for the button that presses it. */
 const ESCAPE = 41;
@@ -28,13 +29,15 @@ const TAP_MS = 50;
 /** The node is told of a new size when it has settled. */
 const RESIZE_MS = 250;
 const ELAPSED_MS = 250;
+/** A player who starts has asked for a picture already: the controls are fetched beside it, and again if that failed. */
+const FETCH_AGAIN_MS = 1_000;
 /** State changes kept for `debug()`. */
 const CHANGES_MAX = 256;
 /** Until the first frame tells. */
 const DEFAULT_PICTURE = { width: 1280, height: 720 };
 
 export class NearFrame extends HTMLElement {
-  static readonly observedAttributes = ['title-id', 'title-name', 'cover', 'start'];
+  static readonly observedAttributes = ['title-id', 'title-name', 'cover', 'start', 'pointer'];
 
   readonly #video = el('video', { playsinline: true, autoplay: true, disablepictureinpicture: true, 'aria-hidden': 'true' });
   readonly #audio = el('audio', { autoplay: true });
@@ -49,7 +52,7 @@ export class NearFrame extends HTMLElement {
   #scope = new Scope();
   #playScope = new Scope();
   #bar: Bar | undefined;
-  #pad: TouchPad | undefined;
+  #controls: Controls | undefined;
   #play: Play | undefined;
   #poller: GamepadPoller | undefined;
   #view: View = { kind: 'idle' };
@@ -91,6 +94,7 @@ export class NearFrame extends HTMLElement {
   attributeChangedCallback(): void {
     if (!this.isConnected || this.#bar === undefined) return;
     this.#bar.name = this.#name;
+    this.#followPointer();
     if (this.#view.kind !== 'playing') this.#render();
     this.#autostart();
   }
@@ -111,25 +115,39 @@ export class NearFrame extends HTMLElement {
 
   set touch(touch: TouchControls) {
     this.#touch = touch;
-    this.#pad?.configure(touch);
-    this.#pad?.connect(this.#play?.input);
+    this.#controls?.configure(touch);
   }
 
   /** Starts the title named by `title-id`; does nothing while one runs. */
   start(): void {
+    this.#start(undefined);
+  }
+
+  /**
+   * Goes on with a session that an earlier page of this browser began. False where this browser cannot, and
+   * where one runs already.
+   */
+  async continue(session: string): Promise<boolean> {
+    const kept = await keptSession(session);
+    return kept?.title === this.getAttribute('title-id') && this.#start(kept);
+  }
+
+  #start(kept: KeptSession | undefined): boolean {
     const title = this.getAttribute('title-id');
-    if (title === null || !this.isConnected || isRunning(this.#view)) return;
+    if (title === null || !this.isConnected || isRunning(this.#view)) return false;
     this.#autostarted = true;
     this.#playScope.close();
     this.#playScope = this.#scope.child();
-    const play = this.#newPlay(title);
+    const play = this.#newPlay(title, kept);
     this.#play = play;
     this.#stats = play.stats;
-    this.#poller = new GamepadPoller(play.input, () => this.#usedOther());
+    this.#poller = new GamepadPoller(play.input, () => this.#controls?.usedOther());
     this.#playScope.add(() => play.leave());
+    this.#fetchControls();
     keepAwake(this.#playScope);
     play.start();
     this.focus({ preventScroll: true });
+    return true;
   }
 
   /** Ends the play and gives its machine back. */
@@ -170,6 +188,9 @@ export class NearFrame extends HTMLElement {
     const bar = new Bar(this.#scope, {
       leave: () => this.leave(),
       escape: () => this.#pressEscape(),
+      toggleText: () => this.#toggleText(),
+      toggleMicrophone: () => this.#controls?.microphone.toggle(),
+      toggleSettings: () => this.#showSettings(this.#controls?.settings.shown !== true),
       toggleStats: () => this.#toggleStats(),
       toggleFullscreen: () => void toggleFullscreen(this).catch(() => undefined).then(() => this.#screenChanged()),
       setVolume: (volume, muted) => {
@@ -180,16 +201,69 @@ export class NearFrame extends HTMLElement {
     });
     bar.name = this.#name;
     this.#bar = bar;
-    this.#pad = new TouchPad(this.#scope);
-    this.#pad.configure(this.#touch);
-    this.#pad.wanted = matchMedia('(pointer: coarse)').matches;
-    const parts = [this.#stage, this.#pad.element, this.#panel.element, this.#banner, this.#soundChip, this.#rotate];
+    const parts = [this.#stage, this.#panel.element, this.#banner, this.#soundChip, this.#rotate];
     const style = this.shadowRoot?.querySelector('style') ?? '';
     this.shadowRoot?.replaceChildren(style, ...parts, bar.handle, bar.element, this.#cards, this.#live);
+    this.#controls = undefined;
   }
 
-  #newPlay(title: string): Play {
+  /** What hands need comes beside the first start, never ahead of it: a catalogue has no use for it. */
+  #fetchControls(): void {
+    const scope = this.#scope;
+    const bar = this.#bar;
+    if (bar === undefined || this.#controls !== undefined) return;
+    import('./controls')
+      .then((module) => {
+        if (!scope.closed && this.#controls === undefined) this.#addControls(this.#newControls(module.Controls, bar));
+      })
+      .catch(() => scope.timeout(FETCH_AGAIN_MS, () => this.#fetchControls()));
+  }
+
+  #addControls(controls: Controls): void {
+    this.#controls = controls;
+    this.#stage.after(...controls.below);
+    this.#cards.before(...controls.above);
+    controls.configure(this.#touch);
+    this.#followPointer();
+    controls.connect(isRunning(this.#view) ? this.#play : undefined, hasPicture(this.#view));
+    controls.greeted();
+  }
+
+  #newControls(Make: typeof Controls, bar: Bar): Controls {
+    return new Make(this.#scope, {
+      stage: this.#stage,
+      picture: () => this.#picture(),
+      pointed: () => hasPicture(this.#view),
+      keysWanted: () => this.#keysWanted(),
+      shortcut: (event) => this.#shortcut(event),
+      usedPointer: () => {
+        this.#focusGame();
+        bar.setOpen(false);
+        this.#showSettings(false);
+      },
+      onText: (mode) => {
+        bar.typing = mode === 'soft';
+      },
+      onTextWelcome: (welcome) => {
+        bar.textWelcome = welcome;
+      },
+      onMicrophone: (state) => {
+        bar.microphone = state;
+      },
+      closeSettings: () => {
+        this.#showSettings(false);
+        this.#focusGame();
+      },
+    });
+  }
+
+  #followPointer(): void {
+    if (this.#controls !== undefined) this.#controls.pageWantsLock = this.getAttribute('pointer') === 'relative';
+  }
+
+  #newPlay(title: string, kept: KeptSession | undefined): Play {
     return new Play({
+      ...(kept && { kept }),
       server: this.getAttribute('server') ?? location.origin,
       title,
       video: this.#video,
@@ -201,7 +275,11 @@ export class NearFrame extends HTMLElement {
       },
       onRumble: (rumble) => this.#poller?.rumble(rumble),
       onFastTick: () => this.#fastTick(),
-      onControlOpen: () => this.#tellDisplay(),
+      onGreeted: () => {
+        this.#tellDisplay();
+        this.#controls?.greeted();
+      },
+      onWish: (wish) => this.#controls?.obey(wish),
     });
   }
 
@@ -232,6 +310,7 @@ export class NearFrame extends HTMLElement {
     if (!shown) {
       this.#soundChip.hidden = true;
       this.#bar?.setOpen(false);
+      this.#showSettings(false);
     }
     if (this.#bar !== undefined) {
       this.#bar.element.hidden = !shown;
@@ -240,7 +319,7 @@ export class NearFrame extends HTMLElement {
     // Screen readers pass keys on to an application; words and buttons are read in a group.
     this.setAttribute('role', shown ? 'application' : 'group');
     this.setAttribute('aria-label', this.#name);
-    this.#pad?.connect(shown ? this.#play?.input : undefined);
+    this.#controls?.connect(isRunning(view) ? this.#play : undefined, shown);
     this.#live.textContent = announcement(view, this.#name);
     if (hadFocus || document.activeElement === this) this.#moveFocus(shown);
   }
@@ -254,15 +333,6 @@ export class NearFrame extends HTMLElement {
 
   #capture(): void {
     const scope = this.#scope;
-    const relative = (): boolean => this.getAttribute('pointer') === 'relative';
-    const lent = { wanted: () => hasPicture(this.#view), relative, picture: () => this.#picture(), used: (type: string) => this.#usedPointer(type) };
-    captureKeyboard(scope, {
-      wanted: () => this.#keysWanted(),
-      shortcut: (event) => this.#shortcut(event),
-      used: () => this.#usedOther(),
-      sender: () => this.#play?.input,
-    });
-    capturePointer(scope, this.#stage, () => this.#play?.input, lent);
     scope.listen<PointerEvent>(this.#stage, 'pointermove', (event) => {
       if (event.pointerType === 'mouse' && hasPicture(this.#view)) this.#bar?.mouseAt(event.clientY - this.getBoundingClientRect().top);
     });
@@ -271,7 +341,7 @@ export class NearFrame extends HTMLElement {
     });
     // A button pressed with mouse or finger gives the keys back to the title at once.
     scope.listen(this, 'click', () => {
-      if (hasPicture(this.#view) && this.#bar?.open !== true) this.focus({ preventScroll: true });
+      if (hasPicture(this.#view) && this.#bar?.open !== true && this.#controls?.settings.shown !== true) this.#focusGame();
     });
     scope.listen(document, 'fullscreenchange', () => this.#screenChanged());
     scope.listen(window, 'blur', () => this.#play?.input.setFocused(false));
@@ -296,6 +366,7 @@ export class NearFrame extends HTMLElement {
   #followSize(): void {
     let stop = (): void => undefined;
     const observer = new ResizeObserver(() => {
+      this.#controls?.place();
       stop();
       stop = this.#scope.timeout(RESIZE_MS, () => this.#tellDisplay());
     });
@@ -305,7 +376,8 @@ export class NearFrame extends HTMLElement {
 
   #menuPad(): MenuPad {
     const buttons = (): HTMLElement[] => {
-      const within = this.#bar?.open === true ? this.#bar.element : this.#cards;
+      const settings = this.#controls?.settings;
+      const within = settings?.shown === true ? settings.element : this.#bar?.open === true ? this.#bar.element : this.#cards;
       return [...within.querySelectorAll<HTMLElement>('button')];
     };
     const focused = (): HTMLElement | undefined => buttons().find((button) => button === this.shadowRoot?.activeElement);
@@ -330,11 +402,18 @@ export class NearFrame extends HTMLElement {
   }
 
   #keysWanted(): boolean {
-    return hasPicture(this.#view) && this.#bar?.open !== true && this.#ownsFocus && this.shadowRoot?.activeElement === null;
+    const focused = this.shadowRoot?.activeElement ?? null;
+    const game = focused === null || focused === this.#controls?.text.element;
+    return hasPicture(this.#view) && this.#bar?.open !== true && this.#ownsFocus && game;
   }
 
   #shortcut(event: KeyboardEvent): boolean {
     if (!hasPicture(this.#view) || !this.#ownsFocus) return false;
+    if (event.code === 'Escape' && this.#controls?.settings.shown === true) {
+      this.#showSettings(false);
+      this.#focusGame();
+      return true;
+    }
     if (event.code === 'F3' || (event.code === 'KeyS' && event.ctrlKey && event.shiftKey)) {
       if (!event.repeat) this.#toggleStats();
       return true;
@@ -347,9 +426,29 @@ export class NearFrame extends HTMLElement {
   }
 
   #menuChanged(open: boolean): void {
-    if (open) this.#play?.input.releaseAll();
-    else if (hasPicture(this.#view)) this.focus({ preventScroll: true });
-    if (open && document.pointerLockElement) document.exitPointerLock();
+    if (open) this.#controls?.pause();
+    else if (hasPicture(this.#view)) this.#focusGame();
+  }
+
+  /** Keys go to the title; while it is typed in, through the field that takes text. */
+  #focusGame(): void {
+    const text = this.#controls?.text;
+    if (text !== undefined && text.mode !== 'off') text.element.focus({ preventScroll: true });
+    else this.focus({ preventScroll: true });
+  }
+
+  #toggleText(): void {
+    this.#bar?.setOpen(false);
+    this.#controls?.toggleText();
+  }
+
+  #showSettings(shown: boolean): void {
+    const settings = this.#controls?.settings;
+    if (settings === undefined || settings.shown === shown) return;
+    if (shown) this.#bar?.setOpen(false);
+    settings.shown = shown;
+    if (shown) this.#controls?.pause();
+    if (this.#bar !== undefined) this.#bar.settingsShown = shown;
   }
 
   #toggleStats(): void {
@@ -371,19 +470,8 @@ export class NearFrame extends HTMLElement {
   }
 
   #fastTick(): void {
-    if (document.hasFocus() && this.#bar?.open !== true) this.#poller?.poll();
-  }
-
-  #usedPointer(type: string): void {
-    this.#play?.input.setFocused(true);
-    this.focus({ preventScroll: true });
-    this.#bar?.setOpen(false);
-    if (type === 'touch' && this.#pad !== undefined) this.#pad.wanted = true;
-  }
-
-  #usedOther(): void {
-    this.#play?.input.setFocused(true);
-    if (this.#pad !== undefined) this.#pad.wanted = false;
+    const menu = this.#bar?.open === true || this.#controls?.settings.shown === true;
+    if (document.hasFocus() && !menu) this.#poller?.poll();
   }
 
   #picture(): Picture {

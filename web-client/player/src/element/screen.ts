@@ -5,6 +5,9 @@ import type { Scope } from '../scope';
 /** Frames over which the refresh rate is measured; the median of 30 intervals is steady. */
 const REFRESH_SAMPLES = 30;
 
+/** Keys that browser and desktop keep outside fullscreen. */
+const GAME_KEYS = ['Escape', 'Tab', 'AltLeft', 'AltRight'] as const;
+
 interface KeyboardLock {
   lock(codes: readonly string[]): Promise<void>;
   unlock(): void;
@@ -28,9 +31,9 @@ export async function toggleFullscreen(host: HTMLElement): Promise<void> {
   await host.requestFullscreen({ navigationUI: 'hide' });
   const orientation = screen.orientation as OrientationLock | undefined;
   await orientation?.lock?.('landscape').catch(() => undefined);
-  // Esc then reaches the title; held long, it still leaves fullscreen.
+  // These keys then reach the title; Esc held long still leaves fullscreen.
   const keyboard = (navigator as { keyboard?: KeyboardLock }).keyboard;
-  await keyboard?.lock(['Escape']).catch(() => undefined);
+  await keyboard?.lock(GAME_KEYS).catch(() => undefined);
 }
 
 export function isFullscreen(host: HTMLElement): boolean {

@@ -72,10 +72,35 @@ const BAR = `
 .bar .hint { color: var(--_muted); font-size: .8125rem; padding: 0 .5rem; }
 .bar kbd { font: 600 .75rem/1 var(--nf-font-mono, ui-monospace, monospace); border: 1px solid var(--_line); border-radius: 6px; padding: .15rem .35rem; }
 .bar input { width: 96px; height: 44px; accent-color: var(--_accent); cursor: pointer; }
-.bar [aria-pressed=true] { background: rgb(255 255 255 / .18); }
+.bar [aria-pressed=true], .bar [aria-expanded=true] { background: rgb(255 255 255 / .18); }
+.bar [data-live] { background: var(--_danger); color: #1c0306; }
+.bar [data-welcome] { color: var(--_accent-text, #ffab7d); box-shadow: inset 0 0 0 2px currentColor; }
 .handle { position: absolute; top: calc(.25rem + var(--_t)); left: 50%; margin-left: -26px; width: 52px; background: rgb(15 17 24 / .45); opacity: .7; border-radius: 999px; }
 @media (pointer: coarse) { .bar .hint, .bar input { display: none; } }
 @media not (pointer: coarse) { .handle { display: none; } }
+/* A phone held upright has no room for a name. */
+@media (max-width: 30rem) { .bar { justify-content: space-between; gap: 0; } .bar .name, .bar .hint { display: none; } .bar button { padding: 0; } }
+`;
+
+const PANELS = `
+.settings { position: absolute; right: calc(.75rem + var(--_e)); top: calc(4.25rem + var(--_t)); width: min(24rem, calc(100% - 1.5rem)); max-height: calc(100% - 5.25rem); overflow: auto;
+  padding: .75rem 1rem 1rem; border-radius: var(--_r); background: var(--_panel); border: 1px solid var(--_line); backdrop-filter: blur(18px); }
+.settings header { display: flex; align-items: center; justify-content: space-between; margin: -.25rem -.5rem .25rem 0; }
+.settings h2 { margin: 0; font-size: 1.0625rem; }
+.settings .row { display: flex; align-items: center; justify-content: space-between; gap: 1rem; min-height: 48px; }
+.settings label { flex: 1 1 auto; }
+.settings select, .settings input { font: inherit; color: inherit; accent-color: var(--_accent); height: 44px; max-width: 55%; }
+.settings select { background: rgb(255 255 255 / .08); border: 1px solid #8b94a8; border-radius: 10px; padding: 0 .5rem; min-width: 0; }
+.settings option { background: #1b1f2a; color: #f4f5f9; }
+.settings input[type=checkbox] { width: 24px; height: 24px; margin: 10px; }
+.toast { position: absolute; left: 50%; top: calc(4.25rem + var(--_t)); transform: translateX(-50%); display: flex; align-items: center; gap: .5rem;
+  width: max-content; max-width: min(34rem, calc(100% - 1.5rem)); padding: .25rem .5rem .25rem 1.125rem; min-height: 52px; border-radius: 26px; background: var(--_panel); border: 1px solid var(--_line); backdrop-filter: blur(12px); }
+.toast span { padding: .375rem 0; text-wrap: pretty; }
+.toast span:last-child { padding-right: .625rem; }
+.toast button { border-radius: 999px; flex: none; }
+.toast .act { background: var(--_accent); color: var(--_on-accent); font-weight: 650; }
+/* Over the picture's lower edge, where browsers scroll a focused field into view; never seen. */
+.text-entry { position: absolute; left: 50%; bottom: 0; width: 1px; height: 1px; padding: 0; border: 0; opacity: 0; resize: none; outline: none; pointer-events: none; font-size: 16px; }
 `;
 
 const STATS = `
@@ -95,13 +120,57 @@ const TOUCH = `
 .pad .knob { position: absolute; left: 50%; top: 50%; width: 60px; height: 60px; margin: -30px; border-radius: 50%; background: rgb(255 255 255 / .55); }
 .pad .key { position: absolute; width: 76px; height: 76px; margin: -38px; padding: 0; border-radius: 50%; border: 2px solid rgb(255 255 255 / .45); background: rgb(15 17 24 / .38);
   font-weight: 700; font-size: .8125rem; letter-spacing: .03em; pointer-events: auto; touch-action: none; }
+.pad { opacity: calc(.3 + .7 * var(--_touch-opacity, .7)); }
 .pad .key[data-down] { background: var(--_accent); color: var(--_on-accent); border-color: transparent; }
+`;
+
+const LAYOUT = `
+.layout { position: absolute; inset: 0; pointer-events: none; container-type: size; }
+.surface { position: absolute; inset: 0; opacity: var(--_touch-opacity, .7); pointer-events: none; touch-action: none; }
+.control { position: absolute; box-sizing: border-box; width: var(--_size); height: var(--_size); margin: calc(var(--_size) / -2); border-radius: 50%; display: grid; place-items: center;
+  left: clamp(calc(var(--_size) / 2 + 4px + var(--_l)), var(--_x), calc(100% - var(--_size) / 2 - 4px - var(--_e)));
+  top: clamp(calc(var(--_size) / 2 + 4px + var(--_t)), var(--_y), calc(100% - var(--_size) / 2 - 4px - var(--_b)));
+  pointer-events: auto; touch-action: none; color: #fff; font-weight: 700; letter-spacing: .02em; text-align: center; text-shadow: 0 1px 3px rgb(0 0 0 / .7);
+  font-size: clamp(.625rem, calc(var(--_size) * .24), 1.5rem); }
+.control span { padding: 0 .2em; line-height: 1.05; overflow-wrap: anywhere; pointer-events: none; }
+.control [data-long] { font-size: .74em; letter-spacing: 0; }
+.button, .stick { border: 2px solid rgb(255 255 255 / .62); background: radial-gradient(circle at 50% 32%, rgb(70 78 98 / .62), rgb(14 16 22 / .62)); box-shadow: 0 3px 14px rgb(0 0 0 / .38), inset 0 1px 0 rgb(255 255 255 / .16); }
+.button { transition: transform 60ms ease-out; }
+.button[data-down] { background: var(--_accent); border-color: #fff; color: var(--_on-accent); text-shadow: none; transform: scale(.93); box-shadow: 0 0 0 6px rgb(255 255 255 / .18); }
+.stick { background: radial-gradient(circle, rgb(14 16 22 / .5) 45%, rgb(70 78 98 / .42)); }
+.stick .knob { position: absolute; width: 46%; height: 46%; border-radius: 50%; border: 2px solid rgb(255 255 255 / .8); background: radial-gradient(circle at 50% 30%, #fff, #c6ccd9); box-shadow: 0 4px 12px rgb(0 0 0 / .45); opacity: .82; pointer-events: none; }
+.stick span { position: absolute; bottom: 8%; font-size: .6em; opacity: .85; }
+.stick[data-down] .knob { background: var(--_accent); opacity: 1; }
+.dpad i { position: absolute; width: 35%; height: 35%; background: rgb(14 16 22 / .66); border: 2px solid rgb(255 255 255 / .62); box-sizing: border-box; display: grid; place-items: center; pointer-events: none; }
+.dpad i::before { content: ''; border: calc(var(--_size) * .055) solid transparent; border-bottom-color: rgb(255 255 255 / .85); border-top: 0; }
+.dpad [data-arm=u] { top: 0; border-radius: 22% 22% 0 0; border-bottom: 0; }
+.dpad [data-arm=d] { bottom: 0; border-radius: 0 0 22% 22%; border-top: 0; }
+.dpad [data-arm=l] { left: 0; border-radius: 22% 0 0 22%; border-right: 0; }
+.dpad [data-arm=r] { right: 0; border-radius: 0 22% 22% 0; border-left: 0; }
+.dpad [data-arm=d]::before { transform: rotate(180deg); }
+.dpad [data-arm=l]::before { transform: rotate(-90deg); }
+.dpad [data-arm=r]::before { transform: rotate(90deg); }
+.dpad::before { content: ''; position: absolute; inset: 32.5%; background: rgb(14 16 22 / .66); pointer-events: none; }
+.dpad[data-held*=u] [data-arm=u], .dpad[data-held*=d] [data-arm=d], .dpad[data-held*=l] [data-arm=l], .dpad[data-held*=r] [data-arm=r] { background: var(--_accent); }
+.dpad span { position: relative; font-size: .55em; }
+.look { border-radius: 18%; border: 1.5px dashed rgb(255 255 255 / .26); }
+.look span { opacity: .55; font-size: clamp(.6875rem, .9em, .875rem); }
+.look[data-down] { border-color: rgb(255 255 255 / .5); background: rgb(255 255 255 / .04); }
+.switch { position: absolute; top: calc(.375rem + var(--_t)); right: calc(.5rem + var(--_e)); display: flex; gap: 2px; padding: 2px; max-width: calc(50% - 2.5rem); overflow-x: auto; scrollbar-width: none;
+  border-radius: 999px; background: rgb(15 17 24 / .6); border: 1px solid var(--_line); pointer-events: auto; backdrop-filter: blur(8px); }
+/* The menu lies where these are. */
+.layout:has(~ .bar:not([data-away], [hidden])) .switch, .handle:has(~ .bar:not([data-away])) { visibility: hidden; }
+.switch button { padding: 0 .75rem; border-radius: 999px; font-size: .8125rem; font-weight: 620; white-space: nowrap; color: #d3d8e4; }
+.switch [aria-checked=true] { background: rgb(255 255 255 / .92); color: #14161d; }
+`;
+
+const MOTION = `
 @media (prefers-reduced-motion: reduce) {
   *, ::before, ::after { animation-duration: 2.4s !important; transition-duration: 1ms !important; }
 }
 `;
 
-export const STYLES = BASE + CARDS + BAR + STATS + TOUCH;
+export const STYLES = BASE + CARDS + BAR + PANELS + STATS + TOUCH + LAYOUT + MOTION;
 
 /** Adopted sheets escape the page's style policy; without them a style element does. */
 export function applyStyles(root: ShadowRoot): void {

@@ -3,6 +3,7 @@
 import type { Scope } from '../scope';
 import type { InputSender } from '../input/sender';
 import { eventTime } from '../input/time';
+import type { TouchLayout } from '../input/touch-layouts';
 import type { PadState } from '../wire/input';
 import { el } from './dom';
 
@@ -11,6 +12,8 @@ export interface TouchControls {
   readonly stick: boolean;
   /** Nearest to the thumb first; `button` is an index in the W3C standard mapping. */
   readonly buttons: readonly { readonly label: string; readonly button: number }[];
+  /** Authored arrangements, which take the place of stick and buttons. */
+  readonly layouts?: readonly TouchLayout[];
 }
 
 /** From the ring's centre to full deflection, px: the reach of a resting thumb. */
@@ -41,6 +44,7 @@ export class TouchPad {
   #stick = { x: 0, y: 0 };
   #down = 0;
   #wanted = false;
+  #hidden = false;
   #config: TouchControls = { stick: false, buttons: [] };
   /** Owns the listeners of the controls drawn now. */
   #controls: Scope;
@@ -79,8 +83,19 @@ export class TouchPad {
     this.#refresh();
   }
 
+  /** Hidden because the player wants the picture alone. */
+  set hidden(hidden: boolean) {
+    this.#hidden = hidden;
+    if (hidden) this.#release();
+    this.#refresh();
+  }
+
+  set opacity(opacity: number) {
+    this.element.style.setProperty('--_touch-opacity', String(opacity));
+  }
+
   #refresh(): void {
-    this.element.hidden = !(this.#wanted && this.available && this.#sender !== undefined);
+    this.element.hidden = !(this.#wanted && !this.#hidden && this.available && this.#sender !== undefined);
   }
 
   #release(): void {

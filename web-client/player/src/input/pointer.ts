@@ -2,7 +2,9 @@
 
 import type { Scope } from '../scope';
 import type { TouchPhase } from '../wire/input';
+import type { PointerLock } from './pointer-lock';
 import type { InputSender } from './sender';
+import { positionOn, type Picture } from './geometry';
 import { eventTime } from './time';
 
 /** Pixels that one notch of a common wheel scrolls. */
@@ -15,44 +17,25 @@ const TOUCHES_MAX = 10;
 
 export interface PointerOptions {
   readonly wanted: () => boolean;
-  /** Whether the title wants relative motion (pointer lock). */
-  readonly relative: () => boolean;
+  readonly lock: PointerLock;
+  /** Whether fingers are the title's own touches, or one of them is its mouse. */
+  readonly touches: () => 'direct' | 'mouse';
   /** The picture's pixels, and the rectangle that shows them, in CSS px. */
   readonly picture: () => Picture;
   readonly used: (type: string) => void;
 }
 
-export interface Picture {
-  readonly width: number;
-  readonly height: number;
-  readonly left: number;
-  readonly top: number;
-  readonly shown_width: number;
-  readonly shown_height: number;
-}
+/** Motion in CSS px as 1/8 px of the picture; what rounding leaves over is kept for the next motion. */
+export class MotionScale {
+  #rest = { x: 0, y: 0 };
 
-/** The letterboxed rectangle of a `width` × `height` picture in a box. */
-export function fitPicture(width: number, height: number, box: DOMRect): Picture {
-  const scale = Math.min(box.width / width, box.height / height);
-  const [shown_width, shown_height] = [width * scale, height * scale];
-  return {
-    width,
-    height,
-    left: box.left + (box.width - shown_width) / 2,
-    top: box.top + (box.height - shown_height) / 2,
-    shown_width,
-    shown_height,
-  };
-}
-
-/** Where a client position lies on the picture, 0..=65535 each, clamped to its edges. */
-export function positionOn(picture: Picture, clientX: number, clientY: number): { x: number; y: number } {
-  const part = (at: number, from: number, length: number): number =>
-    Math.round(Math.max(0, Math.min(1, (at - from) / Math.max(1, length))) * 65_535);
-  return {
-    x: part(clientX, picture.left, picture.shown_width),
-    y: part(clientY, picture.top, picture.shown_height),
-  };
+  take(picture: Picture, x_px: number, y_px: number): { readonly dx: number; readonly dy: number } {
+    const whole = (value: number): number => Math.max(-MOTION_MAX, Math.min(MOTION_MAX, Math.trunc(value)));
+    const x = this.#rest.x + (x_px * 8 * picture.width) / Math.max(1, picture.shown_width);
+    const y = this.#rest.y + (y_px * 8 * picture.height) / Math.max(1, picture.shown_height);
+    this.#rest = { x: x - Math.trunc(x), y: y - Math.trunc(y) };
+    return { dx: whole(x), dy: whole(y) };
+  }
 }
 
 /** Where events go; none while nothing is played. */
@@ -80,16 +63,14 @@ export function capturePointer(scope: Scope, stage: HTMLElement, sender: Sender,
     { passive: false },
   );
   scope.listen(stage, 'contextmenu', (event) => event.preventDefault());
-  scope.add(() => {
-    // Truthiness, because phones have neither property nor function.
-    if (document.pointerLockElement) document.exitPointerLock();
-  });
 }
 
 class PointerCapture {
   /** Finger number by pointer id. */
   readonly #fingers = new Map<number, number>();
-  #rest = { x: 0, y: 0 };
+  readonly #scale = new MotionScale();
+  /** The finger that is the title's mouse, and where and when it came down. */
+  #mouse: FingerMouse | undefined;
   /** Whether this browser's raw updates carry motion; then the slower moves are ignored. */
   #rawMotion = false;
 
@@ -99,34 +80,26 @@ class PointerCapture {
     private readonly options: PointerOptions,
   ) {}
 
-  get #locked(): boolean {
-    const root = this.stage.getRootNode();
-    return root instanceof ShadowRoot ? root.pointerLockElement === this.stage : document.pointerLockElement === this.stage;
-  }
-
   down(event: PointerEvent): void {
     event.preventDefault();
     this.options.used(event.pointerType);
     if (event.pointerType !== 'mouse') {
-      this.#touch(event, 'begin');
+      this.#finger(event, 'begin');
       return;
     }
-    if (this.options.relative() && !this.#locked) {
-      this.#lock();
-      return;
-    }
-    if (!this.#locked) this.#position(event);
+    if (this.options.lock.press()) return;
+    if (!this.options.lock.locked) this.#position(event);
     this.sender()?.button(mouseButton(event.button), true, eventTime(event));
   }
 
   up(event: PointerEvent, phase: TouchPhase): void {
-    if (event.pointerType !== 'mouse') this.#touch(event, phase);
+    if (event.pointerType !== 'mouse') this.#finger(event, phase);
     else this.sender()?.button(mouseButton(event.button), false, eventTime(event));
   }
 
   move(event: PointerEvent): void {
     if (event.pointerType !== 'mouse') {
-      this.#touch(event, 'move');
+      this.#finger(event, 'move');
       return;
     }
     // A press or release beside a held button arrives as a move (Pointer Events, "chorded buttons").
@@ -134,7 +107,7 @@ class PointerCapture {
       const button = mouseButton(event.button);
       this.sender()?.button(button, ((event.buttons >> [0, 2, 1, 3, 4].indexOf(button)) & 1) === 1, eventTime(event));
     }
-    if (this.#locked) this.#motion(event);
+    if (this.options.lock.locked) this.#motion(event);
     else this.#position(event);
   }
 
@@ -151,17 +124,50 @@ class PointerCapture {
     );
   }
 
-  /** 1/8 px of the picture; what rounding leaves over is kept for the next event. */
   #motion(event: PointerEvent): void {
     const moved = event.movementX !== 0 || event.movementY !== 0;
     if (event.type === 'pointerrawupdate' && moved) this.#rawMotion = true;
     if (!moved || (event.type === 'pointermove' && this.#rawMotion)) return;
-    const picture = this.options.picture();
-    const x = this.#rest.x + (event.movementX * 8 * picture.width) / Math.max(1, picture.shown_width);
-    const y = this.#rest.y + (event.movementY * 8 * picture.height) / Math.max(1, picture.shown_height);
-    const [dx, dy] = [Math.trunc(x), Math.trunc(y)].map((v) => Math.max(-MOTION_MAX, Math.min(MOTION_MAX, v))) as [number, number];
-    this.#rest = { x: x - Math.trunc(x), y: y - Math.trunc(y) };
+    this.#move(event.movementX, event.movementY, event);
+  }
+
+  #move(x_px: number, y_px: number, event: PointerEvent): void {
+    const { dx, dy } = this.#scale.take(this.options.picture(), x_px, y_px);
     if (dx !== 0 || dy !== 0) this.sender()?.push({ kind: 'motion', dx, dy }, eventTime(event));
+  }
+
+  #finger(event: PointerEvent, phase: TouchPhase): void {
+    if (this.options.touches() === 'direct' || this.#fingers.has(event.pointerId)) this.#touch(event, phase);
+    else this.#fingerAsMouse(event, phase);
+  }
+
+  /**
+   * One finger as the mouse: it presses where it comes down, or, for a title that wants relative motion,
+   * moves by dragging and clicks by a tap.
+   */
+  #fingerAsMouse(event: PointerEvent, phase: TouchPhase): void {
+    if (phase === 'begin') {
+      if (this.#mouse !== undefined) return;
+      const relative = this.options.lock.state !== 'idle';
+      this.#mouse = { pointer: event.pointerId, relative, x: event.clientX, y: event.clientY, tap: new Tap(event) };
+      if (event.isTrusted) this.stage.setPointerCapture(event.pointerId);
+      if (relative) return;
+      this.#position(event);
+      this.sender()?.button(0, true, eventTime(event));
+      return;
+    }
+    const mouse = this.#mouse;
+    if (mouse?.pointer !== event.pointerId) return;
+    if (phase === 'move') {
+      mouse.tap.move(event);
+      if (mouse.relative) this.#move(event.clientX - mouse.x, event.clientY - mouse.y, event);
+      else this.#position(event);
+      [mouse.x, mouse.y] = [event.clientX, event.clientY];
+      return;
+    }
+    this.#mouse = undefined;
+    if (mouse.relative && phase === 'end' && mouse.tap.is(event)) click(this.sender(), 0);
+    else if (!mouse.relative) this.sender()?.button(0, false, eventTime(event));
   }
 
   #touch(event: PointerEvent, phase: TouchPhase): void {
@@ -181,18 +187,48 @@ class PointerCapture {
     if (id !== undefined) this.#fingers.set(pointerId, id);
     return id;
   }
+}
 
-  /** Raw motion where the system gives it, else the accelerated one; refused, the mouse stays absolute. */
-  #lock(): void {
-    const lock = async (): Promise<void> => {
-      try {
-        await this.stage.requestPointerLock({ unadjustedMovement: true });
-      } catch {
-        await this.stage.requestPointerLock();
-      }
-    };
-    lock().catch(() => undefined);
+interface FingerMouse {
+  readonly pointer: number;
+  readonly relative: boolean;
+  x: number;
+  y: number;
+  readonly tap: Tap;
+}
+
+/** Long enough for a title that looks at buttons once a frame. */
+const CLICK_MS = 50;
+/** A finger that stayed this near… */
+const TAP_PX = 10;
+/** …for this short meant a tap. */
+const TAP_MS = 250;
+
+/** Whether a finger's way was a tap. */
+export class Tap {
+  readonly #x: number;
+  readonly #y: number;
+  readonly #at_ms: number;
+  #strayed = false;
+
+  constructor(event: PointerEvent) {
+    [this.#x, this.#y, this.#at_ms] = [event.clientX, event.clientY, eventTime(event)];
   }
+
+  move(event: PointerEvent): void {
+    this.#strayed ||= Math.hypot(event.clientX - this.#x, event.clientY - this.#y) > TAP_PX;
+  }
+
+  is(event: PointerEvent): boolean {
+    this.move(event);
+    return !this.#strayed && eventTime(event) - this.#at_ms <= TAP_MS;
+  }
+}
+
+/** Presses a mouse button for as long as a title needs to see it. */
+export function click(sender: InputSender | undefined, button: number): void {
+  sender?.button(button, true);
+  setTimeout(() => sender?.button(button, false), CLICK_MS);
 }
 
 /** DOM and wire count buttons alike: 0 left, 1 middle, 2 right, 3 back, 4 forward. */

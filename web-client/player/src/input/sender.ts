@@ -28,6 +28,8 @@ export interface InputSenderOptions {
   readonly now_ms: () => number;
   /** Told of each new event, for input→visible. */
   readonly onEvent?: (serial: number, at_ms: number) => void;
+  /** The session was begun by an earlier page: serials go on where the node says that it stopped. */
+  readonly continued?: boolean;
 }
 
 export class InputSender {
@@ -42,10 +44,13 @@ export class InputSender {
   readonly #pads = new Map<number, PadState>();
   readonly #touches = new Map<number, { x: number; y: number }>();
   #focused = true;
+  /** An earlier page's serials are not known yet, and nothing may be sent before they are. */
+  #waiting: boolean;
   #sent_ms = Number.NEGATIVE_INFINITY;
 
   constructor(options: InputSenderOptions) {
     this.#options = options;
+    this.#waiting = options.continued === true;
   }
 
   /** Serial that the next event gets. */
@@ -59,6 +64,7 @@ export class InputSender {
 
   /** An event that happened at `at_ms` of the page's clock: sent now, fine motion within a few ms. */
   push(event: InputEvent, at_ms: number = this.#options.now_ms()): void {
+    if (this.#waiting) return;
     this.#hold(event);
     if (!this.#merge(event)) this.#append(event, at_ms);
     const now_ms = this.#options.now_ms();
@@ -102,10 +108,17 @@ export class InputSender {
 
   /** The node's title has seen everything up to `serial`. */
   acknowledge(serial: number): void {
+    if (this.#waiting) this.#goOnFrom((serial + 1) >>> 0);
     const count = ((serial - this.#first) | 0) + 1;
     if (count <= 0 || count > this.#kept.length) return;
     this.#kept.splice(0, count);
     this.#first = (this.#first + count) >>> 0;
+  }
+
+  #goOnFrom(serial: number): void {
+    this.#waiting = false;
+    this.#first = serial;
+    this.#unsent = serial;
   }
 
   /** Sends what is due: merged motion, repeats, the keep-alive. */
@@ -166,6 +179,7 @@ export class InputSender {
   }
 
   #transmit(now_ms: number): void {
+    if (this.#waiting) return;
     this.#sent_ms = now_ms;
     this.#unsent = this.nextSerial;
     this.#options.send(

@@ -8,7 +8,7 @@ import type { ReceiptChain } from '../receipts';
 import type { ShownFrame } from '../picture';
 import type { Statistics } from '../stats/snapshot';
 import { WireError } from '../wire/bytes';
-import { MAX_CONTROL_BYTES, parseControl, type ControlFromPage, type ControlToPage, type Rumble } from '../wire/control';
+import { MAX_CONTROL_BYTES, parseControl, type ControlFromPage, type ControlToPage, type Rumble, type SessionFacts, type TitleWish } from '../wire/control';
 import { parseFacts, writeFacts } from '../wire/facts';
 import { CURRENT_VERSIONS, requireCommon } from '../wire/version';
 import type { Problem } from './problem';
@@ -32,6 +32,11 @@ export interface DialogueOptions {
   readonly onEnded: (reason: string, message: string) => void;
   readonly onRefused: (problem: Problem) => void;
   readonly onRumble: (rumble: Rumble) => void;
+  /** The node answered on a new connection: it is listening from now on. */
+  readonly onGreeted: () => void;
+  readonly onSession: (session: SessionFacts) => void;
+  /** The title wants something of the page. */
+  readonly onWish: (wish: TitleWish) => void;
 }
 
 export class Dialogue {
@@ -103,10 +108,12 @@ export class Dialogue {
   #obey(message: ControlToPage, now_ms: number): void {
     switch (message.type) {
       case 'hello':
-        this.#greetings = undefined;
         try {
           requireCommon(message.versions);
-        } catch {
+          if (this.#greetings !== undefined) this.options.onGreeted();
+          this.#greetings = undefined;
+        } catch (error) {
+          if (!(error instanceof WireError)) throw error;
           this.options.onRefused({
             code: 'version_mismatch',
             title: 'Page and machine are of different releases',
@@ -117,12 +124,19 @@ export class Dialogue {
       case 'session':
         this.stats.session = message;
         this.input.seat = message.seat;
+        this.options.onSession(message);
         break;
       case 'receipt':
         this.#checking = this.#checking.then(() => this.#countersign(message.bytes, now_ms));
         break;
       case 'rumble':
         this.options.onRumble(message);
+        break;
+      case 'cursor':
+      case 'pointer_locked':
+      case 'text_input':
+      case 'clipboard':
+        this.options.onWish(message);
         break;
       case 'ended':
         this.options.onEnded(message.reason, message.message);

@@ -23,6 +23,7 @@ interface Entry {
 export class Peers {
   readonly #entries = new Map<number, Entry>();
   #attached: number | undefined;
+  #microphone: MediaStreamTrack | undefined;
 
   constructor(
     private readonly scope: Scope,
@@ -71,8 +72,15 @@ export class Peers {
       control: (message) => this.events.control(message),
       controlOpen: () => this.events.controlOpen(),
     });
+    peer.setMicrophone(this.#microphone);
     this.#entries.set(n, { scope, peer, tracks });
     return peer;
+  }
+
+  /** What the node may hear, on this and every later connection. */
+  setMicrophone(track: MediaStreamTrack | undefined): void {
+    this.#microphone = track;
+    for (const { peer } of this.#entries.values()) peer.setMicrophone(track);
   }
 
   /** Closes all others. */

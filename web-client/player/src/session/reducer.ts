@@ -25,6 +25,8 @@ export const MIN_ATTEMPT_MS = 1_000;
 /** Reconnecting is given up after this: the node gives the seat up about then too. */
 export const RECONNECT_LIMIT_MS = 30_000;
 
+const SUSPENDED = 'Your game waits for you for a short while. Continue where you left off.';
+
 type Step = readonly [State, readonly Effect[]];
 type Of<K extends State['kind']> = Extract<State, { kind: K }>;
 
@@ -62,6 +64,8 @@ function finish(state: State, event: Event, session: SessionRef | undefined): St
         { kind: 'ended', session, reason: 'player_left', message: 'You left the game.' },
         [{ do: 'tell_leave' }, { do: 'release' }],
       ];
+    case 'suspend':
+      return [{ kind: 'ended', session, reason: 'suspended', message: SUSPENDED }, [{ do: 'release' }]];
     case 'ended':
       return [{ kind: 'ended', session, reason: event.reason, message: event.message }, [{ do: 'release' }]];
     case 'refused':

@@ -7,7 +7,7 @@
  */
 
 import { ApiError, createSession, leaveSession, type CreatedSession } from '../api';
-import { newSessionKey, verifyEd25519, type SessionKey } from '../crypto/ed25519';
+import { newSessionKey, sessionKey, verifyEd25519, type SessionKey } from '../crypto/ed25519';
 import { InputSender } from '../input/sender';
 import { Picture, type ShownFrame } from '../picture';
 import { ReceiptChain } from '../receipts';
@@ -17,9 +17,10 @@ import { isStalled } from '../stats/stall';
 import { SignalSocket } from '../transport/signal';
 import type { Offer, Peer } from '../transport/peer';
 import { refuseAttestation } from '../wire/attest';
-import type { Rumble } from '../wire/control';
+import { MAX_CLIPBOARD_BYTES, type Rumble, type TitleWish } from '../wire/control';
 import type { SignalToPage } from '../wire/signal';
 import { Dialogue } from './dialogue';
+import { forgetSession, keepSession, type KeptSession } from './kept';
 import { Peers } from './peers';
 import { UNREACHABLE, UNSUPPORTED, untrusted, type Problem } from './problem';
 import { IDLE, reduce } from './reducer';
@@ -38,6 +39,8 @@ export interface PlayOptions {
   /** Origin of the matchmaker. */
   readonly server: string;
   readonly title: string;
+  /** A session that an earlier page began and left waiting; a new one without it. */
+  readonly kept?: KeptSession;
   readonly video: HTMLVideoElement;
   readonly audio: HTMLAudioElement;
   readonly onView: (view: View) => void;
@@ -47,8 +50,10 @@ export interface PlayOptions {
   readonly onRumble: (rumble: Rumble) => void;
   /** Polls what has no events of its own, before input is sent. */
   readonly onFastTick: () => void;
-  /** A control channel opened: tell the node about the display. */
-  readonly onControlOpen: () => void;
+  /** A node began to listen: tell it about display, keyboard and microphone. */
+  readonly onGreeted: () => void;
+  /** The title wants something of the page. */
+  readonly onWish: (wish: TitleWish) => void;
 }
 
 export class Play {
@@ -62,6 +67,8 @@ export class Play {
   #dispatching = false;
   #created: CreatedSession | undefined;
   #created_ms = 0;
+  /** How to come back to this session from another page; none for titles that are not worth it. */
+  #kept: KeptSession | undefined;
   #signal: SignalSocket | undefined;
   #dialogue: Dialogue | undefined;
   #iceServers: RTCIceServer[] = [];
@@ -74,6 +81,7 @@ export class Play {
       send: (bytes) => this.#peers.sendInput(bytes),
       now_ms: () => performance.now(),
       onEvent: (serial, at_ms) => this.stats.frames.input(serial, at_ms),
+      continued: options.kept !== undefined,
     });
     this.#picture = new Picture(this.#scope, video, audio, (frame) => this.#shown(frame), onSoundBlocked);
     this.#peers = new Peers(this.#scope, this.#picture, {
@@ -86,7 +94,6 @@ export class Play {
       controlOpen: () => {
         this.stats.newPeer();
         this.#dialogue?.greet(() => document.hidden, performance.now());
-        options.onControlOpen();
       },
     });
     this.#watch();
@@ -107,6 +114,24 @@ export class Play {
   /** Tells the node the size and rate of the picture on screen. */
   display(width: number, height: number, refresh_hz: number): void {
     this.#peers.sendControl({ type: 'display', width, height, refresh_hz });
+  }
+
+  /** Tells the node the player's keyboard layout, by its names in xkb. */
+  keyboard(layout: string, variant: string): void {
+    this.#peers.sendControl({ type: 'keyboard', layout, variant });
+  }
+
+  /** Puts text on the title's clipboard; false where it is too long to travel. */
+  clipboard(text: string): boolean {
+    if (new TextEncoder().encode(text).length > MAX_CLIPBOARD_BYTES) return false;
+    this.#peers.sendControl({ type: 'clipboard', text });
+    return true;
+  }
+
+  /** The track that the title hears; none while the microphone is off. Stays on across connections. */
+  microphone(track: MediaStreamTrack | undefined): void {
+    this.#peers.setMicrophone(track);
+    this.#peers.sendControl({ type: 'microphone', on: track !== undefined });
   }
 
   /** From a gesture, where the browser held sound back. */
@@ -132,7 +157,7 @@ export class Play {
       this.#dispatch({ type: 'online', at_ms: this.#online_ms });
     });
     scope.listen(document, 'visibilitychange', () => this.#visibility());
-    scope.listen(window, 'pagehide', () => this.leave());
+    scope.listen(window, 'pagehide', () => this.#dispatch({ type: this.#kept === undefined ? 'leave' : 'suspend' }));
   }
 
   #visibility(): void {
@@ -195,6 +220,8 @@ export class Play {
     const [state, effects] = reduce(this.#state, event);
     if (this.#state.kind === 'reconnecting' && state.kind === 'playing') this.stats.reconnections += 1;
     this.#state = state;
+    const over = state.kind === 'failed' || (state.kind === 'ended' && state.reason !== 'suspended');
+    if (over && this.#created !== undefined && event.type !== 'start') void forgetSession(this.#created.id);
     for (const effect of effects) this.#perform(effect);
     const after = viewOf(state);
     if (!sameView(before, after)) this.options.onView(after);
@@ -234,6 +261,13 @@ export class Play {
   }
 
   async #create(): Promise<void> {
+    const { kept } = this.options;
+    if (kept !== undefined && isSupported()) {
+      this.#kept = kept;
+      const since_ms = performance.now() - (Date.now() - kept.created_ms);
+      this.#begin(kept.session, sessionKey(kept.publicKey, kept.privateKey), since_ms);
+      return;
+    }
     const abort = new AbortController();
     this.#scope.add(() => abort.abort());
     const { server, title } = this.options;
@@ -245,7 +279,7 @@ export class Play {
       const key = await newSessionKey();
       const created = await createSession(server, title, key.publicKey, abort.signal);
       if (this.#scope.closed) leaveSession(server, created);
-      else this.#begin(created, key);
+      else this.#begin(created, key, performance.now());
     } catch (error) {
       this.#refuse(error instanceof ApiError ? error.problem : UNREACHABLE);
     }
@@ -255,10 +289,11 @@ export class Play {
     this.#dispatch({ type: 'refused', problem });
   }
 
-  #begin(created: CreatedSession, key: SessionKey): void {
+  /** `since_ms`: when the session was made, by this page's clock. */
+  #begin(created: CreatedSession, key: SessionKey, since_ms: number): void {
     const at_ms = performance.now();
     this.#created = created;
-    this.#created_ms = at_ms;
+    this.#created_ms = since_ms;
     this.#iceServers = created.ice_servers;
     this.stats.node = created.node_name;
     this.#dialogue = new Dialogue(this.stats, this.input, new ReceiptChain(created.id, key, at_ms), {
@@ -267,9 +302,24 @@ export class Play {
       onEnded: (reason, message) => this.#dispatch({ type: 'ended', reason, message }),
       onRefused: (problem) => this.#refuse(problem),
       onRumble: this.options.onRumble,
+      onGreeted: this.options.onGreeted,
+      onSession: ({ kind }) => {
+        if (kind === 'app') this.#keep(created, key);
+      },
+      onWish: this.options.onWish,
     });
     const session = { id: created.id, node: created.node, node_name: created.node_name };
     this.#dispatch({ type: 'created', at_ms, session });
+  }
+
+  /** From now on another page of this browser can go on with the session. */
+  #keep(session: CreatedSession, { publicKey, privateKey }: SessionKey): void {
+    if (privateKey === undefined || this.#kept !== undefined) return;
+    const created_ms = Date.now() - (performance.now() - this.#created_ms);
+    this.#kept = { session, title: this.options.title, created_ms, publicKey, privateKey };
+    keepSession(this.#kept).catch(() => {
+      this.#kept = undefined;
+    });
   }
 
   #openSignal(): void {

@@ -56,6 +56,8 @@ export type Event =
   /** The page was hidden, where no frame is shown and no tick comes, and is visible again. */
   | { readonly type: 'resumed'; readonly at_ms: number }
   | { readonly type: 'ended'; readonly reason: string; readonly message: string }
+  /** The page goes away, and the node keeps the title for another one. */
+  | { readonly type: 'suspend' }
   | { readonly type: 'leave' };
 
 export type Effect =

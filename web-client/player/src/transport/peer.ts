@@ -38,6 +38,7 @@ export class Peer {
   readonly #input: RTCDataChannel;
   readonly #facts: RTCDataChannel;
   readonly #control: RTCDataChannel;
+  readonly #microphone: RTCRtpSender;
   readonly #prepared: Promise<RTCSessionDescriptionInit>;
   #early: RTCIceCandidateInit[] = [];
   /** Of every offer made, newest last. */
@@ -49,6 +50,8 @@ export class Peer {
     this.#scope.add(() => this.#pc.close());
     const video = this.#pc.addTransceiver('video', { direction: 'recvonly' });
     const audio = this.#pc.addTransceiver('audio', { direction: 'recvonly' });
+    // Its own m-line from the first offer on, silent until a track is put there: nothing is renegotiated later.
+    this.#microphone = this.#pc.addTransceiver('audio', { direction: 'sendonly' }).sender;
     wishForExtensions(video);
     wishForExtensions(audio);
     preferH264(video);
@@ -163,6 +166,12 @@ export class Peer {
 
   sendControl(message: object): void {
     if (this.#control.readyState === 'open') this.#control.send(JSON.stringify(message));
+  }
+
+  /** What the node may hear; nothing is sent without a track. */
+  setMicrophone(track: MediaStreamTrack | undefined): void {
+    // A connection that is closing takes no track any more, and needs none.
+    this.#microphone.replaceTrack(track ?? null).catch(() => undefined);
   }
 
   stats(): Promise<RTCStatsReport> {

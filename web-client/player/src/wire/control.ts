@@ -1,23 +1,34 @@
 /** The control channel (`protocol/src/control.rs`): data channel 2, ordered and reliable, JSON. */
 
-import { number, object, parseObject, text } from './json';
+import { WireError } from './bytes';
+import { flag, number, object, optionalText, parseObject, text, type Json } from './json';
 import { readVersions, type Versions } from './version';
 
 /** Longest control message, in bytes. */
-export const MAX_CONTROL_BYTES = 16 * 1024;
+export const MAX_CONTROL_BYTES = 64 * 1024;
+/** Longest text that travels from clipboard to clipboard, in bytes of UTF-8. */
+export const MAX_CLIPBOARD_BYTES = 32 * 1024;
 
 export type ControlFromPage =
   | { readonly type: 'hello'; readonly versions: Versions }
   | { readonly type: 'display'; readonly width: number; readonly height: number; readonly refresh_hz: number }
   | { readonly type: 'receipt_signature'; readonly sequence: number; readonly signature: string }
   | { readonly type: 'hidden'; readonly hidden: boolean }
-  | { readonly type: 'leave' };
+  | { readonly type: 'leave' }
+  /** By its names in xkb; keys themselves travel by position. */
+  | { readonly type: 'keyboard'; readonly layout: string; readonly variant: string }
+  | { readonly type: 'clipboard'; readonly text: string }
+  | { readonly type: 'microphone'; readonly on: boolean };
+
+const TITLE_KINDS = ['app', 'scene', 'builtin'] as const;
+export type TitleKind = (typeof TITLE_KINDS)[number];
 
 /** What runs, for the statistics. */
 export interface SessionFacts {
   readonly type: 'session';
   readonly seat: number;
   readonly title: string;
+  readonly kind: TitleKind;
   readonly width: number;
   readonly height: number;
   readonly fps: number;
@@ -36,12 +47,38 @@ export interface Rumble {
   readonly duration_ms: number;
 }
 
+/** How a pointer looks. The page draws it, never the picture, so that it answers at once. */
+export type Cursor =
+  | { readonly kind: 'hidden' }
+  /** By its name in CSS. */
+  | { readonly kind: 'named'; readonly name: string }
+  | {
+      readonly kind: 'picture';
+      /** PNG, base64 (standard, padded). */
+      readonly png: string;
+      /** The point that clicks, from the left and upper edge, in pixels of the title's picture. */
+      readonly hot_x: number;
+      readonly hot_y: number;
+      readonly width: number;
+      readonly height: number;
+    };
+
 export type ControlToPage =
   | { readonly type: 'hello'; readonly versions: Versions }
   | SessionFacts
   | { readonly type: 'receipt'; readonly bytes: string }
   | Rumble
+  | { readonly type: 'cursor'; readonly cursor: Cursor }
+  /** The title has locked the pointer (it wants relative motion), or lets it go. */
+  | { readonly type: 'pointer_locked'; readonly locked: boolean }
+  /** The title has a text field in focus, or has none any more. */
+  | { readonly type: 'text_input'; readonly active: boolean }
+  /** The title put text on the clipboard. */
+  | { readonly type: 'clipboard'; readonly text: string }
   | { readonly type: 'ended'; readonly reason: string; readonly message: string };
+
+/** What a title asks of the page around its picture. */
+export type TitleWish = Extract<ControlToPage, { type: 'cursor' | 'pointer_locked' | 'text_input' | 'clipboard' }>;
 
 /** Reads one message; `undefined` for a type of a later release, a `WireError` for anything malformed. */
 export function parseControl(raw: string): ControlToPage | undefined {
@@ -54,6 +91,7 @@ export function parseControl(raw: string): ControlToPage | undefined {
         type: 'session',
         seat: number(json, 'seat'),
         title: text(json, 'title'),
+        kind: titleKind(json),
         width: number(json, 'width'),
         height: number(json, 'height'),
         fps: number(json, 'fps'),
@@ -71,9 +109,45 @@ export function parseControl(raw: string): ControlToPage | undefined {
         weak: number(json, 'weak'),
         duration_ms: number(json, 'duration_ms'),
       };
+    case 'cursor':
+      return { type: 'cursor', cursor: readCursor(object(json, 'cursor')) };
+    case 'pointer_locked':
+      return { type: 'pointer_locked', locked: flag(json, 'locked') };
+    case 'text_input':
+      return { type: 'text_input', active: flag(json, 'active') };
+    case 'clipboard':
+      return { type: 'clipboard', text: text(json, 'text') };
     case 'ended':
       return { type: 'ended', reason: text(json, 'reason'), message: text(json, 'message') };
     default:
       return undefined;
+  }
+}
+
+/** Absent from a node of the release before, which runs no programs. */
+function titleKind(json: Json): TitleKind {
+  const kind = optionalText(json, 'kind') ?? 'builtin';
+  const known = TITLE_KINDS.find((name) => name === kind);
+  if (known === undefined) throw new WireError('kind is none of app, scene and builtin');
+  return known;
+}
+
+function readCursor(json: Json): Cursor {
+  switch (text(json, 'kind')) {
+    case 'hidden':
+      return { kind: 'hidden' };
+    case 'named':
+      return { kind: 'named', name: text(json, 'name') };
+    case 'picture':
+      return {
+        kind: 'picture',
+        png: text(json, 'png'),
+        hot_x: number(json, 'hot_x'),
+        hot_y: number(json, 'hot_y'),
+        width: number(json, 'width'),
+        height: number(json, 'height'),
+      };
+    default:
+      throw new WireError('a cursor is hidden, named or a picture');
   }
 }

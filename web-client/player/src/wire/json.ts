@@ -38,6 +38,12 @@ export function number(json: Json, field: string): number {
   return value;
 }
 
+export function flag(json: Json, field: string): boolean {
+  const value = json[field];
+  if (typeof value !== 'boolean') throw new WireError(`${field} must be true or false`);
+  return value;
+}
+
 export function object(json: Json, field: string): Json {
   return asObject(json[field], field);
 }

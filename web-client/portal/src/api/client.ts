@@ -22,6 +22,9 @@ export type Enrolment = Schemas['Enrolment'];
 /** What a title's controls do. */
 export type ControlHint = Schemas['ControlHint'];
 
+/** A version of the visitor's saved game. */
+export type Save = Schemas['Save'];
+
 /** A request without an answer is given up after this: longer, and a visitor has reloaded by then. */
 const TIMEOUT_MS = 10_000;
 
@@ -70,6 +73,28 @@ export function sessions(): Promise<Outcome<Session[]>> {
 /** One of the visitor's sessions. */
 export function session(id: string): Promise<Outcome<Session>> {
   return settle(client.GET('/v1/sessions/{id}', { params: { path: { id } }, signal: limit() }));
+}
+
+/** Ends one of the visitor's sessions. */
+export function endSession(id: string): Promise<Outcome<Session>> {
+  return settle(client.DELETE('/v1/sessions/{id}', { params: { path: { id } }, signal: limit() }));
+}
+
+/** The visitor's saved games, every kept version of each. */
+export function saves(): Promise<Outcome<Save[]>> {
+  return items(client.GET('/v1/saves', { signal: limit() }));
+}
+
+/** Where a save is downloaded from. */
+export function savePath({ title, version }: Pick<Save, 'title' | 'version'>): string {
+  return `/v1/saves/${title}/${version}`;
+}
+
+/** Deletes every version of a title's save; there is no way back. */
+export function deleteSaves(title: string): Promise<Outcome<true>> {
+  const request = client.DELETE('/v1/saves/{title}', { params: { path: { title } }, signal: limit() });
+  // The answer has no body.
+  return settle(request.then(({ error, response }) => (response.ok ? { data: true, response } : { error, response })));
 }
 
 /** A session's receipts, by sequence. */

@@ -123,6 +123,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/saves": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The caller's own saves, by title, newest version first; none without a guest cookie. */
+        get: operations["list_saves"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/saves/{title}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Deletes all of the caller's saves of a title. A session that plays it now will save again. */
+        delete: operations["delete_saves"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/saves/{title}/{version}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One of the caller's saves, as a file: a gzipped tar of what the title saved. */
+        get: operations["get_save"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/sessions": {
         parameters: {
             query?: never;
@@ -175,6 +226,27 @@ export interface paths {
         /** A session's receipts, in order. */
         get: operations["list_receipts"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sessions/{id}/save": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A pack of the session's guest and title: the version asked for, or the current one. */
+        get: operations["get_session_save"];
+        /**
+         * Takes a pack of the session's saves as the next version of its guest's title. A pack that this
+         *     session sent last, or that is current already, makes no new version.
+         */
+        put: operations["put_session_save"];
         post?: never;
         delete?: never;
         options?: never;
@@ -320,7 +392,7 @@ export interface components {
          * @description Why a session ended.
          * @enum {string}
          */
-        EndReason: "player_left" | "title_exited" | "title_failed" | "node_lost" | "idle_timeout" | "player_unreachable" | "drained" | "operator";
+        EndReason: "player_left" | "title_exited" | "title_failed" | "node_lost" | "idle_timeout" | "player_unreachable" | "drained" | "operator" | "save_unavailable";
         /** @description `POST /v1/enrolments` (operator): a one-time code for a new node. */
         Enrolment: {
             /** @description The one-time token alone. */
@@ -406,6 +478,13 @@ export interface components {
         NodeId: string;
         /** @description 32 random bytes that make a signed statement fresh. */
         Nonce: string;
+        /** @description BLAKE3 hash of a pack's bytes. */
+        PackHash: string;
+        /**
+         * @description A gamepad's sticks.
+         * @enum {string}
+         */
+        PadStick: "left" | "right";
         /** @description A page of a listing. */
         Page_Node: {
             /** @description The rows. */
@@ -436,6 +515,37 @@ export interface components {
                 slots: number;
                 /** @description Titles it holds. */
                 titles: components["schemas"]["TitleId"][];
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a listing. */
+        Page_Save: {
+            /** @description The rows. */
+            items: {
+                based_on?: null | components["schemas"]["SaveVersion"];
+                /**
+                 * Format: int64
+                 * @description Unix ms.
+                 */
+                created_at_ms: number;
+                /** @description Whether the next session of this title starts from it. */
+                current: boolean;
+                /** @description Of the pack's bytes. */
+                hash: components["schemas"]["PackHash"];
+                /** @description The session that made it. */
+                session: components["schemas"]["SessionId"];
+                /**
+                 * Format: int64
+                 * @description Length of the pack.
+                 */
+                size_bytes: number;
+                /** @description Of which title. */
+                title: components["schemas"]["TitleId"];
+                /** @description Version of the title that made it, empty where unknown. */
+                title_version: string;
+                /** @description Its version; grows by one with each save of this title. */
+                version: components["schemas"]["SaveVersion"];
             }[];
             /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
             next_cursor?: string | null;
@@ -593,6 +703,49 @@ export interface components {
         };
         /** @description SHA-256 of a receipt's canonical bytes. */
         ReceiptHash: string;
+        /** @description A save of the guest's. */
+        Save: {
+            based_on?: null | components["schemas"]["SaveVersion"];
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            created_at_ms: number;
+            /** @description Whether the next session of this title starts from it. */
+            current: boolean;
+            /** @description Of the pack's bytes. */
+            hash: components["schemas"]["PackHash"];
+            /** @description The session that made it. */
+            session: components["schemas"]["SessionId"];
+            /**
+             * Format: int64
+             * @description Length of the pack.
+             */
+            size_bytes: number;
+            /** @description Of which title. */
+            title: components["schemas"]["TitleId"];
+            /** @description Version of the title that made it, empty where unknown. */
+            title_version: string;
+            /** @description Its version; grows by one with each save of this title. */
+            version: components["schemas"]["SaveVersion"];
+        };
+        /** @description A save that is kept by the matchmaker. */
+        SaveRef: {
+            /** @description Of the pack's bytes. */
+            hash: components["schemas"]["PackHash"];
+            /**
+             * Format: int64
+             * @description Length of the pack.
+             */
+            size_bytes: number;
+            /** @description Its version. */
+            version: components["schemas"]["SaveVersion"];
+        };
+        /**
+         * Format: int64
+         * @description Which save of a player's title: grows by one with each one kept, and is never used twice.
+         */
+        SaveVersion: number;
         /** @description A session. */
         Session: {
             /** @description What it cost so far. */
@@ -694,6 +847,8 @@ export interface components {
             height: number;
             /** @description Stable id. */
             id: components["schemas"]["TitleId"];
+            /** @description What kind of thing it is. */
+            kind: components["schemas"]["TitleKind"];
             /** @description What players call it. */
             name: string;
             /** @description What the page draws on a touch screen. */
@@ -713,6 +868,11 @@ export interface components {
          * @example meteor
          */
         TitleId: string;
+        /**
+         * @description Kinds of title that this release runs.
+         * @enum {string}
+         */
+        TitleKind: "builtin" | "scene" | "app";
         /** @description One on-screen button. */
         TouchButton: {
             /**
@@ -723,12 +883,80 @@ export interface components {
             /** @description What is written on it. */
             label: string;
         };
+        /**
+         * @description One on-screen control. Places are percent of the picture: centre from the left and from the top, size of its
+         *     height.
+         */
+        TouchControl: {
+            /**
+             * Format: int32
+             * @description Mouse button held by a button or clicked by a tap on a look area.
+             */
+            button?: number | null;
+            /** @description Keys of a stick's or d-pad's directions: up, left, down, right. */
+            directions?: string[];
+            /** @description Keys held by a button, by `KeyboardEvent.code`. */
+            keys?: string[];
+            /** @description What it is. */
+            kind: components["schemas"]["TouchControlKind"];
+            /** @description What is written on it. */
+            label?: string | null;
+            /**
+             * Format: int32
+             * @description Gamepad button held by a button (W3C standard mapping).
+             */
+            pad?: number | null;
+            pad_stick?: null | components["schemas"]["PadStick"];
+            /**
+             * Format: int32
+             * @description Of a look area: mouse motion for the finger's motion, percent.
+             */
+            sensitivity?: number | null;
+            /**
+             * Format: int32
+             * @description Diameter, percent of the picture's height.
+             */
+            size: number;
+            /** @description A button that stays down until it is touched again. */
+            toggle?: boolean;
+            /**
+             * Format: int32
+             * @description One notch of the wheel by each press of a button: −1 up, 1 down.
+             */
+            wheel?: number | null;
+            /**
+             * Format: int32
+             * @description Centre from the left, percent.
+             */
+            x: number;
+            /**
+             * Format: int32
+             * @description Centre from the top, percent.
+             */
+            y: number;
+        };
+        /**
+         * @description What an on-screen control is.
+         * @enum {string}
+         */
+        TouchControlKind: "button" | "stick" | "dpad" | "look";
         /** @description On-screen controls. They act as gamepad 0 of the seat. */
         TouchControls: {
             /** @description Buttons, nearest to the thumb first. */
             buttons?: components["schemas"]["TouchButton"][];
+            /** @description In `title.toml`: the file with authored layouts (a list of `[[layouts]]`), below the folder. */
+            layout?: string | null;
+            /** @description Authored layouts; the player switches between them. */
+            layouts?: components["schemas"]["TouchLayout"][];
             /** @description Draw a stick that acts as the pad's left stick. */
             stick?: boolean;
+        };
+        /** @description One authored arrangement of on-screen controls. */
+        TouchLayout: {
+            /** @description The controls. */
+            controls: components["schemas"]["TouchControl"][];
+            /** @description What the switch says, such as `Play` or `Menu`. */
+            name: string;
         };
         /** @description What one side of a door can speak. */
         VersionOffer: {
@@ -928,6 +1156,99 @@ export interface operations {
             };
         };
     };
+    list_saves: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them: at most 6 versions of 32 titles */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Save"];
+                };
+            };
+            /** @description Any error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_saves: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Title id, such as `meteor` */
+                title: components["schemas"]["TitleId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description None are left */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_save: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Title id, such as `meteor` */
+                title: components["schemas"]["TitleId"];
+                /** @description From the list */
+                version: components["schemas"]["SaveVersion"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The pack */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/gzip": number[];
+                };
+            };
+            /** @description Any error, such as `unknown_save` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_sessions: {
         parameters: {
             query?: {
@@ -1085,6 +1406,92 @@ export interface operations {
                 };
             };
             /** @description Any error, such as `not_yours` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_session_save: {
+        parameters: {
+            query?: {
+                /** @description The current one where absent */
+                version?: components["schemas"]["SaveVersion"];
+            };
+            header?: never;
+            path: {
+                /** @description Session id */
+                id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The pack; its hash in `nearframe-save-hash` */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/gzip": number[];
+                };
+            };
+            /** @description Any error, such as `unknown_save` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_session_save: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description BLAKE3 of the body, hex */
+                "nearframe-save-hash": components["schemas"]["PackHash"];
+                /** @description The version that the session started from */
+                "nearframe-save-based-on"?: null | components["schemas"]["SaveVersion"];
+            };
+            path: {
+                /** @description Session id */
+                id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        /** @description At most 64 MiB */
+        requestBody: {
+            content: {
+                "application/gzip": number[];
+            };
+        };
+        responses: {
+            /** @description Kept before */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SaveRef"];
+                };
+            };
+            /** @description A new version */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SaveRef"];
+                };
+            };
+            /** @description Any error, such as `wrong_hash` */
             default: {
                 headers: {
                     [name: string]: unknown;

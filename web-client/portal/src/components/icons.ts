@@ -13,6 +13,9 @@ export const PATHS = {
   alert: 'M12 4l9 16H3z M12 10v4 M12 17h.01',
   copy: 'M9 9h11v11H9z M5 15H4V4h11v1',
   refresh: 'M20 11a8 8 0 1 0-2.3 6.3 M20 5v6h-6',
+  download: 'M12 4v11 M7.5 11l4.500 4.500 4.500-4.500 M5 19.500h14',
+  trash: 'M5 7h14 M10 7V4.500h4V7 M7 7l.8 12.500h8.400L17 7 M10.500 11v5 M13.500 11v5',
+  disk: 'M5 4h11l3 3v13H5z M8.500 4v5h6V4 M8.500 20v-6.500h7V20',
   machine: 'M4 5h16v6H4z M4 13h16v6H4z M7.5 8h.01 M7.5 16h.01',
   share: 'M12 3v12 M8 7l4-4 4 4 M6 11H5v9h14v-9h-1',
 } as const;

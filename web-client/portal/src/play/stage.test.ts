@@ -5,12 +5,15 @@ import { player, setStage, showStage } from './stage';
 
 const start = vi.fn();
 const leave = vi.fn();
+const goOn = vi.fn<(session: string) => Promise<boolean>>();
 
 /** Stands in for the player's element, which needs WebRTC. */
 vi.mock('@nearframe/player', () => {
   class PretendPlayer extends HTMLElement {
     start = start;
     leave = leave;
+    continue = goOn;
+    view = { kind: 'idle' };
   }
   customElements.define('near-frame', PretendPlayer);
   return {};
@@ -39,6 +42,19 @@ describe('the stage', () => {
     expect(player()).toBeDefined();
     expect(start).not.toHaveBeenCalled();
     expect(stage()?.hidden).toBe(true);
+  });
+
+  it('goes on with a session that waits here, and shows the details of one that does not', async () => {
+    const back: Route = { page: 'play', title: 'meteor', start: false, session: 'some-session' };
+    goOn.mockResolvedValueOnce(true);
+    setStage(back);
+    expect(stage()?.hidden).toBe(false);
+    await vi.waitFor(() => expect(goOn).toHaveBeenCalledWith('some-session'));
+    expect(stage()?.hidden).toBe(false);
+    goOn.mockResolvedValueOnce(false);
+    setStage(back);
+    await vi.waitFor(() => expect(stage()?.hidden).toBe(true));
+    expect(start).not.toHaveBeenCalled();
   });
 
   it('keeps the element of a running title, so that its session goes on', () => {

@@ -22,21 +22,30 @@ function host(): HTMLElement {
 export function setStage(route: Route): void {
   if (route.page !== 'play') {
     close();
-  } else if (current?.title === route.title) {
-    if (route.start) current.element.start();
   } else {
-    close();
-    open(route.title, route.start);
+    if (current?.title !== route.title) {
+      close();
+      open(route.title);
+      showStage(route.start || route.session !== undefined);
+    }
+    begin(route.start, route.session);
   }
 }
 
-function open(title: string, start: boolean): void {
+function begin(start: boolean, session: string | undefined): void {
+  const element = current?.element;
+  if (start) element?.start();
+  else if (session !== undefined) {
+    // What waits elsewhere, or no more, leaves the visitor with the title's details.
+    void element?.continue(session).then((goesOn) => showStage(goesOn || element.view.kind !== 'idle'));
+  }
+}
+
+function open(title: string): void {
   const element = document.createElement('near-frame');
   element.setAttribute('title-id', title);
   current = { title, element };
   host().replaceChildren(element);
-  showStage(start);
-  if (start) element.start();
 }
 
 function close(): void {

@@ -1,0 +1,144 @@
+//! How many sessions this machine can hold, found by trying.
+//!
+//! One second of a moving picture is drawn, converted and encoded as a session would, as fast as possible. What
+//! that costs in processor time says how many such sessions fit beside each other. It is measured once for each
+//! machine, release and encoder and remembered in the data directory.
+
+use anyhow::{Context, Result};
+use nearframe_encode::{FrameRequest, VideoPreference, VideoSettings, open_video};
+use nearframe_gpu::Converter;
+use nearframe_protocol::title::TitleManifest;
+use nearframe_title::FrameTick;
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+use tracing::{info, warn};
+
+/// The picture that is tried: what most titles have.
+const TRIAL: &str =
+    "id = \"trial\"\nname = \"Trial\"\nversion = \"1\"\n[run]\nkind = \"builtin\"\nbuiltin = \"testcard\"\n";
+const FRAMES: u32 = 60;
+/// Not counted: the first frames fill caches and are keyframes.
+const WARM_UP_FRAMES: u32 = 10;
+const BITRATE_BPS: u32 = 8_000_000;
+/// Packets, encryption, sound and input of a session beside its picture: the share of the whole in the benches.
+const BESIDE_THE_PICTURE: f64 = 1.35;
+/// What titles themselves and the system may use.
+const FOR_SESSIONS: f64 = 0.75;
+/// Whatever is measured, no node offers more.
+const MOST: u32 = 64;
+
+/// What was measured, and on what.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Capacity {
+    release: String,
+    processors: usize,
+    encoder: String,
+    /// Processor time of one second of one session, in seconds.
+    session_s_per_s: f64,
+    slots: u32,
+}
+
+/// Sessions at once.
+pub(crate) fn slots(data_dir: &Path) -> u32 {
+    let file = data_dir.join("capacity.json");
+    let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
+    let known = fs::read(&file).ok().and_then(|bytes| serde_json::from_slice::<Capacity>(&bytes).ok());
+    let encoder = encoder_name();
+    if let Some(known) = known
+        && known.release == env!("CARGO_PKG_VERSION")
+        && known.processors == processors
+        && known.encoder == encoder
+    {
+        return known.slots;
+    }
+    match session_cost() {
+        Ok(session_s_per_s) => {
+            let slots = fitting(processors, session_s_per_s);
+            info!(slots, session_s_per_s, processors, "capacity measured");
+            let release = env!("CARGO_PKG_VERSION").to_owned();
+            let capacity = Capacity { release, processors, encoder, session_s_per_s, slots };
+            let written = serde_json::to_vec_pretty(&capacity).map_err(std::io::Error::from);
+            if let Err(error) = written.and_then(|bytes| fs::write(&file, bytes)) {
+                warn!("the measured capacity is not remembered: {error}");
+            }
+            slots
+        }
+        Err(error) => {
+            warn!("capacity could not be measured, one session is offered: {error:#}");
+            1
+        }
+    }
+}
+
+fn encoder_name() -> String {
+    let best = nearframe_encode::video_backends().into_iter().find_map(|backend| backend.state.ok());
+    best.map_or_else(|| "none".to_owned(), |capabilities| capabilities.name.to_owned())
+}
+
+fn fitting(processors: usize, session_s_per_s: f64) -> u32 {
+    let room = processors as f64 * FOR_SESSIONS / session_s_per_s.max(1e-3);
+    (room as u32).clamp(1, MOST)
+}
+
+/// Processor seconds of one second of one session.
+fn session_cost() -> Result<f64> {
+    let manifest = TitleManifest::parse(TRIAL).context("the trial's manifest")?;
+    let run = &manifest.run;
+    let no_gpu = || Err(nearframe_title::TitleFailure("the trial needs no GPU".to_owned()));
+    let mut title = nearframe_title::open(&manifest, Path::new("."), 1, None, &no_gpu)?;
+    let settings =
+        VideoSettings { width: run.width, height: run.height, fps: run.fps, bitrate_bps: BITRATE_BPS };
+    let mut encoder = open_video(settings, VideoPreference::Best)?;
+    let mut converter = Converter::new(None, encoder.capabilities().layout, run.width, run.height)?;
+    let interval = Duration::from_secs(1) / run.fps;
+    let mut before = Duration::ZERO;
+    for frame in 0..WARM_UP_FRAMES + FRAMES {
+        if frame == WARM_UP_FRAMES {
+            before = processor_time();
+        }
+        let at = interval * frame;
+        let drawn = title.draw(FrameTick { frame, now_us: at.as_micros() as u64, input_serial: 0 })?;
+        if let Some(surface) = converter.convert(&drawn.picture)? {
+            encoder.encode(&surface, FrameRequest { frame, at, keyframe: frame == 0 })?;
+        }
+    }
+    let cost = (processor_time() - before).as_secs_f64() / f64::from(FRAMES) * f64::from(run.fps);
+    Ok(cost * BESIDE_THE_PICTURE)
+}
+
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_costs_something_and_what_fits_follows_from_it() {
+        let cost = session_cost().unwrap();
+        assert!(cost > 0.005, "{cost} processor seconds a second");
+        assert_eq!(fitting(2, 0.4), 3);
+        assert_eq!(fitting(1, 5.0), 1, "one session is always offered");
+        assert_eq!(fitting(1024, 0.001), MOST);
+    }
+
+    #[test]
+    fn what_was_measured_is_remembered_for_this_machine_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let slots_here = slots(dir.path());
+        let file = dir.path().join("capacity.json");
+        let mut known: Capacity = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        assert_eq!(known.slots, slots_here);
+        known.slots = 63;
+        fs::write(&file, serde_json::to_vec(&known).unwrap()).unwrap();
+        assert_eq!(slots(dir.path()), 63, "not measured again");
+        known.processors += 1;
+        fs::write(&file, serde_json::to_vec(&known).unwrap()).unwrap();
+        assert_ne!(slots(dir.path()), 63, "another machine's capacity was believed");
+    }
+}

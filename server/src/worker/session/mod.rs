@@ -1,0 +1,405 @@
+//! One session: its title, its players, its receipts, and how it ends.
+
+mod page;
+
+use super::input_port::InputPort;
+use super::meter::Meter;
+use super::pipeline::{Pipeline, PipelineConfig, PipelineEvent, PipelineInfo};
+use super::save_keeper::SaveKeeper;
+use super::transport::webrtc::{PeerConfig, WebRtcPeer};
+use super::transport::{PeerEvent, PeerEventKind, Transport, farewell};
+use super::voice::VoicePort;
+use anyhow::{Context, Result};
+use base64::Engine;
+use nearframe_protocol::control::ToPage;
+use nearframe_protocol::title::{TitleKind, TitleManifest};
+use nearframe_protocol::worker::{FromWorker, Start, ToWorker};
+use nearframe_protocol::{EndReason, PeerId, Seat};
+use nearframe_title::Surroundings;
+use page::Shown;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+/// A session that nobody has connected to ends after this.
+const UNREACHABLE_TIME: Duration = Duration::from_secs(30);
+/// A peer without a route is given up after this: the page has long made a new one.
+const DISCONNECTED_TIME: Duration = Duration::from_secs(20);
+/// Connections of one session: four players, some viewers, and their reconnecting twins.
+const MAX_PEERS: usize = 16;
+/// No two keyframes closer than this on request: one answers all the losses of the moment.
+const KEYFRAME_PAUSE: Duration = Duration::from_millis(150);
+
+struct Peer {
+    transport: Arc<WebRtcPeer>,
+    connected: bool,
+    disconnected_since: Option<Instant>,
+    target_bps: u32,
+    greeted: bool,
+    /// Whether the player wants to be heard.
+    microphone: bool,
+}
+
+/// A running session.
+pub(crate) struct Session {
+    start: Start,
+    manifest: TitleManifest,
+    pipeline: Pipeline,
+    info: Option<PipelineInfo>,
+    input: Arc<InputPort>,
+    peers: BTreeMap<PeerId, Peer>,
+    meter: Meter,
+    alone_since: Option<Instant>,
+    last_keyframe: Option<Instant>,
+    shown: Shown,
+    voice: Arc<VoicePort>,
+    saves: Option<SaveKeeper>,
+    peer_events: mpsc::UnboundedSender<PeerEvent>,
+    to_agent: mpsc::Sender<FromWorker>,
+    ended: Option<(EndReason, String)>,
+}
+
+impl Session {
+    /// Runs a session to its end and tells the agent how it ended.
+    pub(crate) async fn run(
+        start: Start,
+        mut commands: mpsc::Receiver<ToWorker>,
+        to_agent: mpsc::Sender<FromWorker>,
+    ) {
+        let (peer_events, mut peers_say) = mpsc::unbounded_channel();
+        let (pipeline_events, mut pipeline_says) = mpsc::unbounded_channel();
+        let mut session = match Self::open(start, peer_events, pipeline_events, to_agent.clone()) {
+            Ok(session) => session,
+            Err(error) => {
+                let ended =
+                    FromWorker::Ended { reason: EndReason::TitleFailed, detail: format!("{error:#}") };
+                let _ = to_agent.send(ended).await;
+                return;
+            }
+        };
+        let mut ticks = tokio::time::interval(Duration::from_millis(250));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while session.ended.is_none() {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(command) => session.command(command).await,
+                    None => session.end(EndReason::NodeLost, "the agent is gone"),
+                },
+                Some(event) = peers_say.recv() => session.peer_event(event).await,
+                Some(event) = pipeline_says.recv() => session.pipeline_event(event).await,
+                _ = ticks.tick() => session.tick(Instant::now()).await,
+            }
+        }
+        session.close().await;
+    }
+
+    fn open(
+        start: Start,
+        peer_events: mpsc::UnboundedSender<PeerEvent>,
+        pipeline_events: mpsc::UnboundedSender<PipelineEvent>,
+        to_agent: mpsc::Sender<FromWorker>,
+    ) -> Result<Self> {
+        let path = start.title_dir.join("title.toml");
+        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let manifest = TitleManifest::parse(&text).with_context(|| path.display().to_string())?;
+        let saves = match &start.save_dir {
+            Some(save_dir) if !manifest.run.saves.is_empty() => {
+                let keeper = SaveKeeper::start(&start.home, &manifest.run.saves, save_dir, to_agent.clone());
+                Some(keeper?)
+            }
+            _ => None,
+        };
+        let now = Instant::now();
+        let input = Arc::new(InputPort::new(now));
+        let voice = Arc::new(VoicePort::default());
+        let pipeline = Pipeline::start(PipelineConfig {
+            title_dir: start.title_dir.clone(),
+            manifest: manifest.clone(),
+            seed: start.seed,
+            around: Surroundings {
+                dir: start.dir.clone(),
+                home: start.home.clone(),
+                launcher: std::env::current_exe().context("finding the program itself, to lock titles in")?,
+            },
+            start_bps: start.max_bitrate_bps.min(super::transport::webrtc::START_BPS),
+            input: Arc::clone(&input),
+            voice: Arc::clone(&voice),
+            events: pipeline_events,
+        })?;
+        Ok(Self {
+            meter: Meter::new(start.session, start.generation),
+            start,
+            manifest,
+            pipeline,
+            info: None,
+            input,
+            peers: BTreeMap::new(),
+            alone_since: Some(now),
+            last_keyframe: None,
+            shown: Shown::new(),
+            voice,
+            saves,
+            peer_events,
+            to_agent,
+            ended: None,
+        })
+    }
+
+    async fn command(&mut self, command: ToWorker) {
+        match command {
+            ToWorker::Hello { .. } | ToWorker::Start(_) => warn!("the agent repeated its greeting; ignored"),
+            ToWorker::Offer { peer, seat, sdp, nonce, expires_at_ms } => {
+                match self.offer(peer, seat, sdp).await {
+                    Ok(sdp) => self.tell(FromWorker::Answer { peer, sdp, nonce, expires_at_ms }).await,
+                    Err(error) => warn!(%peer, "an offer is not answered: {error:#}"),
+                }
+            }
+            ToWorker::Candidate { peer, candidate, sdp_mid } => {
+                let Some(peer) = self.peers.get(&peer) else { return };
+                if candidate.is_empty() {
+                    return;
+                }
+                if let Err(error) = peer.transport.add_candidate(candidate, sdp_mid).await {
+                    warn!("a candidate is left out: {error:#}");
+                }
+            }
+            ToWorker::Receipt { receipt } => {
+                let bytes = base64::engine::general_purpose::STANDARD.encode(receipt.canonical());
+                self.player_transport().inspect(|peer| peer.send_control(&ToPage::Receipt { bytes }));
+            }
+            ToWorker::Stop { reason } => self.end(reason, "stopped by the matchmaker"),
+        }
+    }
+
+    /// Answers an offer: restarts ICE on a known peer, or makes a new one.
+    async fn offer(&mut self, id: PeerId, seat: Seat, sdp: String) -> Result<String> {
+        if let Some(peer) = self.peers.get(&id) {
+            return peer.transport.restart(sdp).await;
+        }
+        anyhow::ensure!(self.peers.len() < MAX_PEERS, "the session has {MAX_PEERS} connections already");
+        anyhow::ensure!(seat.is_player() || seat == Seat::VIEWER, "there is no seat {}", seat.0);
+        let config = PeerConfig {
+            peer: id,
+            seat,
+            network: &self.start.network,
+            ice_servers: &self.start.ice_servers,
+            max_bps: self.start.max_bitrate_bps,
+            fps: self.manifest.run.fps,
+            seed: u64::from_le_bytes(id.as_bytes()[..8].try_into().expect("8 of 16 bytes")),
+            input: Arc::clone(&self.input),
+            voice: Arc::clone(&self.voice),
+            events: self.peer_events.clone(),
+        };
+        let (transport, answer) = WebRtcPeer::answer(config, sdp).await?;
+        let target_bps = self.start.max_bitrate_bps.min(super::transport::webrtc::START_BPS);
+        let peer = Peer {
+            transport,
+            connected: false,
+            disconnected_since: None,
+            target_bps,
+            greeted: false,
+            microphone: false,
+        };
+        self.peers.insert(id, peer);
+        Ok(answer)
+    }
+
+    async fn peer_event(&mut self, event: PeerEvent) {
+        let now = Instant::now();
+        let Some(peer) = self.peers.get_mut(&event.peer) else { return };
+        match event.kind {
+            PeerEventKind::Connected => {
+                let is_new = !peer.connected;
+                (peer.connected, peer.disconnected_since) = (true, None);
+                let seat = peer.transport.seat();
+                if is_new && seat.is_player() {
+                    self.input.sit(seat);
+                    self.retire_twins(event.peer, seat).await;
+                }
+                self.peers_changed(now);
+            }
+            PeerEventKind::Disconnected => {
+                peer.disconnected_since = Some(now);
+                self.peers_changed(now);
+            }
+            PeerEventKind::Failed => self.remove_peer(event.peer).await,
+            PeerEventKind::Control(text) => self.control(event.peer, &text).await,
+            PeerEventKind::Shown { wait_us } => {
+                if self.phase_peer() == Some(event.peer) {
+                    self.pipeline.shown(wait_us);
+                }
+            }
+            PeerEventKind::KeyframeNeeded => self.keyframe_needed(now),
+            PeerEventKind::TargetBitrate { bps } => {
+                peer.target_bps = bps;
+                self.apply_bitrate();
+            }
+            PeerEventKind::Candidate { candidate, sdp_mid } => {
+                self.tell(FromWorker::Candidate { peer: event.peer, candidate, sdp_mid }).await;
+            }
+        }
+    }
+
+    async fn pipeline_event(&mut self, event: PipelineEvent) {
+        match event {
+            PipelineEvent::Opened(info) => {
+                info!(adapter = %info.adapter, encoder = %info.encoder, conversion = %info.conversion, "title opened");
+                self.info = Some(info);
+                let greeted: Vec<_> = self.peers.keys().copied().collect();
+                greeted.into_iter().for_each(|id| self.introduce(id));
+            }
+            PipelineEvent::FirstFrame => self.tell(FromWorker::Live).await,
+            PipelineEvent::Notice(notice) => self.notice(notice),
+            PipelineEvent::Exited => self.end(EndReason::TitleExited, "the title ended"),
+            PipelineEvent::Failed(why) => self.end(EndReason::TitleFailed, &why),
+        }
+    }
+
+    async fn tick(&mut self, now: Instant) {
+        let lost: Vec<_> = self
+            .peers
+            .iter()
+            .filter(|(_, p)| p.disconnected_since.is_some_and(|since| now - since > DISCONNECTED_TIME))
+            .map(|(&id, _)| id)
+            .collect();
+        for id in lost {
+            self.remove_peer(id).await;
+        }
+        // Who has never been there is waited for a short while; who played finds the game as it was for longer.
+        let keep = Duration::from_secs(u64::from(self.manifest.policy.keep_s));
+        let patience = if self.meter.has_run() { keep } else { UNREACHABLE_TIME };
+        if self.alone_since.is_some_and(|since| now - since > patience) {
+            return self.end(EndReason::PlayerUnreachable, "no player connected in time");
+        }
+        let idle = Duration::from_secs(u64::from(self.manifest.policy.idle_timeout_s));
+        if self.input.last_input().is_some_and(|last| now.saturating_duration_since(last) > idle) {
+            return self.end(EndReason::IdleTimeout, "no input");
+        }
+        if self.meter.is_due(now) {
+            self.state_use(now).await;
+        }
+    }
+
+    /// A player came back on a new connection: the one it replaces goes.
+    async fn retire_twins(&mut self, id: PeerId, seat: Seat) {
+        let twins: Vec<_> = self
+            .peers
+            .iter()
+            .filter(|(other, peer)| **other != id && peer.transport.seat() == seat)
+            .map(|(&other, _)| other)
+            .collect();
+        for twin in twins {
+            self.remove_peer(twin).await;
+        }
+    }
+
+    async fn remove_peer(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.remove(&id) else { return };
+        self.meter.keep(&peer.transport.usage());
+        self.peers_changed(Instant::now());
+        peer.transport.close().await;
+    }
+
+    fn peers_changed(&mut self, now: Instant) {
+        let connected: Vec<Arc<dyn Transport>> = self
+            .peers
+            .values()
+            .filter(|peer| peer.connected)
+            .map(|peer| Arc::clone(&peer.transport) as Arc<dyn Transport>)
+            .collect();
+        // A player without a route still gets frames, which find their way when it comes back; but nobody sees
+        // them, so that this time is not counted.
+        let reached = |peer: &Peer| {
+            peer.connected && peer.disconnected_since.is_none() && peer.transport.seat().is_player()
+        };
+        let alone = !self.peers.values().any(reached);
+        self.alone_since = alone.then(|| self.alone_since.unwrap_or(now));
+        self.meter.set_running(!alone, now);
+        self.pipeline.set_peers(connected);
+        // A program must not play on unseen. The titles that ship go on, so that a short cut costs nothing.
+        self.pipeline.set_away(alone && self.manifest.run.kind == TitleKind::App);
+        self.apply_bitrate();
+        self.choose_voice();
+    }
+
+    /// The slowest connected path decides: one encoder feeds all.
+    fn apply_bitrate(&self) {
+        let slowest = self.peers.values().filter(|peer| peer.connected).map(|peer| peer.target_bps).min();
+        if let Some(bps) = slowest {
+            self.pipeline.set_bitrate(bps);
+        }
+    }
+
+    /// The first player whose microphone is on is heard.
+    fn choose_voice(&self) {
+        let speaking = self.peers.iter().filter(|(_, peer)| peer.connected && peer.microphone);
+        self.voice.choose(speaking.min_by_key(|(_, peer)| peer.transport.seat()).map(|(&id, _)| id));
+    }
+
+    fn keyframe_needed(&mut self, now: Instant) {
+        if self.last_keyframe.is_none_or(|last| now - last >= KEYFRAME_PAUSE) {
+            self.last_keyframe = Some(now);
+            self.pipeline.request_keyframe();
+        }
+    }
+
+    /// The first player: the frame clock follows this display.
+    fn phase_peer(&self) -> Option<PeerId> {
+        let mut players: Vec<_> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.connected && peer.transport.seat().is_player())
+            .map(|(&id, peer)| (peer.transport.seat(), id))
+            .collect();
+        players.sort_unstable();
+        players.first().map(|&(_, id)| id)
+    }
+
+    fn player_transport(&self) -> Option<&WebRtcPeer> {
+        let id = self.phase_peer()?;
+        self.peers.get(&id).map(|peer| peer.transport.as_ref())
+    }
+
+    async fn state_use(&mut self, now: Instant) {
+        let usages: Vec<_> = self.peers.values().map(|peer| peer.transport.usage()).collect();
+        let totals = self.meter.totals(usages.iter(), self.pipeline.encoder_us());
+        let size = (self.manifest.run.width, self.manifest.run.height);
+        if let Some(usage) = self.meter.state(totals, size, now) {
+            self.tell(FromWorker::Used { usage }).await;
+        }
+    }
+
+    fn end(&mut self, reason: EndReason, detail: &str) {
+        self.ended.get_or_insert_with(|| (reason, detail.to_owned()));
+    }
+
+    /// Says goodbye: the last receipt, the reason to every page, the reason to the agent.
+    async fn close(mut self) {
+        let (reason, detail) = self.ended.take().unwrap_or((EndReason::TitleExited, String::new()));
+        self.state_use(Instant::now()).await;
+        self.pipeline.set_peers(Vec::new());
+        for peer in self.peers.values() {
+            peer.transport.send_control(&farewell(reason));
+        }
+        for peer in self.peers.values() {
+            peer.transport.close().await;
+        }
+        // The title ends before its saves are packed for the last time: nothing writes them any more.
+        let mut pipeline = self.pipeline;
+        let stopped = tokio::task::spawn_blocking(move || pipeline.stop());
+        if stopped.await.is_err() {
+            warn!("the title's threads did not end well");
+        }
+        if let Some(saves) = self.saves.take() {
+            saves.finish().await;
+        }
+        let _ = self.to_agent.send(FromWorker::Ended { reason, detail }).await;
+    }
+
+    async fn tell(&self, message: FromWorker) {
+        // Without an agent there is nobody to tell; the command channel closing ends the session.
+        let _ = self.to_agent.send(message).await;
+    }
+}
