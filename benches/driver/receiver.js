@@ -34,6 +34,8 @@
     keys: [],
     /** `[captured_us, size_bytes, target_kbps]` as the node's facts say, for every frame sent. */
     sent: [],
+    /** Frames that facts came of, since the page was opened. */
+    frameCount: 0,
     /** Every connection made, newest last. */
     connections: [],
     /** The element that shows the picture. */
@@ -170,7 +172,9 @@
   function readFacts(data) {
     if (!(data instanceof ArrayBuffer) || data.byteLength !== 48) return;
     const view = new DataView(data);
-    if (view.getUint8(0) !== 1 || view.getUint8(1) !== 1 || probe.sent.length >= SAMPLES_MAX) return;
+    if (view.getUint8(0) !== 1 || view.getUint8(1) !== 1) return;
+    probe.frameCount += 1;
+    if (probe.sent.length >= SAMPLES_MAX) return;
     probe.sent.push([Number(view.getBigUint64(8, true)), view.getUint32(28, true), view.getUint32(24, true)]);
   }
 

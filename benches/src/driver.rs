@@ -9,7 +9,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 /// A running driver; killed when dropped.
 pub(crate) struct Driver {
     child: Child,
-    stdin: ChildStdin,
+    /// `None` once it was told that nothing more comes.
+    stdin: Option<ChildStdin>,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
@@ -24,9 +25,8 @@ impl Driver {
             .stdout(Stdio::piped())
             .spawn()
             .context("starting node, which drives the browser")?;
-        let stdin = child.stdin.take().context("the driver has no stdin")?;
         let stdout = child.stdout.take().context("the driver has no stdout")?;
-        Ok(Self { child, stdin, lines: BufReader::new(stdout).lines() })
+        Ok(Self { stdin: child.stdin.take(), child, lines: BufReader::new(stdout).lines() })
     }
 
     /// Its process.
@@ -42,11 +42,13 @@ impl Driver {
 
     /// Answers it with a line.
     pub(crate) fn tell(&mut self, line: &str) -> Result<()> {
-        writeln!(self.stdin, "{line}").context("the driver does not listen; its reason is above")
+        let stdin = self.stdin.as_mut().context("the driver listens no more")?;
+        writeln!(stdin, "{line}").context("the driver does not listen; its reason is above")
     }
 
-    /// Waits for its end.
+    /// Tells it that nothing more comes, and waits for its end.
     pub(crate) fn finish(mut self) -> Result<()> {
+        self.stdin = None;
         let status = self.child.wait()?;
         if !status.success() {
             bail!("the driver ended with {status}");

@@ -1,20 +1,32 @@
 //! `nearframe-bench`: what the whole system and its innermost loops cost on this machine.
 //!
 //! `latency` plays the testcard through the real programs and a real Chromium, and the same picture
-//! through Chromium's own sender; `micro` times conversion, packetising and input. A speed is never a
-//! test: figures are printed beside their goals, and compared only within one run.
+//! through Chromium's own sender; with `--title app`, the same picture drawn by a program under the compositor.
+//! `audio` times a program's sound, `start` the way to a program's first picture, `density` how many programs fit
+//! beside each other, `compositor` the compositor by itself; `micro` times conversion, packetising and input.
+//! A speed is never a test: figures are printed beside their goals, and compared only within one run.
 //!
-//! **Architecture invariant:** the page under measurement does not measure itself: what is shown, and when,
-//! is read out of the picture by `driver/receiver.js`.
+//! **Architecture invariant:** the page under measurement does not measure itself: what is shown and heard, and
+//! when, is read out of picture and sound by `driver/receiver.js` and `driver/listener.js`.
 
+mod audio;
+mod compositor;
+mod density;
+mod driver;
 mod latency;
 mod machine;
 mod micro;
+mod options;
+mod process;
 mod quantile;
 mod report;
+mod start;
+mod system;
+mod titles;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use options::Options;
 use report::Report;
 use std::io::Write;
 use std::path::PathBuf;
@@ -35,34 +47,71 @@ struct Cli {
     /// The program to measure [default: `nearframe` beside this one]
     #[arg(long, global = true, value_name = "FILE")]
     nearframe: Option<PathBuf>,
-    /// Page loads whose median is the time to the first frame
+    /// The program that behaves like a game [default: `nearframe-probe` beside this one]
+    #[arg(long, global = true, value_name = "FILE")]
+    probe: Option<PathBuf>,
+    /// Page loads and starts whose median counts
     #[arg(long, global = true, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
     starts: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 enum Bench {
-    /// The testcard at 720p60 in headless Chromium, and Chromium's own sender beside it
-    Latency,
+    /// A moving picture at 720p60 in headless Chromium
+    Latency {
+        /// Against what it is compared
+        #[arg(long, value_enum, default_value_t = Title::Testcard)]
+        title: Title,
+    },
+    /// From a program's beep to its samples in the page
+    Audio,
+    /// How many Doom sessions fit, and what a frame costs by stage
+    Density,
+    /// From the request to a program's first picture, warm and cold
+    Start,
+    /// The compositor and its copy by themselves
+    Compositor,
     /// Conversion, packetising and input
     Micro,
     /// All of them
     All,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Title {
+    /// The built-in testcard, against Chromium's own sender
+    Testcard,
+    /// A program with the testcard's picture, against the built-in testcard
+    App,
+}
+
+type Run = fn(&Options, &mut Report) -> Result<()>;
+
+/// Every bench that needs the programs, in the order of `all`.
+const WHOLE_SYSTEM: [Run; 6] =
+    [compositor::run, latency::run, latency::app::run, audio::run, start::run, density::run];
+
 fn main() -> Result<ExitCode> {
     let cli = Cli::parse();
-    let mut report = Report::new(match cli.bench {
-        Bench::Latency => "latency",
-        Bench::Micro => "micro",
-        Bench::All => "all",
-    });
-    if cli.bench != Bench::Latency {
+    let (name, runs): (_, &[Run]) = match cli.bench {
+        Bench::Latency { title: Title::Testcard } => ("latency", &[latency::run]),
+        Bench::Latency { title: Title::App } => ("latency", &[latency::app::run]),
+        Bench::Audio => ("audio", &[audio::run]),
+        Bench::Density => ("density", &[density::run]),
+        Bench::Start => ("start", &[start::run]),
+        Bench::Compositor => ("compositor", &[compositor::run]),
+        Bench::Micro => ("micro", &[]),
+        Bench::All => ("all", &WHOLE_SYSTEM),
+    };
+    let mut report = Report::new(name);
+    if matches!(cli.bench, Bench::Micro | Bench::All) {
         micro::run(&mut report);
     }
-    if cli.bench != Bench::Micro {
-        let options = latency::Options::new(cli.nearframe, cli.seconds, cli.starts)?;
-        latency::run(&options, &mut report)?;
+    if !runs.is_empty() {
+        let options = Options::new(cli.nearframe, cli.probe, cli.seconds, cli.starts)?;
+        for run in runs {
+            run(&options, &mut report)?;
+        }
     }
     let text = if cli.json { serde_json::to_string(&report)? } else { report.table() };
     writeln!(std::io::stdout(), "{text}")?;

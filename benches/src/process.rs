@@ -65,7 +65,8 @@ pub(crate) fn name(pid: u32) -> Option<String> {
 
 /// Name and processor time of each of its running threads.
 pub(crate) fn threads(pid: u32) -> Result<Vec<(String, Duration)>> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid}'s threads"))?;
+    let tasks =
+        fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid}'s threads"))?;
     let thread = |task: &Path| {
         let name = fs::read_to_string(task.join("comm")).ok()?;
         let stat = parse_stat(&fs::read_to_string(task.join("stat")).ok()?)?;
@@ -132,7 +133,12 @@ mod tests {
         let spin = move || while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {};
         let thread = busy.spawn(spin).unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);
-        let counted = || threads(std::process::id()).unwrap().into_iter().any(|(name, cpu)| name == "busy" && !cpu.is_zero());
+        let counted = || {
+            threads(std::process::id())
+                .unwrap()
+                .into_iter()
+                .any(|(name, cpu)| name == "busy" && !cpu.is_zero())
+        };
         while !counted() {
             assert!(Instant::now() < deadline, "a spinning thread has used no time");
         }

@@ -50,9 +50,9 @@ impl System {
         &self.base
     }
 
-    /// Where it keeps what it keeps.
-    pub(crate) fn data(&self) -> PathBuf {
-        self.data.path().join("data")
+    /// Where the homes of its workers' titles lie.
+    pub(crate) fn homes(&self) -> PathBuf {
+        self.data.path().join("data/node/homes")
     }
 
     /// Its workers, the one that waits for a session included.

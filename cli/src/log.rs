@@ -9,7 +9,8 @@ use tracing_subscriber::EnvFilter;
 /// libraries warn of what every healthy connection does.
 const DEFAULT_FILTER: &str = "warn,nearframe=info,nearframe_server=info,nearframe_matchmaker=info,\
     nearframe_gpu=info,nearframe_title=info,nearframe_encode=info,\
-    rtc=error,rtc_dtls=error,rtc_ice=error,rtc_sctp=error";
+    nearframe_compositor=info,nearframe_sandbox=info,nearframe_sound=info,nearframe_pads=info,\
+    pulseaudio=off,rtc=error,rtc_dtls=error,rtc_ice=error,rtc_sctp=error";
 
 /// Starts logging for the rest of the process.
 pub(crate) fn start(general: &General) -> Result<()> {

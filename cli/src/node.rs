@@ -3,7 +3,9 @@
 use crate::options::{Enrolment, Node as NodeOptions};
 use anyhow::{Context, Result, bail};
 use nearframe_matchmaker::tls::network_addresses;
+use nearframe_protocol::TitleId;
 use nearframe_protocol::network::MediaNetwork;
+use nearframe_protocol::title::Trust;
 use nearframe_server::agent::Config;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -74,11 +76,26 @@ pub(crate) fn configure(
         titles,
         name: options.name.clone().unwrap_or_else(host_name),
         region: region(options)?,
+        prepare: prepare(options)?,
+        least_trust: least_trust(options)?,
         slots,
         network: network(options, reached_at)?,
         max_bitrate_bps,
         worker_exe: env::current_exe().context("finding the program itself, to start sessions with")?,
     })
+}
+
+fn prepare(options: &NodeOptions) -> Result<Vec<TitleId>> {
+    let ids = options.prepare.iter().flatten();
+    ids.map(|id| TitleId::new(id).with_context(|| format!("prepare = {id:?}"))).collect()
+}
+
+fn least_trust(options: &NodeOptions) -> Result<Trust> {
+    match options.least_trust.as_deref() {
+        None | Some("sandboxed") => Ok(Trust::Sandboxed),
+        Some("reviewed") => Ok(Trust::Reviewed),
+        Some(other) => bail!("least_trust = {other:?}: allowed are reviewed and sandboxed"),
+    }
 }
 
 fn host_name() -> String {
@@ -155,6 +172,8 @@ mod tests {
     #[test]
     fn a_refusal_names_its_key() {
         let wrong = [
+            ("prepare", NodeOptions { prepare: Some(vec!["A b".to_owned()]), ..NodeOptions::default() }),
+            ("least_trust", NodeOptions { least_trust: Some("none".to_owned()), ..NodeOptions::default() }),
             ("slots", NodeOptions { slots: Some(0), ..NodeOptions::default() }),
             ("max_bitrate_bps", NodeOptions { max_bitrate_bps: Some(1), ..NodeOptions::default() }),
             ("region", NodeOptions { region: Some("Germany".to_owned()), ..NodeOptions::default() }),

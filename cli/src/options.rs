@@ -117,7 +117,13 @@ section! {
         /// ISO 3166 country and optional subdivision, such as DE or US-CA
         #[arg(long, env = "NEARFRAME_REGION", value_name = "CODE")]
         region: String,
-        /// Sessions at once [default: one for each processor, at least 2, at most 16]
+        /// Titles kept running at their menu for the next player, by id
+        #[arg(long, env = "NEARFRAME_PREPARE", value_name = "ID", value_delimiter = ',')]
+        prepare: Vec<String>,
+        /// Offer only programs that are trusted this far: reviewed or sandboxed [default: sandboxed]
+        #[arg(long, env = "NEARFRAME_LEAST_TRUST", value_name = "TRUST")]
+        least_trust: String,
+        /// Sessions at once [default: measured at the first start]
         #[arg(long, env = "NEARFRAME_SLOTS", value_name = "N")]
         slots: u32,
         /// Highest video bitrate of a session, in bit/s [default: 10000000]

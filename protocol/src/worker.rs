@@ -29,6 +29,8 @@ pub enum ToWorker {
         /// What the agent speaks.
         versions: VersionOffer,
     },
+    /// Start this title and wait with it, frozen at its menu, for a session that plays it.
+    Prepare(Box<Prepare>),
     /// Become this session.
     Start(Box<Start>),
     /// A page's offer.
@@ -63,6 +65,19 @@ pub enum ToWorker {
         /// Why.
         reason: EndReason,
     },
+}
+
+/// A title to be started before anybody asks for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Prepare {
+    /// Folder with `title.toml`.
+    pub title_dir: PathBuf,
+    /// As in [`Start`].
+    pub dir: PathBuf,
+    /// As in [`Start`].
+    pub home: PathBuf,
+    /// Seed of the title's randomness.
+    pub seed: u64,
 }
 
 /// Everything a worker needs to become a session.

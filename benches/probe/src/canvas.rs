@@ -78,6 +78,17 @@ impl Canvas {
         self.touched[rect.y..bottom].fill(true);
     }
 
+    /// Copies pixels into one row, from `x` on.
+    ///
+    /// # Panics
+    /// When they do not lie inside the picture.
+    pub fn copy(&mut self, x: usize, y: usize, pixels: &[u8]) {
+        assert!(x * 4 + pixels.len() <= self.stride(), "inside the row");
+        let first = y * self.stride() + x * 4;
+        self.pixels[first..first + pixels.len()].copy_from_slice(pixels);
+        self.touched[y] = true;
+    }
+
     /// Which rows changed since the last call.
     pub fn take_touched(&mut self) -> Vec<bool> {
         std::mem::replace(&mut self.touched, vec![false; self.height])

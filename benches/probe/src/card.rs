@@ -1,13 +1,16 @@
-//! The testcard's stamp, lamps and marker without its moving background: a picture that costs next to
-//! nothing to draw, so that what is measured is the way to it. Places and colours are those of
-//! `server/title/src/testcard/picture.rs`.
+//! The testcard's stamp, lamps and marker. Without its moving picture they cost next to nothing to draw, so that
+//! what is measured is the way to them; with it, they cost what the testcard does to encode and send. Places and
+//! colours are those of `server/title/src/testcard/picture.rs`.
 
 use crate::keys;
 use nearframe_probe::canvas::{Canvas, Pixel, Rect};
+use nearframe_probe::motion::Motion;
 use nearframe_probe::stamp::Stamp;
 
 /// Pictures that the marker stays lit after a press.
 const FLASH_FRAMES: u32 = 8;
+/// Decides the noise of the moving picture.
+const SEED: u64 = 1;
 /// Smallest side of a lamp in px.
 const MIN_LAMP_PX: usize = 3;
 const LIT: Pixel = [80, 255, 255, 255];
@@ -25,11 +28,24 @@ pub(crate) struct Card {
     frame: u32,
     /// Size that everything was drawn at.
     drawn: Option<(usize, usize)>,
+    moving: bool,
+    /// Made for the size that it is drawn at.
+    motion: Option<Motion>,
 }
 
 impl Card {
-    pub(crate) fn new() -> Self {
-        Self { keys: [false; 256], buttons: [false; 5], changed: Vec::new(), flash: 0, frame: 0, drawn: None }
+    /// `moving`: with the testcard's moving picture.
+    pub(crate) fn new(moving: bool) -> Self {
+        Self {
+            keys: [false; 256],
+            buttons: [false; 5],
+            changed: Vec::new(),
+            flash: 0,
+            frame: 0,
+            drawn: None,
+            moving,
+            motion: None,
+        }
     }
 
     /// A key by its evdev code.
@@ -75,9 +91,32 @@ impl Card {
     /// Draws what changed since the last picture, the stamp last.
     pub(crate) fn draw(&mut self, canvas: &mut Canvas, now_us: u64, input_serial: u32) {
         let size = (canvas.width(), canvas.height());
+        if self.moving {
+            self.draw_motion(canvas, size);
+            self.draw_hands(canvas);
+            self.changed.clear();
+        } else {
+            self.draw_changes(canvas, size);
+        }
+        self.flash = self.flash.saturating_sub(1);
+        Stamp { now_us, frame: self.frame, input_serial }.draw(canvas);
+        self.frame = self.frame.wrapping_add(1);
+    }
+
+    fn draw_motion(&mut self, canvas: &mut Canvas, size: (usize, usize)) {
+        if self.motion.as_ref().is_none_or(|motion| motion.size() != size) {
+            self.motion = Some(Motion::new(size.0, size.1, SEED));
+        }
+        if let Some(motion) = &self.motion {
+            motion.draw(canvas, self.frame);
+        }
+    }
+
+    fn draw_changes(&mut self, canvas: &mut Canvas, size: (usize, usize)) {
         if self.drawn != Some(size) {
             self.drawn = Some(size);
-            self.draw_all(canvas);
+            canvas.fill(Rect { x: 0, y: 0, w: size.0, h: size.1 }, [64, 64, 64, 255]);
+            self.draw_hands(canvas);
         }
         for (lamp, down) in std::mem::take(&mut self.changed) {
             canvas.fill(lamp_rect(size.1, lamp), if down { LIT } else { DARK });
@@ -87,21 +126,18 @@ impl Card {
         } else if self.flash == 1 {
             canvas.fill(marker_rect(size), MARKER);
         }
-        self.flash = self.flash.saturating_sub(1);
-        Stamp { now_us, frame: self.frame, input_serial }.draw(canvas);
-        self.frame = self.frame.wrapping_add(1);
     }
 
-    fn draw_all(&mut self, canvas: &mut Canvas) {
+    /// Panel, lamps and marker as they are now.
+    fn draw_hands(&self, canvas: &mut Canvas) {
         let (width, height) = (canvas.width(), canvas.height());
-        canvas.fill(Rect { x: 0, y: 0, w: width, h: height }, [64, 64, 64, 255]);
         let step = lamp_px(height) + 1;
         canvas.fill(Rect { x: 0, y: height - 11 * step, w: 34 * step, h: 11 * step }, PANEL);
         let lamps = self.keys.iter().chain(&self.buttons);
         for (lamp, down) in lamps.enumerate() {
             canvas.fill(lamp_rect(height, lamp), if *down { LIT } else { DARK });
         }
-        canvas.fill(marker_rect((width, height)), MARKER);
+        canvas.fill(marker_rect((width, height)), if self.flash > 1 { [255; 4] } else { MARKER });
     }
 }
 
@@ -133,7 +169,7 @@ mod tests {
 
     #[test]
     fn keys_and_buttons_light_their_lamps_until_released() {
-        let (mut card, mut canvas) = (Card::new(), Canvas::new(1280, 720));
+        let (mut card, mut canvas) = (Card::new(false), Canvas::new(1280, 720));
         card.key(30, true);
         card.button(0x111, true);
         card.draw(&mut canvas, 1, 2);
@@ -149,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_press_flashes_for_eight_pictures_and_a_repeat_does_not() {
-        let (mut card, mut canvas) = (Card::new(), Canvas::new(640, 360));
+        let (mut card, mut canvas) = (Card::new(false), Canvas::new(640, 360));
         card.draw(&mut canvas, 0, 0);
         card.key(57, true);
         let mut lit = 0;
@@ -163,8 +199,26 @@ mod tests {
     }
 
     #[test]
+    fn a_moving_picture_is_new_all_over_and_shows_the_same_hands() {
+        let (mut card, mut canvas) = (Card::new(true), Canvas::new(640, 360));
+        card.draw(&mut canvas, 0, 0);
+        canvas.take_touched();
+        card.key(57, true);
+        let mut lit = 0;
+        for _ in 0..12 {
+            let before = canvas.pixels().to_vec();
+            card.draw(&mut canvas, 1, 1);
+            assert_eq!(runs(&canvas.take_touched()), [(0, 360)]);
+            let moved = canvas.pixels().iter().zip(&before).filter(|(a, b)| a != b).count();
+            assert!(moved > before.len() / 4, "only {moved} bytes moved");
+            lit += usize::from(canvas.at(630, 350) == [255; 4]);
+        }
+        assert_eq!((lit, lamp(&canvas, 44)), (7, LIT));
+    }
+
+    #[test]
     fn a_calm_picture_redraws_nothing_but_its_stamp() {
-        let (mut card, mut canvas) = (Card::new(), Canvas::new(1280, 720));
+        let (mut card, mut canvas) = (Card::new(false), Canvas::new(1280, 720));
         card.draw(&mut canvas, 0, 0);
         canvas.take_touched();
         card.draw(&mut canvas, 1, 0);

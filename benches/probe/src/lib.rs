@@ -20,7 +20,7 @@
 //!
 //! | mode | phases | rows |
 //! | --- | --- | --- |
-//! | 1 stamp, 2 x11 | none | none: the lamps and the marker of the testcard instead, and no row 1 |
+//! | 1 stamp, 2 x11 | none | none: the lamps and the marker of the testcard instead, and no row 1; with `--moving` its moving picture behind them |
 //! | 3 dialog | 0 dialog open, 1 pop-up open, 2 pop-up dismissed by the compositor, 3 both closed | the dialog is magenta, 4 × 3 cells large (centred: columns 6–9, rows 3–5); the pop-up is cyan and covers columns 12–13, rows 6–7 |
 //! | 4 launcher | 0 | the launcher's window is yellow all over; the game that follows is an ordinary picture |
 //! | 5 crash, 6 hang, 8 slow, 9 flood, 10 exit, 16 spin | 0 | none |
@@ -45,4 +45,5 @@ pub mod canvas;
 pub mod cells;
 mod crc;
 pub mod mode;
+pub mod motion;
 pub mod stamp;

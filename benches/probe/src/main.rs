@@ -33,6 +33,9 @@ struct Options {
     /// When to leave, in the mode `exit`.
     #[arg(long, default_value_t = 3)]
     seconds: u64,
+    /// Show the testcard's moving picture, in the mode `stamp`.
+    #[arg(long)]
+    moving: bool,
     /// The gamepad's event node, in the mode `pad`.
     #[arg(long, default_value = "/dev/input/event77")]
     device: PathBuf,

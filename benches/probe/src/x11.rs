@@ -108,7 +108,7 @@ impl Window {
             gc,
             depth: root.root_depth,
             canvas,
-            card: Card::new(),
+            card: Card::new(false),
             held: [false; 256],
             inputs: 0,
             turns: 0,

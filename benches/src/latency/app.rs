@@ -23,8 +23,7 @@ const AGE_EXTRA: Spec = lower("app_frame_age_extra_ms", "ms", Some(4.0));
 const INPUT_EXTRA: Spec = lower("app_input_visible_extra_ms", "ms", Some(4.0));
 const FPS: Spec = higher("app_shown_fps", "1/s", None);
 const CARD_FPS: Spec = higher("app_testcard_shown_fps", "1/s", None);
-const AGE: [Spec; 2] =
-    [lower("app_frame_age_p50_ms", "ms", None), lower("app_frame_age_p95_ms", "ms", None)];
+const AGE: [Spec; 2] = [lower("app_frame_age_p50_ms", "ms", None), lower("app_frame_age_p95_ms", "ms", None)];
 const INPUT: [Spec; 2] =
     [lower("app_input_visible_p50_ms", "ms", None), lower("app_input_visible_p95_ms", "ms", None)];
 const CARD_AGE: [Spec; 2] =
@@ -96,7 +95,8 @@ mod tests {
 
     #[test]
     fn the_medians_differences_are_reported_and_nothing_seen_is_skipped() {
-        let shown = |age: f64| Shown { ages_ms: vec![age; 5], frames: 60.0, length_s: 1.0, ..Shown::default() };
+        let shown =
+            |age: f64| Shown { ages_ms: vec![age; 5], frames: 60.0, length_s: 1.0, ..Shown::default() };
         let mut report = Report::new("latency");
         add(&shown(10.0), &shown(12.5), &mut report);
         let json = serde_json::to_value(&report).unwrap();

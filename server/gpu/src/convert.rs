@@ -102,7 +102,7 @@ impl Converter {
     }
 
     fn convert_cpu(&mut self, picture: &CpuPicture<'_>, surface: &mut Surface) -> Result<(), GpuError> {
-        check_pixels(picture)?;
+        picture.check()?;
         if (picture.width, picture.height) == self.size {
             return simd::convert(picture.data, picture.stride, ByteOrder::Bgra, surface);
         }
@@ -241,21 +241,6 @@ fn median_time(mut convert: impl FnMut() -> Result<(), GpuError>) -> Result<Dura
     }
     times.sort_unstable();
     Ok(times[TRIAL_FRAMES / 2])
-}
-
-fn check_pixels(picture: &CpuPicture<'_>) -> Result<(), GpuError> {
-    let CpuPicture { width, height, stride, data } = *picture;
-    let rows = u64::from(stride) * u64::from(height);
-    if !stride.is_multiple_of(4) {
-        return Err(GpuError::BadPicture(format!("rows of {stride} bytes hold no whole pixels")));
-    }
-    if width == 0 || height == 0 || u64::from(stride) < 4 * u64::from(width) || (data.len() as u64) < rows {
-        return Err(GpuError::BadPicture(format!(
-            "{width}×{height} with rows of {stride} bytes does not fit {} bytes",
-            data.len()
-        )));
-    }
-    Ok(())
 }
 
 fn check_texture(texture: &wgpu::Texture) -> Result<(), GpuError> {

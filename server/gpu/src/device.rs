@@ -1,8 +1,10 @@
 //! The session's GPU device.
 
 use crate::adapter::{self, AdapterFacts, AdapterKind};
+use crate::dmabuf::{self, Importer};
 use crate::error::GpuError;
 use std::sync::{Arc, OnceLock};
+use wgpu::hal::vulkan::Api as Vulkan;
 
 /// One opened device with its queue; a title draws on it and the converter reads from it.
 #[derive(Debug)]
@@ -10,6 +12,7 @@ pub struct Gpu {
     device: wgpu::Device,
     queue: wgpu::Queue,
     facts: AdapterFacts,
+    importer: Option<Importer>,
     lost: Arc<OnceLock<String>>,
 }
 
@@ -38,12 +41,13 @@ impl Gpu {
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         };
-        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
-            .map_err(|error| GpuError::NoDevice { adapter: facts.to_string(), detail: error.to_string() })?;
+        let (device, queue) = open_device(&adapter, &descriptor)
+            .map_err(|detail| GpuError::NoDevice { adapter: facts.to_string(), detail })?;
         let lost = Arc::new(OnceLock::new());
         watch(&device, &lost);
+        let importer = Importer::query(&device);
         tracing::info!(adapter = %facts, driver = %facts.driver, "GPU device opened");
-        Ok(Arc::new(Self { device, queue, facts, lost }))
+        Ok(Arc::new(Self { device, queue, facts, importer, lost }))
     }
 
     /// For resources and pipelines.
@@ -71,9 +75,42 @@ impl Gpu {
         self.lost.get().is_some()
     }
 
+    /// What imports dma-bufs, where the driver does.
+    pub(crate) fn importer(&self) -> Option<&Importer> {
+        self.importer.as_ref()
+    }
+
     /// An error once the device is gone.
     pub(crate) fn check(&self) -> Result<(), GpuError> {
         self.lost.get().map_or(Ok(()), |why| Err(GpuError::Lost(why.clone())))
+    }
+}
+
+/// Opens a device as wgpu does, with what imports need beyond that where the driver is Vulkan's.
+#[expect(unsafe_code, reason = "wgpu enables further extensions only through its backend")]
+fn open_device(
+    adapter: &wgpu::Adapter,
+    descriptor: &wgpu::DeviceDescriptor<'_>,
+) -> Result<(wgpu::Device, wgpu::Queue), String> {
+    // SAFETY: the guard opens a device and destroys nothing.
+    let Some(hal) = (unsafe { adapter.as_hal::<Vulkan>() }) else {
+        return pollster::block_on(adapter.request_device(descriptor)).map_err(|error| error.to_string());
+    };
+    let extra = dmabuf::extra_extensions(&hal);
+    let (features, limits) = (descriptor.required_features, &descriptor.required_limits);
+    let add = move |arguments: wgpu::hal::vulkan::CreateDeviceCallbackArgs<'_, '_, '_>| {
+        for name in extra {
+            if !arguments.extensions.contains(&name) {
+                arguments.extensions.push(name);
+            }
+        }
+    };
+    // SAFETY: the callback only adds extensions that the adapter has; the device comes from this adapter
+    // and is opened with the features that the descriptor asks for.
+    unsafe {
+        let open = hal.open_with_callback(features, limits, &descriptor.memory_hints, Some(Box::new(add)));
+        let open = open.map_err(|error| error.to_string())?;
+        adapter.create_device_from_hal::<Vulkan>(open, descriptor).map_err(|error| error.to_string())
     }
 }
 

@@ -38,6 +38,18 @@ pub enum GpuError {
     /// A picture that breaks the contract of [`crate::Picture`].
     #[error("the picture cannot be converted: {0}")]
     BadPicture(String),
+    /// Layers that break the contract of [`crate::GpuLayer`].
+    #[error("the layers cannot be drawn: {0}")]
+    BadLayers(String),
+    /// A dma-buf came to a device that imports none.
+    #[error("this device imports no dma-bufs: offer titles none, so that they hand over pixels")]
+    NoDmabufs,
+    /// A dma-buf that is not what its title says, or that the driver refuses.
+    #[error("the title's GPU buffer cannot be imported: {0}; leave its picture out")]
+    BadDmabuf(String),
+    /// A title's drawing takes long.
+    #[error("the title has not finished its picture within {0:?}; show the one before")]
+    StillDrawing(std::time::Duration),
     /// 4:2:0 needs even sizes, and surfaces have an upper bound.
     #[error("{width}×{height} {layout:?} is no surface: both must be even, and 16 to {max}")]
     BadSize {

@@ -1,7 +1,7 @@
 //! Pictures and what turns them into what an encoder takes.
 //!
-//! Adapter choice, the wgpu device, compositing with letterbox, colour conversion (BT.709, limited
-//! range) and the bounded ring of surfaces. Deliberately not: windows, swapchains, titles or codecs.
+//! Adapter choice, the wgpu device, layers and letterbox, import of other programs' GPU buffers, colour
+//! conversion (BT.709, limited range) and the bounded ring of surfaces. Deliberately not: windows, swapchains, titles or codecs.
 //!
 //! **Architecture invariant:** a [`Surface`] always holds a whole, converted frame; its ring is bounded,
 //! and a surface returns to it when dropped.
@@ -10,7 +10,9 @@ mod adapter;
 mod composite;
 mod convert;
 mod device;
+mod dmabuf;
 mod error;
+mod layers;
 mod letterbox;
 mod picture;
 mod pixels;
@@ -23,6 +25,8 @@ mod surface;
 pub use adapter::{AdapterFacts, AdapterKind, adapters};
 pub use convert::{Conversion, Converter};
 pub use device::Gpu;
+pub use dmabuf::{DmabufFormat, DmabufImage, DmabufPlane, DmabufSupport, ImportedImage};
 pub use error::GpuError;
+pub use layers::{GpuContent, GpuLayer, LayerCompositor};
 pub use picture::{CpuPicture, Picture};
 pub use surface::{Layout, Surface, SurfaceRing};

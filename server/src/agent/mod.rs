@@ -8,6 +8,7 @@ mod chain;
 mod identity;
 mod link;
 mod places;
+mod pool;
 mod saves;
 mod spool;
 mod supervisor;
@@ -15,8 +16,10 @@ mod worker_process;
 
 use anyhow::{Context, Result};
 use base64::Engine;
+use nearframe_protocol::TitleId;
 use nearframe_protocol::link::{FromNode, HeldTitle, MAX_COVERS_BYTES, NodeOffer, ToNode};
 use nearframe_protocol::network::MediaNetwork;
+use nearframe_protocol::title::{TitleKind, Trust};
 use nearframe_title::catalogue;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,6 +54,10 @@ pub struct Config {
     pub name: String,
     /// ISO 3166 region, empty if unknown.
     pub region: String,
+    /// Titles that wait at their menu for the next player.
+    pub prepare: Vec<TitleId>,
+    /// Titles that nobody vouches for are offered as well.
+    pub least_trust: Trust,
     /// Sessions at once; `None`: as many as the machine was measured to hold.
     pub slots: Option<u32>,
     /// Where media may flow.
@@ -90,9 +97,9 @@ pub async fn run(config: Config, mut shutdown: watch::Receiver<bool>) -> Result<
     let config = Arc::new(Config { slots: Some(slots), ..config });
     let places = places::Places::open(&config.data_dir)?;
     let saves = saves::Saves::open(&config, events_in.clone())?;
-    let mut supervisor =
-        Supervisor::new(Arc::clone(&config), key.clone(), titles, spool, places, saves, events_in.clone());
-    supervisor.ensure_spare().await;
+    let pool = pool::Pool::new(Arc::clone(&config), places, prepared(&config, &titles), events_in.clone());
+    let mut supervisor = Supervisor::new(Arc::clone(&config), key.clone(), titles, spool, saves, pool);
+    supervisor.fill_pool();
     let link = tokio::spawn(link::keep(
         Arc::clone(&config),
         key,
@@ -148,10 +155,39 @@ fn load_titles(config: &Config) -> Result<Vec<catalogue::LoadedTitle>> {
     for error in &errors {
         warn!("a title is left out: {error}");
     }
+    titles.retain(|title| is_welcome(config, title));
     if titles.is_empty() {
         anyhow::bail!("no title can be loaded; put folders with a title.toml below --titles");
     }
     Ok(titles)
+}
+
+/// Whether this host offers a title: by how far it must be trusted, and by where the title may run.
+fn is_welcome(config: &Config, title: &catalogue::LoadedTitle) -> bool {
+    let policy = &title.manifest.policy;
+    let country = config.region.split('-').next().unwrap_or_default();
+    let here = |region: &String| *region == config.region || *region == country;
+    let allowed = policy.regions.is_empty() || policy.regions.iter().any(here);
+    let trusted = title.manifest.run.kind != TitleKind::App || policy.trust >= config.least_trust;
+    if !allowed {
+        warn!(title = %title.entry.id, region = config.region, "left out: it may not run in this region");
+    }
+    if !trusted {
+        warn!(title = %title.entry.id, "left out: this host takes reviewed titles only");
+    }
+    allowed && trusted
+}
+
+/// Folders of the titles that are kept at their menu.
+fn prepared(config: &Config, titles: &[catalogue::LoadedTitle]) -> Vec<PathBuf> {
+    let folder = |id: &TitleId| {
+        let found = titles.iter().find(|title| title.entry.id == *id).map(|title| title.dir.clone());
+        if found.is_none() {
+            warn!(title = %id, "cannot be kept at its menu: this node does not hold it");
+        }
+        found
+    };
+    config.prepare.iter().filter_map(folder).collect()
 }
 
 fn describe(config: &Config, slots: u32, titles: &[catalogue::LoadedTitle]) -> NodeOffer {

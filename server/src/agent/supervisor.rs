@@ -2,7 +2,7 @@
 
 use super::chain::Chain;
 use super::link::Running;
-use super::places::Places;
+use super::pool::Pool;
 use super::saves::{SaveEvent, Saves};
 use super::spool::Spool;
 use super::worker_process::{WorkerEvent, WorkerId, WorkerProcess};
@@ -21,8 +21,6 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
-/// A spare that cannot be started this many times in a row stops being tried until a session needs one.
-const MAX_START_FAILURES: u32 = 5;
 /// Commands that came before their session's worker was up; more than this is not a page's behaviour.
 const MAX_EARLY: usize = 64;
 /// A worker told to stop gets this long before it is killed.
@@ -37,6 +35,8 @@ struct SessionEntry {
     worker: Option<WorkerProcess>,
     /// The save to restore is on its way; a worker waits for it.
     restoring: bool,
+    /// There is a save to restore: a title that already runs would not see it.
+    restores: bool,
     early: VecDeque<ToWorker>,
     chain: Chain,
     live: bool,
@@ -57,6 +57,17 @@ impl SessionEntry {
     fn is_waiting(&self) -> bool {
         self.worker.is_none() && !self.restoring
     }
+
+    /// Makes `worker` the one that runs this session.
+    fn give(&mut self, worker: WorkerProcess) {
+        let mut start = self.start.clone();
+        (start.dir, start.home) = (worker.place.dir.clone(), worker.place.home.clone());
+        worker.send(ToWorker::Start(Box::new(start)));
+        for command in self.early.drain(..) {
+            worker.send(command);
+        }
+        self.worker = Some(worker);
+    }
 }
 
 /// The node's sessions.
@@ -65,20 +76,15 @@ pub(crate) struct Supervisor {
     key: NodeKey,
     titles: Vec<LoadedTitle>,
     spool: Spool,
-    places: Places,
     saves: Saves,
+    pool: Pool,
     endings: Vec<Ending>,
     sessions: HashMap<SessionId, SessionEntry>,
-    spare: Option<WorkerProcess>,
-    starting: u32,
-    start_failures: u32,
-    next_worker: u64,
     link: Option<mpsc::Sender<FromNode>>,
     /// Ends that could not be told yet.
     untold: Vec<(SessionId, Generation, EndReason, String)>,
     running: Running,
     draining: bool,
-    events: mpsc::Sender<Event>,
 }
 
 impl Supervisor {
@@ -87,28 +93,22 @@ impl Supervisor {
         key: NodeKey,
         titles: Vec<LoadedTitle>,
         spool: Spool,
-        places: Places,
         saves: Saves,
-        events: mpsc::Sender<Event>,
+        pool: Pool,
     ) -> Self {
         Self {
             config,
             key,
             titles,
             spool,
-            places,
             saves,
+            pool,
             endings: Vec::new(),
             sessions: HashMap::new(),
-            spare: None,
-            starting: 0,
-            start_failures: 0,
-            next_worker: 0,
             link: None,
             untold: Vec::new(),
             running: Arc::new(Mutex::new(Vec::new())),
             draining: false,
-            events,
         }
     }
 
@@ -120,26 +120,10 @@ impl Supervisor {
         !self.sessions.is_empty() || !self.endings.is_empty()
     }
 
-    /// Keeps one warm worker, so that a join pays for no process start.
-    pub(crate) async fn ensure_spare(&mut self) {
-        let waiting = self.sessions.values().filter(|session| session.is_waiting()).count() as u32;
-        let wanted = waiting + u32::from(self.spare.is_none() && !self.draining);
-        let tired = self.start_failures >= MAX_START_FAILURES && waiting == 0;
-        while self.starting < wanted && !tired {
-            self.starting += 1;
-            let id = WorkerId(self.next_worker);
-            self.next_worker += 1;
-            match self.places.of_worker(id) {
-                Ok(place) => {
-                    WorkerProcess::spawn(id, &self.config.worker_exe, place, self.events.clone());
-                }
-                Err(error) => {
-                    let why = WorkerEvent::StartFailed(format!("{error:#}"));
-                    let events = self.events.clone();
-                    tokio::spawn(async move { events.send(Event::Worker(why)).await });
-                }
-            }
-        }
+    /// Keeps workers waiting, so that a join pays for no process start.
+    pub(crate) fn fill_pool(&mut self) {
+        let waiting = self.sessions.values().filter(|session| session.is_waiting()).count();
+        self.pool.fill(waiting);
     }
 
     pub(crate) async fn handle(&mut self, event: Event) {
@@ -148,8 +132,7 @@ impl Supervisor {
             Event::LinkDown => self.link = None,
             Event::Command(command) => self.command(command).await,
             Event::Worker(WorkerEvent::Ready(worker)) => {
-                self.starting = self.starting.saturating_sub(1);
-                self.start_failures = 0;
+                self.pool.arrived();
                 self.employ(worker).await;
             }
             Event::Worker(WorkerEvent::StartFailed(why)) => self.start_failed(&why).await,
@@ -188,9 +171,7 @@ impl Supervisor {
     pub(crate) async fn drain(&mut self) {
         self.draining = true;
         self.tell(FromNode::Draining).await;
-        if let Some(spare) = self.spare.take() {
-            spare.kill().await;
-        }
+        self.pool.drain().await;
         let all: Vec<_> = self.sessions.keys().copied().collect();
         for session in all {
             self.stop(session, EndReason::Drained).await;
@@ -203,9 +184,7 @@ impl Supervisor {
             self.end(session, EndReason::Drained, "the node shut down").await;
         }
         self.tell_endings(|_| true).await;
-        if let Some(spare) = self.spare.take() {
-            spare.kill().await;
-        }
+        self.pool.drain().await;
         self.link = None;
     }
 
@@ -303,6 +282,7 @@ impl Supervisor {
             start,
             worker: None,
             restoring,
+            restores: restoring,
             early: VecDeque::new(),
             live: false,
             stopping: None,
@@ -311,14 +291,16 @@ impl Supervisor {
             running.push(RunningSession { session, generation: entry.generation });
         }
         self.sessions.insert(session, entry);
-        self.employ_spare().await;
+        self.employ_idle(session).await;
     }
 
-    async fn employ_spare(&mut self) {
-        if let Some(spare) = self.spare.take() {
-            self.employ(spare).await;
+    /// Gives a session that waits a worker from the pool, where there is one.
+    async fn employ_idle(&mut self, session: SessionId) {
+        let Some(entry) = self.sessions.get_mut(&session).filter(|entry| entry.is_waiting()) else { return };
+        if let Some(worker) = self.pool.take(&entry.start.title_dir, entry.restores) {
+            entry.give(worker);
         }
-        self.ensure_spare().await;
+        self.fill_pool();
     }
 
     async fn saves_moved(&mut self, event: SaveEvent) {
@@ -328,7 +310,7 @@ impl Supervisor {
                 let Some(entry) = entry else { return };
                 entry.restoring = false;
                 match outcome {
-                    Ok(()) => self.employ_spare().await,
+                    Ok(()) => self.employ_idle(session).await,
                     Err(why) => self.end(session, EndReason::SaveUnavailable, &why).await,
                 }
             }
@@ -349,36 +331,25 @@ impl Supervisor {
         }
     }
 
-    /// Gives a ready worker to the session that waits longest, or keeps it as the spare.
+    /// Gives a ready worker to the session that waits longest, or keeps it.
     async fn employ(&mut self, worker: WorkerProcess) {
-        let waiting = self.sessions.values_mut().find(|session| session.is_waiting());
-        if let Some(session) = waiting {
-            let mut start = session.start.clone();
-            (start.dir, start.home) = (worker.place.dir.clone(), worker.place.home.clone());
-            worker.send(ToWorker::Start(Box::new(start)));
-            for command in session.early.drain(..) {
-                worker.send(command);
-            }
-            session.worker = Some(worker);
-        } else if self.spare.is_none() && !self.draining {
-            self.spare = Some(worker);
-        } else {
-            worker.kill().await;
+        match self.sessions.values_mut().find(|session| session.is_waiting()) {
+            Some(session) => session.give(worker),
+            None => self.pool.keep(worker).await,
         }
+        self.fill_pool();
     }
 
     async fn start_failed(&mut self, why: &str) {
         error!("a session worker could not be started: {why}");
-        self.starting = self.starting.saturating_sub(1);
-        self.start_failures += 1;
-        if self.start_failures >= MAX_START_FAILURES {
+        if self.pool.failed() {
             let waiting: Vec<_> =
                 self.sessions.iter().filter(|(_, s)| s.worker.is_none()).map(|(&id, _)| id).collect();
             for session in waiting {
                 self.end(session, EndReason::TitleFailed, why).await;
             }
         }
-        self.ensure_spare().await;
+        self.fill_pool();
     }
 
     fn command_worker(&mut self, session: SessionId, command: ToWorker) {
@@ -457,11 +428,7 @@ impl Supervisor {
     }
 
     async fn gone(&mut self, worker: WorkerId) {
-        if self.spare.as_ref().is_some_and(|spare| spare.id == worker) {
-            warn!("the spare worker exited");
-            self.spare = None;
-            self.start_failures += 1;
-        }
+        self.pool.lost(worker);
         let session = self
             .sessions
             .iter()
@@ -471,7 +438,7 @@ impl Supervisor {
             let reason = stopping.unwrap_or(EndReason::TitleFailed);
             self.end(session, reason, "the worker process ended").await;
         }
-        self.ensure_spare().await;
+        self.fill_pool();
     }
 
     async fn end(&mut self, session: SessionId, reason: EndReason, detail: &str) {
@@ -491,7 +458,7 @@ impl Supervisor {
             worker.send(ToWorker::Stop { reason });
             tokio::spawn(worker.reap());
         }
-        self.ensure_spare().await;
+        self.fill_pool();
     }
 
     async fn deliver(&mut self, receipt: nearframe_protocol::receipt::SignedReceipt) {

@@ -76,6 +76,11 @@ impl InputPort {
         .unwrap_or_default()
     }
 
+    /// A session begins: its idle time counts from now.
+    pub(crate) fn wake(&self, now: Instant) {
+        self.with(|inner| inner.last_input = now);
+    }
+
     /// When a player last did something.
     pub(crate) fn last_input(&self) -> Option<Instant> {
         self.with(|inner| inner.last_input)

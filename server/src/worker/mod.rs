@@ -11,6 +11,7 @@ mod meter;
 mod pipeline;
 mod save_keeper;
 mod session;
+mod stage;
 mod transport;
 mod voice;
 
@@ -19,6 +20,7 @@ use anyhow::{Context, Result, bail};
 use nearframe_protocol::VersionOffer;
 use nearframe_protocol::worker::{FromWorker, ToWorker};
 use session::Session;
+use stage::Stage;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use tokio::net::UnixStream;
@@ -64,9 +66,11 @@ async fn serve() -> Result<()> {
             }
         }
     });
+    let mut prepared = None;
     let start = loop {
         match frames::read(&mut reader).await? {
             Some(ToWorker::Start(start)) => break start,
+            Some(ToWorker::Prepare(wanted)) => prepared = Some(Stage::open(&wanted, u32::MAX)?),
             Some(ToWorker::Stop { .. }) | None => return Ok(()),
             Some(_) => {}
         }
@@ -79,7 +83,7 @@ async fn serve() -> Result<()> {
             }
         }
     });
-    Session::run(*start, commands, to_agent).await;
+    Session::run(*start, prepared, commands, to_agent).await;
     writing.await.context("saying goodbye to the agent")
 }
 

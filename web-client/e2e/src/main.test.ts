@@ -11,6 +11,13 @@ import './tests/detours.js';
 import './tests/endings.js';
 import './tests/receipts.js';
 import './tests/doors.js';
+import './tests/doom.js';
+import './tests/saves.js';
+import './tests/programs.js';
+import './tests/manifests.js';
+import './tests/windows.js';
+import './tests/sound.js';
+import './tests/devices.js';
 import './tests/accessibility.js';
 
 after(stopSharedPrograms, { timeout: 30_000 });

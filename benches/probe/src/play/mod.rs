@@ -63,7 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 fn begin(options: &Options, client: &mut Client) -> Result<Box<dyn Play>> {
     Ok(match options.mode {
-        Mode::Stamp | Mode::X11 => Box::new(stamp::StampPlay::begin(client)?),
+        Mode::Stamp | Mode::X11 => Box::new(stamp::StampPlay::begin(client, options.moving)?),
         Mode::Dialog => Box::new(windows::DialogPlay::begin(client)?),
         Mode::Launcher => Box::new(windows::LauncherPlay::begin(client)?),
         Mode::Lock => Box::new(pointer::LockPlay::begin(client)?),

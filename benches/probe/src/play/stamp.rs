@@ -13,8 +13,8 @@ pub(super) struct StampPlay {
 }
 
 impl StampPlay {
-    pub(super) fn begin(client: &mut Client) -> Result<Self> {
-        Ok(Self { card: Card::new(), window: client.open(Place::FullScreen)? })
+    pub(super) fn begin(client: &mut Client, moving: bool) -> Result<Self> {
+        Ok(Self { card: Card::new(moving), window: client.open(Place::FullScreen)? })
     }
 }
 

@@ -189,6 +189,8 @@ fn reopen(door: &FakeDoor, data: &TempDir) -> (Saves, mpsc::Receiver<Event>) {
         titles: None,
         name: "test".into(),
         region: String::new(),
+        prepare: Vec::new(),
+        least_trust: nearframe_protocol::title::Trust::Sandboxed,
         slots: Some(1),
         network: MediaNetwork::default(),
         max_bitrate_bps: 1,

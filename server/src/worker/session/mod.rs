@@ -4,18 +4,18 @@ mod page;
 
 use super::input_port::InputPort;
 use super::meter::Meter;
-use super::pipeline::{Pipeline, PipelineConfig, PipelineEvent, PipelineInfo};
+use super::pipeline::{Pipeline, PipelineEvent, PipelineInfo};
 use super::save_keeper::SaveKeeper;
+use super::stage::{self, Stage};
 use super::transport::webrtc::{PeerConfig, WebRtcPeer};
 use super::transport::{PeerEvent, PeerEventKind, Transport, farewell};
 use super::voice::VoicePort;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use base64::Engine;
 use nearframe_protocol::control::ToPage;
 use nearframe_protocol::title::{TitleKind, TitleManifest};
 use nearframe_protocol::worker::{FromWorker, Start, ToWorker};
 use nearframe_protocol::{EndReason, PeerId, Seat};
-use nearframe_title::Surroundings;
 use page::Shown;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -62,23 +62,24 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Runs a session to its end and tells the agent how it ended.
+    /// Runs a session to its end, with its title already running where it was prepared, and tells the agent how it ended.
     pub(crate) async fn run(
         start: Start,
+        prepared: Option<Stage>,
         mut commands: mpsc::Receiver<ToWorker>,
         to_agent: mpsc::Sender<FromWorker>,
     ) {
         let (peer_events, mut peers_say) = mpsc::unbounded_channel();
-        let (pipeline_events, mut pipeline_says) = mpsc::unbounded_channel();
-        let mut session = match Self::open(start, peer_events, pipeline_events, to_agent.clone()) {
-            Ok(session) => session,
-            Err(error) => {
-                let ended =
-                    FromWorker::Ended { reason: EndReason::TitleFailed, detail: format!("{error:#}") };
-                let _ = to_agent.send(ended).await;
-                return;
-            }
-        };
+        let (mut session, mut pipeline_says) =
+            match Self::open(start, prepared, peer_events, to_agent.clone()) {
+                Ok(opened) => opened,
+                Err(error) => {
+                    let ended =
+                        FromWorker::Ended { reason: EndReason::TitleFailed, detail: format!("{error:#}") };
+                    let _ = to_agent.send(ended).await;
+                    return;
+                }
+            };
         let mut ticks = tokio::time::interval(Duration::from_millis(250));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while session.ended.is_none() {
@@ -97,13 +98,12 @@ impl Session {
 
     fn open(
         start: Start,
+        prepared: Option<Stage>,
         peer_events: mpsc::UnboundedSender<PeerEvent>,
-        pipeline_events: mpsc::UnboundedSender<PipelineEvent>,
         to_agent: mpsc::Sender<FromWorker>,
-    ) -> Result<Self> {
-        let path = start.title_dir.join("title.toml");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        let manifest = TitleManifest::parse(&text).with_context(|| path.display().to_string())?;
+    ) -> Result<(Self, mpsc::UnboundedReceiver<PipelineEvent>)> {
+        let wanted = stage::wanted(&start);
+        let manifest = stage::manifest(&wanted)?;
         let saves = match &start.save_dir {
             Some(save_dir) if !manifest.run.saves.is_empty() => {
                 let keeper = SaveKeeper::start(&start.home, &manifest.run.saves, save_dir, to_agent.clone());
@@ -111,24 +111,14 @@ impl Session {
             }
             _ => None,
         };
+        let stage = match prepared.filter(|stage| stage.title_dir == start.title_dir) {
+            Some(stage) => stage,
+            None => Stage::open(&wanted, start.max_bitrate_bps)?,
+        };
+        let Stage { pipeline, input, voice, events, .. } = stage;
         let now = Instant::now();
-        let input = Arc::new(InputPort::new(now));
-        let voice = Arc::new(VoicePort::default());
-        let pipeline = Pipeline::start(PipelineConfig {
-            title_dir: start.title_dir.clone(),
-            manifest: manifest.clone(),
-            seed: start.seed,
-            around: Surroundings {
-                dir: start.dir.clone(),
-                home: start.home.clone(),
-                launcher: std::env::current_exe().context("finding the program itself, to lock titles in")?,
-            },
-            start_bps: start.max_bitrate_bps.min(super::transport::webrtc::START_BPS),
-            input: Arc::clone(&input),
-            voice: Arc::clone(&voice),
-            events: pipeline_events,
-        })?;
-        Ok(Self {
+        input.wake(now);
+        let session = Self {
             meter: Meter::new(start.session, start.generation),
             start,
             manifest,
@@ -144,12 +134,15 @@ impl Session {
             peer_events,
             to_agent,
             ended: None,
-        })
+        };
+        Ok((session, events))
     }
 
     async fn command(&mut self, command: ToWorker) {
         match command {
-            ToWorker::Hello { .. } | ToWorker::Start(_) => warn!("the agent repeated its greeting; ignored"),
+            ToWorker::Hello { .. } | ToWorker::Prepare(_) | ToWorker::Start(_) => {
+                warn!("the agent repeated its greeting; ignored");
+            }
             ToWorker::Offer { peer, seat, sdp, nonce, expires_at_ms } => {
                 match self.offer(peer, seat, sdp).await {
                     Ok(sdp) => self.tell(FromWorker::Answer { peer, sdp, nonce, expires_at_ms }).await,

@@ -149,6 +149,13 @@ impl Processes {
             .try_for_each(|one| one.signal(Signal::CONT))
     }
 
+    /// Asks every process to end; one that is gone already is no failure.
+    pub(crate) fn ask_to_end(&self) {
+        for process in self.list().into_iter().filter(|process| process.pid != INIT_PID) {
+            let _ = process.signal(Signal::TERM);
+        }
+    }
+
     fn list(&self) -> Vec<Process> {
         // A new open file each time: the position of a shared one would be shared as well.
         let Ok(dir) = Dir::read_from(&self.proc) else { return Vec::new() };

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crate::bundle::{check_apart, check_bundle, resolve_command};
 use crate::error::{SandboxError, Tried};
@@ -119,6 +120,20 @@ impl Sandbox {
         let mut stopped = self.shared.stopped.lock().unwrap_or_else(PoisonError::into_inner);
         *stopped = false;
         self.shared.processes.go_on().tried("letting the title go on")
+    }
+
+    /// Asks the title to end, as a system that shuts down does, so that it can save; [`Self::kill`]s it when it has
+    /// not ended within `grace`.
+    pub fn end(&mut self, grace: Duration) {
+        // A title that cannot be thawed cannot hear either.
+        if self.thaw().is_ok() {
+            self.shared.processes.ask_to_end();
+            let until = Instant::now() + grace;
+            while self.try_wait().is_none() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        self.kill();
     }
 
     /// Ends every process and returns when none is left (after ten seconds in any case: a process can be

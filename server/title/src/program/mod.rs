@@ -30,6 +30,7 @@ use nearframe_sound::Sound;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 use tracing::{info, warn};
 
 /// Where a session's program lives.
@@ -47,6 +48,9 @@ pub struct Surroundings {
 pub fn process_env(dir: &Path) -> Vec<(String, String)> {
     Sound::process_env(dir)
 }
+
+/// A program that is asked to end gets this long to save.
+const END_WITHIN: Duration = Duration::from_secs(1);
 
 /// Notices that may wait for the session; what is newer than that many is lost, the newest cursor never.
 const MAX_NOTICES: usize = 64;
@@ -232,7 +236,7 @@ impl TitleSource for Program {
     }
 
     fn stop(&mut self) {
-        self.sandbox.kill();
+        self.sandbox.end(END_WITHIN);
     }
 }
 

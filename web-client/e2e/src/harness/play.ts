@@ -71,6 +71,34 @@ export async function picture(page: Page): Promise<number[]> {
   return pixels;
 }
 
+export interface Area {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** An area of the picture, in the picture's own px: RGB rows of every fourth pixel of every fourth row. */
+export function area(page: Page, wanted: Area): Promise<number[]> {
+  return page.evaluate(({ x, y, width, height }) => {
+    const { video } = window.nearframeProbe;
+    const [columns, rows] = [width >> 2, height >> 2];
+    const canvas = new OffscreenCanvas(columns, rows).getContext('2d', { willReadFrequently: true });
+    if (video === undefined || canvas === null) throw new Error('there is no picture');
+    canvas.imageSmoothingEnabled = false;
+    canvas.drawImage(video, x, y, width, height, 0, 0, columns, rows);
+    const { data } = canvas.getImageData(0, 0, columns, rows);
+    return Array.from({ length: columns * rows * 3 }, (_, i) => data[Math.floor(i / 3) * 4 + (i % 3)] ?? 0);
+  }, wanted);
+}
+
+/** How much of an area's pixels are of a kind, 0..1. */
+export function share(pixels: readonly number[], is: (red: number, green: number, blue: number) => boolean): number {
+  let count = 0;
+  for (let i = 0; i < pixels.length; i += 3) if (is(pixels[i] ?? 0, pixels[i + 1] ?? 0, pixels[i + 2] ?? 0)) count += 1;
+  return (count * 3) / pixels.length;
+}
+
 /** Mean difference per channel of two pictures, 0..255. */
 export function difference(a: readonly number[], b: readonly number[]): number {
   return a.reduce((sum, value, i) => sum + Math.abs(value - (b[i] ?? 0)), 0) / a.length;

@@ -39,7 +39,7 @@ const PROBES: readonly ProbeTitle[] = [
 /** A program of the system that draws, and the package that brings it. */
 const SYSTEM: readonly (ProbeTitle & { readonly program: string; readonly package: string })[] = [
   { id: 'gl', program: '/usr/bin/es2gears_wayland', package: 'mesa-utils', arguments: [] },
-  { id: 'vulkan', program: '/usr/bin/vkcube', package: 'vulkan-tools', arguments: ['--wsi', 'wayland'] },
+  { id: 'vulkan', program: '/usr/bin/vkcube-wayland', package: 'vulkan-tools', arguments: [] },
   { id: 'gl-x11', program: '/usr/bin/glxgears', package: 'mesa-utils', display: 'x11', arguments: [] },
   {
     id: 'doom-x11',

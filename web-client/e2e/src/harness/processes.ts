@@ -29,6 +29,45 @@ export function children(pid: number): number[] {
   return pids.filter((child) => status(child)?.parent === pid && isAlive(child));
 }
 
+/** Every living process below `pid`, children before their own. */
+export function descendants(pid: number): number[] {
+  const parents = new Map<number, number[]>();
+  for (const entry of readdirSync('/proc').map(Number)) {
+    const found = Number.isInteger(entry) ? status(entry) : undefined;
+    if (found === undefined || found.state === 'Z') continue;
+    parents.set(found.parent, [...(parents.get(found.parent) ?? []), entry]);
+  }
+  const below = (parent: number): number[] => (parents.get(parent) ?? []).flatMap((child) => [child, ...below(child)]);
+  return below(pid);
+}
+
+/** The command line as one text; empty for a process that is gone. */
+export function commandLine(pid: number): string {
+  return (read(`/proc/${pid}/cmdline`) ?? '').split('\0').join(' ').trim();
+}
+
+/** The process below `pid` that runs as the program of a title with these arguments. */
+export function titleProcess(pid: number, command: string): number {
+  const found = descendants(pid).find((child) => commandLine(child) === command);
+  if (found === undefined) throw new Error(`no process below ${pid} is ${command}`);
+  return found;
+}
+
+/** The worker that `pid`, below it, belongs to: the child of `root`. */
+export function workerOf(pid: number, root: number): number {
+  let at = pid;
+  for (let parent = status(at)?.parent; parent !== undefined && parent > 1; parent = status(at)?.parent) {
+    if (parent === root) return at;
+    at = parent;
+  }
+  throw new Error(`process ${pid} is not below ${root}`);
+}
+
+/** Processor time used so far, in clock ticks; nothing for a process that is gone. */
+export function ticks(pid: number): number | undefined {
+  return status(pid)?.ticks;
+}
+
 /** The child whose processor time grew most between two looks: the one that plays. */
 export async function busiestChild(pid: number, look_ms: number): Promise<number> {
   const before = new Map(children(pid).map((child) => [child, status(child)?.ticks ?? 0]));

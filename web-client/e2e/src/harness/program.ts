@@ -2,12 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { children, isAlive } from './processes.js';
+import { children, commandLine, descendants, isAlive } from './processes.js';
 import { until } from './wait.js';
 
 export const BINARY = process.env['NEARFRAME_BIN'] ?? fileURLToPath(new URL('../../../../target/debug/nearframe', import.meta.url));
@@ -24,7 +24,9 @@ export class Program {
   readonly #dir: string;
   readonly #temporary: string;
   readonly #process: ChildProcess;
-  #workers: number[] = [];
+  /** Every process below it when it was told to stop, and what each was. */
+  #below = new Map<number, string>();
+  #workers: readonly number[] = [];
 
   private constructor(args: readonly string[]) {
     this.#dir = mkdtempSync(join(tmpdir(), 'nearframe-e2e-'));
@@ -77,26 +79,39 @@ export class Program {
 
   /** Asks it to stop, and checks that it does so cleanly. */
   async stop(): Promise<void> {
-    this.#workers = children(this.pid);
+    this.#remember();
     this.#process.kill('SIGTERM');
     const code = await this.exit(STOP_LIMIT_MS);
     assert.equal(code, 0, `exit code after SIGTERM; its last words:\n${this.log}`);
     await this.#nothingRuns();
     assert.deepEqual(readdirSync(this.#temporary), [], 'sockets or other temporary files stay behind');
+    assert.deepEqual(filesBelow(join(this.#dir, 'data', 'node', 'homes')), [], 'files of players stay behind');
+    const mounts = readFileSync('/proc/mounts', 'utf8').split('\n');
+    assert.deepEqual(mounts.filter((line) => line.includes(this.#dir)), [], 'mounts stay behind');
     this.discard();
   }
 
   /** Ends it without warning; what it leaves is the test's to look at. */
   async kill(): Promise<void> {
-    this.#workers = children(this.pid);
+    this.#remember();
     this.#process.kill('SIGKILL');
     await this.exit(STOP_LIMIT_MS);
     await this.#nothingRuns();
   }
 
+  #remember(): void {
+    this.#workers = children(this.pid);
+    this.#below = new Map(descendants(this.pid).map((pid) => [pid, commandLine(pid)]));
+  }
+
+  /** Titles, their sound servers and sandboxes are gone as well as workers, and so are their control groups. */
   async #nothingRuns(): Promise<void> {
-    await until(`the workers ${this.#workers.join(', ')} are gone`, ORPHAN_LIMIT_MS, () =>
-      this.#workers.some(isAlive) ? undefined : true,
+    const left = (): string[] => [...this.#below].flatMap(([pid, what]) => (isAlive(pid) ? [`${pid} ${what}`] : []));
+    await until(`nothing runs that the program started: ${left().join('; ')}`, ORPHAN_LIMIT_MS, () =>
+      left().length === 0 ? true : undefined,
+    );
+    await until('the control groups of its titles are gone', ORPHAN_LIMIT_MS, () =>
+      controlGroups(this.#workers).length === 0 ? true : undefined,
     );
   }
 
@@ -112,4 +127,23 @@ export class Program {
     if (this.#process.exitCode === null && this.#process.signalCode === null) this.#process.kill('SIGKILL');
     rmSync(this.#dir, { recursive: true, force: true, maxRetries: 3 });
   }
+}
+
+/** Files, not folders, below a folder that need not exist. */
+function filesBelow(dir: string): string[] {
+  if (!existsSync(dir)) return [];
+  const entries = readdirSync(dir, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => !entry.isDirectory()).map((entry) => entry.name);
+}
+
+/** Groups that workers made for their titles: `nearframe-title-<worker>-<number>`, wherever the worker itself is. */
+function controlGroups(workers: readonly number[]): string[] {
+  const homes = readFileSync('/proc/self/cgroup', 'utf8').trim().split('\n');
+  const places = homes.flatMap((line) => {
+    const [, controllers = '', path = ''] = line.split(':');
+    const roots = controllers === '' ? ['/sys/fs/cgroup', '/sys/fs/cgroup/unified'] : controllers.split(',').map((name) => `/sys/fs/cgroup/${name}`);
+    return roots.map((root) => join(root, path));
+  });
+  const groups = places.flatMap((place) => (existsSync(place) ? readdirSync(place) : []));
+  return groups.filter((name) => workers.some((worker) => name.startsWith(`nearframe-title-${worker}-`)));
 }

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { DESKTOP, launch, openPage, screenshot } from './browser.js';
+import { removeTitles, writeTitles } from './probes.js';
 import { Program } from './program.js';
 import { sleep } from './wait.js';
 
@@ -26,27 +27,51 @@ interface Shared {
   readonly browser: Browser;
 }
 
-let shared: Promise<Shared> | undefined;
+/** Room for a title that misbehaves and for those beside it, whatever this machine measures. */
+const PROBE_SLOTS = '4';
 
-async function start(): Promise<Shared> {
-  const [{ program, base }, browser] = await Promise.all([Program.up(), launch()]);
-  return { program, base, browser };
+let browser: Promise<Browser> | undefined;
+let shared: Promise<Shared> | undefined;
+let probes: Promise<Shared> | undefined;
+let titles: string | undefined;
+
+function sharedBrowser(): Promise<Browser> {
+  browser ??= launch();
+  return browser;
 }
 
+async function start(...args: string[]): Promise<Shared> {
+  const [{ program, base }, running] = await Promise.all([Program.up(...args), sharedBrowser()]);
+  return { program, base, browser: running };
+}
+
+/** A node as `nearframe up` makes it. */
 export function sharedPrograms(): Promise<Shared> {
   shared ??= start();
   return shared;
 }
 
+/** The folder of titles that tell what they see. */
+export function probeTitles(): string {
+  titles ??= writeTitles();
+  return titles;
+}
+
+/** A node that offers those besides. */
+function probePrograms(): Promise<Shared> {
+  probes ??= start('--titles', probeTitles(), '--slots', PROBE_SLOTS);
+  return probes;
+}
+
 /** Ends what was started; fails where something stays behind. */
 export async function stopSharedPrograms(): Promise<void> {
-  if (shared === undefined) return;
-  const { program, browser } = await shared;
-  await browser.close();
+  await (await browser)?.close();
+  const running = (await Promise.all([shared, probes])).filter((one) => one !== undefined);
   try {
-    await program.stop();
+    await Promise.all(running.map(({ program }) => program.stop()));
   } finally {
-    program.discard();
+    for (const { program } of running) program.discard();
+    if (titles !== undefined) removeTitles(titles);
   }
 }
 
@@ -58,9 +83,27 @@ export function scenario(name: string, act: (scene: Scene) => Promise<void>, opt
   });
 }
 
+/** A test in a fresh page, on the node with the titles that tell what they see. */
+export function probeScenario(name: string, act: (scene: Scene) => Promise<void>, options: BrowserContextOptions = DESKTOP): void {
+  void test(name, { timeout: TEST_LIMIT_MS }, async (t) => {
+    await inPage(name, { ...(await probePrograms()), t }, options, act);
+  });
+}
+
+/** Another player: a page of its own with its own cookies, closed at the test's end. */
+export async function withSecondPlayer(scene: Scene, act: (page: Page) => Promise<void>): Promise<void> {
+  const { page } = await openPage(scene.browser);
+  try {
+    await act(page);
+  } finally {
+    await page.evaluate(() => document.querySelector('near-frame')?.leave()).catch(() => undefined);
+    await page.context().close();
+  }
+}
+
 /** A test with programs of its own, which it starts and stops itself. */
 export function separately(name: string, act: (browser: Browser, t: TestContext) => Promise<void>): void {
-  void test(name, { timeout: TEST_LIMIT_MS }, async (t) => act((await sharedPrograms()).browser, t));
+  void test(name, { timeout: TEST_LIMIT_MS }, async (t) => act(await sharedBrowser(), t));
 }
 
 export async function inPage(

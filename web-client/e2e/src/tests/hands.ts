@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import type { Page } from 'playwright-core';
 import { leave, playing, serialAbove, waitForView, watch } from '../harness/play.js';
+import { plugStandInPad, setPad } from '../harness/pad.js';
 import { scenario } from '../harness/scenario.js';
-import { sleep, until } from '../harness/wait.js';
+import { sleep } from '../harness/wait.js';
 
 const INPUT_LIMIT_MS = 3_000;
 /** More steps than there is anything to focus on the page. */
@@ -88,50 +89,13 @@ async function startIfAsked(page: Page, press: () => Promise<void>): Promise<voi
   if (await page.evaluate(() => document.querySelector('near-frame')?.view.kind === 'idle')) await press();
 }
 
-/** A stand-in for a pad: what `navigator.getGamepads()` gives is set by the test. */
-async function plugStandInPad(page: Page): Promise<void> {
-  await page.addInitScript(() => {
-    const held = new Set<number>();
-    const button = (i: number): GamepadButton => ({ pressed: held.has(i), touched: held.has(i), value: held.has(i) ? 1 : 0 });
-    Object.assign(window, { standInPad: held });
-    navigator.getGamepads = () => [
-      {
-        id: 'stand-in',
-        index: 0,
-        connected: true,
-        mapping: 'standard',
-        axes: [0, 0, 0, 0],
-        buttons: Array.from({ length: 17 }, (_, i) => button(i)),
-        timestamp: performance.now(),
-      } as unknown as Gamepad,
-    ];
-  });
-}
-
 async function press(page: Page, button: number): Promise<void> {
   await hold(page, [button], PRESS_MS);
 }
 
 async function hold(page: Page, buttons: readonly number[], ms: number): Promise<void> {
-  await setPad(page, buttons);
+  await setPad(page, { buttons });
   await sleep(ms);
-  await setPad(page, []);
+  await setPad(page, {});
   await sleep(PRESS_MS);
-}
-
-/** A press may lead to another page, on which there is nothing to let go. */
-function setPad(page: Page, buttons: readonly number[]): Promise<boolean> {
-  return until('the pad can be set', INPUT_LIMIT_MS, () =>
-    page
-      .evaluate((wanted) => {
-        const { standInPad } = window as unknown as { standInPad: Set<number> & { known?: boolean } };
-        // Browsers show a pad to a page when it is first used there.
-        if (!standInPad.known) window.dispatchEvent(new Event('gamepadconnected'));
-        standInPad.known = true;
-        standInPad.clear();
-        for (const index of wanted) standInPad.add(index);
-        return true;
-      }, buttons)
-      .catch(() => undefined),
-  );
 }

@@ -60,6 +60,7 @@ export class Controls {
   /** What the page's author asked for; the title may ask as well. */
   #pageWantsLock = false;
   #titleWantsLock = false;
+  #textWelcome = false;
 
   constructor(
     scope: Scope,
@@ -134,6 +135,7 @@ export class Controls {
     this.#pad.connect(sender);
     this.#layout.connect(sender);
     this.#wantLock();
+    if (shown && this.#textWelcome) this.#welcomeText(true);
   }
 
   /** The node listens: it is told of keyboard and microphone. */
@@ -185,6 +187,7 @@ export class Controls {
 
   /** Another device than the screen is in the player's hands. */
   usedOther(): void {
+    this.#toast.hide('lock');
     this.#play?.input.setFocused(true);
     this.#pad.wanted = false;
     this.#layout.wanted = false;
@@ -204,6 +207,7 @@ export class Controls {
     this.text.close();
     if (!ended) return;
     this.#titleWantsLock = false;
+    this.#textWelcome = false;
     this.#cursor.reset();
     this.microphone.off();
     this.host.onTextWelcome(false);
@@ -218,11 +222,12 @@ export class Controls {
     const text = LOCK_HINTS[state];
     const mouse = matchMedia('(any-pointer: fine)').matches;
     if (text === undefined || !mouse) this.#toast.hide('lock');
-    else this.#toast.show('lock', text, { stays: state !== 'refused' });
+    else this.#toast.show('lock', text);
   }
 
   /** With a real keyboard the field opens by itself, so that an input method has something to write to. */
   #welcomeText(welcome: boolean): void {
+    this.#textWelcome = welcome;
     this.host.onTextWelcome(welcome);
     if (!welcome) {
       if (this.text.mode === 'composing') this.text.close();
@@ -235,7 +240,7 @@ export class Controls {
     const copy = (): void => {
       this.#clipboard.write(text).catch(() => this.#toast.show('clipboard', 'The browser did not allow copying.'));
     };
-    this.#toast.show('clipboard', 'The game has text for your clipboard.', { action: { label: 'Copy', act: copy } });
+    this.#toast.show('clipboard', 'The game has text for your clipboard.', { label: 'Copy', act: copy });
   }
 
   #microphoneIs(state: MicrophoneState): void {

@@ -15,6 +15,7 @@ import { Statistics, type DebugLog, type PlayerStats } from '../stats/snapshot';
 import { Bar } from './bar';
 import { announcement, renderCard } from './cards';
 import type { Controls } from './controls';
+import type { TitleWish } from '../wire/control';
 import { el, icon } from './dom';
 import { MENU_POLL_MS, MenuPad } from './menu-pad';
 import { isFullscreen, keepAwake, measureRefresh, toggleFullscreen } from './screen';
@@ -53,6 +54,7 @@ export class NearFrame extends HTMLElement {
   #playScope = new Scope();
   #bar: Bar | undefined;
   #controls: Controls | undefined;
+  readonly #wishes = new Map<TitleWish['type'], TitleWish>();
   #play: Play | undefined;
   #poller: GamepadPoller | undefined;
   #view: View = { kind: 'idle' };
@@ -227,6 +229,13 @@ export class NearFrame extends HTMLElement {
     this.#followPointer();
     controls.connect(isRunning(this.#view) ? this.#play : undefined, hasPicture(this.#view));
     controls.greeted();
+    for (const wish of this.#wishes.values()) controls.obey(wish);
+  }
+
+  /** What the title wished last of each kind is kept: it may come before the controls do. */
+  #obey(wish: TitleWish): void {
+    this.#wishes.set(wish.type, wish);
+    this.#controls?.obey(wish);
   }
 
   #newControls(Make: typeof Controls, bar: Bar): Controls {
@@ -262,6 +271,7 @@ export class NearFrame extends HTMLElement {
   }
 
   #newPlay(title: string, kept: KeptSession | undefined): Play {
+    this.#wishes.clear();
     return new Play({
       ...(kept && { kept }),
       server: this.getAttribute('server') ?? location.origin,
@@ -279,7 +289,7 @@ export class NearFrame extends HTMLElement {
         this.#tellDisplay();
         this.#controls?.greeted();
       },
-      onWish: (wish) => this.#controls?.obey(wish),
+      onWish: (wish) => this.#obey(wish),
     });
   }
 

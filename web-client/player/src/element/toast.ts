@@ -19,17 +19,16 @@ export class Toast {
 
   constructor(private readonly scope: Scope) {}
 
-  /** Goes by itself, unless it `stays` until it is hidden. */
-  show(topic: string, text: string, options: { readonly action?: ToastAction; readonly stays?: boolean } = {}): void {
+  /** Goes by itself. */
+  show(topic: string, text: string, action?: ToastAction): void {
     this.#stop();
     this.#topic = topic;
-    const { action, stays = false } = options;
     const parts: HTMLElement[] = [el('span', {}, text)];
     if (action) parts.push(el('button', { class: 'act', onclick: () => this.#act(action) }, action.label));
-    if (action || !stays) parts.push(el('button', { 'aria-label': 'Dismiss', onclick: () => this.hide() }, icon('close')));
+    parts.push(el('button', { 'aria-label': 'Dismiss', onclick: () => this.hide() }, icon('close')));
     this.element.replaceChildren(...parts);
     this.element.hidden = false;
-    if (!stays) this.#stop = this.scope.timeout(SHOW_MS, () => this.hide());
+    this.#stop = this.scope.timeout(SHOW_MS, () => this.hide());
   }
 
   /** Hides the message of this topic, or whichever is shown. */

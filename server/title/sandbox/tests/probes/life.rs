@@ -1,6 +1,7 @@
 //! Starting, freezing, ending: and that nothing stays.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -8,12 +9,15 @@ use nearframe_sandbox::{Exit, Held, Sandbox, layers};
 
 use crate::Test;
 use crate::acts::hanging;
-use crate::stage::{Stage, ended, eventually, processes_with};
+use crate::stage::{SOON, Stage, ended, eventually, processes_with};
 
 pub(crate) const TESTS: &[Test] = &[
     ("freezing_stops_every_process_and_thawing_goes_on", || freezes(true)),
     ("freezing_by_signals_stops_every_process", || freezes(false)),
     ("a_frozen_title_can_be_killed", frozen_then_killed),
+    ("a_title_that_is_asked_to_end_can_save", saves_at_the_end),
+    ("a_title_that_does_not_listen_is_killed", deaf),
+    ("a_title_that_nobody_else_may_reach_still_starts", out_of_reach),
     ("killing_leaves_no_process_mount_or_group", leaves_nothing),
     ("an_orphan_ends_with_its_title", orphan),
     ("dropping_a_sandbox_ends_its_title", dropped),
@@ -71,6 +75,56 @@ fn frozen_then_killed() {
         assert!(!fs::exists(format!("/proc/{pid}/ns/pid")).unwrap());
         assert_eq!(sandbox.try_wait(), Some(Exit::Signal(libc::SIGKILL)));
     }
+}
+
+/// A shell as the title.
+fn shell(stage: &Stage, script: &str) -> nearframe_sandbox::Launch {
+    let mut launch = stage.title(&[]);
+    launch.command = ["/bin/sh", "-c", script].map(Into::into).to_vec();
+    launch
+}
+
+fn saves_at_the_end() {
+    for frozen in [false, true] {
+        let stage = Stage::new();
+        let script =
+            "trap 'echo saved > $HOME/at-end; exit 0' TERM; echo up > $HOME/up; while :; do sleep 0.05; done";
+        let mut sandbox = Sandbox::launch(&shell(&stage, script)).unwrap();
+        eventually("the title is up", || stage.wrote("up").is_some());
+        if frozen {
+            sandbox.freeze().unwrap();
+        }
+        sandbox.end(SOON);
+        assert_eq!(stage.wrote("at-end").as_deref(), Some("saved\n"));
+        assert!(matches!(sandbox.try_wait(), Some(Exit::Code(0))), "{:?}", sandbox.try_wait());
+    }
+}
+
+fn deaf() {
+    let stage = Stage::new();
+    let script = "trap '' TERM; echo up > $HOME/up; while :; do sleep 0.05; done";
+    let mut sandbox = Sandbox::launch(&shell(&stage, script)).unwrap();
+    eventually("the title is up", || stage.wrote("up").is_some());
+    sandbox.end(Duration::from_millis(200));
+    assert_eq!(sandbox.try_wait(), Some(Exit::Signal(libc::SIGKILL)));
+}
+
+/// Its agent's folders are closed to all others, as a data directory or `/root` is.
+fn out_of_reach() {
+    let stage = Stage::new();
+    for folder in ["title", "home", "session"] {
+        fs::create_dir_all(stage.path("closed").join(folder)).unwrap();
+    }
+    fs::copy(stage.program(), stage.path("closed/title/probe")).unwrap();
+    fs::set_permissions(stage.path("closed"), fs::Permissions::from_mode(0o700)).unwrap();
+    let mut launch = shell(&stage, "echo seen > $HOME/seen; test -x /title/probe");
+    launch.title_dir = stage.path("closed/title");
+    launch.home = stage.path("closed/home");
+    launch.dir = stage.path("closed/session");
+    launch.launcher = stage.path("closed/title/probe");
+    let mut sandbox = Sandbox::launch(&launch).unwrap();
+    assert_eq!(ended(&mut sandbox), Exit::Code(0), "{}", sandbox.output_tail());
+    assert_eq!(fs::read_to_string(stage.path("closed/home/seen")).unwrap(), "seen\n");
 }
 
 fn groups_of_this_process() -> Vec<String> {

@@ -1,0 +1,61 @@
+/** A matchmaker and nodes that run apart, each a process of its own. */
+
+import assert from 'node:assert/strict';
+import { ask, field, items } from './api.js';
+import { Program } from './program.js';
+import { until } from './wait.js';
+
+const READY_LIMIT_MS = 20_000;
+
+export class Fleet {
+  #code: string | undefined;
+  readonly nodes: Program[] = [];
+
+  private constructor(
+    readonly matchmaker: Program,
+    readonly base: string,
+    private readonly address: string,
+    private readonly operator: string,
+    firstCode: string,
+  ) {
+    this.#code = firstCode;
+  }
+
+  static async start(): Promise<Fleet> {
+    const matchmaker = Program.start('matchmaker', '--listen', '127.0.0.1:0');
+    const address = await matchmaker.line(/^enrol nearframe node --matchmaker (\S+)/);
+    const code = await matchmaker.line(/--enrolment-code (\S+)$/);
+    const operator = await matchmaker.line(/^operator (\S+)$/);
+    const base = await matchmaker.line(/^listening (http:\/\/\S+)$/);
+    return new Fleet(matchmaker, base, address, operator, code);
+  }
+
+  /** Starts a node and waits until it is enrolled and offers its titles. */
+  async node(name: string, ...args: string[]): Promise<Program> {
+    const code = this.#code ?? (await this.#anotherCode());
+    this.#code = undefined;
+    const node = Program.start('node', '--name', name, '--matchmaker', this.address, '--enrolment-code', code, ...args);
+    this.nodes.push(node);
+    const connected = async (): Promise<true | undefined> => {
+      const found = items((await ask(this.base, '/v1/nodes')).body).find((row) => field(row, 'name') === name);
+      return found !== undefined && field(found, 'online') === true ? true : undefined;
+    };
+    await until(`the node ${name} is connected`, READY_LIMIT_MS, connected).catch((error: unknown) => {
+      throw new Error(`${String(error)}; its last words:\n${node.log}`, { cause: error });
+    });
+    return node;
+  }
+
+  /** From the operator's door, whose one-time link signs in. */
+  async #anotherCode(): Promise<string> {
+    const entered = await fetch(this.operator, { redirect: 'manual' });
+    const cookie = entered.headers.getSetCookie().map((line) => line.split(';')[0]).join('; ');
+    const answer = await ask(this.base, '/v1/enrolments', { method: 'POST', headers: { cookie } });
+    assert(answer.status >= 200 && answer.status < 300, JSON.stringify(answer.body));
+    return String(field(answer.body, 'code'));
+  }
+
+  discard(): void {
+    for (const program of [...this.nodes, this.matchmaker]) program.discard();
+  }
+}
