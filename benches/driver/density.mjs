@@ -11,8 +11,12 @@ import { launch, openPage, sleep } from './browser.mjs';
 const [base, title] = process.argv.slice(2);
 const START_LIMIT_MS = 60_000;
 const SMALL = { width: 160, height: 120 };
+/** A picture that stands still is sent only now and then: this many frames in this time mean that it turns. */
+const TURNING_FRAMES = 15;
+const TURNING_MS = 1_500;
+const TURN_LIMIT_MS = 30_000;
 /** Held down in every session: the picture turns for ever. */
-const TURN = { type: 'rawKeyDown', key: 'ArrowLeft', code: 'ArrowLeft', windowsVirtualKeyCode: 37 };
+const KEY = { key: 'ArrowLeft', code: 'ArrowLeft', windowsVirtualKeyCode: 37 };
 
 const say = (event, more = {}) => process.stdout.write(`${JSON.stringify({ event, ...more })}\n`);
 
@@ -21,12 +25,27 @@ async function add(browser) {
   await page.goto(new URL(`play/${title}?start=1`, base).href, { waitUntil: 'commit' });
   const playing = page.waitForFunction(() => window.nearframeProbe.sent.length > 0, undefined, { timeout: START_LIMIT_MS });
   await playing.catch(() => Promise.reject(new Error(`${title}: no frame was sent within ${START_LIMIT_MS / 1000} s`)));
-  // The level is entered a moment after the window is there.
-  await sleep(3_000);
+  return { page, turns: await turn(page) };
+}
+
+/**
+ * Holds the key down until the picture turns: before the program has its window, or in its opening, it does not. False
+ * where it never does, as on a machine that is at its end.
+ */
+async function turn(page) {
   const session = await page.context().newCDPSession(page);
-  await session.send('Input.dispatchKeyEvent', TURN);
+  const end = performance.now() + TURN_LIMIT_MS;
+  let turning = false;
+  while (!turning && performance.now() < end) {
+    await session.send('Input.dispatchKeyEvent', { ...KEY, type: 'rawKeyDown' });
+    const before = await count(page);
+    await sleep(TURNING_MS);
+    const { told } = await count(page);
+    turning = told - before.told >= TURNING_FRAMES;
+    if (!turning) await session.send('Input.dispatchKeyEvent', { ...KEY, type: 'keyUp' });
+  }
   await session.detach();
-  return page;
+  return turning;
 }
 
 /**
@@ -56,7 +75,9 @@ try {
   for await (const line of createInterface({ input: process.stdin })) {
     const [order, seconds] = line.split(' ');
     if (order === 'add') {
-      pages.push(await add(browser));
+      const { page, turns } = await add(browser);
+      pages.push(page);
+      if (!turns && pages.length === 1) throw new Error(`${title}: the picture does not turn when a key is held`);
       say('added');
     } else if (order === 'measure') {
       await measure(pages, Number(seconds));

@@ -26,11 +26,13 @@
     return made.buffer;
   }
 
-  const tiny = tinyKeyframe();
+  /** Made when there is something to receive: the empty page that a tab begins with has no encoder. */
+  let tiny;
 
   const Connection = window.RTCPeerConnection;
   window.RTCPeerConnection = new Proxy(Connection, {
     construct(target, [config, ...rest]) {
+      tiny ??= tinyKeyframe();
       const connection = new target({ ...config, encodedInsertableStreams: true }, ...rest);
       connection.addEventListener('track', ({ track, receiver }) => {
         const { readable, writable } = receiver.createEncodedStreams();

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// `/proc/PID/stat` counts in these: fixed at 100 per second in Linux's interface to programs.
 const TICK: Duration = Duration::from_millis(10);
 
+/// The name of a session's sound server.
+pub(crate) const SOUND_SERVER: &str = "pulseaudio";
+
 /// Cost of a process over a time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
@@ -47,6 +50,20 @@ pub(crate) fn children(pid: u32) -> Result<Vec<u32>> {
     Ok(pids.filter(|&child| stat(child).is_some_and(|stat| stat.parent == pid)).collect())
 }
 
+/// Time that all processors have worked, for whomever.
+pub(crate) fn machine_time() -> Result<Duration> {
+    let text = fs::read_to_string("/proc/stat").context("reading the machine's processor time")?;
+    parse_machine(&text).context("no processor time in /proc/stat")
+}
+
+/// `cpu user nice system idle iowait irq softirq …` (proc_stat(5)).
+fn parse_machine(text: &str) -> Option<Duration> {
+    let line = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let ticks: Vec<u64> = line.split_whitespace().map_while(|field| field.parse().ok()).collect();
+    let [user, nice, system, _, _, irq, softirq, ..] = *ticks else { return None };
+    Some(Duration::from_millis((user + nice + system + irq + softirq) * TICK.as_millis() as u64))
+}
+
 /// Its children, their children, and so on.
 pub(crate) fn descendants(pid: u32) -> Result<Vec<u32>> {
     let mut found = children(pid)?;
@@ -63,16 +80,19 @@ pub(crate) fn name(pid: u32) -> Option<String> {
     Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned())
 }
 
-/// Name and processor time of each of its running threads.
+/// Name and processor time of each of its running threads, oldest first.
 pub(crate) fn threads(pid: u32) -> Result<Vec<(String, Duration)>> {
     let tasks =
         fs::read_dir(format!("/proc/{pid}/task")).with_context(|| format!("process {pid}'s threads"))?;
     let thread = |task: &Path| {
+        let id: u32 = task.file_name()?.to_str()?.parse().ok()?;
         let name = fs::read_to_string(task.join("comm")).ok()?;
         let stat = parse_stat(&fs::read_to_string(task.join("stat")).ok()?)?;
-        Some((name.trim_end().to_owned(), stat.cpu))
+        Some((id, name.trim_end().to_owned(), stat.cpu))
     };
-    Ok(tasks.filter_map(|task| thread(&task.ok()?.path())).collect())
+    let mut threads: Vec<_> = tasks.filter_map(|task| thread(&task.ok()?.path())).collect();
+    threads.sort_unstable();
+    Ok(threads.into_iter().map(|(_, name, cpu)| (name, cpu)).collect())
 }
 
 /// User and system time of all its threads, those that have ended included.
@@ -114,6 +134,14 @@ mod tests {
         let text = "42 (a) b) c) S 7 0 0 0 0 0 0 0 0 0 130 20 0 0 20 0";
         assert_eq!(parse_stat(text), Some(Stat { parent: 7, cpu: Duration::from_millis(1500) }));
         assert_eq!(parse_stat("rubbish"), None);
+    }
+
+    #[test]
+    fn idle_processors_do_not_work() {
+        let text = "cpu  100 10 50 9999 77 3 7 0 0 0\ncpu0 1 1 1 1 1 1 1";
+        assert_eq!(parse_machine(text), Some(Duration::from_millis(1700)));
+        assert_eq!(parse_machine("cpu0 1 1 1 1 1 1 1"), None);
+        assert!(machine_time().unwrap() > Duration::ZERO);
     }
 
     #[test]

@@ -22,6 +22,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The figures of one kind of start: median and worst first picture, median first frame of any colour.
+#[derive(Clone, Copy)]
 struct Kind {
     median: Spec,
     worst: Spec,
@@ -150,21 +151,34 @@ fn start(system: &System, waiting: usize, at_request: impl Fn(&[u32]) -> Result<
     }
 }
 
-/// The node's workers, once there are as many as are to wait and all of them sleep.
+/// The node's workers, once there are as many as are to wait and nothing moves: in all but one, a title is frozen.
 fn ready_workers(system: &System, waiting: usize) -> Result<Vec<u32>> {
     let deadline = Instant::now() + READY_TIME;
     let mut before = Vec::new();
     while Instant::now() < deadline {
         std::thread::sleep(LOOK_EVERY);
         let workers = system.workers()?;
-        let times = workers.iter().map(|&pid| Some((pid, process::cpu_time(pid).ok()?)));
-        let now: Vec<_> = times.flatten().collect();
-        if now.len() == waiting && now == before {
+        let now = workers.iter().map(|&worker| stir(worker)).collect::<Result<Vec<_>>>()?;
+        let frozen = now.iter().filter(|(has_title, _)| *has_title).count();
+        if now.len() == waiting && frozen + 1 == waiting && now == before {
             return Ok(workers);
         }
         before = now;
     }
     bail!("{waiting} workers did not wait for sessions within {} s", READY_TIME.as_secs())
+}
+
+/// Whether a worker has a title, and the processor time that must stand still when it waits: the title's, or else its
+/// own. Its sound goes on beside a frozen title.
+fn stir(worker: u32) -> Result<(bool, Duration)> {
+    let is_title = |pid: &u32| process::name(*pid).is_some_and(|name| name != process::SOUND_SERVER);
+    let title: Vec<u32> = process::descendants(worker)?.into_iter().filter(is_title).collect();
+    // One that ends now is missed at the next look.
+    let time = |pid: u32| process::cpu_time(pid).unwrap_or_default();
+    if title.is_empty() {
+        return Ok((false, time(worker)));
+    }
+    Ok((true, title.into_iter().map(time).sum()))
 }
 
 #[cfg(test)]

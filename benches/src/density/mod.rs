@@ -7,8 +7,8 @@
 //!
 //! Each player is a page in one Chromium on the same machine that receives everything but decodes next to nothing
 //! (`driver/light.js`). What these pages still take is in `doom_viewers_cpu_s_per_s`: without them the machine would
-//! hold more. Beside the sessions' own cost, a machine with players elsewhere is better judged by
-//! `doom_session_cpu_s_per_s`.
+//! hold more, and a machine with players elsewhere is better judged by `doom_session_cpu_s_per_s`. What neither
+//! sessions nor pages used is `doom_other_cpu_s_per_s`: where something else runs beside, the number says little.
 //!
 //! Costs are processor time as the kernel counts it, by process and thread ([`stages`]), at the last number that
 //! held (at the first, where none did), for each frame delivered.
@@ -43,6 +43,7 @@ const NEXT_FPS: Spec = higher("doom_worst_fps_with_one_more", "1/s", None);
 const SESSION_CPU: Spec = lower("doom_session_cpu_s_per_s", "s/s", None);
 const NODE_CPU: Spec = lower("doom_node_cpu_s_per_s", "s/s", None);
 const VIEWERS_CPU: Spec = lower("doom_viewers_cpu_s_per_s", "s/s", None);
+const OTHERS_CPU: Spec = lower("doom_other_cpu_s_per_s", "s/s", None);
 
 /// What `density.mjs` says.
 #[derive(Debug, Deserialize)]
@@ -96,7 +97,7 @@ pub(crate) fn run(options: &Options, report: &mut Report) -> Result<()> {
 }
 
 fn specs() -> Vec<Spec> {
-    let totals = [SESSIONS, WORST_FPS, NEXT_FPS, SESSION_CPU, NODE_CPU, VIEWERS_CPU];
+    let totals = [SESSIONS, WORST_FPS, NEXT_FPS, SESSION_CPU, NODE_CPU, VIEWERS_CPU, OTHERS_CPU];
     totals.into_iter().chain(STAGES.map(|(_, spec)| spec)).collect()
 }
 
@@ -136,6 +137,7 @@ fn add(steps: &[Step], report: &mut Report) {
     report.add(NODE_CPU, Some(seconds_each(node)), "");
     report.add(SESSION_CPU, Some(seconds_each(node) / f64::from(step.sessions)), "");
     report.add(VIEWERS_CPU, Some(seconds_each(step.costs.viewers_s)), "");
+    report.add(OTHERS_CPU, Some(seconds_each(step.costs.others_s())), "");
     for (stage, spec) in STAGES {
         let each_ms = step.costs.of_s(stage) * 1000.0 / step.frames;
         report.add(spec, Some(each_ms), "no frame was delivered");

@@ -40,7 +40,7 @@ pub(super) const STAGES: [(Stage, Spec); 8] = [
     (Stage::Agent, lower("doom_frame_agent_cpu_ms", "ms", None)),
 ];
 
-const SOUND_SERVER: &str = "pulseaudio";
+const FRAME_THREAD: &str = "frame";
 
 /// Processor time so far, or between two moments.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +48,8 @@ pub(super) struct Costs {
     stages_s: BTreeMap<Stage, f64>,
     /// The driver and its browser.
     pub(super) viewers_s: f64,
+    /// All that the machine did.
+    machine_s: f64,
 }
 
 impl Costs {
@@ -56,17 +58,19 @@ impl Costs {
         let mut costs = Self::default();
         costs.add(Stage::Agent, process::cpu_time(system.pid())?);
         for worker in system.workers()? {
-            for (name, cpu) in process::threads(worker)? {
-                costs.add(stage_of_thread(&name), cpu);
+            let threads = process::threads(worker)?;
+            for (stage, cpu) in stages_of_threads(&threads) {
+                costs.add(stage, cpu);
             }
             for pid in process::descendants(worker)? {
-                let is_sound = process::name(pid).is_some_and(|name| name == SOUND_SERVER);
+                let is_sound = process::name(pid).is_some_and(|name| name == process::SOUND_SERVER);
                 let stage = if is_sound { Stage::SoundServer } else { Stage::Title };
                 // What ends in between has been counted before, or never will be.
                 costs.add(stage, process::cpu_time(pid).unwrap_or_default());
             }
         }
         let browser = process::descendants(driver)?.into_iter().chain([driver]);
+        costs.machine_s = process::machine_time()?.as_secs_f64();
         costs.viewers_s =
             browser.filter_map(|pid| process::cpu_time(pid).ok()).sum::<Duration>().as_secs_f64();
         Ok(costs)
@@ -78,6 +82,7 @@ impl Costs {
             *seconds -= before.of_s(*stage);
         }
         self.viewers_s -= before.viewers_s;
+        self.machine_s -= before.machine_s;
         self
     }
 
@@ -91,21 +96,32 @@ impl Costs {
         self.stages_s.values().sum()
     }
 
+    /// Seconds of whatever else the machine did.
+    pub(super) fn others_s(&self) -> f64 {
+        (self.machine_s - self.node_s() - self.viewers_s).max(0.0)
+    }
+
     fn add(&mut self, stage: Stage, cpu: Duration) {
         *self.stages_s.entry(stage).or_default() += cpu.as_secs_f64();
     }
 }
 
-/// By the names that the worker gives its threads; threads of libraries have the name of the one that started them.
-fn stage_of_thread(name: &str) -> Stage {
-    match name {
-        "compositor" => Stage::Compositor,
-        "frame" => Stage::Conversion,
-        "encode" => Stage::Encode,
-        "audio" => Stage::Sound,
-        name if name.starts_with("sound-") || name.starts_with("cpal") => Stage::Sound,
-        _ => Stage::Send,
-    }
+/// By the names that a worker gives its threads, which are in order of their age. Threads of libraries have the name
+/// of the one that started them: the encoder is opened on the frame thread, so that its threads follow that one.
+fn stages_of_threads(threads: &[(String, Duration)]) -> impl Iterator<Item = (Stage, Duration)> {
+    let mut frame_threads = 0;
+    threads.iter().map(move |(name, cpu)| {
+        frame_threads += u32::from(name == FRAME_THREAD);
+        let stage = match name.as_str() {
+            FRAME_THREAD if frame_threads == 1 => Stage::Conversion,
+            FRAME_THREAD | "encode" => Stage::Encode,
+            "compositor" => Stage::Compositor,
+            "audio" => Stage::Sound,
+            name if name.starts_with("sound-") => Stage::Sound,
+            _ => Stage::Send,
+        };
+        (stage, *cpu)
+    })
 }
 
 #[cfg(test)]
@@ -118,11 +134,11 @@ mod tests {
         before.add(Stage::Title, Duration::from_secs(3));
         let mut after = before.clone();
         after.add(Stage::Title, Duration::from_secs(2));
-        after.add(stage_of_thread("encode"), Duration::from_secs(1));
-        after.viewers_s = 4.0;
+        after.add(Stage::Encode, Duration::from_secs(1));
+        (after.viewers_s, after.machine_s) = (4.0, 9.0);
         let between = after.since(&before);
         assert_eq!((between.of_s(Stage::Title), between.of_s(Stage::Encode)), (2.0, 1.0));
-        assert_eq!((between.node_s(), between.viewers_s), (3.0, 4.0));
+        assert_eq!((between.node_s(), between.viewers_s, between.others_s()), (3.0, 4.0, 2.0));
     }
 
     #[test]
@@ -130,6 +146,14 @@ mod tests {
         let mut stages: Vec<_> = STAGES.iter().map(|(stage, _)| *stage).collect();
         stages.dedup();
         assert_eq!(stages.len(), STAGES.len());
-        assert_eq!(stage_of_thread("tokio-runtime-w"), Stage::Send);
+    }
+
+    #[test]
+    fn the_encoders_threads_are_not_taken_for_the_frame_thread() {
+        let names = ["nearframe", "frame", "compositor", "sound-link", "frame", "frame", "encode", "audio"];
+        let threads: Vec<_> = names.map(|name| (name.to_owned(), Duration::from_secs(1))).into();
+        let stages: Vec<_> = stages_of_threads(&threads).map(|(stage, _)| stage).collect();
+        use Stage::{Compositor, Conversion, Encode, Send, Sound};
+        assert_eq!(stages, [Send, Conversion, Compositor, Sound, Encode, Encode, Encode, Sound]);
     }
 }

@@ -88,6 +88,8 @@ async fn start(id: WorkerId, exe: &Path, place: Place, events: mpsc::Sender<Even
         // Mesa's device-select layer only complains here; adapters are chosen by kind in `gpu`.
         .env("NODEVICE_SELECT", "1")
         .envs(nearframe_title::process_env(&place.dir))
+        // Drivers look for sockets of a desktop there, and complain when there is none.
+        .env("XDG_RUNTIME_DIR", &place.dir)
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::null())
         // Ctrl+C in a terminal is for the agent, which lets players know before it ends its workers.

@@ -36,6 +36,7 @@ impl Stage {
                 dir: wanted.dir.clone(),
                 home: wanted.home.clone(),
                 launcher: std::env::current_exe().context("finding the program itself, to lock titles in")?,
+                gpu: None,
             },
             start_bps: start_bps.min(START_BPS),
             input: Arc::clone(&input),

@@ -23,7 +23,7 @@ mod testcard;
 
 pub use nearframe_sandbox as sandbox;
 pub use open::{builtin_names, open};
-pub use program::{Surroundings, process_env};
+pub use program::{Surroundings, may_use_gpu, process_env};
 pub use source::{
     AudioSource, Drawn, FrameTick, PlayerWish, RumbleRequest, TitleFailure, TitleNotice, TitleSource,
     TitleStatus, VoiceSink,

@@ -5,9 +5,10 @@
 //! before the driver sees it. Drawing reads an import between an acquire from and a release to the
 //! foreign queue family, so contents and compression stay whole for the title.
 //!
-//! Tests run this against Mesa's software driver where it imports dma-bufs (from Mesa 25.2 on), and check
-//! the refusal where it does not. **Not yet run on hardware**: compressed modifiers with more than one
-//! plane, waiting for another program's drawing, and the render node's number.
+//! The tests draw real imports where the driver exports and imports dma-bufs, and check the refusal where
+//! it does not. That has been so with lavapipe of Mesa 25 behind a layer that adds linear modifiers, under
+//! Vulkan's validation. **Not yet run on hardware**: tiled and compressed modifiers, waiting for another
+//! program's drawing, and the number of the render node.
 //!
 //! **Architecture invariant:** nothing a title hands over is waited for on the GPU's queue. Whether it has
 //! been drawn is polled with a bound, so a title that never finishes holds up no frame but its own.

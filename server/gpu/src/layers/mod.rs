@@ -170,19 +170,17 @@ impl LayerCompositor {
         let mut quads = Vec::with_capacity(layers.len());
         let mut draws = Vec::with_capacity(layers.len());
         for (index, layer) in layers.iter().enumerate() {
-            let has_alpha = !layer.opaque
-                && match layer.content {
-                    GpuContent::Pixels { .. } => true,
-                    GpuContent::Dmabuf(image) => !image.is_opaque(),
-                };
-            let Some(quad) = place(layer.source, layer.target, size, !has_alpha) else { continue };
+            // Premultiplied colours over black are those colours.
+            let opaque = layer.opaque
+                || index == 0
+                || matches!(layer.content, GpuContent::Dmabuf(image) if image.is_opaque());
+            let Some(quad) = place(layer.source, layer.target, size, opaque) else { continue };
             let bindings = match layer.content {
                 GpuContent::Pixels { id, picture } => self.uploads.bindings(gpu, id, &picture, bind).clone(),
                 GpuContent::Dmabuf(image) => bind(image.texture()),
             };
             quads.push(quad);
-            // Premultiplied colours over black are those colours.
-            draws.push(Draw { bindings, opaque: !has_alpha || index == 0 });
+            draws.push(Draw { bindings, opaque });
         }
         self.uploads.end();
         (quads, draws)

@@ -4,7 +4,7 @@ use super::{PipelineConfig, PipelineEvent, PipelineInfo, RawFrame, Shared, audio
 use crate::worker::now_us;
 use anyhow::{Context, Result};
 use nearframe_encode::{VideoEncoder, VideoPreference, VideoSettings};
-use nearframe_gpu::{Converter, Gpu};
+use nearframe_gpu::{AdapterKind, Converter, Gpu};
 use nearframe_title::{FrameTick, TitleFailure, TitleSource, TitleStatus};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -64,13 +64,13 @@ fn open(config: &PipelineConfig) -> Result<(Stage, Box<dyn VideoEncoder>, Pipeli
         *gpu.borrow_mut() = Some(opened);
         Ok(handles)
     };
-    let title = nearframe_title::open(
-        &config.manifest,
-        &config.title_dir,
-        config.seed,
-        Some(&config.around),
-        &open_gpu,
-    )?;
+    let mut around = config.around.clone();
+    if nearframe_title::may_use_gpu(&config.manifest) && has_hardware() {
+        around.gpu = Some(Gpu::open().context("opening the GPU for the program")?);
+        *gpu.borrow_mut() = around.gpu.clone();
+    }
+    let title =
+        nearframe_title::open(&config.manifest, &config.title_dir, config.seed, Some(&around), &open_gpu)?;
     let run = &config.manifest.run;
     let settings =
         VideoSettings { width: run.width, height: run.height, fps: run.fps, bitrate_bps: config.start_bps };
@@ -88,6 +88,11 @@ fn open(config: &PipelineConfig) -> Result<(Stage, Box<dyn VideoEncoder>, Pipeli
         conversion: converter.conversion().to_string(),
     };
     Ok((Stage { title, converter }, encoder, info))
+}
+
+/// A GPU in silicon: programs that draw by software give their pictures in memory of their own.
+fn has_hardware() -> bool {
+    nearframe_gpu::adapters().first().is_some_and(|adapter| adapter.kind != AdapterKind::Software)
 }
 
 fn draw_frames(shared: &Shared, config: &PipelineConfig, stage: &mut Stage) -> Result<()> {

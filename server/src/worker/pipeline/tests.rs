@@ -21,7 +21,12 @@ fn pipeline() -> (Pipeline, Arc<InputPort>, mpsc::UnboundedReceiver<PipelineEven
         title_dir: PathBuf::from("."),
         manifest: TitleManifest::parse(TESTCARD).unwrap(),
         seed: 1,
-        around: Surroundings { dir: PathBuf::new(), home: PathBuf::new(), launcher: PathBuf::new() },
+        around: Surroundings {
+            dir: PathBuf::new(),
+            home: PathBuf::new(),
+            launcher: PathBuf::new(),
+            gpu: None,
+        },
         start_bps: 1_000_000,
         input: Arc::clone(&input),
         voice: Arc::default(),

@@ -1,9 +1,11 @@
 //! What a program is started with.
 
 use super::Surroundings;
-use nearframe_compositor::{Compositor, Display as Shown, KeyboardLayout, Settings};
+use nearframe_compositor::{
+    Compositor, Display as Shown, DmabufFormat, DmabufSupport, KeyboardLayout, Settings,
+};
 use nearframe_pads::Pads;
-use nearframe_protocol::title::{Display, TitleManifest, Trust};
+use nearframe_protocol::title::{Display, TitleKind, TitleManifest, Trust};
 use nearframe_sandbox::{Access, Bind, Launch, Limits};
 use nearframe_sound::Sound;
 use std::ffi::OsString;
@@ -38,7 +40,14 @@ pub(super) fn compositor(manifest: &TitleManifest, around: &Surroundings) -> Set
             Display::Auto => Shown::Auto,
         },
         layout: KeyboardLayout { layout: "us".to_owned(), variant: String::new() },
-        dmabuf: None,
+        dmabuf: around.gpu.as_ref().and_then(|gpu| gpu.dmabuf_support()).map(|support| DmabufSupport {
+            main_device: support.main_device,
+            formats: support
+                .formats
+                .iter()
+                .map(|format| DmabufFormat { fourcc: format.fourcc, modifier: format.modifier })
+                .collect(),
+        }),
     }
 }
 
@@ -48,6 +57,11 @@ pub(super) fn pads(around: &Surroundings) -> nearframe_pads::Settings {
 
 pub(super) fn sound(around: &Surroundings) -> nearframe_sound::Settings {
     nearframe_sound::Settings { dir: around.dir.clone(), microphone: true }
+}
+
+/// Whether a program may talk to the GPU's driver.
+pub(super) fn may_use_gpu(manifest: &TitleManifest) -> bool {
+    manifest.run.kind == TitleKind::App && manifest.requires.gpu && manifest.policy.trust == Trust::Reviewed
 }
 
 /// Everything the program sees of the world.
@@ -93,7 +107,7 @@ pub(super) fn sandbox(
             tmp_bytes: TMP_BYTES,
             cpu_weight: CPU_WEIGHT,
         },
-        gpu: requires.gpu && manifest.policy.trust == Trust::Reviewed,
+        gpu: may_use_gpu(manifest),
         dir: around.dir.clone(),
         name: manifest.id.to_string(),
     }

@@ -10,6 +10,7 @@
 mod hands;
 mod keys;
 mod launch;
+mod layers;
 mod sound;
 
 use crate::source::{
@@ -17,9 +18,10 @@ use crate::source::{
     TitleStatus, VoiceSink,
 };
 use hands::Hands;
+use layers::{OnGpu, needs_gpu};
 use nearframe_compositor::canvas::Canvas;
 use nearframe_compositor::{Compositor, Event, Frame, FrameRequest, KeyboardLayout};
-use nearframe_gpu::{CpuPicture, Picture};
+use nearframe_gpu::{CpuPicture, Gpu, Picture};
 use nearframe_pads::Pads;
 use nearframe_protocol::Seat;
 use nearframe_protocol::control::{Cursor, MAX_CLIPBOARD_BYTES};
@@ -29,6 +31,7 @@ use nearframe_sandbox::{Exit, Sandbox};
 use nearframe_sound::Sound;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 use tracing::{info, warn};
@@ -42,6 +45,8 @@ pub struct Surroundings {
     pub home: PathBuf,
     /// The program that becomes the sandbox's first process when called with `title-init`.
     pub launcher: PathBuf,
+    /// The session's GPU, where the program may draw with it.
+    pub gpu: Option<Arc<Gpu>>,
 }
 
 /// Variables that a process must be started with before it can run programs whose private folder is `dir`.
@@ -51,6 +56,11 @@ pub fn process_env(dir: &Path) -> Vec<(String, String)> {
 
 /// A program that is asked to end gets this long to save.
 const END_WITHIN: Duration = Duration::from_secs(1);
+
+/// Whether the program of `manifest` may draw with the host's GPU.
+pub fn may_use_gpu(manifest: &TitleManifest) -> bool {
+    launch::may_use_gpu(manifest)
+}
 
 /// Notices that may wait for the session; what is newer than that many is lost, the newest cursor never.
 const MAX_NOTICES: usize = 64;
@@ -64,6 +74,7 @@ pub(crate) struct Program {
     events: Receiver<Event>,
     hands: Hands,
     canvas: Canvas,
+    on_gpu: Option<OnGpu>,
     frame: Frame,
     notices: VecDeque<TitleNotice>,
     size: (u32, u32),
@@ -79,15 +90,19 @@ impl Program {
         around: &Surroundings,
     ) -> Result<Self, TitleFailure> {
         let run = &manifest.run;
-        let (compositor, events) = Compositor::start(launch::compositor(manifest, around))
-            .map_err(|error| TitleFailure(error.to_string()))?;
-        let pads = Pads::start(launch::pads(around)).map_err(|error| TitleFailure(error.to_string()))?;
+        let on_gpu = match around.gpu.clone().filter(|gpu| gpu.dmabuf_support().is_some()) {
+            Some(gpu) => Some(OnGpu::new(gpu, run.width, run.height).map_err(failure)?),
+            None => None,
+        };
+        let (compositor, events) =
+            Compositor::start(launch::compositor(manifest, around)).map_err(failure)?;
+        let pads = Pads::start(launch::pads(around)).map_err(failure)?;
         // A machine without a sound server still plays, silently; doctor says what to install.
         let sound = Sound::start(launch::sound(around))
             .inspect_err(|error| warn!("this session has no sound: {error}"))
             .ok();
         let launch = launch::sandbox(manifest, dir, around, &compositor, &pads, sound.as_ref());
-        let sandbox = Sandbox::launch(&launch).map_err(|error| TitleFailure(error.to_string()))?;
+        let sandbox = Sandbox::launch(&launch).map_err(failure)?;
         info!(pid = sandbox.pid(), pads = pads.backend(), "the program runs in its sandbox");
         Ok(Self {
             sandbox,
@@ -97,6 +112,7 @@ impl Program {
             events,
             hands: Hands::new(run.width, run.height),
             canvas: Canvas::new(run.width, run.height),
+            on_gpu,
             frame: Frame::default(),
             notices: VecDeque::new(),
             size: (run.width, run.height),
@@ -182,11 +198,15 @@ impl TitleSource for Program {
             }
         }
         let request = FrameRequest { inputs: std::mem::take(&mut self.hands.inputs), now_us: tick.now_us };
-        self.frame = self.compositor.frame(request).map_err(|error| TitleFailure(error.to_string()))?;
+        self.frame = self.compositor.frame(request).map_err(failure)?;
         self.take_events();
         self.watch();
         if let Some(why) = self.failed.take() {
             return Err(TitleFailure(why));
+        }
+        if let Some(on_gpu) = self.on_gpu.as_mut().filter(|_| needs_gpu(&self.frame)) {
+            let (texture, changed) = on_gpu.compose(&self.frame).map_err(failure)?;
+            return Ok(Drawn { picture: Picture::Gpu(texture), changed });
         }
         let flat = self
             .canvas
@@ -238,6 +258,10 @@ impl TitleSource for Program {
     fn stop(&mut self) {
         self.sandbox.end(END_WITHIN);
     }
+}
+
+fn failure(error: impl std::fmt::Display) -> TitleFailure {
+    TitleFailure(error.to_string())
 }
 
 /// As it travels to the page; a picture that cannot be encoded is left out.

@@ -1,6 +1,12 @@
 /** Hears a page: what its own `<audio>` element plays, beside what its picture shows at that time. */
 
+import assert from 'node:assert/strict';
 import type { Page } from 'playwright-core';
+import { sleep, until } from './wait.js';
+
+const HEARD_LIMIT_MS = 6_000;
+/** Longer than a beep, with what a slow machine adds to it. */
+const QUIET_MS = 900;
 
 /** A stretch of 1 kHz, by `performance.now()`. */
 export interface Tone {
@@ -84,10 +90,22 @@ export async function heard(page: Page): Promise<{ tones: readonly Tone[]; flash
     if (sounds && quiet) tones.push({ at_ms: Math.round(at_ms), lasts_ms: 0 });
     const last = tones.at(-1);
     if (sounds && last !== undefined) last.lasts_ms = Math.round(at_ms + 10 - last.at_ms);
-    // A gap of three windows ends a tone; a single one is the codec's.
+    // What is lost on the way leaves short holes in a tone; half a second ends it.
     count = sounds ? 0 : count + 1;
-    quiet = tones.length === 0 || count >= 3;
+    quiet = tones.length === 0 || count >= 50;
   }
   const flashes = pictures.filter(([, lit], i) => lit && pictures[i - 1]?.[1] === false).map(([at_ms]) => Math.round(at_ms));
   return { tones, flashes };
+}
+
+/** Each press is one tone, and there is none without: `count` times. */
+export async function assertBeeps(page: Page, count: number): Promise<readonly Tone[]> {
+  const before = (await heard(page)).tones.length;
+  for (let beep = 1; beep <= count; beep += 1) {
+    await page.keyboard.press('KeyB', { delay: 40 });
+    await until(`beep ${beep} is heard`, HEARD_LIMIT_MS, async () => ((await heard(page)).tones.length >= before + beep ? true : undefined));
+    await sleep(QUIET_MS);
+    assert.equal((await heard(page)).tones.length, before + beep, 'a tone is heard without a press');
+  }
+  return (await heard(page)).tones.slice(before);
 }

@@ -131,8 +131,16 @@ probeScenario('a program that locks the pointer gets relative motion, and only w
   await until('the mouse is free', INPUT_LIMIT_MS, async () => ((await locked()) ? undefined : true));
 });
 
+/** The sums once they rest: what was moved before may still be on its way. */
 async function sums(page: Page): Promise<{ x: number; y: number }> {
-  return { x: (await numberIn(page, 2, INPUT_LIMIT_MS)) | 0, y: (await numberIn(page, 3, INPUT_LIMIT_MS)) | 0 };
+  let last = '';
+  return until('the motion rests', INPUT_LIMIT_MS, async () => {
+    const now = { x: (await numberIn(page, 2, INPUT_LIMIT_MS)) | 0, y: (await numberIn(page, 3, INPUT_LIMIT_MS)) | 0 };
+    const rests = JSON.stringify(now) === last;
+    last = JSON.stringify(now);
+    await sleep(400);
+    return rests ? now : undefined;
+  });
 }
 
 // --- Text ---

@@ -337,7 +337,7 @@ export class NearFrame extends HTMLElement {
   /** A keyboard's focus never falls back to the page when a card goes. */
   #moveFocus(shown: boolean): void {
     const button = this.#cards.querySelector<HTMLElement>('button.primary, button');
-    if (shown || button === null) this.focus({ preventScroll: true });
+    if (shown || button === null) this.#focusGame();
     else button.focus({ preventScroll: true });
   }
 

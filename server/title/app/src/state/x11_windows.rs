@@ -29,7 +29,13 @@ impl State {
                 self.place_x11(id, None, true);
             }
             WindowNotice::Changed { id, info } => {
+                let before =
+                    self.x11_index(id).and_then(|index| x11_of(&self.windows.stack[index])?.info.fixed_size);
+                let resized = before != info.fixed_size;
                 self.with_x11(id, |window| window.info = info);
+                if resized {
+                    self.place_x11(id, None, false);
+                }
                 self.refocus();
             }
             WindowNotice::Unmapped(id) => {
@@ -102,8 +108,9 @@ impl State {
         let place = if dialog {
             let free = logical - own;
             Rectangle::new((free.w.max(0) / 2, free.h.max(0) / 2).into(), own)
-        } else if window.info.fixed_size.is_some() {
-            Rectangle::from_size(own)
+        } else if let Some(size) = window.info.fixed_size {
+            // What it says counts more than what it has: some say so before they have resized.
+            Rectangle::from_size(size)
         } else {
             Rectangle::from_size(screen)
         };

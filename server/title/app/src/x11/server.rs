@@ -101,15 +101,29 @@ impl Server {
     }
 }
 
+/// Users that nobody has, of which a session's helpers take one when nearframe is root.
+const FIRST_USER: u32 = 61_184;
+const USERS: u32 = 4_336;
+
 /// The display's number is only a name here: clients connect to the socket that we hand over. It differs
 /// from server to server because their keyboard compilers share a folder for temporary files.
 fn command(dir: &Path, listener: RawFd, wm: RawFd, wayland: RawFd, ready: RawFd) -> Command {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = (std::process::id() % 40_000) + 1_000 + NEXT.fetch_add(1, Ordering::Relaxed) % 20_000;
     let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
-    let mut command = Command::new("Xwayland");
+    let mut command = Command::new("setpriv");
+    if rustix::process::geteuid().is_root() {
+        // It reads what a hostile title sends: as a user of its own, without a capability.
+        let user = (FIRST_USER + std::process::id() % USERS).to_string();
+        command.args(["--reuid", &user, "--regid", &user, "--clear-groups"]);
+        command.args(["--inh-caps=-all", "--bounding-set=-all"]);
+    }
     command
+        .args(["--no-new-privs", "--pdeathsig", "KILL", "--", "Xwayland"])
         .arg(format!(":{number}"))
+        // System V shared memory is named by numbers of an IPC namespace, and the title has another than we: a
+        // number of its own would mean somebody else's memory here.
+        .args(["-extension", "MIT-SHM"])
         // The folder of the session is the access control.
         .args(["-rootless", "-terminate", "-ac", "-nolisten", "tcp", "-nolisten", "local"])
         .args(["-listenfd", &listener.to_string()])

@@ -1,0 +1,73 @@
+/** A player who goes away finds the same moment again, for a while; after it, the saved game. */
+
+import assert from 'node:assert/strict';
+import type { Page } from 'playwright-core';
+import { endReason, session, field } from '../harness/api.js';
+import { numberIn, shows } from '../harness/cells.js';
+import { open, playing, sessionOf } from '../harness/play.js';
+import { descendants, isAlive, ticks, titleProcess } from '../harness/processes.js';
+import { probeScenario } from '../harness/scenario.js';
+import { sleep, until } from '../harness/wait.js';
+
+const SHOWN_LIMIT_MS = 6_000;
+/** A closed page is noticed by its connection. */
+const FROZEN_LIMIT_MS = 12_000;
+/** The titles keep their sessions for 30 s (harness/probes.ts), and the node looks once a second. */
+const KEPT_LIMIT_MS = 45_000;
+const STILL_MS = 1_500;
+const COUNT = 2;
+const PROGRAM = '/title/game save';
+
+/** Waits until a process gets no processor time for a while. */
+async function frozen(pid: number): Promise<void> {
+  await until(`process ${pid} stands still`, FROZEN_LIMIT_MS, async () => {
+    const before = ticks(pid);
+    await sleep(STILL_MS);
+    return before !== undefined && ticks(pid) === before ? true : undefined;
+  });
+}
+
+async function count(page: Page, presses: number): Promise<void> {
+  for (let press = 0; press < presses; press += 1) {
+    const before = await numberIn(page, COUNT, SHOWN_LIMIT_MS);
+    await page.keyboard.press('KeyA');
+    await shows(page, `a count of ${before + 1}`, SHOWN_LIMIT_MS, (seen) => seen.number(COUNT) === before + 1);
+  }
+}
+
+/** The newest picture's own number. */
+function frame(page: Page): Promise<number> {
+  return until('a stamp is read', SHOWN_LIMIT_MS, () => page.evaluate(() => window.nearframeProbe.frames.at(-1)?.[2]));
+}
+
+probeScenario('a player who comes back finds the moment where the game was left, and later the saved game', async ({ page, base, program }) => {
+  await open(page, base, 'probe-save');
+  const pid = titleProcess(program.pid, PROGRAM);
+  await count(page, 3);
+  const id = await sessionOf(page);
+  const last = await frame(page);
+  await page.goto('about:blank');
+  await frozen(pid);
+
+  // The same program goes on, with the picture after the one that was drawn last.
+  await page.goto(base, { waitUntil: 'commit' });
+  await page.getByRole('link', { name: 'Continue probe-save' }).click();
+  await playing(page);
+  assert.equal(await sessionOf(page), id, 'another session goes on');
+  assert.equal(titleProcess(program.pid, PROGRAM), pid);
+  assert.equal(await numberIn(page, COUNT, SHOWN_LIMIT_MS), 3);
+  assert((await frame(page)) > last, 'the game began anew');
+  await count(page, 1);
+
+  // Nobody comes: the session ends, and all of it.
+  await page.goto('about:blank');
+  await frozen(pid);
+  await page.goto(new URL('about', base).href, { waitUntil: 'commit' });
+  assert.notEqual(field(await session(page, id), 'state'), 'ended');
+  assert.equal(await endReason(page, id, KEPT_LIMIT_MS), 'player_unreachable');
+  await until('the frozen program is gone', SHOWN_LIMIT_MS, () => (isAlive(pid) || descendants(program.pid).includes(pid) ? undefined : true));
+
+  await open(page, base, 'probe-save');
+  assert.notEqual(await sessionOf(page), id);
+  assert.equal(await numberIn(page, COUNT, SHOWN_LIMIT_MS), 4, 'the saved game');
+});

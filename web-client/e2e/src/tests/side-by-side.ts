@@ -1,0 +1,66 @@
+/** As many sessions as a node has slots, each with its own title; and the end of all of them at once. */
+
+import assert from 'node:assert/strict';
+import { ask, field, items } from '../harness/api.js';
+import { DESKTOP, openPage } from '../harness/browser.js';
+import { shows } from '../harness/cells.js';
+import { assertBeeps, heard, listen } from '../harness/ears.js';
+import { open, view, waitForView, watch } from '../harness/play.js';
+import { commandLine, descendants, ticks, titleProcess } from '../harness/processes.js';
+import { Program } from '../harness/program.js';
+import { inPage, probeTitles, separately } from '../harness/scenario.js';
+import { sleep, until } from '../harness/wait.js';
+
+const SHOWN_LIMIT_MS = 8_000;
+const ENDED_LIMIT_MS = 8_000;
+const FROZEN_LIMIT_MS = 12_000;
+
+separately('a node full of titles: each plays its own, one more is refused, and nothing stays behind', async (browser, t) => {
+  const { program, base } = await Program.up('--titles', probeTitles(), '--slots', '4');
+  t.after(() => program.discard());
+  await inPage('a full node', { program, base, browser, t }, DESKTOP, async ({ page: beep }) => {
+    const others = await Promise.all(['probe-slow', 'probe-save', 'probe-x11'].map(async () => (await openPage(browser)).page));
+    const [slow, save, x11] = others;
+    assert(slow !== undefined && save !== undefined && x11 !== undefined);
+    await open(beep, base, 'probe-beep');
+    await open(slow, base, 'probe-slow');
+    await open(save, base, 'probe-save');
+    await open(x11, base, 'probe-x11');
+    const [node] = items((await ask(base, '/v1/nodes')).body);
+    assert.equal(field(node, 'busy'), 4);
+
+    // A key of one player reaches that player's title alone, and so does its sound.
+    await Promise.all([listen(beep), listen(save)]);
+    await assertBeeps(beep, 1);
+    await shows(beep, 'one beep', SHOWN_LIMIT_MS, (seen) => seen.mode?.mode === 17 && seen.number(2) === 1);
+    await shows(save, 'no key', SHOWN_LIMIT_MS, (seen) => seen.mode?.mode === 18 && seen.number(2) === 0);
+    assert.deepEqual((await heard(save)).tones, [], 'a beep is heard in another session');
+    for (const page of [beep, save, x11]) {
+      await until('its pictures go on', SHOWN_LIMIT_MS, async () => ((await watch(page, 1_000)).stamps.length > 5 ? true : undefined));
+    }
+
+    const { page: late } = await openPage(browser);
+    await late.goto(new URL('play/probe-stamp?start=1', base).href, { waitUntil: 'commit' });
+    await waitForView(late, 'failed', SHOWN_LIMIT_MS);
+    assert.match(await late.locator('near-frame').evaluate((element) => element.shadowRoot?.textContent ?? ''), /free|busy|taken/i);
+    await late.context().close();
+
+    // One of them is frozen when all end: its player went away.
+    const left = titleProcess(program.pid, '/title/game slow');
+    await slow.goto('about:blank');
+    await until('the title of the player who went away stands still', FROZEN_LIMIT_MS, async () => {
+      const before = ticks(left);
+      await sleep(1_500);
+      return before !== undefined && ticks(left) === before ? true : undefined;
+    });
+    const below = descendants(program.pid).map(commandLine).join('\n');
+    for (const what of [/bwrap/, /pulseaudio/, /Xwayland/, /\/title\/game beep/]) assert.match(below, what);
+    await program.stop();
+    for (const page of [beep, save, x11]) {
+      const ended = await waitForView(page, 'ended', ENDED_LIMIT_MS);
+      assert.equal(ended.reason, 'drained');
+    }
+    assert.equal((await view(beep)).kind, 'ended');
+    for (const page of others) await page.context().close();
+  });
+});
