@@ -57,7 +57,9 @@ rust_tests() {
   fi
 }
 
-end_to_end() { CHROMIUM=$(find_chromium) owner npm --prefix web-client run test:e2e -w e2e; }
+end_to_end() {
+  owner cargo build -p nearframe -p nearframe-probe && CHROMIUM=$(find_chromium) owner npm --prefix web-client run test:e2e -w e2e
+}
 
 stage "setup" scripts/setup.sh build run test
 stage "web checks" scripts/web.sh check

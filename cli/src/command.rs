@@ -21,6 +21,7 @@ pub(crate) struct CommandLine {
 
 /// What to do, with the options of this layer.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "one is made, once")]
 pub(crate) enum Command {
     /// Run a matchmaker and one node on this machine, ready to play
     Up {

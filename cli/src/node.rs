@@ -81,6 +81,7 @@ pub(crate) fn configure(
         slots,
         network: network(options, reached_at)?,
         max_bitrate_bps,
+        worker_log: None,
         worker_exe: env::current_exe().context("finding the program itself, to start sessions with")?,
     })
 }

@@ -87,7 +87,8 @@ pub(crate) async fn up(
         pin: None,
         enrolment_code: Some(matchmaker.enrolment_code().await.context("making an enrolment code")?),
     };
-    let node = node::configure(node_options, membership, node_data.path(), door.local_addr().ip())?;
+    let mut node = node::configure(node_options, membership, node_data.path(), door.local_addr().ip())?;
+    node.worker_log.clone_from(&general.log);
     parts.start("the node", |stop| agent::run(node, stop));
     serve_until_stopped(door, matchmaker, parts, &mut signals, true).await
 }
@@ -119,7 +120,8 @@ pub(crate) async fn node(general: &General, enrolment: &Enrolment, options: &Nod
     } else {
         IpAddr::from(Ipv4Addr::UNSPECIFIED)
     };
-    let config = node::configure(options, membership, data.path(), reached_at)?;
+    let mut config = node::configure(options, membership, data.path(), reached_at)?;
+    config.worker_log.clone_from(&general.log);
     let mut parts = Parts::new();
     parts.start("the node", |stop| agent::run(config, stop));
     tokio::select! {

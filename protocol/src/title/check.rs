@@ -86,10 +86,10 @@ impl Run {
         let app = self.kind == TitleKind::App;
         match self.kind {
             TitleKind::Builtin => {
-                within("run.builtin", self.builtin.is_some(), "the name of a built-in title")?
+                within("run.builtin", self.builtin.is_some(), "the name of a built-in title")?;
             }
             TitleKind::Scene => {
-                within("run.scene", self.scene.is_some(), "a .glb or .gltf file in the folder")?
+                within("run.scene", self.scene.is_some(), "a .glb or .gltf file in the folder")?;
             }
             TitleKind::App => self.check_command()?,
         }

@@ -64,6 +64,8 @@ pub struct Config {
     pub network: MediaNetwork,
     /// Highest video bitrate of a session.
     pub max_bitrate_bps: u32,
+    /// What workers log, as a filter; `None`: the usual.
+    pub worker_log: Option<String>,
     /// The program that becomes a worker when called with the argument `worker`.
     pub worker_exe: PathBuf,
 }
@@ -95,6 +97,7 @@ pub async fn run(config: Config, mut shutdown: watch::Receiver<bool>) -> Result<
     let (events_in, mut events) = mpsc::channel(EVENT_CAPACITY);
     let spool = spool::Spool::open(&config.data_dir.join("receipts"))?;
     let config = Arc::new(Config { slots: Some(slots), ..config });
+    nearframe_title::sandbox::sweep();
     let places = places::Places::open(&config.data_dir)?;
     let saves = saves::Saves::open(&config, events_in.clone())?;
     let pool = pool::Pool::new(Arc::clone(&config), places, prepared(&config, &titles), events_in.clone());

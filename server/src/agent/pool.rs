@@ -60,7 +60,7 @@ impl Pool {
             self.next_worker += 1;
             match self.places.of_worker(id) {
                 Ok(place) => {
-                    WorkerProcess::spawn(id, &self.config.worker_exe, place, self.events.clone());
+                    WorkerProcess::spawn(id, &self.config, place, self.events.clone());
                 }
                 Err(error) => {
                     let why = WorkerEvent::StartFailed(format!("{error:#}"));

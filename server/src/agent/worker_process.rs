@@ -1,15 +1,15 @@
 //! One worker process and the socket to it.
 
-use super::Event;
 use super::places::Place;
+use super::{Config, Event};
 use crate::frames;
 use anyhow::{Context, Result, bail};
 use nearframe_protocol::VersionOffer;
 use nearframe_protocol::worker::{FromWorker, ToWorker};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
@@ -47,10 +47,10 @@ pub(crate) struct WorkerProcess {
 
 impl WorkerProcess {
     /// Starts a process in the background; `Ready` or `StartFailed` follows.
-    pub(crate) fn spawn(id: WorkerId, exe: &Path, place: Place, events: mpsc::Sender<Event>) {
-        let exe = exe.to_owned();
+    pub(crate) fn spawn(id: WorkerId, config: &Arc<Config>, place: Place, events: mpsc::Sender<Event>) {
+        let config = Arc::clone(config);
         tokio::spawn(async move {
-            let started = tokio::time::timeout(START_TIME, start(id, &exe, place, events.clone())).await;
+            let started = tokio::time::timeout(START_TIME, start(id, &config, place, events.clone())).await;
             let event = match started {
                 Ok(Ok(worker)) => WorkerEvent::Ready(worker),
                 Ok(Err(error)) => WorkerEvent::StartFailed(format!("{error:#}")),
@@ -80,14 +80,20 @@ impl WorkerProcess {
 
 /// The worker's end of the socket is its standard input: no name in the file system or elsewhere through
 /// which anyone else could connect, and nothing to clean up.
-async fn start(id: WorkerId, exe: &Path, place: Place, events: mpsc::Sender<Event>) -> Result<WorkerProcess> {
+async fn start(
+    id: WorkerId,
+    config: &Config,
+    place: Place,
+    events: mpsc::Sender<Event>,
+) -> Result<WorkerProcess> {
     let (ours, theirs) = StdUnixStream::pair().context("making a socket pair")?;
     ours.set_nonblocking(true)?;
-    let child = Command::new(exe)
+    let child = Command::new(&config.worker_exe)
         .arg("worker")
         // Mesa's device-select layer only complains here; adapters are chosen by kind in `gpu`.
         .env("NODEVICE_SELECT", "1")
         .envs(nearframe_title::process_env(&place.dir))
+        .envs(config.worker_log.as_ref().map(|filter| ("NEARFRAME_LOG", filter)))
         // Drivers look for sockets of a desktop there, and complain when there is none.
         .env("XDG_RUNTIME_DIR", &place.dir)
         .stdin(Stdio::from(OwnedFd::from(theirs)))
@@ -96,7 +102,7 @@ async fn start(id: WorkerId, exe: &Path, place: Place, events: mpsc::Sender<Even
         .process_group(0)
         .kill_on_drop(true)
         .spawn()
-        .with_context(|| format!("starting {}", exe.display()))?;
+        .with_context(|| format!("starting {}", config.worker_exe.display()))?;
     let stream = UnixStream::from_std(ours)?;
     let (mut reader, mut writer) = stream.into_split();
     let Some(FromWorker::Hello { versions, .. }) = frames::read(&mut reader).await? else {

@@ -194,6 +194,7 @@ fn reopen(door: &FakeDoor, data: &TempDir) -> (Saves, mpsc::Receiver<Event>) {
         slots: Some(1),
         network: MediaNetwork::default(),
         max_bitrate_bps: 1,
+        worker_log: None,
         worker_exe: PathBuf::new(),
     };
     (Saves::open(&config, events_in).unwrap(), events)

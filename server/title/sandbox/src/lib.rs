@@ -37,3 +37,10 @@ pub use init::init;
 pub use launch::{Access, Bind, Launch, Limits};
 pub use layers::{Held, LayerState, layers};
 pub use sandbox::{Exit, Sandbox, Usage};
+
+/// Removes what agents that were killed have left on this machine. Every launch does so too.
+pub fn sweep() {
+    leftovers::end();
+    // Making groups removes those that nobody owns any more.
+    drop(groups::Groups::new(&Limits::default()));
+}

@@ -140,6 +140,11 @@ impl Sound {
         self.microphone.take()
     }
 
+    /// The title is frozen (`true`) or goes on. While it is frozen the server rests and costs nothing.
+    pub fn set_paused(&self, paused: bool) {
+        self.shared.paused.store(paused, std::sync::atomic::Ordering::Relaxed);
+    }
+
     /// What happened so far.
     pub fn state(&self) -> SoundState {
         self.shared.state()

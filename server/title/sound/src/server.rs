@@ -2,6 +2,7 @@
 
 use crate::SoundError;
 use crate::folder::ServerFiles;
+use rustix::process::{Pid, Signal, kill_process};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -71,6 +72,11 @@ impl Server {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Sends a signal; a server that is gone already does not mind.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let _ = kill_process(Pid::from_child(&self.child), signal);
     }
 
     /// Ends it now and waits until it is gone.

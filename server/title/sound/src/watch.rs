@@ -7,6 +7,7 @@ use crate::microphone::{Microphone, Voice};
 use crate::ring::{Producer, ring};
 use crate::server::Server;
 use crate::{CAPTURE_CHANNELS, SAMPLE_RATE, SoundError, SoundState};
+use rustix::process::Signal;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex};
@@ -16,8 +17,9 @@ use tracing::{info, warn};
 
 /// A new server must give sound within this.
 const START_TIME: Duration = Duration::from_secs(5);
-/// A server from which nothing came for so long is stalled: its blocks come every 5 ms, silent or not.
-const STALL_TIME: Duration = Duration::from_millis(500);
+/// A server from which nothing came for so long is stalled: its blocks come every 5 ms, silent or not. A busy
+/// machine may hold them up for a while, and most titles do not come back to a server that was replaced.
+const STALL_TIME: Duration = Duration::from_secs(2);
 /// How often it is looked after.
 const CHECK_TIME: Duration = Duration::from_millis(20);
 /// Pause before the first restart; it doubles with each that follows,
@@ -37,6 +39,8 @@ pub(crate) struct Shared {
     /// Where the player's voice comes from, with a microphone.
     pub(crate) voice: Option<Mutex<Voice>>,
     blocks: AtomicU64,
+    /// The title is frozen: nobody plays and nobody hears.
+    pub(crate) paused: AtomicBool,
     server_pid: AtomicU32,
     restarts: AtomicU32,
     buffered_us: AtomicU32,
@@ -55,6 +59,7 @@ impl Shared {
             heard: Mutex::new(heard),
             voice: voice.map(|ring| Mutex::new(Voice::new(ring))),
             blocks: AtomicU64::new(0),
+            paused: AtomicBool::new(false),
             server_pid: AtomicU32::new(0),
             restarts: AtomicU32::new(0),
             buffered_us: AtomicU32::new(0),
@@ -199,6 +204,12 @@ impl Keeper {
             if let Some(status) = server.ended() {
                 return Err(SoundError::Ended(status));
             }
+            // Only a server that has given sound is stopped: its start would take it for stalled.
+            if limit == STALL_TIME && self.shared.paused.load(Relaxed) {
+                self.rest(server);
+                since = Instant::now();
+                continue;
+            }
             let now = self.shared.blocks.load(Relaxed);
             if now != blocks {
                 (blocks, since) = (now, Instant::now());
@@ -207,6 +218,15 @@ impl Keeper {
             }
         }
         Ok(())
+    }
+
+    /// Keeps the server stopped while the title is frozen: it would play silence to nobody.
+    fn rest(&self, server: &Server) {
+        server.signal(Signal::STOP);
+        while self.shared.paused.load(Relaxed) && !self.stopped() {
+            thread::park_timeout(CHECK_TIME);
+        }
+        server.signal(Signal::CONT);
     }
 
     fn stopped(&self) -> bool {

@@ -144,7 +144,7 @@ impl Program {
                     self.note(TitleNotice::Clipboard(text));
                 }
                 Event::Clipboard(text) => {
-                    warn!(bytes = text.len(), "too much text for the player's clipboard")
+                    warn!(bytes = text.len(), "too much text for the player's clipboard");
                 }
                 Event::Title(name) => info!(name, "the window's title"),
                 Event::FirstWindow => info!("the program opened its first window"),
@@ -249,6 +249,9 @@ impl TitleSource for Program {
     }
 
     fn set_paused(&mut self, paused: bool) {
+        if let Some(sound) = &self.sound {
+            sound.set_paused(paused);
+        }
         let done = if paused { self.sandbox.freeze() } else { self.sandbox.thaw() };
         if let Err(error) = done {
             warn!(paused, "the program could not be frozen or thawed: {error}");

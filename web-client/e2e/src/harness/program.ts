@@ -84,6 +84,7 @@ export class Program {
     const code = await this.exit(STOP_LIMIT_MS);
     assert.equal(code, 0, `exit code after SIGTERM; its last words:\n${this.log}`);
     await this.#nothingRuns();
+    await this.groupsGone();
     assert.deepEqual(readdirSync(this.#temporary), [], 'sockets or other temporary files stay behind');
     assert.deepEqual(filesBelow(join(this.#dir, 'data', 'node', 'homes')), [], 'files of players stay behind');
     const mounts = readFileSync('/proc/mounts', 'utf8').split('\n');
@@ -104,12 +105,18 @@ export class Program {
     this.#below = new Map(descendants(this.pid).map((pid) => [pid, commandLine(pid)]));
   }
 
-  /** Titles, their sound servers and sandboxes are gone as well as workers, and so are their control groups. */
+  /** Titles, their sound servers and sandboxes are gone as well as workers. */
   async #nothingRuns(): Promise<void> {
     const left = (): string[] => [...this.#below].flatMap(([pid, what]) => (isAlive(pid) ? [`${pid} ${what}`] : []));
-    await until(`nothing runs that the program started: ${left().join('; ')}`, ORPHAN_LIMIT_MS, () =>
-      left().length === 0 ? true : undefined,
+    await until('everything that the program started has ended', ORPHAN_LIMIT_MS, () => (left().length === 0 ? true : undefined)).catch(
+      (error: unknown) => {
+        throw new Error(`still running: ${left().join('; ')}`, { cause: error });
+      },
     );
+  }
+
+  /** The control groups of its titles are gone: at once where it was asked to stop, with the next title where it was killed. */
+  async groupsGone(): Promise<void> {
     await until('the control groups of its titles are gone', ORPHAN_LIMIT_MS, () =>
       controlGroups(this.#workers).length === 0 ? true : undefined,
     );

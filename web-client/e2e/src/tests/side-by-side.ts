@@ -1,6 +1,7 @@
 /** As many sessions as a node has slots, each with its own title; and the end of all of them at once. */
 
 import assert from 'node:assert/strict';
+import type { Page } from 'playwright-core';
 import { ask, field, items } from '../harness/api.js';
 import { DESKTOP, openPage } from '../harness/browser.js';
 import { shows } from '../harness/cells.js';
@@ -46,13 +47,7 @@ separately('a node full of titles: each plays its own, one more is refused, and 
     await late.context().close();
 
     // One of them is frozen when all end: its player went away.
-    const left = titleProcess(program.pid, '/title/game slow');
-    await slow.goto('about:blank');
-    await until('the title of the player who went away stands still', FROZEN_LIMIT_MS, async () => {
-      const before = ticks(left);
-      await sleep(1_500);
-      return before !== undefined && ticks(left) === before ? true : undefined;
-    });
+    await goesAway(slow, program, 'slow');
     const below = descendants(program.pid).map(commandLine).join('\n');
     for (const what of [/bwrap/, /pulseaudio/, /Xwayland/, /\/title\/game beep/]) assert.match(below, what);
     await program.stop();
@@ -64,3 +59,35 @@ separately('a node full of titles: each plays its own, one more is refused, and 
     for (const page of others) await page.context().close();
   });
 });
+
+separately('a node that is killed takes its titles with it, a frozen one too', async (browser, t) => {
+  const { program, base } = await Program.up('--titles', probeTitles(), '--slots', '2');
+  t.after(() => program.discard());
+  await inPage('a killed node', { program, base, browser, t }, DESKTOP, async ({ page }) => {
+    const { page: other } = await openPage(browser);
+    await open(page, base, 'probe-x11');
+    await open(other, base, 'probe-save');
+    await goesAway(other, program, 'save');
+    await program.kill();
+    await other.context().close();
+  });
+  // What the killed node could not remove itself, the next title does.
+  const { program: next, base: anew } = await Program.up('--titles', probeTitles(), '--slots', '1');
+  t.after(() => next.discard());
+  await inPage('after a killed node', { program: next, base: anew, browser, t }, DESKTOP, async ({ page }) => {
+    await open(page, anew, 'probe-stamp');
+    await program.groupsGone();
+  });
+  await next.stop();
+});
+
+/** Closes the page, and waits until its title gets no processor time. */
+async function goesAway(page: Page, program: Program, mode: string): Promise<void> {
+  const left = titleProcess(program.pid, `/title/game ${mode}`);
+  await page.goto('about:blank');
+  await until('the title of the player who went away stands still', FROZEN_LIMIT_MS, async () => {
+    const before = ticks(left);
+    await sleep(1_500);
+    return before !== undefined && ticks(left) === before ? true : undefined;
+  });
+}

@@ -65,6 +65,33 @@ fn a_stalled_server_is_replaced() {
     });
 }
 
+#[test]
+fn the_server_of_a_frozen_title_rests_and_goes_on() {
+    in_worker("the_server_of_a_frozen_title_rests_and_goes_on", false, |mut sound, dir| {
+        let pid = sound.server_pid().unwrap();
+        worker::note(dir, pid);
+        let state = || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+            stat.rsplit(')').next().unwrap().trim().chars().next().unwrap()
+        };
+        sound.set_paused(true);
+        until(Duration::from_secs(20), "the server rests", || state() == 'T');
+        // Longer than a server may be silent when nobody said so.
+        std::thread::sleep(Duration::from_millis(2_300));
+        assert_eq!((state(), sound.state().restarts), ('T', 0));
+        sound.set_paused(false);
+        until(Duration::from_secs(20), "the server goes on", || state() != 'T');
+        let mut reader = Reader::new(sound.capture());
+        let tone = Tone { left: 1000.0, right: 1000.0, level: 0.5 }.play(&sound);
+        until(Duration::from_secs(20), "its sound is heard again", || {
+            let (left, _) = stereo_tone(&reader.second_of_sound());
+            loudness(&left, 1000.0) > 0.1
+        });
+        drop(tone);
+        assert_eq!(sound.state().restarts, 0, "it was taken for stalled");
+    });
+}
+
 fn comes_back_after(sound: &mut Sound, dir: &Path, fault: &str) {
     use std::os::unix::fs::MetadataExt;
     let inode = |sound: &Sound| sound.socket().metadata().unwrap().ino();
