@@ -56,7 +56,7 @@ pub struct Config {
     pub region: String,
     /// Titles that wait at their menu for the next player.
     pub prepare: Vec<TitleId>,
-    /// Titles that nobody vouches for are offered as well.
+    /// How far a program must be trusted to be offered.
     pub least_trust: Trust,
     /// Sessions at once; `None`: as many as the machine was measured to hold.
     pub slots: Option<u32>,

@@ -113,21 +113,20 @@ impl Pool {
         *place = Some(worker);
     }
 
-    /// A worker exited; `true` when it was an idle one.
-    pub(crate) fn lost(&mut self, id: WorkerId) -> bool {
+    /// A worker exited; it may have been an idle one.
+    pub(crate) fn lost(&mut self, id: WorkerId) {
         let is_it = |worker: &Option<WorkerProcess>| worker.as_ref().is_some_and(|worker| worker.id == id);
         if is_it(&self.spare) {
             warn!("the spare worker exited");
             self.spare = None;
             self.start_failures += 1;
-            return true;
+            return;
         }
-        let Some((title, _)) = self.prepared.iter().find(|(_, worker)| is_it(worker)) else { return false };
+        let Some((title, _)) = self.prepared.iter().find(|(_, worker)| is_it(worker)) else { return };
         // A title that does not get to its menu would end every worker that tries.
         let title = title.clone();
         warn!(title = %title.display(), "the title ended while it waited; it is not kept at its menu any more");
         self.prepared.remove(&title);
-        true
     }
 
     /// Ends the idle workers and keeps no more.

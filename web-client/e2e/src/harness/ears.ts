@@ -4,9 +4,7 @@ import assert from 'node:assert/strict';
 import type { Page } from 'playwright-core';
 import { sleep, until } from './wait.js';
 
-const HEARD_LIMIT_MS = 4_000;
-/** Presses beyond those that must be heard. */
-const PRESSES_MORE = 3;
+const HEARD_LIMIT_MS = 6_000;
 /** Longer than a beep, with what a slow machine adds to it. */
 const QUIET_MS = 900;
 
@@ -102,15 +100,15 @@ export async function heard(page: Page): Promise<{ tones: readonly Tone[]; flash
 }
 
 /**
- * Each press is one tone, and there is none without: until `count` were heard. A machine that plays, encodes and decodes
- * on the same two cores may swallow a tenth of a second of sound whole; then it is pressed again, a bounded number of times.
+ * Each press is one tone, and there is none without: until `count` were heard. Where sound is not what is tested and the
+ * machine is full on purpose, `spare` presses may go unheard.
  */
-export async function assertBeeps(page: Page, count: number): Promise<{ readonly tones: readonly Tone[]; readonly presses: number }> {
+export async function assertBeeps(page: Page, count: number, spare = 0): Promise<{ readonly tones: readonly Tone[]; readonly presses: number }> {
   const before = (await heard(page)).tones.length;
   const since = async (): Promise<number> => (await heard(page)).tones.length - before;
   let [told, presses] = [0, 0];
   while (told < count) {
-    assert(presses < count + PRESSES_MORE, `of ${presses} beeps only ${told} were heard`);
+    assert(presses < count + spare, `of ${presses} beeps only ${told} were heard`);
     presses += 1;
     await page.keyboard.press('KeyB', { delay: 40 });
     await until('a beep is heard', HEARD_LIMIT_MS, async () => ((await since()) > told ? true : undefined)).catch(() => undefined);
