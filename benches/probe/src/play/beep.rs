@@ -5,19 +5,22 @@ use super::{Flow, Play, say};
 use crate::clock::now_us;
 use crate::wayland::{Client, Happening};
 use anyhow::{Context, Result};
-use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
-use cpal::{BufferSize, HostId, OutputCallbackInfo, Stream, StreamConfig};
 use nearframe_probe::cells::{self, Colour};
 use nearframe_probe::mode::Mode;
+use pulseaudio::protocol::stream::{BufferAttr, StreamFlags};
+use pulseaudio::protocol::{ChannelMap, DEFAULT_SINK, PlaybackStreamParams, SampleFormat, SampleSpec};
+use pulseaudio::{AsPlaybackSource, PlaybackStream};
 use std::f32::consts::TAU;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 const SAMPLE_RATE: u32 = 48_000;
-/// Samples that the sound server asks for at once: 5 ms.
-const PERIOD: u32 = 240;
+const STEREO_FRAME_BYTES: u32 = 8;
+/// How much may wait in the server, unless the environment says.
+const LATENCY_MS: u32 = 50;
 const BEEP: Duration = Duration::from_millis(100);
 const BEEP_SAMPLES: u32 = SAMPLE_RATE / 10;
 const BEEP_HZ: f32 = 1000.0;
@@ -33,7 +36,7 @@ const FLASH_ROWS: std::ops::Range<usize> = 6..cells::ROWS;
 struct Note {
     /// CLOCK_MONOTONIC when its first sample was given to the sound server, µs.
     given_us: u64,
-    /// What lay before it in the server's buffer then, µs.
+    /// What may lie before it in the server's buffer then, µs.
     queued_us: u64,
 }
 
@@ -76,7 +79,7 @@ pub(super) struct BeepPlay {
     notes: Receiver<Note>,
     flash_until: Option<Instant>,
     /// Plays as long as it is held.
-    _stream: Stream,
+    _stream: PlaybackStream,
 }
 
 impl BeepPlay {
@@ -95,18 +98,39 @@ impl BeepPlay {
     }
 }
 
-fn open_stream(mut beeper: Beeper) -> Result<Stream> {
-    let host = cpal::host_from_id(HostId::PulseAudio).context("connecting to the sound server")?;
-    let device = host.default_output_device().context("the sound server has no sink")?;
-    let config =
-        StreamConfig { channels: 2, sample_rate: SAMPLE_RATE, buffer_size: BufferSize::Fixed(PERIOD) };
-    let fill = move |out: &mut [f32], info: &OutputCallbackInfo| {
-        let at = info.timestamp();
-        beeper.fill(out, at.playback.saturating_duration_since(at.callback));
+/// Plays as programs do that use PulseAudio's own library: the environment says how much of their sound
+/// may wait in the server, and a quarter of that is asked for at once.
+fn open_stream(mut beeper: Beeper) -> Result<PlaybackStream> {
+    let latency_ms =
+        std::env::var("PULSE_LATENCY_MSEC").ok().and_then(|ms| ms.parse().ok()).unwrap_or(LATENCY_MS);
+    let latency_bytes = SAMPLE_RATE / 1000 * STEREO_FRAME_BYTES * latency_ms;
+    let params = PlaybackStreamParams {
+        sample_spec: SampleSpec { format: SampleFormat::Float32Le, channels: 2, sample_rate: SAMPLE_RATE },
+        channel_map: ChannelMap::stereo(),
+        sink_name: Some(DEFAULT_SINK.to_owned()),
+        buffer_attr: BufferAttr { target_length: latency_bytes, ..BufferAttr::default() },
+        flags: StreamFlags { adjust_latency: true, ..StreamFlags::default() },
+        ..PlaybackStreamParams::default()
     };
-    let failed = |error| eprintln!("the sound server: {error}");
-    let stream = device.build_output_stream(config, fill, failed, None).context("opening a sound stream")?;
-    stream.play().context("playing sound")?;
+    let mut samples = Vec::new();
+    let queued = Duration::from_millis(latency_ms.into());
+    let fill = move |out: &mut [u8]| {
+        samples.resize(out.len() / size_of::<f32>(), 0.0);
+        beeper.fill(&mut samples, queued);
+        for (to, sample) in out.chunks_exact_mut(size_of::<f32>()).zip(&samples) {
+            to.copy_from_slice(&sample.to_le_bytes());
+        }
+        out.len()
+    };
+    let client = pulseaudio::Client::from_env(c"beep").context("connecting to the sound server")?;
+    let stream = pollster::block_on(client.create_playback_stream(params, fill.as_playback_source()))
+        .context("opening a sound stream")?;
+    let playing = stream.clone();
+    thread::spawn(move || {
+        if let Err(error) = pollster::block_on(playing.play_all()) {
+            eprintln!("the sound server: {error}");
+        }
+    });
     Ok(stream)
 }
 
@@ -146,7 +170,7 @@ mod tests {
         let pressed = Arc::new(AtomicU32::new(0));
         let mut beeper = Beeper { pressed: pressed.clone(), begun: 0, at: None, notes: sender };
         let mut heard = |periods: usize| {
-            let mut out = vec![1.0; PERIOD as usize * 2 * periods];
+            let mut out = vec![1.0; 480 * periods];
             beeper.fill(&mut out, Duration::from_millis(7));
             out
         };

@@ -6,8 +6,8 @@ use crate::watch::Shared;
 use crate::{CAPTURE_CHANNELS, SAMPLE_RATE, clean};
 use std::sync::Arc;
 
-/// What waits beyond a block: the server's blocks of 5 ms come with some jitter.
-const MARGIN_S: f64 = 0.008;
+/// What waits beyond a block: a block of 10 ms that comes just after it was wanted, and some jitter.
+pub(crate) const MARGIN_S: f64 = 0.012;
 
 /// The sound of one title: 48 kHz, stereo, interleaved.
 #[derive(Debug)]

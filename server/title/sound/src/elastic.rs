@@ -11,10 +11,10 @@ use std::collections::VecDeque;
 const MAX_CORRECTION: f64 = 0.005;
 /// Speed for each second of excess: works an excess off with a time constant of 1 s.
 const GAIN_PER_S: f64 = 1.0;
-/// How fast the measured level follows, in seconds. Blocks make it jump by their size.
+/// How fast the measured excess follows, in seconds. Blocks make it jump by their size.
 const LEVEL_TIME_S: f64 = 0.5;
-/// Excess up to which the speed stays exactly 1. Blocks of 5 ms that come just before or just after each
-/// taking make the level differ by ±2.5 ms without any drift.
+/// Excess up to which the speed stays exactly 1. Blocks that come now just before and now just after a
+/// taking make the level differ by less in the mean, without any drift.
 const TOLERANCE_S: f64 = 0.003;
 /// Once beyond it, the excess is worked off down to this.
 const SETTLED_S: f64 = 0.000_5;
@@ -59,8 +59,10 @@ pub(crate) struct Elastic<const C: usize> {
     settling: bool,
     min_margin_s: f64,
     margin_s: f64,
-    /// Filtered frames waiting before each taking.
-    level: f64,
+    /// Frames that wait before each taking beyond what should, filtered: takings may differ in size.
+    excess: f64,
+    /// Frames that should wait before the last taking.
+    target: f64,
     drift: f64,
     underruns: u64,
     overruns: u64,
@@ -78,7 +80,8 @@ impl<const C: usize> Elastic<C> {
             settling: true,
             min_margin_s: margin_s,
             margin_s,
-            level: 0.0,
+            excess: 0.0,
+            target: 0.0,
             drift: 0.0,
             underruns: 0,
             overruns: 0,
@@ -139,7 +142,7 @@ impl<const C: usize> Elastic<C> {
 
     /// Seconds that wait before each taking, filtered.
     pub(crate) fn waiting_s(&self) -> f64 {
-        if self.mode == Mode::Filling { self.queue.len() as f64 / self.rate } else { self.level / self.rate }
+        if self.mode == Mode::Filling { self.queue.len() as f64 / self.rate } else { (self.target + self.excess) / self.rate }
     }
 
     /// How much faster sound comes in than it is taken, as a fraction.
@@ -162,15 +165,16 @@ impl<const C: usize> Elastic<C> {
         self.queue.drain(..excess.min(self.queue.len()));
         self.mode = Mode::Playing(0);
         self.phase = 0.0;
-        self.level = self.queue.len() as f64;
+        self.excess = self.queue.len() as f64 - target;
     }
 
     /// Follows the level and sets the speed.
     fn steer(&mut self, target: f64, period_s: f64) {
         let follow = 1.0 - (-period_s / LEVEL_TIME_S).exp();
-        self.level += (self.queue.len() as f64 - self.level) * follow;
+        self.target = target;
+        self.excess += (self.queue.len() as f64 - target - self.excess) * follow;
         self.margin_s = (self.margin_s - MARGIN_DECAY * period_s).max(self.min_margin_s);
-        let excess_s = (self.level - target) / self.rate;
+        let excess_s = self.excess / self.rate;
         if self.queue.len() as f64 - target > MAX_EXCESS_S * self.rate {
             self.splice(target as usize + LOOK_AHEAD);
         }
@@ -226,7 +230,7 @@ impl<const C: usize> Elastic<C> {
             }
         }
         self.queue.drain(..skip);
-        self.level = self.queue.len() as f64;
+        self.excess = self.queue.len() as f64 - self.target;
         self.overruns += 1;
     }
 

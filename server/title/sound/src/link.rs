@@ -11,11 +11,13 @@ use std::thread;
 use std::time::Duration;
 use tracing::warn;
 
-/// What the server works in: 5 ms.
-const BLOCK: BufferSize = BufferSize::Fixed(240);
+/// What the server works in: 10 ms, as the encoder does.
+const BLOCK: BufferSize = BufferSize::Fixed(480);
 /// What the player's voice is written in: 20 ms. cpal lets the server hold two of them, and with less the
 /// voice breaks up on a busy machine.
 const VOICE_BLOCK: BufferSize = BufferSize::Fixed(960);
+/// How soon after a player's first word his voice has a stream.
+const VOICE_CHECK_TIME: Duration = Duration::from_millis(100);
 /// After its server was killed, a thread that still waits for it is given up after this.
 const END_TIME: Duration = Duration::from_secs(2);
 
@@ -43,13 +45,8 @@ impl Link {
         let (hold, held) = mpsc::channel::<()>();
         thread::Builder::new()
             .name("sound-link".to_owned())
-            .spawn(move || match connect(&shared, &said) {
-                Ok(_streams) => {
-                    let _ = said.send(LinkEvent::Up);
-                    // Ends when the other end is dropped; nothing is ever sent.
-                    let _ = held.recv();
-                }
-                Err(error) => {
+            .spawn(move || {
+                if let Err(error) = run(&shared, &said, &held) {
                     let _ = said.send(LinkEvent::Failed(error));
                 }
             })
@@ -82,18 +79,23 @@ impl Link {
     }
 }
 
-fn connect(shared: &Arc<Shared>, said: &Sender<LinkEvent>) -> Result<Vec<Stream>, String> {
+/// Holds the streams until the other end of `held`, on which nothing is ever sent, is dropped.
+fn run(shared: &Arc<Shared>, said: &Sender<LinkEvent>, held: &Receiver<()>) -> Result<(), String> {
     let host = cpal::host_from_id(HostId::PulseAudio).map_err(|error| error.to_string())?;
     let devices: Vec<Device> = host.devices().map_err(|error| error.to_string())?.collect();
     let monitor = named(&devices, MONITOR)?;
-    let mut streams = vec![listen(&monitor, shared, said)?, pace(&monitor, said)?];
-    if shared.voice.is_some() {
-        streams.push(speak(&named(&devices, VOICE_SINK)?, shared, said)?);
+    let (heard, _pace) = (listen(&monitor, shared, said)?, pace(&monitor, said)?);
+    heard.play().map_err(|error| error.to_string())?;
+    let _ = said.send(LinkEvent::Up);
+    let mut voice = None;
+    while matches!(held.recv_timeout(VOICE_CHECK_TIME), Err(RecvTimeoutError::Timeout)) {
+        match (shared.someone_speaks(), &voice) {
+            (true, None) => voice = Some(speak(&named(&devices, VOICE_SINK)?, shared, said)?),
+            (false, Some(_)) => voice = None,
+            _ => {}
+        }
     }
-    for stream in &streams {
-        stream.play().map_err(|error| error.to_string())?;
-    }
-    Ok(streams)
+    Ok(())
 }
 
 fn named(devices: &[Device], name: &str) -> Result<Device, String> {
@@ -119,18 +121,21 @@ fn listen(device: &Device, shared: &Arc<Shared>, said: &Sender<LinkEvent>) -> Re
         .map_err(|error| error.to_string())
 }
 
-/// Makes the server work in small blocks, whatever the title's streams ask for, and hears nothing. cpal
-/// gives a stream of fixed blocks room for one of them in the server, so that on a busy machine sound is
-/// lost; the stream that listens has the server's own, large room, but no say in the blocks.
+/// Makes the server work in small blocks, whatever the title's streams ask for, and hears nothing: it is
+/// never played, and the server minds its wish all the same. cpal gives a stream of fixed blocks room for
+/// one of them in the server, so that on a busy machine sound is lost; the stream that listens has the
+/// server's own, large room, but no say in the blocks.
 fn pace(device: &Device, said: &Sender<LinkEvent>) -> Result<Stream, String> {
     device
         .build_input_stream(config(1, BLOCK), |_: &[f32], _| {}, report(said), None)
         .map_err(|error| error.to_string())
 }
 
+/// Plays the player's voice. Such a stream makes the server wake up every half millisecond, since cpal
+/// leaves its sink no time of its own: there is one only while somebody speaks.
 fn speak(device: &Device, shared: &Arc<Shared>, said: &Sender<LinkEvent>) -> Result<Stream, String> {
     let shared = Arc::clone(shared);
-    device
+    let stream = device
         .build_output_stream(
             config(1, VOICE_BLOCK),
             move |samples: &mut [f32], _| match &shared.voice {
@@ -140,7 +145,9 @@ fn speak(device: &Device, shared: &Arc<Shared>, said: &Sender<LinkEvent>) -> Res
             report(said),
             None,
         )
-        .map_err(|error| error.to_string())
+        .map_err(|error| error.to_string())?;
+    stream.play().map_err(|error| error.to_string())?;
+    Ok(stream)
 }
 
 fn config(channels: u16, buffer_size: BufferSize) -> StreamConfig {

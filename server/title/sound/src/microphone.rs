@@ -4,6 +4,9 @@ use crate::SAMPLE_RATE;
 use crate::clean;
 use crate::elastic::Elastic;
 use crate::ring::{Consumer, Producer};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
 
 /// What waits beyond a block: packets of 20 ms come as the network pleases.
 const MARGIN_S: f64 = 0.025;
@@ -12,16 +15,20 @@ const MARGIN_S: f64 = 0.025;
 #[derive(Debug)]
 pub struct Microphone {
     ring: Producer,
+    /// When something was said last, in milliseconds from `since`.
+    spoken_ms: Arc<AtomicU64>,
+    since: Instant,
 }
 
 impl Microphone {
-    pub(crate) fn new(ring: Producer) -> Self {
-        Self { ring }
+    pub(crate) fn new(ring: Producer, spoken_ms: Arc<AtomicU64>, since: Instant) -> Self {
+        Self { ring, spoken_ms, since }
     }
 
     /// Hands on mono samples at 48 kHz as they come. Never blocks; what the server is not there to take
     /// is lost. Samples out of range, and what is no number, are clipped.
     pub fn push(&mut self, samples: &[f32]) {
+        self.spoken_ms.store(self.since.elapsed().as_millis().max(1) as u64, Relaxed);
         let mut cleaned = [0.0; 480];
         for block in samples.chunks(cleaned.len()) {
             for (to, sample) in cleaned.iter_mut().zip(block) {

@@ -17,17 +17,19 @@ use tracing::{info, warn};
 
 /// A new server must give sound within this.
 const START_TIME: Duration = Duration::from_secs(5);
-/// A server from which nothing came for so long is stalled: its blocks come every 5 ms, silent or not. A busy
+/// A server from which nothing came for so long is stalled: its blocks come every 10 ms, silent or not. A busy
 /// machine may hold them up for a while, and most titles do not come back to a server that was replaced.
 const STALL_TIME: Duration = Duration::from_secs(2);
 /// How often it is looked after.
-const CHECK_TIME: Duration = Duration::from_millis(20);
+const CHECK_TIME: Duration = Duration::from_millis(50);
 /// Pause before the first restart; it doubles with each that follows,
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 /// up to this: a title that brings its server down at once may cost one start in this time.
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
 /// A server that ran for so long is a good one, and the pause is short again.
 const GOOD_TIME: Duration = Duration::from_secs(30);
+/// A voice from which nothing came for so long is over.
+const QUIET_TIME: Duration = Duration::from_secs(5);
 /// Sound that waits between threads at most.
 const RING_MS: usize = 200;
 
@@ -38,6 +40,9 @@ pub(crate) struct Shared {
     pub(crate) heard: Mutex<Producer>,
     /// Where the player's voice comes from, with a microphone.
     pub(crate) voice: Option<Mutex<Voice>>,
+    /// Milliseconds from `since` to the player's last word; 0 before the first.
+    spoken_ms: Arc<AtomicU64>,
+    since: Instant,
     blocks: AtomicU64,
     /// The title is frozen: nobody plays and nobody hears.
     pub(crate) paused: AtomicBool,
@@ -55,7 +60,11 @@ impl Shared {
         let ring_frames = SAMPLE_RATE as usize * RING_MS / 1000;
         let (heard, hears) = ring(ring_frames * CAPTURE_CHANNELS);
         let (speaks, voice) = microphone.then(|| ring(ring_frames)).unzip();
+        let (spoken_ms, since) = (Arc::new(AtomicU64::new(0)), Instant::now());
+        let speaks = speaks.map(|ring| Microphone::new(ring, Arc::clone(&spoken_ms), since));
         let shared = Arc::new(Self {
+            spoken_ms,
+            since,
             heard: Mutex::new(heard),
             voice: voice.map(|ring| Mutex::new(Voice::new(ring))),
             blocks: AtomicU64::new(0),
@@ -68,7 +77,13 @@ impl Shared {
             overruns: AtomicU64::new(0),
         });
         let capture = Capture::new(hears, Arc::clone(&shared));
-        (shared, capture, speaks.map(Microphone::new))
+        (shared, capture, speaks)
+    }
+
+    /// Whether the player's voice has come lately.
+    pub(crate) fn someone_speaks(&self) -> bool {
+        let last = self.spoken_ms.load(Relaxed);
+        last != 0 && self.since.elapsed() < Duration::from_millis(last) + QUIET_TIME
     }
 
     pub(crate) fn note_progress(&self) {

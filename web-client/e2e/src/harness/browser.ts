@@ -20,6 +20,8 @@ const FLAGS = [
 ];
 
 export const DESKTOP: BrowserContextOptions = { viewport: { width: 1440, height: 900 }, colorScheme: 'dark' };
+/** For tests with several players: a page that costs a machine without a GPU little to draw. */
+export const SMALL: BrowserContextOptions = { viewport: { width: 480, height: 270 }, colorScheme: 'dark' };
 export const PHONE: BrowserContextOptions = {
   ...devices['iPhone 14'],
   viewport: { width: 390, height: 844 },

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import type { Page } from 'playwright-core';
 import { ask, field, items } from '../harness/api.js';
-import { DESKTOP, openPage } from '../harness/browser.js';
+import { openPage, SMALL } from '../harness/browser.js';
 import { shows } from '../harness/cells.js';
 import { assertBeeps, heard, listen } from '../harness/ears.js';
 import { open, view, waitForView, watch } from '../harness/play.js';
@@ -19,8 +19,8 @@ const FROZEN_LIMIT_MS = 12_000;
 separately('a node full of titles: each plays its own, one more is refused, and nothing stays behind', async (browser, t) => {
   const { program, base } = await Program.up('--titles', probeTitles(), '--slots', '4');
   t.after(() => program.discard());
-  await inPage('a full node', { program, base, browser, t }, DESKTOP, async ({ page: beep }) => {
-    const others = await Promise.all(['probe-slow', 'probe-save', 'probe-x11'].map(async () => (await openPage(browser)).page));
+  await inPage('a full node', { program, base, browser, t }, SMALL, async ({ page: beep }) => {
+    const others = await Promise.all(['probe-slow', 'probe-save', 'probe-x11'].map(async () => (await openPage(browser, SMALL)).page));
     const [slow, save, x11] = others;
     assert(slow !== undefined && save !== undefined && x11 !== undefined);
     await open(beep, base, 'probe-beep');
@@ -40,7 +40,7 @@ separately('a node full of titles: each plays its own, one more is refused, and 
       await until('its pictures go on', SHOWN_LIMIT_MS, async () => ((await watch(page, 1_000)).stamps.length > 5 ? true : undefined));
     }
 
-    const { page: late } = await openPage(browser);
+    const { page: late } = await openPage(browser, SMALL);
     await late.goto(new URL('play/probe-stamp?start=1', base).href, { waitUntil: 'commit' });
     await waitForView(late, 'failed', SHOWN_LIMIT_MS);
     assert.match(await late.locator('near-frame').evaluate((element) => element.shadowRoot?.textContent ?? ''), /free|busy|taken/i);
@@ -63,8 +63,8 @@ separately('a node full of titles: each plays its own, one more is refused, and 
 separately('a node that is killed takes its titles with it, a frozen one too', async (browser, t) => {
   const { program, base } = await Program.up('--titles', probeTitles(), '--slots', '2');
   t.after(() => program.discard());
-  await inPage('a killed node', { program, base, browser, t }, DESKTOP, async ({ page }) => {
-    const { page: other } = await openPage(browser);
+  await inPage('a killed node', { program, base, browser, t }, SMALL, async ({ page }) => {
+    const { page: other } = await openPage(browser, SMALL);
     await open(page, base, 'probe-x11');
     await open(other, base, 'probe-save');
     await goesAway(other, program, 'save');
@@ -74,7 +74,7 @@ separately('a node that is killed takes its titles with it, a frozen one too', a
   // What the killed node could not remove itself, the next title does.
   const { program: next, base: anew } = await Program.up('--titles', probeTitles(), '--slots', '1');
   t.after(() => next.discard());
-  await inPage('after a killed node', { program: next, base: anew, browser, t }, DESKTOP, async ({ page }) => {
+  await inPage('after a killed node', { program: next, base: anew, browser, t }, SMALL, async ({ page }) => {
     await open(page, anew, 'probe-stamp');
     await program.groupsGone();
   });

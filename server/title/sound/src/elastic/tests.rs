@@ -4,7 +4,7 @@ use super::Elastic;
 use std::f64::consts::TAU;
 
 const RATE: f64 = 48_000.0;
-const BLOCK: usize = 240;
+const BLOCK: usize = 480;
 const TAKEN: usize = 480;
 const HERTZ: f64 = 997.0;
 
@@ -24,7 +24,7 @@ struct Clocks {
 
 impl Clocks {
     fn new(drift: f64, jitter_s: f64) -> Self {
-        let elastic = Elastic::new(RATE as u32, 0.008);
+        let elastic = Elastic::new(RATE as u32, crate::capture::MARGIN_S);
         Self { elastic, drift, jitter_s, random: 7, written: 0, next_write: 0.0, heard: Vec::new(), reads: 0 }
     }
 
