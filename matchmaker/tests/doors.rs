@@ -281,7 +281,9 @@ async fn pages_are_served_with_security_headers_and_machines_get_their_answers()
         assert_eq!(value("cross-origin-embedder-policy"), "require-corp");
         assert_eq!(value("cross-origin-resource-policy"), "same-origin");
         assert_eq!(value("x-content-type-options"), "nosniff");
-        assert!(value("permissions-policy").contains("gamepad=(self)"));
+        for may in ["gamepad=(self)", "microphone=(self)", "camera=()"] {
+            assert!(value("permissions-policy").contains(may), "{may}");
+        }
         assert!(value("content-security-policy").contains("script-src 'self';"));
     }
     let lost = ask(&service, get("/no/such/page").header(header::ACCEPT, "text/html,*/*")).await;

@@ -44,6 +44,8 @@ pub enum Mode {
     Save = 18,
     /// Tries to get out, and turns green only if nothing worked.
     Evil = 19,
+    /// Records the player's voice and shows how loud it is.
+    Voice = 20,
 }
 
 impl Mode {
@@ -63,6 +65,6 @@ mod tests {
             assert_eq!(Mode::from_number(*mode as u16), Some(*mode));
         }
         assert_eq!(Mode::from_number(0), None);
-        assert_eq!(Mode::from_number(20), None);
+        assert_eq!(Mode::from_number(21), None);
     }
 }

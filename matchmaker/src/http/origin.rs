@@ -10,8 +10,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 
-const PERMISSIONS: &str = "autoplay=(self), fullscreen=(self), gamepad=(self), screen-wake-lock=(self), \
-                           camera=(), geolocation=(), microphone=(), payment=(), usb=()";
+const PERMISSIONS: &str = "autoplay=(self), fullscreen=(self), gamepad=(self), microphone=(self), \
+                           screen-wake-lock=(self), camera=(), geolocation=(), payment=(), usb=()";
 const COOP: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const COEP: HeaderName = HeaderName::from_static("cross-origin-embedder-policy");
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");

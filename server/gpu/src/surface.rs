@@ -61,6 +61,9 @@ impl Drop for Surface {
     }
 }
 
+/// Black, as far as Y goes.
+const VIDEO_BLACK: u8 = 16;
+
 /// A fixed number of surfaces of one size: one being written, one waiting, one being encoded.
 #[derive(Debug)]
 pub struct SurfaceRing {
@@ -78,7 +81,8 @@ impl SurfaceRing {
     pub fn new(layout: Layout, width: u32, height: u32) -> Self {
         assert!(width.is_multiple_of(2) && height.is_multiple_of(2), "4:2:0 needs even sizes");
         let bytes = width as usize * height as usize * 3 / 2;
-        let free = (0..Self::LEN).map(|_| vec![0; bytes]).collect();
+        // Not zero, so that the system gives all of the memory now and not in the middle of a game.
+        let free = (0..Self::LEN).map(|_| vec![VIDEO_BLACK; bytes]).collect();
         Self { layout, width, height, free: Arc::new(Mutex::new(free)) }
     }
 

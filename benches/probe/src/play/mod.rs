@@ -9,6 +9,7 @@ mod screen;
 mod stamp;
 mod text;
 mod trouble;
+mod voice;
 mod windows;
 
 use crate::Options;
@@ -73,6 +74,7 @@ fn begin(options: &Options, client: &mut Client) -> Result<Box<dyn Play>> {
         Mode::Pad => Box::new(pad::PadPlay::begin(client, options.device.clone())?),
         Mode::Beep => Box::new(beep::BeepPlay::begin(client)?),
         Mode::Save => Box::new(save::SavePlay::begin(client)?),
+        Mode::Voice => Box::new(voice::VoicePlay::begin(client)?),
         Mode::Evil => Box::new(evil::EvilPlay::begin(client)?),
         mode
         @ (Mode::Crash | Mode::Hang | Mode::Eat | Mode::Slow | Mode::Flood | Mode::Exit | Mode::Spin) => {

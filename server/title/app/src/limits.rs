@@ -15,6 +15,8 @@ pub(crate) const CALLBACKS: usize = 256;
 pub(crate) const CLIPBOARD_BYTES: usize = 1 << 20;
 /// Transfers of the clipboard under way at once.
 pub(crate) const TRANSFERS: usize = 16;
+/// Pictures at once whose drawing on the GPU has not finished; a client has a handful of buffers.
+pub(crate) const FENCES: usize = 64;
 /// Characters that one [`crate::Input::Text`] may type.
 pub(crate) const TEXT_CHARS: usize = 4096;
 /// Edge of a cursor picture: the largest that browsers accept may be smaller, none accepts more.

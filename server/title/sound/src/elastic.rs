@@ -142,7 +142,11 @@ impl<const C: usize> Elastic<C> {
 
     /// Seconds that wait before each taking, filtered.
     pub(crate) fn waiting_s(&self) -> f64 {
-        if self.mode == Mode::Filling { self.queue.len() as f64 / self.rate } else { (self.target + self.excess) / self.rate }
+        if self.mode == Mode::Filling {
+            self.queue.len() as f64 / self.rate
+        } else {
+            (self.target + self.excess) / self.rate
+        }
     }
 
     /// How much faster sound comes in than it is taken, as a fraction.

@@ -19,8 +19,6 @@ pub(crate) struct Folder {
     root: PathBuf,
     socket: PathBuf,
     cookie: PathBuf,
-    listener: UnixListener,
-    user: Option<u32>,
 }
 
 /// What a server process is started with.
@@ -47,7 +45,7 @@ impl Folder {
     }
 
     /// Makes all files. What a crashed process left in the same place goes first.
-    pub(crate) fn create(dir: &Path) -> Result<Self, SoundError> {
+    pub(crate) fn create(dir: &Path) -> Result<(Self, ServerFiles), SoundError> {
         let root = dir.join("sound");
         // The path goes into an argument of the server's, inside quotes.
         if !dir.to_str().is_some_and(|path| path.chars().all(|c| !c.is_control() && !"\"'\\".contains(c))) {
@@ -62,7 +60,7 @@ impl Folder {
         })
     }
 
-    fn fill(dir: &Path, root: &Path) -> Result<Self, SoundError> {
+    fn fill(dir: &Path, root: &Path) -> Result<(Self, ServerFiles), SoundError> {
         let mut secret = [0; COOKIE_BYTES];
         getrandom::fill(&mut secret).map_err(SoundError::Random)?;
         let cookie = Self::cookie_in(dir);
@@ -76,7 +74,8 @@ impl Folder {
         let socket = Self::socket_in(dir);
         let listener = UnixListener::bind(&socket).map_err(at(&socket))?;
         fs::set_permissions(&socket, Permissions::from_mode(0o666)).map_err(at(&socket))?;
-        Ok(Self { root: root.to_owned(), socket, cookie, listener, user })
+        let files = ServerFiles { socket: socket.clone(), listener, dir: server, user };
+        Ok((Self { root: root.to_owned(), socket, cookie }, files))
     }
 
     pub(crate) fn socket(&self) -> &Path {
@@ -85,15 +84,6 @@ impl Folder {
 
     pub(crate) fn cookie(&self) -> &Path {
         &self.cookie
-    }
-
-    pub(crate) fn server_files(&self) -> Result<ServerFiles, SoundError> {
-        Ok(ServerFiles {
-            socket: self.socket.clone(),
-            listener: self.listener.try_clone().map_err(at(&self.socket))?,
-            dir: self.root.join("server"),
-            user: self.user,
-        })
     }
 }
 

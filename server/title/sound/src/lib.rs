@@ -68,7 +68,7 @@ pub struct SoundState {
 #[derive(Debug)]
 pub struct Sound {
     // Field order is drop order: the server ends before its files go.
-    _watch: Watch,
+    watch: Watch,
     folder: Folder,
     shared: Arc<Shared>,
     capture: Option<Capture>,
@@ -76,18 +76,28 @@ pub struct Sound {
 }
 
 impl Sound {
-    /// Starts the server and waits until its sound arrives.
+    /// Starts the server. Programs may connect at once: the socket is there, and waits for it. A server that
+    /// cannot be started is told of in the log, and programs are then refused.
     ///
     /// # Errors
     /// [`SoundError::Environment`] when this process was not started with [`Sound::process_env`] for this
-    /// folder; otherwise what kept the server from starting.
+    /// folder; otherwise what kept its files from being made.
     pub fn start(settings: Settings) -> Result<Self, SoundError> {
         let Settings { dir, microphone } = settings;
         check_environment(&dir)?;
-        let folder = Folder::create(&dir)?;
+        let (folder, files) = Folder::create(&dir)?;
         let (shared, capture, microphone) = Shared::new(microphone);
-        let watch = Watch::start(Arc::clone(&shared), folder.server_files()?)?;
-        Ok(Self { _watch: watch, folder, shared, capture: Some(capture), microphone })
+        let watch = Watch::start(Arc::clone(&shared), files)?;
+        Ok(Self { watch, folder, shared, capture: Some(capture), microphone })
+    }
+
+    /// Waits until sound arrives from the server. To be called once, by whoever needs it before the first
+    /// [`Capture::fill`].
+    ///
+    /// # Errors
+    /// What kept the server from starting.
+    pub fn wait_until_heard(&self) -> Result<(), SoundError> {
+        self.watch.first_sound()
     }
 
     /// The variables that this process itself must have been started with: cpal takes its server from
@@ -143,6 +153,7 @@ impl Sound {
     /// The title is frozen (`true`) or goes on. While it is frozen the server rests and costs nothing.
     pub fn set_paused(&self, paused: bool) {
         self.shared.paused.store(paused, std::sync::atomic::Ordering::Relaxed);
+        self.watch.wake();
     }
 
     /// What happened so far.

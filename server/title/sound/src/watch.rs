@@ -9,7 +9,7 @@ use crate::server::Server;
 use crate::{CAPTURE_CHANNELS, SAMPLE_RATE, SoundError, SoundState};
 use rustix::process::Signal;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{self, SyncSender};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -117,10 +117,11 @@ impl Shared {
 pub(crate) struct Watch {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    first: Receiver<Result<(), SoundError>>,
 }
 
 impl Watch {
-    /// Returns once sound flows from a first server.
+    /// Starts the first server; its socket can be bound and connected to at once.
     pub(crate) fn start(shared: Arc<Shared>, files: ServerFiles) -> Result<Self, SoundError> {
         let stop = Arc::new(AtomicBool::new(false));
         let (started, first) = mpsc::sync_channel(1);
@@ -129,9 +130,19 @@ impl Watch {
             .name("sound-watch".to_owned())
             .spawn(move || keeper.run(&started))
             .map_err(SoundError::Thread)?;
-        let watch = Self { stop, thread: Some(thread) };
-        first.recv().unwrap_or_else(|_| Err(SoundError::Link("its thread ended".to_owned())))?;
-        Ok(watch)
+        Ok(Self { stop, thread: Some(thread), first })
+    }
+
+    /// Waits until sound flows from the first server, or until it has failed. To be called once.
+    pub(crate) fn first_sound(&self) -> Result<(), SoundError> {
+        self.first.recv().unwrap_or_else(|_| Err(SoundError::Link("its thread ended".to_owned())))
+    }
+
+    /// Lets a resting server go on at once.
+    pub(crate) fn wake(&self) {
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
     }
 }
 
@@ -155,7 +166,8 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn run(&self, started: &Started) {
+    /// A first server that never gives sound is the last one: programs that connect are refused from then on.
+    fn run(self, started: &Started) {
         let mut backoff = BACKOFF_MIN;
         let mut first = true;
         while !self.stopped() {
@@ -168,6 +180,7 @@ impl Keeper {
             let error = match outcome {
                 Ok(()) => return,
                 Err(error) if first => {
+                    warn!("this session has no sound: {error}");
                     let _ = started.send(Err(error));
                     return;
                 }
@@ -239,7 +252,7 @@ impl Keeper {
     fn rest(&self, server: &Server) {
         server.signal(Signal::STOP);
         while self.shared.paused.load(Relaxed) && !self.stopped() {
-            thread::park_timeout(CHECK_TIME);
+            thread::park_timeout(STALL_TIME);
         }
         server.signal(Signal::CONT);
     }

@@ -94,13 +94,14 @@ impl Program {
             Some(gpu) => Some(OnGpu::new(gpu, run.width, run.height).map_err(failure)?),
             None => None,
         };
-        let (compositor, events) =
-            Compositor::start(launch::compositor(manifest, around)).map_err(failure)?;
-        let pads = Pads::start(launch::pads(around)).map_err(failure)?;
-        // A machine without a sound server still plays, silently; doctor says what to install.
+        // A machine without a sound server still plays, silently; doctor says what to install. Its start takes a
+        // while, and the program's own goes on beside it.
         let sound = Sound::start(launch::sound(around))
             .inspect_err(|error| warn!("this session has no sound: {error}"))
             .ok();
+        let (compositor, events) =
+            Compositor::start(launch::compositor(manifest, around)).map_err(failure)?;
+        let pads = Pads::start(launch::pads(around)).map_err(failure)?;
         let launch = launch::sandbox(manifest, dir, around, &compositor, &pads, sound.as_ref());
         let sandbox = Sandbox::launch(&launch).map_err(failure)?;
         info!(pid = sandbox.pid(), pads = pads.backend(), "the program runs in its sandbox");

@@ -27,7 +27,7 @@ const WIDTH = 640;
 const HEIGHT = 360;
 const FPS = 30;
 
-const MODES = ['stamp', 'dialog', 'launcher', 'crash', 'hang', 'exit', 'slow', 'flood', 'spin', 'lock', 'cursor', 'text', 'pad', 'touch', 'beep', 'evil'];
+const MODES = ['stamp', 'dialog', 'launcher', 'crash', 'hang', 'exit', 'slow', 'flood', 'spin', 'lock', 'cursor', 'text', 'pad', 'touch', 'beep', 'voice', 'evil'];
 
 const PROBES: readonly ProbeTitle[] = [
   ...MODES.map((mode) => ({ id: `probe-${mode}`, arguments: [mode], more: KEEPS })),

@@ -68,6 +68,15 @@ export function ticks(pid: number): number | undefined {
   return status(pid)?.ticks;
 }
 
+/** How often its threads have left the processor: grows with anything that a process does. Nothing for one that is gone. */
+export function switches(pid: number): number | undefined {
+  const dir = `/proc/${pid}/task`;
+  if (!isAlive(pid)) return undefined;
+  const threads = readdirSync(dir).map((thread) => read(`${dir}/${thread}/status`) ?? '');
+  const counts = threads.flatMap((text) => [...text.matchAll(/ctxt_switches:\s+(\d+)/g)].map(([, count]) => Number(count)));
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
 /** The child whose processor time grew most between two looks: the one that plays. */
 export async function busiestChild(pid: number, look_ms: number): Promise<number> {
   const before = new Map(children(pid).map((child) => [child, status(child)?.ticks ?? 0]));

@@ -3,10 +3,12 @@
 import assert from 'node:assert/strict';
 import type { Page } from 'playwright-core';
 import { endReason, session, field } from '../harness/api.js';
+import { SMALL } from '../harness/browser.js';
 import { numberIn, shows } from '../harness/cells.js';
-import { open, playing, sessionOf } from '../harness/play.js';
-import { descendants, isAlive, ticks, titleProcess } from '../harness/processes.js';
-import { probeScenario } from '../harness/scenario.js';
+import { open, playing, sessionOf, watch } from '../harness/play.js';
+import { descendants, isAlive, switches, ticks, titleProcess } from '../harness/processes.js';
+import { inPage, probeScenario, probeTitles, separately } from '../harness/scenario.js';
+import { Program } from '../harness/program.js';
 import { sleep, until } from '../harness/wait.js';
 
 const SHOWN_LIMIT_MS = 6_000;
@@ -17,6 +19,11 @@ const KEPT_LIMIT_MS = 45_000;
 const STILL_MS = 1_500;
 const COUNT = 2;
 const PROGRAM = '/title/game save';
+const PREPARED = '/title/game stamp';
+/** A title is drawn for 10 s to reach its menu (server/src/worker/pipeline/frame_thread.rs). */
+const PREPARED_LIMIT_MS = 30_000;
+/** Of 30 a second; a program that began with the player has shown fewer by the time it is looked at. */
+const WARM_UP_FRAMES = 200;
 
 /** Waits until a process gets no processor time for a while. */
 async function frozen(pid: number): Promise<void> {
@@ -70,4 +77,30 @@ probeScenario('a player who comes back finds the moment where the game was left,
   await open(page, base, 'probe-save');
   assert.notEqual(await sessionOf(page), id);
   assert.equal(await numberIn(page, COUNT, SHOWN_LIMIT_MS), 4, 'the saved game');
+});
+
+separately('a prepared title waits frozen, and the first player gets that very program', async (browser, t) => {
+  const { program, base } = await Program.up('--titles', probeTitles(), '--slots', '2', '--prepare', 'probe-stamp');
+  t.after(() => program.discard());
+  const waiting = await until('the title runs before anybody plays', PREPARED_LIMIT_MS, () => {
+    try {
+      return titleProcess(program.pid, PREPARED);
+    } catch {
+      return undefined;
+    }
+  });
+  await until('it stands still', PREPARED_LIMIT_MS, async () => {
+    const before = switches(waiting);
+    await sleep(STILL_MS);
+    return before !== undefined && switches(waiting) === before ? true : undefined;
+  });
+  await inPage('a prepared title', { program, base, browser, t }, SMALL, async ({ page }) => {
+    const before = switches(waiting) ?? 0;
+    await open(page, base, 'probe-stamp');
+    assert((await watch(page, 1_000)).stamps.length > 5, 'it does not go on');
+    assert((switches(waiting) ?? 0) > before, 'another program plays');
+    const frames = await frame(page);
+    assert(frames > WARM_UP_FRAMES, `its picture ${frames} is that of a program that has just begun`);
+  });
+  await program.stop();
 });

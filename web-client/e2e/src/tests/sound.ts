@@ -17,6 +17,14 @@ const APART_MS = 1_000;
 /** Packets of 10 ms without DTX; with it, one in 400 ms keeps the line. */
 const SILENT_MS = 3_000;
 const SILENT_PACKETS_MAX = SILENT_MS / 100;
+/** The row in which the program shows the loudest of the last second, in thousandths (benches/probe/src/play/voice.rs). */
+const LOUDNESS = 2;
+const VOICE_MEMORY_MS = 1_200;
+/** The browser's stand-in for a microphone beeps once a second, far louder than this. */
+const VOICE_MIN = 20;
+const VOICE_LIMIT_MS = 10_000;
+/** A voice is over for the sound server after 5 s (server/title/sound/src/watch.rs). */
+const VOICE_QUIET_MS = 5_500;
 
 probeScenario('every beep of a program is heard, and goes with its flash', async ({ page, base }) => {
   await open(page, base, 'probe-beep');
@@ -51,6 +59,28 @@ probeScenario('silence sends next to nothing', async ({ page, base, t }) => {
   await sleep(500);
   assert((await received(page)).packets > after.packets + 3, 'no sound after the silence');
 });
+
+probeScenario('the microphone is off until the player turns it on, and off again after', async ({ page, base }) => {
+  await open(page, base, 'probe-voice');
+  await numberIn(page, LOUDNESS, SHOWN_LIMIT_MS);
+  await sleep(VOICE_MEMORY_MS);
+  assert.equal(await numberIn(page, LOUDNESS, SHOWN_LIMIT_MS), 0, 'the program hears a player who did not ask for it');
+  await press(page, 'Turn the microphone on');
+  await shows(page, "the player's voice", VOICE_LIMIT_MS, (seen) => (seen.number(LOUDNESS) ?? 0) > VOICE_MIN);
+  await press(page, 'Turn the microphone off');
+  await shows(page, 'silence', VOICE_LIMIT_MS, (seen) => seen.number(LOUDNESS) === 0);
+  // And once more, since the title's side of it was taken down meanwhile.
+  await sleep(VOICE_QUIET_MS);
+  await press(page, 'Turn the microphone on');
+  await shows(page, 'the voice again', VOICE_LIMIT_MS, (seen) => (seen.number(LOUDNESS) ?? 0) > VOICE_MIN);
+});
+
+/** Presses a button of the bar, which shows itself when the pointer nears the upper edge. */
+async function press(page: Page, name: string): Promise<void> {
+  await page.mouse.move(400, 200);
+  await page.mouse.move(400, 2);
+  await page.getByRole('button', { name }).click();
+}
 
 /** Sound that has arrived so far. */
 function received(page: Page): Promise<{ packets: number; bytes: number }> {

@@ -96,6 +96,8 @@ pub(crate) struct State {
     pub(crate) touch: TouchHandle<State>,
     pub(crate) hands: Hands,
     pub(crate) surfaces: HashMap<WlSurface, View>,
+    /// Commits that wait until the GPU has drawn what they show.
+    pub(crate) fences: usize,
     pub(crate) windows: Windows,
     pub(crate) popups: PopupManager,
     pub(crate) cursor: CursorState,
@@ -151,6 +153,7 @@ impl State {
             touch,
             hands,
             surfaces: HashMap::new(),
+            fences: 0,
             windows: Windows::default(),
             popups: PopupManager::default(),
             cursor: CursorState::default(),

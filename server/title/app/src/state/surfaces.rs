@@ -1,6 +1,7 @@
 //! Surfaces: what a commit brings, kept until the next tick copies it.
 
 use smithay::{
+    reexports::calloop::Interest,
     reexports::wayland_server::{
         Client, Resource,
         protocol::{wl_buffer::WlBuffer, wl_callback::WlCallback, wl_surface::WlSurface},
@@ -10,8 +11,9 @@ use smithay::{
         buffer::BufferHandler,
         compositor::{
             BufferAssignment, CompositorClientState, CompositorHandler, CompositorState, RectangleKind,
-            SurfaceAttributes, SurfaceData, get_parent, with_states,
+            SurfaceAttributes, SurfaceData, add_blocker, add_pre_commit_hook, get_parent, with_states,
         },
+        dmabuf::get_dmabuf,
         presentation::{PresentationFeedbackCachedState, PresentationFeedbackCallback},
         viewporter::ViewportCachedState,
     },
@@ -91,6 +93,7 @@ impl CompositorHandler for State {
             return;
         }
         self.surfaces.insert(surface.clone(), View::default());
+        add_pre_commit_hook::<Self, _>(surface, |state, _, surface| state.await_drawing(surface));
     }
 
     fn commit(&mut self, surface: &WlSurface) {
@@ -138,6 +141,38 @@ impl BufferHandler for State {
 }
 
 impl State {
+    /// Holds a commit back until the GPU has finished drawing the buffer that it brings.
+    fn await_drawing(&mut self, surface: &WlSurface) {
+        let buffer = with_states(surface, |states| {
+            match &states.cached_state.get::<SurfaceAttributes>().pending().buffer {
+                Some(BufferAssignment::NewBuffer(buffer)) => get_dmabuf(buffer).cloned().ok(),
+                _ => None,
+            }
+        });
+        let (Some(buffer), Some(client)) = (buffer, surface.client()) else { return };
+        // Most are drawn by now.
+        let Ok((blocker, drawn)) = buffer.generate_blocker(Interest::READ) else { return };
+        if self.fences >= limits::FENCES {
+            return expel(&self.display, &client, "too many pictures that are not finished");
+        }
+        let watched = self.events.insert_source(drawn, move |(), _, state| {
+            state.fences = state.fences.saturating_sub(1);
+            let display = state.display.clone();
+            if let Some(known) = client.get_data::<ClientState>() {
+                known.compositor.blocker_cleared(state, &display);
+            }
+            Ok(())
+        });
+        match watched {
+            Ok(_) => {
+                self.fences += 1;
+                add_blocker(surface, blocker);
+            }
+            // It may be shown half-drawn, which is better than never.
+            Err(error) => tracing::warn!(%error, "the end of a picture's drawing cannot be waited for"),
+        }
+    }
+
     /// Copies what is new.
     pub(crate) fn latch(&mut self) {
         let Self { surfaces, pool, display, .. } = self;

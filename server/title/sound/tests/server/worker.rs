@@ -17,6 +17,7 @@ pub(crate) fn in_worker(test: &str, microphone: bool, body: fn(Sound, &Path)) {
     if let Some(dir) = std::env::var_os(DIR) {
         let dir = Path::new(&dir);
         let sound = Sound::start(Settings { dir: dir.to_owned(), microphone }).unwrap();
+        sound.wait_until_heard().unwrap();
         note(dir, sound.server_pid().unwrap());
         return body(sound, dir);
     }
