@@ -59,6 +59,11 @@ pub enum FromPage {
         /// At most [`MAX_CLIPBOARD_BYTES`].
         text: String,
     },
+    /// The most that the player wants video to take, such as on a paid network.
+    DataCap {
+        /// kbit/s; `null` lifts it.
+        kbps: Option<u32>,
+    },
     /// The player's microphone is on or off.
     Microphone {
         /// Whether it may be heard.
@@ -92,6 +97,22 @@ pub enum Cursor {
     },
 }
 
+/// What keeps a picture from being the title's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QualityLimit {
+    /// Nothing: it is.
+    None,
+    /// The path carries no more.
+    Network,
+    /// The node's encoder is too slow for more.
+    Node,
+    /// The player's device decodes too slowly for more.
+    Device,
+    /// The player's own [`FromPage::DataCap`].
+    DataCap,
+}
+
 /// Node → page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -121,6 +142,17 @@ pub enum ToPage {
         adapter: String,
         /// How pictures are converted, such as `simd` or `shader`.
         conversion: String,
+    },
+    /// How the picture is encoded from the next keyframe on.
+    Quality {
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+        /// Frames a second.
+        fps: u32,
+        /// What keeps it from being better.
+        limit: QualityLimit,
     },
     /// A receipt to check and countersign.
     Receipt {

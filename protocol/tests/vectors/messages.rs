@@ -53,7 +53,7 @@ macro_rules! kinds {
 }
 
 fn control_entries() -> Vec<Value> {
-    use control::{FromPage, ToPage};
+    use control::{FromPage, QualityLimit, ToPage};
     let from_page = vec![
         FromPage::Hello { versions: Versions::current() },
         FromPage::Display { width: 1920, height: 1080, refresh_hz: 59.5 },
@@ -63,6 +63,8 @@ fn control_entries() -> Vec<Value> {
         FromPage::Keyboard { layout: "de".to_owned(), variant: "nodeadkeys".to_owned() },
         FromPage::Clipboard { text: "from the player".to_owned() },
         FromPage::Microphone { on: true },
+        FromPage::DataCap { kbps: Some(3000) },
+        FromPage::DataCap { kbps: None },
     ];
     let to_page = vec![
         ToPage::Hello { versions: Versions::current() },
@@ -91,6 +93,7 @@ fn control_entries() -> Vec<Value> {
             },
         },
         ToPage::PointerLocked { locked: true },
+        ToPage::Quality { width: 960, height: 540, fps: 60, limit: QualityLimit::Network },
         ToPage::TextInput { active: true },
         ToPage::Clipboard { text: "from the title".to_owned() },
         ToPage::Ended { reason: EndReason::TitleExited, message: EndReason::TitleExited.advice().to_owned() },
@@ -100,12 +103,12 @@ fn control_entries() -> Vec<Value> {
         "page",
         kinds!(FromPage: Hello = "hello", Display = "display", ReceiptSignature = "receipt_signature",
                Hidden = "hidden", Leave = "leave", Keyboard = "keyboard", Clipboard = "clipboard",
-               Microphone = "microphone"),
+               Microphone = "microphone", DataCap = "data_cap"),
         from_page,
     );
     let kinds = kinds!(ToPage: Hello = "hello", Session = "session", Receipt = "receipt", Rumble = "rumble",
                        Cursor = "cursor", PointerLocked = "pointer_locked", TextInput = "text_input",
-                       Clipboard = "clipboard", Ended = "ended");
+                       Clipboard = "clipboard", Quality = "quality", Ended = "ended");
     all.extend(entries("control", "node", kinds, to_page));
     all
 }

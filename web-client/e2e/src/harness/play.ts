@@ -2,10 +2,12 @@
 
 import type { Page } from 'playwright-core';
 import type { PlayerView, Stamp } from './globals.js';
-import { sleep } from './wait.js';
+import { sleep, until } from './wait.js';
 
 /** Twice what a cold start takes on a loaded machine of two cores. */
 const PICTURE_LIMIT_MS = 20_000;
+
+const KEPT_LIMIT_MS = 5_000;
 
 export async function open(page: Page, base: string, title: string): Promise<void> {
   await page.goto(new URL(`play/${title}?start=1`, base).href, { waitUntil: 'commit' });
@@ -30,6 +32,27 @@ export async function waitForView(page: Page, kind: PlayerView['kind'], limit_ms
     timeout: limit_ms,
   });
   return view(page);
+}
+
+/** Waits until the browser could go on with the session after its page is gone (player/src/session/kept.ts). */
+export function kept(page: Page): Promise<true> {
+  return until('the browser keeps the session', KEPT_LIMIT_MS, () =>
+    page.evaluate(async () => {
+      // Opening a database that is not there would make an empty one.
+      if (!(await indexedDB.databases()).some(({ name }) => name === 'nearframe')) return undefined;
+      const settled = <T>(request: IDBRequest<T>): Promise<T> =>
+        new Promise((resolve, reject) => {
+          request.onsuccess = () => resolve(request.result);
+          request.onerror = () => reject(new Error('the browser does not open its storage', { cause: request.error }));
+        });
+      const database = await settled(indexedDB.open('nearframe'));
+      try {
+        return (await settled(database.transaction('kept').objectStore('kept').count())) > 0 ? true : undefined;
+      } finally {
+        database.close();
+      }
+    }),
+  );
 }
 
 /** The session that the page plays. */

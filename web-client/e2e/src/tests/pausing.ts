@@ -5,7 +5,7 @@ import type { Page } from 'playwright-core';
 import { endReason, session, field } from '../harness/api.js';
 import { SMALL } from '../harness/browser.js';
 import { numberIn, shows } from '../harness/cells.js';
-import { open, playing, sessionOf, watch } from '../harness/play.js';
+import { kept, open, playing, sessionOf, watch } from '../harness/play.js';
 import { descendants, isAlive, switches, ticks, titleProcess } from '../harness/processes.js';
 import { inPage, probeScenario, probeTitles, separately } from '../harness/scenario.js';
 import { Program } from '../harness/program.js';
@@ -53,6 +53,7 @@ probeScenario('a player who comes back finds the moment where the game was left,
   await count(page, 3);
   const id = await sessionOf(page);
   const last = await frame(page);
+  await kept(page);
   await page.goto('about:blank');
   await frozen(pid);
 

@@ -6,7 +6,7 @@ import { ask, field, items } from '../harness/api.js';
 import { openPage, SMALL } from '../harness/browser.js';
 import { shows } from '../harness/cells.js';
 import { assertBeeps, heard, listen } from '../harness/ears.js';
-import { open, view, waitForView, watch } from '../harness/play.js';
+import { kept, open, view, waitForView, watch } from '../harness/play.js';
 import { commandLine, descendants, ticks, titleProcess } from '../harness/processes.js';
 import { Program } from '../harness/program.js';
 import { inPage, probeTitles, separately } from '../harness/scenario.js';
@@ -84,6 +84,7 @@ separately('a node that is killed takes its titles with it, a frozen one too', a
 /** Closes the page, and waits until its title gets no processor time. */
 async function goesAway(page: Page, program: Program, mode: string): Promise<void> {
   const left = titleProcess(program.pid, `/title/game ${mode}`);
+  await kept(page);
   await page.goto('about:blank');
   await until('the title of the player who went away stands still', FROZEN_LIMIT_MS, async () => {
     const before = ticks(left);
