@@ -28,7 +28,10 @@ pub(super) fn run(report: &mut Report) {
             let keyframe_due = frame == 0;
             let data = if keyframe_due { &keyframe } else { &delta };
             let rtp_timestamp = frame.wrapping_mul(1500);
-            sender.push_video(now, VideoFrame { frame, rtp_timestamp, keyframe: keyframe_due, data });
+            sender.push_video(
+                now,
+                VideoFrame { frame, rtp_timestamp, keyframe: keyframe_due, refers_to: None, data },
+            );
             packets += drain(&mut sender, now);
             frame = frame.wrapping_add(1);
             now += FRAME_TIME;
@@ -82,8 +85,14 @@ fn config() -> SenderConfig {
     SenderConfig {
         video: ids(1, 96, 90_000),
         audio: ids(11, 111, 48_000),
-        extensions: ExtensionIds { playout_delay: Some(1), transport_cc: Some(2) },
-        audio_extensions: ExtensionIds { playout_delay: None, transport_cc: Some(2) },
+        fec: None,
+        audio_red_payload_type: None,
+        extensions: ExtensionIds {
+            playout_delay: Some(1),
+            transport_cc: Some(2),
+            dependency_descriptor: None,
+        },
+        audio_extensions: ExtensionIds { transport_cc: Some(2), ..ExtensionIds::default() },
         max_payload: 1150,
         min_bps: BITRATE_BPS,
         start_bps: BITRATE_BPS,

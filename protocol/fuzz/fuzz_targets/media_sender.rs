@@ -2,7 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nearframe_stream::{ExtensionIds, Feedback, MediaSender, SenderConfig, StreamIds, TwccReport, VideoFrame};
+use nearframe_stream::{
+    ExtensionIds, FecIds, Feedback, MediaSender, SenderConfig, StreamIds, TwccReport, VideoFrame,
+};
 use std::time::{Duration, Instant};
 
 fn sender(now: Instant) -> MediaSender {
@@ -13,10 +15,13 @@ fn sender(now: Instant) -> MediaSender {
         rtx_payload_type: rtx_ssrc.map(|_| 97),
         clock_rate,
     };
-    let extensions = ExtensionIds { playout_delay: Some(1), transport_cc: Some(2) };
+    let extensions =
+        ExtensionIds { playout_delay: Some(1), transport_cc: Some(2), dependency_descriptor: Some(3) };
     let config = SenderConfig {
         video: ids(1, Some(2), 90_000),
         audio: ids(3, None, 48_000),
+        fec: Some(FecIds { ssrc: 4, payload_type: 49 }),
+        audio_red_payload_type: Some(63),
         extensions,
         audio_extensions: extensions,
         max_payload: 1150,
@@ -59,6 +64,7 @@ fuzz_target!(|bytes: &[u8]| {
                     frame: index as u32,
                     rtp_timestamp: index as u32 * 1500,
                     keyframe: number(4) & 1 == 0,
+                    refers_to: (number(4) & 2 == 0).then(|| (index as u32).wrapping_sub(u32::from(number(5)))),
                     data: chunk,
                 };
                 sender.push_video(now, frame);

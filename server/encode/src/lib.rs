@@ -11,6 +11,7 @@ mod audio;
 mod backend;
 pub mod h264;
 pub mod rate;
+mod references;
 mod video;
 
 pub use audio::{AUDIO_CHANNELS, AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ, AudioDecoder, AudioEncoder};
@@ -19,5 +20,5 @@ pub use backend::{
     VideoPreference, open_video, probe_frame, video_backends,
 };
 pub use video::{
-    AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidation, VideoEncoder, VideoSettings,
+    AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, VideoEncoder, VideoSettings,
 };

@@ -1,20 +1,29 @@
 //! How large the next frame may be, and with which quantiser it gets there.
 //!
 //! Pure policy: no codec, no clock. A ledger of the last second knows what was emitted; the sum over any
-//! window of one second stays below 1.09 × target, keyframes included, and in the mean just below
-//! the target. The quantiser follows the sizes that come out, slowly downwards: a finer quantiser has to
+//! window of one second stays below 1.09 × target, keyframes included (save for one that begins a stream
+//! anew, which can neither wait nor make others wait), and in the mean just below the target. The quantiser follows the sizes that come out, slowly downwards: a finer quantiser has to
 //! pay once for what the frames before left out, and on pictures that merely move it pays all at once.
 //! Where a frame comes out too large for its window, it is not sent: since the encoder has then moved on
-//! without the receiver, it is encoded again as a keyframe, coarser.
+//! without the receiver, it is encoded again, coarser, from an older frame that the receiver has, or as a
+//! keyframe where there is none.
+//!
+//! A frame with a budget of its own is held against that budget alone: a model of sizes, learnt from the
+//! frames before, gives the quantiser, and only what misses by far is encoded again.
 
+mod attempt;
 mod ledger;
 mod quantiser;
+mod size;
 mod window;
 
+pub use attempt::{Kind, Plan, Try, Verdict, Wanted};
 pub use window::{WindowRates, window_rates};
 
+use attempt::GROWTH_PER_FRAME;
 use ledger::Ledger;
 use quantiser::{MAX_QP, QP_PER_HALVING, Quantiser, bits_at, qp_for};
+use size::SizeModel;
 use std::time::Duration;
 
 /// Share of the target that frames in sum aim at; the rest is for keyframes.
@@ -34,37 +43,18 @@ const LONGEST_INTERVAL: Duration = Duration::from_millis(100);
 const FIRST_BITS_PER_PIXEL: f64 = 0.7;
 /// The first try and three coarser ones; the last is as coarse as it gets.
 const MAX_TRIES: u32 = 4;
-
-/// What to do with a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plan {
-    /// Leave it out: the window has no room even for the smallest frame.
-    Skip,
-    /// Encode it.
-    Encode(Try),
-}
-
-/// One attempt at a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Try {
-    /// Quantiser for every macroblock, 14..=51.
-    pub qp: u8,
-    /// As a keyframe.
-    pub keyframe: bool,
-    /// The size that is aimed at.
-    pub budget_bytes: usize,
-}
-
-/// What to do with the bytes that came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Send them.
-    Emit,
-    /// Throw them away and encode the same frame like this.
-    Again(Try),
-    /// Throw them away; the next frame will be a keyframe.
-    Drop,
-}
+/// A budgeted frame is tried once more and then sent as it is: what comes late is worth less than what
+/// comes coarse, and a third try would miss the frame's turn.
+const MAX_BUDGETED_TRIES: u32 = 2;
+/// Times its budget that a frame may take before it is tried again, where that costs nothing but time.
+const BUDGET_TOLERANCE: f64 = 1.1;
+/// The same where the second try goes back to an older frame, and so starts from a larger size.
+const RECOVERY_INSTEAD: f64 = 1.25;
+/// The same where only a keyframe is left.
+const KEYFRAME_INSTEAD: f64 = 2.5;
+/// Ages up to which a reference is always, and at most, worth more than a keyframe. From 10 frames on
+/// recovery frames of fast pictures are as large as keyframes; calm ones can go back further.
+const OLDEST_REFERENCE: (u32, u32) = (10, 30);
 
 /// The policy for one stream. Call [`Self::plan`], then [`Self::judge`] for every attempt it asks for.
 #[derive(Debug)]
@@ -80,7 +70,10 @@ pub struct RateControl {
     /// log₂ of a keyframe's bits at quantiser 0.
     keyframe_complexity: f64,
     quantiser: Quantiser,
+    sizes: SizeModel,
     keyframe_owed: bool,
+    /// The keyframe that is owed begins the stream anew.
+    restarted: bool,
     tries: u32,
 }
 
@@ -95,7 +88,9 @@ impl RateControl {
             credit_bits: 0.0,
             keyframe_complexity: (pixels as f64 * FIRST_BITS_PER_PIXEL).log2() + 26.0 / QP_PER_HALVING,
             quantiser: Quantiser::default(),
+            sizes: SizeModel::default(),
             keyframe_owed: true,
+            restarted: false,
             tries: 0,
         }
     }
@@ -111,14 +106,48 @@ impl RateControl {
         }
     }
 
-    /// What to do with the frame drawn at `at`. Times that go back count as the latest one.
-    pub fn plan(&mut self, at: Duration, keyframe: bool) -> Plan {
-        self.advance(at);
+    /// The stream begins anew with the next frame, whose pictures have `ratio` times as many pixels.
+    pub fn restart(&mut self, ratio: f64) {
+        self.keyframe_complexity += ratio.log2();
+        self.sizes.scale(ratio);
+        self.quantiser.scale(ratio);
+        self.keyframe_owed = true;
+        self.restarted = true;
+    }
+
+    /// About so many frames a second are coming.
+    pub fn set_frame_rate(&mut self, fps: u32) {
+        self.interval_s = 1.0 / f64::from(fps.max(1));
+    }
+
+    /// The next frame has to be a keyframe, whatever was planned.
+    pub fn owe_keyframe(&mut self) {
+        self.keyframe_owed = true;
+    }
+
+    /// How many frames old a reference may be so that a frame predicted from it is worth more than a
+    /// keyframe.
+    pub fn oldest_reference(&self) -> u32 {
+        let smaller_by = self.sizes.complexity().map_or(1.0, |log| (self.keyframe_complexity - log).exp2());
+        let age = 1.0 + (smaller_by - 1.0) / GROWTH_PER_FRAME;
+        age.clamp(f64::from(OLDEST_REFERENCE.0), f64::from(OLDEST_REFERENCE.1)) as u32
+    }
+
+    /// What to do with a frame.
+    pub fn plan(&mut self, wanted: Wanted) -> Plan {
+        self.advance(wanted.at);
         self.tries = 1;
-        let keyframe = keyframe || self.keyframe_owed;
+        let kind = if self.keyframe_owed { Kind::Keyframe } else { wanted.kind };
+        self.keyframe_owed = kind == Kind::Keyframe;
+        let own_budget = wanted.budget_bytes.map(|bytes| bytes as usize);
+        // A stream that begins anew has nothing to show meanwhile: it cannot wait for the window.
+        let at_once = self.restarted.then(|| bytes_of(KEYFRAME_SHARE * self.target_bps));
+        if let Some(budget_bytes) = own_budget.or(at_once) {
+            let qp = self.budgeted_qp(kind, (budget_bytes.max(1) * 8) as f64);
+            return Plan::Encode(Try { qp, kind, budget_bytes, budgeted: true });
+        }
         let (share, room) = (self.share_bits(), self.room_bits());
-        if keyframe {
-            self.keyframe_owed = true;
+        if kind == Kind::Keyframe {
             let budget = self.keyframe_bits();
             let smallest = bits_at(self.keyframe_complexity, MAX_QP);
             // Half a keyframe's share is worth waiting for: a coarser one takes longer to look right again.
@@ -126,27 +155,35 @@ impl RateControl {
                 return Plan::Skip;
             }
             let qp = qp_for(self.keyframe_complexity, budget).max(self.quantiser.finest_keyframe());
-            return Plan::Encode(Try { qp, keyframe, budget_bytes: bytes_of(budget) });
+            return Plan::Encode(Try { qp, kind, budget_bytes: bytes_of(budget), budgeted: false });
         }
-        let qp = self.quantiser.next(share, self.credit_bits / share, room);
+        let growth = kind.growth();
+        let coarser = (QP_PER_HALVING / 2.0 * growth.log2()).round() as u8;
+        let qp = (self.quantiser.next(share, self.credit_bits / share, room) + coarser).min(MAX_QP);
         // Where even the coarsest frames are too large, they are left out evenly.
-        let expected = self.quantiser.expected(qp);
+        let expected = self.quantiser.expected(qp) * growth;
         let hopeless = qp == MAX_QP && expected > share && self.credit_bits < -share;
         if (hopeless || room < expected.max(share / 2.0)) && !self.ledger.is_empty() {
             return Plan::Skip;
         }
         let budget = (share + self.credit_bits / CREDIT_FRAMES).clamp(share / 2.0, room.max(share / 2.0));
-        Plan::Encode(Try { qp, keyframe, budget_bytes: bytes_of(budget) })
+        Plan::Encode(Try { qp, kind, budget_bytes: bytes_of(budget), budgeted: false })
     }
 
-    /// What to do with the `bytes` that an attempt gave.
-    pub fn judge(&mut self, attempt: Try, bytes: usize) -> Verdict {
+    /// What to do with the `bytes` that an attempt gave, if the same frame could also be predicted from a
+    /// frame of that age.
+    pub fn judge(&mut self, attempt: Try, bytes: usize, other_age: Option<u32>) -> Verdict {
         let bits = (bytes.max(1) * 8) as f64;
-        if attempt.keyframe {
+        if attempt.kind == Kind::Keyframe {
             self.keyframe_complexity = bits.log2() + f64::from(attempt.qp) / QP_PER_HALVING;
         }
-        let exhausted = self.tries >= MAX_TRIES || attempt.keyframe && attempt.qp == MAX_QP;
-        let too_large = attempt.keyframe && bits > KEYFRAME_TOLERANCE * self.keyframe_bits() && !exhausted;
+        let other = other_age.map_or(Kind::Keyframe, |age| Kind::Recovery { age });
+        if attempt.budgeted {
+            return self.judge_budgeted(attempt, bytes, bits, other);
+        }
+        let whole = attempt.kind == Kind::Keyframe;
+        let exhausted = self.tries >= MAX_TRIES || whole && attempt.qp == MAX_QP;
+        let too_large = whole && bits > KEYFRAME_TOLERANCE * self.keyframe_bits() && !exhausted;
         // A frame that no empty window could take is sent all the same: the alternative is a picture that
         // stands still for ever.
         let only_choice = exhausted && self.ledger.is_empty();
@@ -159,11 +196,50 @@ impl RateControl {
             return Verdict::Drop;
         }
         self.tries += 1;
+        let kind = if whole { Kind::Keyframe } else { other };
         let budget = self.keyframe_bits();
-        let coarser = qp_for(self.keyframe_complexity, budget);
-        let floor = if attempt.keyframe { attempt.qp + 1 } else { attempt.qp };
+        let coarser = match kind {
+            Kind::Keyframe => qp_for(self.keyframe_complexity, budget),
+            _ => qp_for(bits.log2() + f64::from(attempt.qp) / QP_PER_HALVING, budget),
+        };
+        let floor = if whole { attempt.qp + 1 } else { attempt.qp };
         let qp = if self.tries == MAX_TRIES { MAX_QP } else { coarser.clamp(floor.min(MAX_QP), MAX_QP) };
-        Verdict::Again(Try { qp, keyframe: true, budget_bytes: bytes_of(budget) })
+        Verdict::Again(Try { qp, kind, budget_bytes: bytes_of(budget), budgeted: false })
+    }
+
+    fn judge_budgeted(&mut self, attempt: Try, bytes: usize, bits: f64, other: Kind) -> Verdict {
+        self.sizes.seen(attempt, bits);
+        let over = bits / ((attempt.budget_bytes.max(1) * 8) as f64);
+        // What is not predicted from the frame before can be tried again without moving the receiver's
+        // picture on; else the frame has to go back to an older one, which has its price.
+        let (kind, tolerance) = match (attempt.kind, other) {
+            (Kind::Predicted, Kind::Keyframe) => (other, KEYFRAME_INSTEAD),
+            (Kind::Predicted, _) => (other, RECOVERY_INSTEAD),
+            (same, _) => (same, BUDGET_TOLERANCE),
+        };
+        if over <= tolerance || attempt.qp == MAX_QP || self.tries >= MAX_BUDGETED_TRIES {
+            self.emit(attempt, bytes, bits);
+            return Verdict::Emit;
+        }
+        self.tries += 1;
+        self.keyframe_owed |= kind == Kind::Keyframe;
+        // After a cut an older reference is no worse than a newer one, in a fast pan it is: the middle is
+        // assumed.
+        let growth = if kind == attempt.kind { 0.0 } else { kind.growth().log2() / 2.0 };
+        let complexity = bits.log2() + f64::from(attempt.qp) / QP_PER_HALVING + growth;
+        let qp = self.sizes.qp_for(complexity, (attempt.budget_bytes.max(1) * 8) as f64);
+        Verdict::Again(Try { qp: qp.max(attempt.qp + 1).min(MAX_QP), kind, ..attempt })
+    }
+
+    fn budgeted_qp(&self, kind: Kind, bits: f64) -> u8 {
+        match kind {
+            Kind::Keyframe => self.sizes.qp_for(self.keyframe_complexity, bits),
+            Kind::Predicted => self.sizes.next(self.keyframe_complexity, bits),
+            Kind::Recovery { .. } => {
+                let qp = self.sizes.next(self.keyframe_complexity, bits / kind.growth());
+                qp.max(self.sizes.newest_qp())
+            }
+        }
     }
 
     /// Moves time on and credits what passed.
@@ -203,11 +279,16 @@ impl RateControl {
     fn emit(&mut self, attempt: Try, bytes: usize, bits: f64) {
         let share = self.share_bits();
         // A keyframe lives on the room between aim and ceiling; frames after it need not pay for it.
-        self.credit_bits -= if attempt.keyframe { share } else { bits };
+        self.credit_bits -= if attempt.kind == Kind::Keyframe { share } else { bits };
         self.credit_bits = self.credit_bits.clamp(-CREDIT_FRAMES * share, CREDIT_FRAMES * share);
         self.quantiser.seen(attempt, bits);
-        self.keyframe_owed &= !attempt.keyframe;
-        self.ledger.push(self.last.unwrap_or_default(), bytes);
+        if !attempt.budgeted {
+            self.sizes.seen(attempt, bits);
+        }
+        self.keyframe_owed = false;
+        if !std::mem::take(&mut self.restarted) {
+            self.ledger.push(self.last.unwrap_or_default(), bytes);
+        }
     }
 }
 
@@ -231,7 +312,8 @@ mod tests {
             let refined = (level(attempt.qp) - level(self.qp)).max(0.0);
             let predicted = detail * motion * level(attempt.qp) + 0.5 * detail * refined;
             self.qp = attempt.qp;
-            (if attempt.keyframe { detail * level(attempt.qp) } else { predicted }) as usize + 20
+            let whole = attempt.kind == Kind::Keyframe;
+            (if whole { detail * level(attempt.qp) } else { predicted * attempt.kind.growth() }) as usize + 20
         }
     }
 
@@ -258,13 +340,14 @@ mod tests {
 
         fn frame(&mut self, keyframe: bool, detail: f64, motion: f64) {
             let at = Duration::from_secs_f64(f64::from(self.frame) / 60.0);
-            let mut plan = self.rate.plan(at, keyframe);
+            let kind = if keyframe { Kind::Keyframe } else { Kind::Predicted };
+            let mut plan = self.rate.plan(Wanted { at, kind, budget_bytes: None });
             while let Plan::Encode(attempt) = plan {
                 let bytes = self.codec.bytes(attempt, detail, motion);
-                match self.rate.judge(attempt, bytes) {
+                match self.rate.judge(attempt, bytes, None) {
                     Verdict::Emit => {
                         self.emitted.push((at, bytes));
-                        if attempt.keyframe {
+                        if attempt.kind == Kind::Keyframe {
                             self.keyframes.push(self.frame);
                         }
                         break;
@@ -337,8 +420,71 @@ mod tests {
         assert!(run.emitted.len() >= 5, "{} frames in ten seconds", run.emitted.len());
     }
 
+    #[test]
+    fn references_may_be_older_where_pictures_are_calm() {
+        let oldest = |motion: f64| {
+            let mut run = Run::new(6_000_000);
+            (0..300).for_each(|_| run.frame(false, DETAIL, motion));
+            run.rate.oldest_reference()
+        };
+        assert_eq!(oldest(1.0), OLDEST_REFERENCE.0);
+        assert_eq!(oldest(0.02), OLDEST_REFERENCE.1);
+        assert!((11..30).contains(&oldest(0.18)), "{}", oldest(0.18));
+    }
+
+    /// Plays frames with budgets, going back four frames where the control wants to.
+    fn budgeted(run: &mut Run, frames: u32, budget: u32, detail: f64, motion: f64) -> Vec<usize> {
+        let one = |run: &mut Run| {
+            let at = Duration::from_secs_f64(f64::from(run.frame) / 60.0);
+            run.frame += 1;
+            let wanted = Wanted { at, kind: Kind::Predicted, budget_bytes: Some(budget) };
+            let mut plan = run.rate.plan(wanted);
+            for _ in 0..MAX_BUDGETED_TRIES {
+                let Plan::Encode(attempt) = plan else { panic!("a frame with a budget is left out") };
+                let bytes = run.codec.bytes(attempt, detail, motion);
+                match run.rate.judge(attempt, bytes, Some(4)) {
+                    Verdict::Emit => return bytes,
+                    Verdict::Again(coarser) => plan = Plan::Encode(coarser),
+                    Verdict::Drop => panic!("a frame with a budget is dropped"),
+                }
+            }
+            panic!("more tries than promised")
+        };
+        (0..frames).map(|_| one(run)).collect()
+    }
+
+    #[test]
+    fn budgets_are_met_through_steps_and_cuts() {
+        let mut run = Run::new(6_000_000);
+        budgeted(&mut run, 60, 12_000, DETAIL, 0.2);
+        let within = |sizes: &[usize], budget: usize| sizes.iter().all(|&bytes| bytes <= budget * 11 / 10);
+        assert!(within(&budgeted(&mut run, 60, 3_000, DETAIL, 0.2), 3_000), "÷4");
+        assert!(within(&budgeted(&mut run, 60, 12_000, DETAIL, 0.2), 12_000), "×4");
+        let cut = budgeted(&mut run, 60, 12_000, DETAIL, 1.0);
+        assert!(within(&cut[1..], 12_000) && cut[0] <= 18_000, "{cut:?}");
+        let used = cut[30..].iter().sum::<usize>() as f64 / 30.0 / 12_000.0;
+        assert!(used > 0.7, "{used:.2} of the budget is used");
+    }
+
+    #[test]
+    fn a_frame_with_a_budget_is_sent_though_the_window_is_full() {
+        let mut run = Run::new(500_000);
+        let sizes = budgeted(&mut run, 120, 4_000, DETAIL, 0.2);
+        assert!(sizes[60..].iter().sum::<usize>() > 2 * 500_000 / 8);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn budgets_never_leave_a_frame_out(
+            scenes in proptest::collection::vec((1u32..20, 0u32..30_000, 3.0f64..8.0, 0.0f64..1.2), 1..12)
+        ) {
+            let mut run = Run::new(6_000_000);
+            for (length, budget, detail, motion) in scenes {
+                budgeted(&mut run, length, budget, 10f64.powf(detail), motion);
+            }
+        }
+
         #[test]
         fn no_window_exceeds_the_ceiling_whatever_the_picture(
             bitrate_bps in 300_000u32..20_000_000,

@@ -52,6 +52,10 @@ impl VideoSettings {
         check_bitrate(encoder, bitrate_bps)
     }
 
+    pub(crate) fn pixels(&self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+
     /// Refuses a surface of another size or layout.
     pub(crate) fn check_surface(&self, layout: Layout, surface: &Surface) -> Result<(), EncodeError> {
         let got = (surface.layout(), surface.width(), surface.height());
@@ -109,7 +113,7 @@ pub struct Capabilities {
     pub codec: Codec,
     /// What it takes.
     pub layout: Layout,
-    /// Whether [`VideoEncoder::invalidate`] can avoid a keyframe.
+    /// Whether [`VideoEncoder::invalidate`] can avoid a keyframe, given acknowledgements.
     pub reference_invalidation: bool,
 }
 
@@ -122,6 +126,9 @@ pub struct FrameRequest {
     pub at: Duration,
     /// Make it a keyframe.
     pub keyframe: bool,
+    /// What the frame may take, given the capacity of this instant; a frame with a budget is never left
+    /// out. `None`: the target bitrate decides, over windows of one second.
+    pub budget_bytes: Option<u32>,
 }
 
 /// One encoded frame.
@@ -133,16 +140,24 @@ pub struct AccessUnit {
     pub data: Vec<u8>,
     /// Needs no other frame.
     pub keyframe: bool,
+    /// The one frame that it was predicted from; `None` for keyframes.
+    pub refers_to: Option<u32>,
+    /// Larger than its budget although the encoder went as coarse as it can: pictures like this need
+    /// fewer frames or fewer pixels.
+    pub over_budget: bool,
     /// Time the encoder worked on it.
     pub encode_time: Duration,
 }
 
 /// What came of an invalidation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Invalidation {
-    /// The next frame refers only to frames before the lost one.
-    Applied,
-    /// No such reference is left: ask for a keyframe.
+pub enum Invalidated {
+    /// The next frame is predicted from this acknowledged frame alone, or from nothing.
+    Refers {
+        /// As requested when it was encoded.
+        frame: u32,
+    },
+    /// No such reference is left, or it is too old to be worth it: the next frame is a keyframe.
     KeyframeNeeded,
 }
 
@@ -158,8 +173,23 @@ pub trait VideoEncoder: Send {
     /// Changes the target bitrate from the next frame on, without a keyframe.
     fn set_bitrate(&mut self, bitrate_bps: u32) -> Result<(), EncodeError>;
 
-    /// The receiver never got `frame` and what followed it.
-    fn invalidate(&mut self, frame: u32) -> Result<Invalidation, EncodeError>;
+    /// Changes how many frames a second are coming. A keyframe follows only where the stream has to
+    /// declare a higher level.
+    fn set_frame_rate(&mut self, fps: u32) -> Result<(), EncodeError>;
+
+    /// Changes the size of the surfaces from the next frame on, which is a keyframe with parameter sets
+    /// of its own. After a refusal the size is as before.
+    fn set_size(&mut self, width: u32, height: u32) -> Result<(), EncodeError>;
+
+    /// The receiver (each of them, where there are several) has `frame` and all that it was predicted from,
+    /// so that it surely shows it as it was encoded. Frames that were never sent, are long gone or were
+    /// invalidated change nothing.
+    fn acknowledge(&mut self, frame: u32) -> Result<(), EncodeError>;
+
+    /// The receiver has `newest_good`, as in [`Self::acknowledge`], but something after it is lost: nothing
+    /// that follows may be predicted from what came after. The answer holds for the next frame that is
+    /// encoded; what comes after builds on that one. Where nothing at all is good, ask for a keyframe.
+    fn invalidate(&mut self, newest_good: u32) -> Result<Invalidated, EncodeError>;
 }
 
 /// What can go wrong in an encoder.

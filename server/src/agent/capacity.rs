@@ -102,7 +102,7 @@ fn session_cost() -> Result<f64> {
         let at = interval * frame;
         let drawn = title.draw(FrameTick { frame, now_us: at.as_micros() as u64, input_serial: 0 })?;
         if let Some(surface) = converter.convert(&drawn.picture)? {
-            encoder.encode(&surface, FrameRequest { frame, at, keyframe: frame == 0 })?;
+            encoder.encode(&surface, FrameRequest { frame, at, keyframe: frame == 0, budget_bytes: None })?;
         }
     }
     let cost = (processor_time() - before).as_secs_f64() / f64::from(FRAMES) * f64::from(run.fps);

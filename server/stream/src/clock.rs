@@ -49,6 +49,17 @@ impl FrameClock {
         Self { period, next: start, waits_ms: VecDeque::with_capacity(SAMPLES), stale: 0, pending_ms: 0.0 }
     }
 
+    /// Ticks in another period from the next tick on; the phase is found anew.
+    pub fn set_period(&mut self, period: Duration) {
+        let period = period.max(Duration::from_millis(1));
+        if period != self.period {
+            self.period = period;
+            self.waits_ms.clear();
+            self.pending_ms = 0.0;
+            self.stale = STALE_SAMPLES;
+        }
+    }
+
     /// When the next frame is due.
     pub fn next_tick(&self) -> Instant {
         self.next

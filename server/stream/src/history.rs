@@ -17,12 +17,26 @@ enum Fate {
     Arrived,
 }
 
+/// What a packet brings to the receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cargo {
+    /// The packet of video with this sequence number, on its own stream.
+    Video(u64),
+    /// The same on the stream of retransmissions.
+    Repeat(u64),
+    /// The parity packet with this sequence number.
+    Fec(u64),
+    /// Something else.
+    Other,
+}
+
 #[derive(Debug)]
 struct Sent {
     departure: Instant,
     size: usize,
     probe: Option<u32>,
     media: bool,
+    cargo: Cargo,
     fate: Fate,
 }
 
@@ -39,10 +53,21 @@ pub(crate) struct SendHistory {
 pub(crate) struct Fates {
     /// Packets whose fate is news, in order of departure.
     pub(crate) packets: Vec<PacketReport>,
+    /// What became of each packet's cargo, in order of departure.
+    pub(crate) cargo: Vec<CargoFate>,
     /// Media packets newly missing, less those that turned up after all.
     pub(crate) newly_lost: i64,
     /// Departure of the newest packet that arrived.
     pub(crate) newest_departure: Option<Instant>,
+}
+
+/// News of one packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CargoFate {
+    pub(crate) cargo: Cargo,
+    pub(crate) arrived: bool,
+    /// It was reported missing before.
+    pub(crate) corrected: bool,
 }
 
 impl SendHistory {
@@ -51,14 +76,21 @@ impl SendHistory {
     }
 
     /// Notes a departure and gives the packet its number. `media` is false for probes.
-    pub(crate) fn stamp(&mut self, now: Instant, size: usize, probe: Option<u32>, media: bool) -> u16 {
+    pub(crate) fn stamp(
+        &mut self,
+        now: Instant,
+        size: usize,
+        probe: Option<u32>,
+        media: bool,
+        cargo: Cargo,
+    ) -> u16 {
         while self.entries.front().is_some_and(|entry| {
             self.entries.len() >= MAX_ENTRIES || now.saturating_duration_since(entry.departure) > MAX_AGE
         }) {
             self.entries.pop_front();
             self.first += 1;
         }
-        self.entries.push_back(Sent { departure: now, size, probe, media, fate: Fate::Unknown });
+        self.entries.push_back(Sent { departure: now, size, probe, media, cargo, fate: Fate::Unknown });
         (self.first + self.entries.len() as u64 - 1) as u16
     }
 
@@ -81,6 +113,11 @@ impl SendHistory {
             if entry.media {
                 fates.newly_lost += i64::from(fate == Fate::Missing) - i64::from(entry.fate == Fate::Missing);
             }
+            fates.cargo.push(CargoFate {
+                cargo: entry.cargo,
+                arrived: arrival.is_some(),
+                corrected: entry.fate == Fate::Missing,
+            });
             entry.fate = fate;
             if arrival.is_some() {
                 fates.newest_departure = fates.newest_departure.max(Some(entry.departure));
@@ -105,7 +142,7 @@ mod tests {
     fn a_fate_is_told_once_and_a_late_packet_is_taken_back_from_the_lost() {
         let now = Instant::now();
         let mut history = SendHistory::new(65_535);
-        assert_eq!([0; 3].map(|_| history.stamp(now, 100, None, true)), [65_535, 0, 1]);
+        assert_eq!([0; 3].map(|_| history.stamp(now, 100, None, true, Cargo::Other)), [65_535, 0, 1]);
         let fates = history.resolve(&report(&[(65_535, Some(1)), (0, None), (1, Some(2))]));
         assert_eq!((fates.packets.len(), fates.newly_lost), (3, 1));
         let fates = history.resolve(&report(&[(65_535, Some(1)), (0, Some(3))]));
@@ -115,7 +152,7 @@ mod tests {
     #[test]
     fn reports_of_packets_never_sent_are_ignored() {
         let mut history = SendHistory::new(5);
-        history.stamp(Instant::now(), 100, None, true);
+        history.stamp(Instant::now(), 100, None, true, Cargo::Other);
         let fates = history.resolve(&report(&[(4, Some(1)), (6, Some(1)), (32_000, None), (40_000, None)]));
         assert!(fates.packets.is_empty());
     }
@@ -125,10 +162,10 @@ mod tests {
         let start = Instant::now();
         let mut history = SendHistory::new(0);
         for i in 0..20_000u64 {
-            history.stamp(start + Duration::from_micros(i), 100, None, true);
+            history.stamp(start + Duration::from_micros(i), 100, None, true, Cargo::Other);
         }
         assert_eq!(history.entries.len(), MAX_ENTRIES);
-        history.stamp(start + Duration::from_secs(60), 100, None, true);
+        history.stamp(start + Duration::from_secs(60), 100, None, true, Cargo::Other);
         assert_eq!(history.entries.len(), 1);
     }
 }

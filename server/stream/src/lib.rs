@@ -1,7 +1,8 @@
 //! Streaming without I/O: packets, pacing, loss recovery, congestion control, frame clock, input.
 //!
 //! [`MediaSender`] owns every media packet of one peer: it splits access units, numbers and paces
-//! packets, answers NACK and PLI, and follows the path's capacity. [`FrameClock`] says when the next
+//! packets, repairs what is lost by retransmission or parity, says which frame to go on from where that
+//! fails, and follows the path's capacity. [`FrameClock`] says when the next
 //! frame is due and moves into phase with the player's display. [`InputSequencer`] turns unordered,
 //! repeated input packets into every event exactly once, in order.
 //!
@@ -13,20 +14,28 @@
 
 mod clock;
 mod config;
+mod descriptor;
 mod estimator;
+mod fec;
 mod feedback;
+mod frames;
 mod h264;
 mod history;
 mod input;
 mod keyframe;
+mod loss;
 mod outlet;
 mod pacer;
 mod path;
 mod probe;
 mod quality;
+mod recovery;
+mod red;
+mod references;
 mod repair;
 mod retransmit;
 mod rtp;
+mod rtt;
 mod sender;
 mod usage;
 
@@ -37,6 +46,6 @@ pub use feedback::{Feedback, PacketReport, TwccReport};
 pub use input::InputSequencer;
 pub use probe::ProbePlan;
 pub use quality::{Quality, QualityController, QualityInputs, QualityLimit};
-pub use rtp::{ExtensionIds, PacketKind, RtpClock, RtpPacket, StreamIds};
+pub use rtp::{ExtensionIds, FecIds, PacketKind, RtpClock, RtpPacket, StreamIds};
 pub use sender::{MediaSender, SenderEvent, VideoFrame};
 pub use usage::{SenderStats, Usage};

@@ -1,16 +1,19 @@
 //! The last thing before a packet leaves: SSRC, numbers and header extensions.
 
 use crate::config::SenderConfig;
-use crate::history::SendHistory;
+use crate::descriptor::{self, FrameRefs};
+use crate::history::{Cargo, SendHistory};
 use crate::pacer::{Queued, Stream};
-use crate::retransmit::rtx_ids;
-use crate::rtp::{ExtensionIds, PacketKind, RtpPacket, Seed, StreamIds};
+use crate::retransmit::{Stored, rtx_ids};
+use crate::rtp::{ExtensionIds, FecIds, PacketKind, RtpPacket, Seed, StreamIds};
 use bytes::Bytes;
 use std::time::Instant;
 
 /// Minimum and maximum of 0: show each frame as soon as it is decoded. Above 0 the receiver would space
 /// frames out.
 const PLAYOUT_DELAY_ZERO: Bytes = Bytes::from_static(&[0, 0, 0]);
+/// Holds the place of the transport-wide number, which is known last.
+const NO_NUMBER: Bytes = Bytes::from_static(&[0; 2]);
 
 #[derive(Debug)]
 struct Port {
@@ -19,11 +22,15 @@ struct Port {
     rtx_sequence: u64,
 }
 
+/// A packet's frame, and whether the packet is its first.
+pub(crate) type Place = Option<(FrameRefs, bool)>;
+
 /// Labels packets and remembers when each left.
 #[derive(Debug)]
 pub(crate) struct Outlet {
     video: Port,
     audio: Port,
+    fec: Option<FecIds>,
     pub(crate) history: SendHistory,
 }
 
@@ -31,52 +38,99 @@ impl Outlet {
     pub(crate) fn new(config: &SenderConfig, seed: &mut Seed) -> Self {
         let mut port = |ids, extensions| Port { ids, extensions, rtx_sequence: seed.first_sequence() };
         let video = port(config.video, config.extensions);
-        let audio = port(config.audio, config.audio_extensions);
-        Self { video, audio, history: SendHistory::new(seed.first_sequence()) }
+        let audio_type = config.audio_red_payload_type.unwrap_or(config.audio.payload_type);
+        let audio = port(StreamIds { payload_type: audio_type, ..config.audio }, config.audio_extensions);
+        Self { video, audio, fec: config.fec, history: SendHistory::new(seed.first_sequence()) }
     }
 
     /// The packet as it leaves now, as part of `probe` where one runs.
-    pub(crate) fn label(&mut self, now: Instant, queued: &Queued, probe: Option<u32>) -> RtpPacket {
+    pub(crate) fn label(
+        &mut self,
+        now: Instant,
+        queued: &Queued,
+        place: Place,
+        probe: Option<u32>,
+    ) -> RtpPacket {
         let port = match queued.stream {
             Stream::Video => &mut self.video,
             Stream::Audio => &mut self.audio,
         };
-        let mut packet = port.address(queued);
-        if let Some(id) = port.extensions.transport_cc {
-            packet.extensions.push((id, Bytes::from_static(&[0; 2])));
+        let mut packet = match (queued.kind, self.fec) {
+            (PacketKind::Retransmission | PacketKind::Probe, _) => port.again(queued, place),
+            (PacketKind::Fec, Some(ids)) => port.parity(ids, &queued.packet),
+            (kind, _) => port.media(&queued.packet, kind, place),
+        };
+        if port.extensions.transport_cc.is_some() {
             let media = queued.kind != PacketKind::Probe;
-            let number = self.history.stamp(now, packet.wire_len(), probe, media);
+            let cargo = cargo(queued, packet.ssrc == port.ids.ssrc);
+            let number = self.history.stamp(now, packet.wire_len(), probe, media, cargo);
             if let Some((_, content)) = packet.extensions.last_mut() {
                 *content = Bytes::copy_from_slice(&number.to_be_bytes());
             }
         }
         packet
     }
+
+    /// A packet of video as it will leave, without its transport-wide number.
+    pub(crate) fn unnumbered(&self, packet: &Stored, place: Place) -> RtpPacket {
+        self.video.media(packet, PacketKind::Video, place)
+    }
+}
+
+/// What a packet brings, on its own stream or on another.
+fn cargo(queued: &Queued, own: bool) -> Cargo {
+    let sequence = queued.packet.sequence;
+    match (queued.stream, queued.kind) {
+        (_, PacketKind::Fec) => Cargo::Fec(sequence),
+        (Stream::Video, _) if own => Cargo::Video(sequence),
+        (Stream::Video, _) => Cargo::Repeat(sequence),
+        (Stream::Audio, _) => Cargo::Other,
+    }
 }
 
 impl Port {
-    /// Puts SSRC, payload type, sequence number and payload on a packet.
-    fn address(&mut self, queued: &Queued) -> RtpPacket {
-        let again = matches!(queued.kind, PacketKind::Retransmission | PacketKind::Probe);
-        let stored = &queued.packet;
-        let (ssrc, payload_type, sequence, payload) = match rtx_ids(&self.ids).filter(|_| again) {
-            Some((ssrc, payload_type)) => {
-                let sequence = self.rtx_sequence as u16;
-                self.rtx_sequence += 1;
-                (ssrc, payload_type, sequence, stored.data.clone())
-            }
-            None => (self.ids.ssrc, self.ids.payload_type, stored.sequence as u16, stored.payload()),
-        };
-        let playout_delay = self.extensions.playout_delay.map(|id| (id, PLAYOUT_DELAY_ZERO));
+    /// A packet for the first time.
+    fn media(&self, stored: &Stored, kind: PacketKind, place: Place) -> RtpPacket {
         RtpPacket {
-            payload_type,
+            payload_type: self.ids.payload_type,
             marker: stored.marker,
-            sequence,
+            sequence: stored.sequence as u16,
             timestamp: stored.timestamp,
-            ssrc,
-            extensions: playout_delay.into_iter().collect(),
-            payload,
-            kind: queued.kind,
+            ssrc: self.ids.ssrc,
+            extensions: self.extensions(stored.marker, place),
+            payload: stored.payload(),
+            kind,
         }
+    }
+
+    /// A packet that left before, on the stream of retransmissions where there is one.
+    fn again(&mut self, queued: &Queued, place: Place) -> RtpPacket {
+        let packet = self.media(&queued.packet, queued.kind, place);
+        let Some((ssrc, payload_type)) = rtx_ids(&self.ids) else { return packet };
+        let sequence = self.rtx_sequence as u16;
+        self.rtx_sequence += 1;
+        RtpPacket { ssrc, payload_type, sequence, payload: queued.packet.data.clone(), ..packet }
+    }
+
+    fn parity(&self, ids: FecIds, stored: &Stored) -> RtpPacket {
+        RtpPacket {
+            payload_type: ids.payload_type,
+            marker: false,
+            sequence: stored.sequence as u16,
+            timestamp: stored.timestamp,
+            ssrc: ids.ssrc,
+            extensions: self.extensions.transport_cc.map(|id| (id, NO_NUMBER)).into_iter().collect(),
+            payload: stored.payload(),
+            kind: PacketKind::Fec,
+        }
+    }
+
+    /// The header extensions, the transport-wide number last.
+    fn extensions(&self, last: bool, place: Place) -> Vec<(u8, Bytes)> {
+        let playout_delay = self.extensions.playout_delay.map(|id| (id, PLAYOUT_DELAY_ZERO));
+        let descriptor = self.extensions.dependency_descriptor.zip(place);
+        let descriptor = descriptor.map(|(id, (refs, first))| (id, descriptor::write(refs, first, last)));
+        let number = self.extensions.transport_cc.map(|id| (id, NO_NUMBER));
+        [playout_delay, descriptor, number].into_iter().flatten().collect()
     }
 }

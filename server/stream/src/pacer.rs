@@ -137,8 +137,10 @@ impl Pacer {
             return None;
         }
         let queued = self.repairs.pop_front().or_else(|| self.video.pop_front())?;
-        let waiting =
-            if queued.kind == PacketKind::Video { &mut self.video_bits } else { &mut self.repair_bits };
+        let waiting = match queued.kind {
+            PacketKind::Video | PacketKind::Fec => &mut self.video_bits,
+            _ => &mut self.repair_bits,
+        };
         *waiting = (*waiting - queued.bits()).max(0.0);
         self.spend(now, queued.bits(), pace_bps.max(self.required_bps));
         Some(queued)

@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 /// Bits a pixel below which a smaller picture, scaled up, looks better than a blocky one at 60 frames a second…
-const BITS_PER_PIXEL: f64 = 0.035;
+const BITS_PER_PIXEL: f64 = 0.045;
 /// …where each frame of a slower one differs more from the one before, by this power of the rate.
 const RATE_EXPONENT: f64 = 0.75;
 /// The rate that the bits a pixel are meant for.
@@ -338,7 +338,7 @@ mod tests {
         let mut changes = 0;
         for _ in 0..40 {
             let whole = run.controller.quality() == TITLE;
-            changes += run.feed(5.0, carries(if whole { 1_500_000 } else { 2_700_000 })).len();
+            changes += run.feed(5.0, carries(if whole { 2_000_000 } else { 3_400_000 })).len();
         }
         assert!(changes <= 12, "{changes} changes in 200 s");
     }

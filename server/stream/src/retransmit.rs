@@ -68,23 +68,31 @@ impl RetransmitStore {
         self.entries.push_back(Entry { packet, left: now, resent: 0, resent_at: None });
     }
 
-    /// Takes a packet for sending again.
+    /// Takes a packet for sending again; `rtt` is the shortest that a round trip takes.
     pub(crate) fn request(&mut self, now: Instant, sequence: u16, rtt: Duration) -> Result<Stored, Refusal> {
-        let newest = self.entries.back().map_or(0, |entry| entry.packet.sequence);
-        let index = unwrap_sequence(newest, sequence)
-            .and_then(|wanted| self.entries.binary_search_by_key(&wanted, |entry| entry.packet.sequence).ok())
-            .ok_or(Refusal::Gone)?;
+        let index = self.index(sequence).ok_or(Refusal::Gone)?;
         let entry = &mut self.entries[index];
         if now.saturating_duration_since(entry.left) > MAX_AGE || entry.resent >= MAX_RESENDS {
             return Err(Refusal::Gone);
         }
-        let interval = (rtt * 4 / 5).max(MIN_RESEND_INTERVAL);
+        let interval = rtt.max(MIN_RESEND_INTERVAL);
         if entry.resent_at.is_some_and(|at| now.saturating_duration_since(at) < interval) {
             return Err(Refusal::TooSoon);
         }
         entry.resent += 1;
         entry.resent_at = Some(now);
         Ok(entry.packet.clone())
+    }
+
+    /// When a packet was sent again last.
+    pub(crate) fn resent_at(&self, sequence: u16) -> Option<Instant> {
+        self.entries[self.index(sequence)?].resent_at
+    }
+
+    fn index(&self, sequence: u16) -> Option<usize> {
+        let newest = self.entries.back().map_or(0, |entry| entry.packet.sequence);
+        let wanted = unwrap_sequence(newest, sequence)?;
+        self.entries.binary_search_by_key(&wanted, |entry| entry.packet.sequence).ok()
     }
 
     /// The newest packet that is large enough to fill a probe with.

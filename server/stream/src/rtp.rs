@@ -1,9 +1,11 @@
 //! RTP packets as this crate hands them out, and the numbers in them.
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 
 /// Bytes of an RTP header without extensions (RFC 3550 §5.1).
 pub(crate) const RTP_HEADER_LEN: usize = 12;
+/// Says that header extensions of the one-byte form follow (RFC 8285 §4.2).
+const ONE_BYTE_FORM: u16 = 0xbede;
 /// What a packet costs on the wire beyond RTP: authentication tag 16, UDP 8, IPv4 20.
 pub(crate) const WIRE_OVERHEAD_LEN: usize = 44;
 
@@ -22,13 +24,38 @@ pub struct StreamIds {
     pub clock_rate: u32,
 }
 
-/// Negotiated ids of header extensions (RFC 8285); `None` is not negotiated and is not sent.
+/// Identifiers of a FlexFEC-03 stream (draft-ietf-payload-flexible-fec-scheme-03), as negotiated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FecIds {
+    /// SSRC of the repair packets.
+    pub ssrc: u32,
+    /// Their payload type.
+    pub payload_type: u8,
+}
+
+/// Negotiated ids of header extensions (RFC 8285), 1 to 14; `None` is not negotiated and is not sent, nor is
+/// any other id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExtensionIds {
     /// `http://www.webrtc.org/experiments/rtp-hdrext/playout-delay`
     pub playout_delay: Option<u8>,
     /// `http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01`
     pub transport_cc: Option<u8>,
+    /// `https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension`; with it a
+    /// receiver goes on after a frame that is lost for good, without a keyframe.
+    pub dependency_descriptor: Option<u8>,
+}
+
+impl ExtensionIds {
+    /// Without those that the one-byte form cannot say (RFC 8285 §4.2).
+    pub(crate) fn in_one_byte_form(self) -> Self {
+        let fits = |id: &u8| (1..=14).contains(id);
+        Self {
+            playout_delay: self.playout_delay.filter(fits),
+            transport_cc: self.transport_cc.filter(fits),
+            dependency_descriptor: self.dependency_descriptor.filter(fits),
+        }
+    }
 }
 
 /// What a packet is for.
@@ -40,6 +67,8 @@ pub enum PacketKind {
     Audio,
     /// Sent again because it was lost.
     Retransmission,
+    /// Parity over packets of video.
+    Fec,
     /// Sent again to fill a bandwidth probe; the receiver drops it as a duplicate.
     Probe,
 }
@@ -68,13 +97,38 @@ pub struct RtpPacket {
 impl RtpPacket {
     /// Length of the RTP packet before encryption, in bytes.
     pub fn rtp_len(&self) -> usize {
-        let extensions: usize = self.extensions.iter().map(|(_, content)| 1 + content.len()).sum();
-        let block = if extensions == 0 { 0 } else { 4 + extensions.next_multiple_of(4) };
-        RTP_HEADER_LEN + block + self.payload.len()
+        RTP_HEADER_LEN + self.extension_block_len() + self.payload.len()
     }
     /// Length on the wire, encryption, UDP and IP included, in bytes.
     pub fn wire_len(&self) -> usize {
         self.rtp_len() + WIRE_OVERHEAD_LEN
+    }
+
+    /// The first two bytes: version, padding, extension, CSRC count, marker, payload type (RFC 3550 §5.1).
+    pub(crate) fn first_bytes(&self) -> [u8; 2] {
+        let extended = u8::from(!self.extensions.is_empty()) << 4;
+        [0x80 | extended, u8::from(self.marker) << 7 | self.payload_type & 0x7f]
+    }
+
+    /// The header extensions as they are on the wire, padded to whole words.
+    pub(crate) fn extension_block(&self) -> Vec<u8> {
+        let len = self.extension_block_len();
+        let mut block = Vec::with_capacity(len);
+        if len > 0 {
+            block.put_u16(ONE_BYTE_FORM);
+            block.put_u16(((len - 4) / 4) as u16);
+        }
+        for (id, content) in &self.extensions {
+            block.put_u8(id << 4 | (content.len() as u8).wrapping_sub(1) & 0x0f);
+            block.put_slice(content);
+        }
+        block.resize(len, 0);
+        block
+    }
+
+    fn extension_block_len(&self) -> usize {
+        let contents: usize = self.extensions.iter().map(|(_, content)| 1 + content.len()).sum();
+        if contents == 0 { 0 } else { 4 + contents.next_multiple_of(4) }
     }
 }
 

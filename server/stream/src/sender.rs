@@ -1,20 +1,31 @@
 //! The media of one peer: access units and audio in, packets out, feedback heeded.
 
+mod feedback;
+mod reference;
+mod repair;
+
 use crate::config::SenderConfig;
+use crate::descriptor::FrameRefs;
 use crate::estimator::{BandwidthEstimator, DelayEstimator};
-use crate::feedback::{Feedback, TwccReport};
+use crate::fec::FecEncoder;
+use crate::frames::FrameLog;
 use crate::h264;
 use crate::keyframe::KeyframeRequests;
+use crate::loss::LossMeter;
 use crate::outlet::Outlet;
 use crate::pacer::{
     AMPLE_PACE_FACTOR, CONSTRAINED_PACE_FACTOR, CONSTRAINED_WINDOW, PACE_FACTOR, Pacer, Queued, Stream,
 };
 use crate::probe::ProbePlan;
+use crate::recovery::{REDUNDANCY, RecoveryPolicy};
+use crate::red::RedEncoder;
+use crate::references::ReferenceRequests;
 use crate::repair::{RepairBudget, SecondMeter};
-use crate::retransmit::{Refusal, RetransmitStore, Stored, rtx_ids};
+use crate::retransmit::{RetransmitStore, Stored, rtx_ids};
 use crate::rtp::{PacketKind, RtpPacket, Seed};
+use crate::rtt::RttMeter;
 use crate::usage::{SenderStats, Usage};
-use bytes::{BufMut, BytesMut};
+use bytes::Bytes;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -29,9 +40,7 @@ const TARGET_STEP: f64 = 0.02;
 /// How long a probe may take; a stalled one is given up.
 const PROBE_PATIENCE: Duration = Duration::from_millis(100);
 /// Over what video at its highest rate needs, so that repairs do not lower it.
-const REPAIR_HEADROOM: f64 = 1.1;
-/// A round-trip time above this is a mistake.
-const MAX_RTT: Duration = Duration::from_secs(10);
+const REPAIR_HEADROOM: f64 = 1.15;
 /// Audio on the wire until it is measured, bits a second: Opus at 96 kbit/s in packets of 10 ms.
 const EXPECTED_AUDIO_BPS: f64 = 160_000.0;
 
@@ -44,6 +53,9 @@ pub struct VideoFrame<'a> {
     pub rtp_timestamp: u32,
     /// Whether it can be decoded without any other.
     pub keyframe: bool,
+    /// The frame that this one is predicted from, where that is not the one before; it stands for all that
+    /// it refers to. Nothing for a keyframe.
+    pub refers_to: Option<u32>,
     /// H.264 access unit in Annex B form.
     pub data: &'a [u8],
 }
@@ -53,6 +65,18 @@ pub struct VideoFrame<'a> {
 pub enum SenderEvent {
     /// Make the next frame a keyframe.
     KeyframeNeeded,
+    /// What was sent last is lost for good. Predict the next frame from `newest_good` or from an older
+    /// frame that was received, and from nothing else; where none is kept, call
+    /// [`MediaSender::reference_too_old`].
+    ReferenceLost {
+        /// The newest frame that the receiver surely can show.
+        newest_good: u32,
+    },
+    /// The receiver surely can show this frame: it may serve as a reference after a loss.
+    FrameReceived {
+        /// Which frame.
+        frame: u32,
+    },
     /// Aim the video encoder at this many bits a second.
     TargetBitrate {
         /// Payload bits a second.
@@ -96,15 +120,28 @@ pub struct MediaSender {
     audio_store: RetransmitStore,
     video_sequence: u64,
     audio_sequence: u64,
+    /// Sequence number of the first packet of video that has not left.
+    video_left: u64,
+    /// The newest frame that the encoder made, sent or not.
+    offered: Option<u32>,
+    frames: FrameLog,
+    fec: FecEncoder,
+    red: Option<RedEncoder>,
+    loss: LossMeter,
+    recovery: RecoveryPolicy,
+    references: ReferenceRequests,
+    /// Retransmissions to be sent once more when their time comes.
+    echoes: VecDeque<Queued>,
     probe: Option<ActiveProbe>,
     events: VecDeque<SenderEvent>,
-    rtt: Option<Duration>,
+    rtt: RttMeter,
     keyframes: KeyframeRequests,
     /// Highest sequence number in the last receiver report.
     reported_seq: Option<u32>,
     /// First packet of the newest keyframe: nothing before it is worth repairing.
     repair_floor: u64,
     repair_budget: RepairBudget,
+    /// Retransmissions and parity.
     repair_rate: SecondMeter,
     audio_rate: SecondMeter,
     told_bps: u64,
@@ -131,6 +168,8 @@ impl MediaSender {
     ) -> Self {
         let config = config.checked();
         let mut seed = Seed(seed);
+        let video_sequence = seed.first_sequence();
+        let opus = config.audio.payload_type;
         Self {
             told_bps: config.start_bps,
             outlet: Outlet::new(&config, &mut seed),
@@ -139,11 +178,20 @@ impl MediaSender {
             pacer: Pacer::new(now),
             video_store: RetransmitStore::default(),
             audio_store: RetransmitStore::default(),
-            video_sequence: seed.first_sequence(),
+            video_sequence,
             audio_sequence: seed.first_sequence(),
+            video_left: video_sequence,
+            offered: None,
+            frames: FrameLog::default(),
+            fec: FecEncoder::new(seed.first_sequence()),
+            red: config.audio_red_payload_type.map(|_| RedEncoder::new(opus, config.max_payload)),
+            loss: LossMeter::default(),
+            recovery: RecoveryPolicy::new(config.fps, config.fec.is_some()),
+            references: ReferenceRequests::default(),
+            echoes: VecDeque::new(),
             probe: None,
             events: VecDeque::new(),
-            rtt: None,
+            rtt: RttMeter::new(now),
             keyframes: KeyframeRequests::new(),
             reported_seq: None,
             repair_floor: 0,
@@ -154,28 +202,39 @@ impl MediaSender {
         }
     }
 
-    /// Queues one picture. A delta frame whose predecessor was dropped is dropped as well, and a
-    /// keyframe asked for.
+    /// Queues one picture. A frame that cannot be shown, because what it is predicted from was dropped or is
+    /// lost for good, is dropped as well, and what the picture needs is asked for.
     pub fn push_video(&mut self, now: Instant, frame: VideoFrame<'_>) {
         self.drop_stale(now);
-        if self.keyframes.awaited() && !frame.keyframe {
-            self.stats.frames_dropped += 1;
-            self.ask_keyframe(now);
+        let refers_to = if frame.keyframe { None } else { frame.refers_to.or(self.offered) };
+        if !self.admits(now, &frame, refers_to) {
+            self.offered = Some(frame.frame);
             return;
         }
         let payloads = h264::packetize(frame.data, self.config.max_payload, self.video_sequence);
         if payloads.is_empty() {
             return;
         }
+        self.offered = Some(frame.frame);
         if frame.keyframe {
             self.keyframes.pushed();
             self.repair_floor = self.video_sequence;
             self.pacer.drop_repairs();
         }
+        let refs = FrameRefs { number: frame.frame, refers_to };
+        self.frames.push(now, refs, self.video_sequence, payloads.len());
+        let packets = self.queue_up(now, &frame, payloads);
+        self.repeat_structure(now, &packets);
+        let parity = self.protect(now, &packets);
+        let window = self.window(now, frame.keyframe);
+        self.pacer.push_video(now, window, packets.into_iter().chain(parity));
+    }
+
+    /// The packets of a frame, numbered.
+    fn queue_up(&mut self, now: Instant, frame: &VideoFrame<'_>, payloads: Vec<Bytes>) -> Vec<Queued> {
         let (first, count) = (self.video_sequence, payloads.len() as u64);
         self.video_sequence += count;
-        let window = self.window(now, frame.keyframe);
-        let packets = payloads.into_iter().zip(first..).map(|(data, sequence)| Queued {
+        let queued = |(data, sequence)| Queued {
             stream: Stream::Video,
             kind: PacketKind::Video,
             packet: Stored {
@@ -187,39 +246,18 @@ impl MediaSender {
             begins: (sequence == first).then_some(frame.frame),
             keyframe: frame.keyframe,
             since: now,
-        });
-        self.pacer.push_video(now, window, packets);
+        };
+        payloads.into_iter().zip(first..).map(queued).collect()
     }
 
     /// Queues one Opus packet.
     pub fn push_audio(&mut self, now: Instant, rtp_timestamp: u32, payload: &[u8]) {
+        let data = self.audio_payload(now, rtp_timestamp, payload);
         let sequence = self.audio_sequence;
         self.audio_sequence += 1;
-        let mut data = BytesMut::with_capacity(h264::OSN_LEN + payload.len());
-        data.put_u16(sequence as u16);
-        data.put_slice(payload);
-        let packet = Stored { sequence, timestamp: rtp_timestamp, marker: false, data: data.freeze() };
+        let packet = Stored { sequence, timestamp: rtp_timestamp, marker: false, data };
         let (stream, kind) = (Stream::Audio, PacketKind::Audio);
         self.pacer.push_audio(Queued { stream, kind, packet, begins: None, keyframe: false, since: now });
-    }
-
-    /// Heeds one message of the receiver.
-    pub fn handle_feedback(&mut self, now: Instant, feedback: Feedback) {
-        match feedback {
-            Feedback::Pli => self.on_pli(now),
-            Feedback::Nack { ssrc, sequences } => self.on_nack(now, ssrc, &sequences),
-            Feedback::TransportCc(report) => self.on_transport_cc(now, &report),
-            Feedback::ReceiverReport { ssrc, fraction_lost, highest_seq, rtt, .. } => {
-                if let Some(rtt) = rtt {
-                    self.on_rtt(rtt);
-                }
-                if ssrc == self.config.video.ssrc {
-                    self.on_receiver_report(now, fraction_lost, highest_seq);
-                }
-            }
-            Feedback::Remb { bps } => self.estimator.on_remb(now, bps),
-        }
-        self.tell_target(now);
     }
 
     /// To be called at `poll_timeout`; harmless at any other time.
@@ -239,6 +277,7 @@ impl MediaSender {
     /// The next packet to encrypt and send now.
     pub fn poll_packet(&mut self, now: Instant) -> Option<RtpPacket> {
         self.drop_stale(now);
+        self.queue_echoes(now);
         let probe_bps = self.probe.as_ref().map_or(0.0, |probe| probe.plan.rate_bps);
         let factor = match self.room(now) {
             Room::Constrained => CONSTRAINED_PACE_FACTOR,
@@ -254,7 +293,8 @@ impl MediaSender {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let padded = self.probe.is_some() && rtx_ids(&self.config.video).is_some();
         let probe = padded.then(|| self.pacer.busy_until());
-        [self.pacer.poll_timeout(), self.estimator.poll_timeout(), probe].into_iter().flatten().min()
+        let echo = self.echoes.front().map(|echo| echo.since);
+        [self.pacer.poll_timeout(), self.estimator.poll_timeout(), probe, echo].into_iter().flatten().min()
     }
 
     /// The oldest event not yet taken.
@@ -274,9 +314,14 @@ impl MediaSender {
         }
     }
 
+    /// Share of packets lost lately, 0.0..=1.0: what an audio encoder prepares for.
+    pub fn loss(&self, now: Instant) -> f64 {
+        self.loss.rate(now)
+    }
+
     /// Use so far, for receipts.
     pub fn usage(&self) -> Usage {
-        Usage { rtt: self.rtt, ..self.stats.usage }
+        Usage { rtt: self.rtt.smoothed(), ..self.stats.usage }
     }
 
     fn window(&self, now: Instant, keyframe: bool) -> Duration {
@@ -299,88 +344,6 @@ impl MediaSender {
         }
     }
 
-    fn on_pli(&mut self, now: Instant) {
-        if !self.pacer.keyframe_waits() && !self.keyframes.answers(now, self.rtt.unwrap_or(UNKNOWN_RTT)) {
-            self.ask_keyframe(now);
-        }
-    }
-
-    fn ask_keyframe(&mut self, now: Instant) {
-        if self.keyframes.ask(now) {
-            self.stats.keyframe_requests += 1;
-            self.push_event(SenderEvent::KeyframeNeeded);
-        }
-    }
-
-    fn on_nack(&mut self, now: Instant, ssrc: u32, sequences: &[u16]) {
-        let (stream, store, floor) = if ssrc == self.config.video.ssrc {
-            (Stream::Video, &mut self.video_store, self.repair_floor)
-        } else if ssrc == self.config.audio.ssrc {
-            (Stream::Audio, &mut self.audio_store, 0)
-        } else {
-            return;
-        };
-        let rtt = self.rtt.unwrap_or(UNKNOWN_RTT);
-        let target = self.estimator.target_bps();
-        let kind = PacketKind::Retransmission;
-        let mut spent = false;
-        for &sequence in sequences {
-            let refused = match store.request(now, sequence, rtt) {
-                Ok(packet) if packet.sequence < floor => true,
-                Ok(packet) => {
-                    spent |= !self.repair_budget.take(now, target, packet.data.len() as f64 * 8.0);
-                    let repair = Queued { stream, kind, packet, begins: None, keyframe: false, since: now };
-                    spent || !self.pacer.push_repair(now, repair)
-                }
-                Err(Refusal::TooSoon) => false,
-                Err(Refusal::Gone) => true,
-            };
-            self.stats.retransmissions_refused += u64::from(refused);
-        }
-        if spent && stream == Stream::Video {
-            self.ask_keyframe(now);
-        }
-    }
-
-    fn on_transport_cc(&mut self, now: Instant, report: &TwccReport) {
-        let fates = self.outlet.history.resolve(report);
-        let lost = self.stats.usage.packets_lost.saturating_add_signed(fates.newly_lost);
-        self.stats.usage.packets_lost = lost;
-        if let Some(departure) = fates.newest_departure {
-            self.on_rtt(now.saturating_duration_since(departure));
-        }
-        if !fates.packets.is_empty() {
-            self.estimator.on_packets(now, &fates.packets);
-        }
-        if let Some(plan) = self.estimator.poll_probe(now) {
-            self.probe = Some(ActiveProbe { plan, sent: 0, began: now });
-        }
-    }
-
-    fn on_receiver_report(&mut self, now: Instant, fraction_lost: f32, highest_seq: u32) {
-        self.estimator.on_receiver_report(now, fraction_lost);
-        let since =
-            self.reported_seq.replace(highest_seq).map_or(0, |before| highest_seq.wrapping_sub(before));
-        // Transport-wide feedback counts each packet; a step of half the numbers is a report out of order.
-        if self.config.extensions.transport_cc.is_none() && since < u32::MAX / 2 {
-            self.stats.usage.packets_lost += (fraction_lost.clamp(0.0, 1.0) * since as f32) as u64;
-        }
-    }
-
-    fn on_rtt(&mut self, sample: Duration) {
-        let sample = sample.min(MAX_RTT);
-        let rtt = self.rtt.map_or(sample, |rtt| (rtt * 7 + sample) / 8);
-        self.rtt = Some(rtt);
-    }
-
-    fn drop_stale(&mut self, now: Instant) {
-        if self.pacer.is_stale(now) {
-            self.stats.frames_dropped += self.pacer.drop_video();
-            self.keyframes.broken();
-            self.ask_keyframe(now);
-        }
-    }
-
     /// A packet sent before, to fill a running probe where there is nothing else to send.
     fn padding(&mut self, now: Instant) -> Option<Queued> {
         self.probe.as_ref()?;
@@ -400,7 +363,11 @@ impl MediaSender {
 
     fn release(&mut self, now: Instant, queued: Queued) -> RtpPacket {
         let probe = self.probe.as_ref().map(|probe| probe.plan.id);
-        let packet = self.outlet.label(now, &queued, probe);
+        let place = match (queued.stream, queued.kind) {
+            (Stream::Audio, _) | (_, PacketKind::Fec) => None,
+            (Stream::Video, _) => self.frames.refs(queued.packet.sequence),
+        };
+        let packet = self.outlet.label(now, &queued, place, probe);
         let size = packet.wire_len();
         self.estimator.on_sent(now, size);
         if let Some(probe) = &mut self.probe {
@@ -411,9 +378,12 @@ impl MediaSender {
         }
         self.account(now, &queued, &packet);
         match queued.kind {
-            PacketKind::Video => self.video_store.keep(now, queued.packet),
+            PacketKind::Video => {
+                self.video_left = queued.packet.sequence + 1;
+                self.video_store.keep(now, queued.packet);
+            }
             PacketKind::Audio => self.audio_store.keep(now, queued.packet),
-            PacketKind::Retransmission | PacketKind::Probe => {}
+            PacketKind::Retransmission | PacketKind::Fec | PacketKind::Probe => {}
         }
         packet
     }
@@ -426,6 +396,10 @@ impl MediaSender {
             }
             PacketKind::Retransmission => {
                 self.stats.retransmissions += 1;
+                self.repair_rate.count(now, packet.wire_len());
+            }
+            PacketKind::Fec => {
+                self.stats.fec_packets += 1;
                 self.repair_rate.count(now, packet.wire_len());
             }
             PacketKind::Audio => self.audio_rate.count(now, packet.wire_len()),
@@ -446,8 +420,15 @@ impl MediaSender {
 
     /// Tells the encoder what is left of the estimate after audio, repairs and headers.
     fn tell_target(&mut self, now: Instant) {
-        let other = self.audio_rate.bps(now) + self.repair_rate.bps(now);
-        let video = (self.estimator.target_bps() - other) * PAYLOAD_SHARE;
+        let all = self.estimator.target_bps();
+        // Parity begins at once, and what was measured follows a second later.
+        let parity = if self.recovery.reserves(self.conditions(now)) {
+            all * REDUNDANCY / (1.0 + REDUNDANCY)
+        } else {
+            0.0
+        };
+        let other = self.audio_rate.bps(now) + self.repair_rate.bps(now).max(parity);
+        let video = (all - other) * PAYLOAD_SHARE;
         let bps = (video.max(0.0) as u64).clamp(self.config.min_bps, self.config.max_bps);
         let change = bps.abs_diff(self.told_bps) as f64 / self.told_bps.max(1) as f64;
         let at_limit = bps != self.told_bps && (bps == self.config.max_bps || bps == self.config.min_bps);

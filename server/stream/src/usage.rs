@@ -7,9 +7,9 @@ use std::time::Duration;
 pub struct Usage {
     /// Frames whose last packet was handed out.
     pub frames: u64,
-    /// RTP bytes handed out, before encryption, retransmissions included.
+    /// RTP bytes handed out, before encryption, repairs included.
     pub bytes: u64,
-    /// Packets handed out, retransmissions included.
+    /// Packets handed out, repairs included.
     pub packets_sent: u64,
     /// Packets that the receiver reported missing, and that did not turn up later.
     pub packets_lost: u64,
@@ -36,6 +36,10 @@ pub struct SenderStats {
     pub retransmissions: u64,
     /// Packets asked for that were too old, or asked for too often.
     pub retransmissions_refused: u64,
+    /// Parity packets sent.
+    pub fec_packets: u64,
+    /// How often the encoder was told to go on from an older frame.
+    pub references_lost: u64,
     /// Packets sent to probe the path.
     pub probes: u64,
     /// Keyframes asked of the encoder.

@@ -118,6 +118,9 @@ pub trait TitleSource: Send {
         None
     }
 
+    /// How many frames a second are drawn from now on. Titles whose time is that of their ticks do not care.
+    fn set_frame_rate(&mut self, _fps: u32) {}
+
     /// Whether it wants to be drawn before a player is there: programs reach their menu this way.
     fn warms_up(&self) -> bool {
         false

@@ -6,13 +6,15 @@ use opus::{Application, Bitrate, Channels, Encoder};
 
 const NAME: &str = "Opus";
 const BITRATE_BPS: i32 = 96_000;
+/// What libopus takes for two channels (`opus_encoder_ctl` clips to it).
+const BITRATES_BPS: std::ops::RangeInclusive<u32> = 6_000..=510_000;
 /// RFC 6716, 3.4: no frame is longer than 1275 bytes, and 10 ms are one frame plus its TOC byte.
 const MAX_PACKET_BYTES: usize = 1276;
 /// libopus answers with at most this many bytes for a frame that discontinuous transmission leaves out.
 const LEFT_OUT_BYTES: usize = 2;
 
-/// 48 kHz stereo at 96 kbit/s with 2.5 ms of look-ahead. Loss is answered by retransmission and
-/// concealment, so in-band FEC is off; silence is not sent.
+/// 48 kHz stereo, at first at 96 kbit/s, with 2.5 ms of look-ahead. In-band FEC exists only in Opus' speech
+/// mode, which looks further ahead, so it is off; silence is not sent.
 pub struct OpusEncoder {
     encoder: Encoder,
     packet: Box<[u8; MAX_PACKET_BYTES]>,
@@ -63,6 +65,30 @@ impl AudioEncoder for OpusEncoder {
             .map_err(|error| failure("encoding", &error))?;
         Ok((bytes > LEFT_OUT_BYTES).then(|| &self.packet[..bytes]))
     }
+
+    fn set_bitrate(&mut self, bitrate_bps: u32) -> Result<(), EncodeError> {
+        let (least, most) = (BITRATES_BPS.start(), BITRATES_BPS.end());
+        let bits = i32::try_from(bitrate_bps).ok().filter(|_| BITRATES_BPS.contains(&bitrate_bps));
+        let bits = bits.ok_or_else(|| EncodeError::Unsupported {
+            encoder: NAME,
+            what: format!("{bitrate_bps} bit/s"),
+            allowed: format!("{least} to {most}"),
+        })?;
+        let set = self.encoder.set_bitrate(Bitrate::Bits(bits));
+        set.map_err(|error| failure("changing the bitrate", &error))
+    }
+
+    fn set_expected_loss(&mut self, percent: u8) -> Result<(), EncodeError> {
+        if percent > 100 {
+            return Err(EncodeError::Unsupported {
+                encoder: NAME,
+                what: format!("{percent}% of packets lost"),
+                allowed: "0 to 100".to_owned(),
+            });
+        }
+        let set = self.encoder.set_packet_loss_perc(i32::from(percent));
+        set.map_err(|error| failure("expecting loss", &error))
+    }
 }
 
 #[cfg(test)]
@@ -95,8 +121,84 @@ mod tests {
     #[test]
     fn a_second_of_tone_keeps_to_the_bitrate() {
         let mut encoder = OpusEncoder::new().unwrap();
-        let bytes: usize = (0..100).map(|f| encoder.encode(&tone(f)).unwrap().map_or(0, <[u8]>::len)).sum();
+        let bytes = bytes_in_a_second(&mut encoder);
         assert!((4_000..14_400).contains(&bytes), "{bytes} bytes in one second at 96 kbit/s");
+    }
+
+    fn bytes_in_a_second(encoder: &mut OpusEncoder) -> usize {
+        (0..100).map(|f| encoder.encode(&tone(f)).expect("it encodes").map_or(0, <[u8]>::len)).sum()
+    }
+
+    #[test]
+    fn the_bitrate_changes_between_two_frames() {
+        let mut encoder = OpusEncoder::new().unwrap();
+        let usual = bytes_in_a_second(&mut encoder);
+        encoder.set_bitrate(24_000).unwrap();
+        let narrow = bytes_in_a_second(&mut encoder);
+        assert!(narrow <= 3_600 && narrow < usual / 2, "{narrow} bytes at 24 kbit/s, {usual} at 96");
+        for refused in [0, 5_999, 510_001, u32::MAX] {
+            assert!(
+                matches!(encoder.set_bitrate(refused), Err(EncodeError::Unsupported { .. })),
+                "{refused}"
+            );
+        }
+    }
+
+    /// Noise that swells and fades, so that frames differ in loudness.
+    fn swelling(frame: usize) -> Vec<f32> {
+        let mut state = 0x9e37_79b9_u32.wrapping_mul(frame as u32 + 1) | 1;
+        let loudness = (frame as f32 * 0.7).sin().abs() * 0.5;
+        let sample = |_| {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            (state as f32 / u32::MAX as f32 - 0.5) * loudness
+        };
+        (0..SAMPLES).map(sample).collect()
+    }
+
+    /// How far what is heard after every tenth packet was lost lies from what is heard without loss, in
+    /// the frame after the loss.
+    fn error_after_loss(expected_percent: u8) -> f32 {
+        let mut encoder = OpusEncoder::new().expect("libopus works");
+        encoder.set_expected_loss(expected_percent).expect("libopus works");
+        let mut decoders =
+            [(); 2].map(|()| opus::Decoder::new(AUDIO_RATE_HZ, Channels::Stereo).expect("libopus works"));
+        let mut error = 0.0;
+        for frame in 0..300 {
+            let packet = encoder
+                .encode(&swelling(frame))
+                .expect("libopus works")
+                .map(<[u8]>::to_vec)
+                .unwrap_or_default();
+            let mut heard = [[0.0f32; SAMPLES]; 2];
+            let received: [&[u8]; 2] = [&packet, if frame % 10 == 5 { &[] } else { &packet }];
+            for (at, decoder) in decoders.iter_mut().enumerate() {
+                decoder.decode_float(received[at], &mut heard[at], false).expect("libopus works");
+            }
+            if frame % 10 == 6 {
+                error += heard[0].iter().zip(heard[1]).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
+            }
+        }
+        error
+    }
+
+    #[test]
+    fn a_lost_packet_is_heard_less_where_loss_is_expected() {
+        let (careless, careful) = (error_after_loss(0), error_after_loss(30));
+        assert!(careful < careless * 0.9, "{careful} with loss expected, {careless} without");
+        assert!(OpusEncoder::new().unwrap().set_expected_loss(101).is_err());
+    }
+
+    #[test]
+    fn silence_stays_unsent_where_loss_is_expected() {
+        let mut encoder = OpusEncoder::new().unwrap();
+        encoder.set_expected_loss(20).unwrap();
+        for frame in 0..10 {
+            encoder.encode(&tone(frame)).unwrap();
+        }
+        let sent = (0..100).filter(|_| encoder.encode(&[0.0; SAMPLES]).unwrap().is_some()).count();
+        assert!(sent < 50, "{sent} of 100 silent frames were sent");
     }
 
     #[test]

@@ -13,6 +13,11 @@ impl<'a> BitReader<'a> {
         Self { bytes, position: 0 }
     }
 
+    /// Bits read so far.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
     /// One bit.
     pub fn bit(&mut self) -> Option<bool> {
         let byte = *self.bytes.get(self.position / 8)?;

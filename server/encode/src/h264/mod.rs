@@ -8,5 +8,5 @@ mod sps;
 
 pub use bits::{BitReader, BitWriter};
 pub use nal::{Nal, NalKind, nals, push_nal};
-pub use slice::{SliceHeader, SliceKind};
-pub use sps::{Colour, Sps};
+pub use slice::{Marking, Reference, SliceHeader, SliceKind};
+pub use sps::{Colour, Sps, with_frame_num_gaps};

@@ -1,8 +1,10 @@
 //! Sequence parameter sets of the baseline profile (7.3.2.1.1, Annex E).
 
 use super::bits::{BitReader, BitWriter};
-use super::nal::{Nal, NalKind};
+use super::nal::{Nal, NalKind, nals, push_nal};
 
+/// More than a set of the baseline profile takes.
+const MAX_PAYLOAD_BYTES: usize = 256;
 /// `log2_max_frame_num` of the sets written here.
 const WRITTEN_FRAME_NUM_BITS: u32 = 16;
 
@@ -34,6 +36,8 @@ pub struct Sps {
     pub pic_order_cnt_type: u32,
     /// How many pictures a decoder keeps for reference.
     pub max_num_ref_frames: u32,
+    /// Whether frames may be missing; decoders that see a gap nevertheless take the stream for broken.
+    pub frame_num_gaps: bool,
     /// Width of the shown picture in pixels.
     pub width: u32,
     /// Height of the shown picture in pixels.
@@ -50,8 +54,11 @@ impl Sps {
         if nal.kind() != NalKind::Sps {
             return None;
         }
-        let payload = nal.payload(256);
-        let mut bits = BitReader::new(&payload);
+        Self::read(&mut BitReader::new(&nal.payload(MAX_PAYLOAD_BYTES))).map(|(sps, _)| sps)
+    }
+
+    /// The set, and which bit of the payload says that frames may be missing.
+    fn read(bits: &mut BitReader<'_>) -> Option<(Self, usize)> {
         let profile_idc = bits.bits(8)?;
         let constraints = bits.bits(8)?;
         let level_idc = bits.bits(8)?;
@@ -67,21 +74,24 @@ impl Sps {
             _ => return None,
         }
         let max_num_ref_frames = bits.unsigned()?;
-        bits.bit()?;
-        let (width, height) = size(&mut bits)?;
-        let (colour, max_reorder_frames) = if bits.bit()? { usability(&mut bits)? } else { (None, None) };
-        Some(Self {
+        let gaps_at = bits.position();
+        let frame_num_gaps = bits.bit()?;
+        let (width, height) = size(bits)?;
+        let (colour, max_reorder_frames) = if bits.bit()? { usability(bits)? } else { (None, None) };
+        let sps = Self {
             profile_idc,
             constraints,
             level_idc,
             frame_num_bits,
             pic_order_cnt_type,
             max_num_ref_frames,
+            frame_num_gaps,
             width,
             height,
             colour,
             max_reorder_frames,
-        })
+        };
+        Some((sps, gaps_at))
     }
 
     /// A constrained baseline set with id 0, BT.709 limited range and no reordering. Sizes are even.
@@ -93,6 +103,7 @@ impl Sps {
             frame_num_bits: WRITTEN_FRAME_NUM_BITS,
             pic_order_cnt_type: 2,
             max_num_ref_frames: 1,
+            frame_num_gaps: false,
             width,
             height,
             colour: Some(Colour { full_range: false, primaries: 1, transfer: 1, matrix: 1 }),
@@ -110,7 +121,7 @@ impl Sps {
         bits.unsigned(self.frame_num_bits - 4);
         bits.unsigned(self.pic_order_cnt_type);
         bits.unsigned(self.max_num_ref_frames);
-        bits.bit(false);
+        bits.bit(self.frame_num_gaps);
         let (columns, rows) = (self.width.div_ceil(16), self.height.div_ceil(16));
         bits.unsigned(columns - 1);
         bits.unsigned(rows - 1);
@@ -142,6 +153,24 @@ impl Sps {
             [0, 0, 16, 16, reordered, self.max_num_ref_frames].iter().for_each(|&v| bits.unsigned(v));
         }
     }
+}
+
+/// The byte stream with [`Sps::frame_num_gaps`] set in its sequence parameter sets: a stream whose frames
+/// get lost, and go on from older references, then conforms to 7.4.3. `None`: a set cannot be read.
+pub fn with_frame_num_gaps(stream: &[u8]) -> Option<Vec<u8>> {
+    let mut changed = Vec::with_capacity(stream.len() + 8);
+    for nal in nals(stream) {
+        if nal.kind() != NalKind::Sps {
+            changed.extend_from_slice(&[0, 0, 0, 1]);
+            changed.extend_from_slice(nal.bytes);
+            continue;
+        }
+        let mut payload = nal.payload(MAX_PAYLOAD_BYTES);
+        let (_, gaps_at) = Sps::read(&mut BitReader::new(&payload))?;
+        payload[gaps_at / 8] |= 0x80 >> (gaps_at % 8);
+        push_nal(&mut changed, nal.bytes[0], &payload);
+    }
+    Some(changed)
 }
 
 /// Picture size after cropping; 4:2:0 crops in units of two pixels.
@@ -229,6 +258,19 @@ mod tests {
                 *profile = 66;
             }
             let _ = Sps::parse(&Nal { bytes: &bytes });
+            let _ = with_frame_num_gaps(&[&[0, 0, 1], &bytes[..]].concat());
+        }
+
+        #[test]
+        fn gaps_are_allowed_and_nothing_else_changes(width in 8u32..2048, height in 8u32..1152) {
+            let sps = Sps::constrained_baseline(width * 2, height * 2, 31);
+            let mut stream = Vec::new();
+            push_nal(&mut stream, 0x67, &sps.write());
+            push_nal(&mut stream, 0x65, &[1, 0, 0, 2, 0x80]);
+            let changed = with_frame_num_gaps(&stream).unwrap();
+            let found: Vec<_> = nals(&changed).collect();
+            prop_assert_eq!(Sps::parse(&found[0]), Some(Sps { frame_num_gaps: true, ..sps }));
+            prop_assert_eq!(found[1].payload(9), [1, 0, 0, 2, 0x80]);
         }
     }
 

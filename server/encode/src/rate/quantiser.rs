@@ -1,11 +1,11 @@
 //! Which quantiser a frame is encoded with.
 
-use super::Try;
+use super::{Kind, Try};
 
 /// Beyond this many frames' shares of credit or debt the quantiser moves even if sizes look right.
 const CREDIT_TOLERANCE: f64 = 1.5;
 /// Finer than this nobody sees a difference, and the encoder's time grows with every bit.
-const MIN_QP: u8 = 14;
+pub(super) const MIN_QP: u8 = 14;
 /// H.264's coarsest quantiser.
 pub(super) const MAX_QP: u8 = 51;
 /// Bits halve with every this many steps of the quantiser (its step size doubles, 8.5.9).
@@ -75,16 +75,24 @@ impl Quantiser {
     }
 
     pub(super) fn seen(&mut self, attempt: Try, bits: f64) {
-        if attempt.keyframe {
-            // What follows refines the keyframe, from its quality on.
-            let unknown = if self.size.is_none() { FIRST_PREDICTED_COARSER_QP } else { 0 };
-            self.qp = self.qp.max(attempt.qp + unknown).min(MAX_QP);
-            self.refined = false;
-        } else {
-            self.refined = attempt.qp < self.qp;
-            self.qp = attempt.qp;
-            self.size = Some(bits);
-            self.burst = bits.max(self.burst * BURST_MEMORY);
+        match attempt.kind {
+            Kind::Keyframe => {
+                // What follows refines the keyframe, from its quality on.
+                let unknown = if self.size.is_none() { FIRST_PREDICTED_COARSER_QP } else { 0 };
+                self.qp = self.qp.max(attempt.qp + unknown).min(MAX_QP);
+                self.refined = false;
+            }
+            Kind::Recovery { .. } => {
+                self.size = self.size.map(|_| self.expected(attempt.qp));
+                self.qp = attempt.qp;
+                self.refined = false;
+            }
+            Kind::Predicted => {
+                self.refined = attempt.qp < self.qp;
+                self.qp = attempt.qp;
+                self.size = Some(bits);
+                self.burst = bits.max(self.burst * BURST_MEMORY);
+            }
         }
     }
 
@@ -111,9 +119,13 @@ pub(super) fn qp_for(complexity: f64, bits: f64) -> u8 {
 mod tests {
     use super::*;
 
+    fn predicted(qp: u8) -> Try {
+        Try { qp, kind: Kind::Predicted, budget_bytes: 0, budgeted: false }
+    }
+
     fn after(qp: u8, bits: f64) -> Quantiser {
         let mut quantiser = Quantiser { qp, ..Quantiser::default() };
-        quantiser.seen(Try { qp, keyframe: false, budget_bytes: 0 }, bits);
+        quantiser.seen(predicted(qp), bits);
         quantiser
     }
 
@@ -132,7 +144,7 @@ mod tests {
     #[test]
     fn the_price_of_one_refinement_is_not_taken_for_the_price_of_every_frame() {
         let mut quantiser = after(30, 10_000.0);
-        quantiser.seen(Try { qp: 29, keyframe: false, budget_bytes: 0 }, 18_000.0);
+        quantiser.seen(predicted(29), 18_000.0);
         assert_eq!(quantiser.next(10_000.0, 0.0, 1e6), 29);
     }
 

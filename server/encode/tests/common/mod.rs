@@ -1,6 +1,8 @@
-//! A busy synthetic clip and the streams that encoders make of it.
+//! A busy synthetic clip, and encoders for it.
 
-use nearframe_encode::{AccessUnit, FrameRequest, VideoEncoder};
+use nearframe_encode::{
+    FrameRequest, VideoBackend, VideoEncoder, VideoPreference, VideoSettings, open_video,
+};
 use nearframe_gpu::{Layout, Surface, SurfaceRing};
 use std::time::Duration;
 
@@ -83,26 +85,11 @@ fn scramble(x: u32, y: u32, seed: u32) -> u32 {
     h ^ h >> 13
 }
 
+pub(crate) fn open(backend: VideoBackend, settings: VideoSettings) -> Box<dyn VideoEncoder> {
+    open_video(settings, VideoPreference::Only(backend)).expect("it is built in")
+}
+
 pub(crate) fn request(frame: u32, fps: u32, keyframe: bool) -> FrameRequest {
-    FrameRequest { frame, at: Duration::from_secs_f64(f64::from(frame) / f64::from(fps)), keyframe }
-}
-
-/// Encodes frames at 60 a second, asking for keyframes where told; what was left out is missing.
-pub(crate) fn run(
-    encoder: &mut dyn VideoEncoder,
-    clip: &Clip,
-    frames: std::ops::Range<u32>,
-    keyframe: impl Fn(u32) -> bool,
-) -> Vec<AccessUnit> {
-    frames
-        .filter_map(|frame| {
-            let unit = encoder.encode(&clip.draw(frame), request(frame, 60, keyframe(frame)));
-            unit.expect("the encoder works")
-        })
-        .collect()
-}
-
-/// When each unit was drawn, and its size.
-pub(crate) fn emitted(units: &[AccessUnit], fps: u32) -> Vec<(Duration, usize)> {
-    units.iter().map(|unit| (request(unit.frame, fps, false).at, unit.data.len())).collect()
+    let at = Duration::from_secs_f64(f64::from(frame) / f64::from(fps));
+    FrameRequest { frame, at, keyframe, budget_bytes: None }
 }

@@ -1,10 +1,10 @@
 //! Encodes the newest frame and hands it to every peer.
 
-use super::{PipelineEvent, RawFrame, Shared};
+use super::{PipelineEvent, RawFrame, References, Shared};
 use crate::worker::now_us;
-use nearframe_encode::{AccessUnit, FrameRequest, VideoEncoder};
+use nearframe_encode::{AccessUnit, EncodeError, FrameRequest, Invalidated, VideoEncoder};
 use nearframe_protocol::facts::FrameFacts;
-use nearframe_stream::VideoFrame;
+use nearframe_stream::{Quality, VideoFrame};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -18,18 +18,27 @@ pub(super) fn run(
     let mut bitrate_bps = 0;
     let mut first = true;
     let mut started_us = None;
+    let mut now = shared.quality();
     while let Some(raw) = shared.mailbox.take() {
         let wanted = shared.bitrate_bps.load(Ordering::Acquire);
-        let result = if wanted == bitrate_bps { Ok(()) } else { encoder.set_bitrate(wanted) };
-        bitrate_bps = wanted;
-        let request = FrameRequest {
+        let mut result = follow(encoder.as_mut(), &mut now, &raw);
+        if wanted != bitrate_bps {
+            result = result.and_then(|()| encoder.set_bitrate(wanted));
+            bitrate_bps = wanted;
+        }
+        let mut request = FrameRequest {
             frame: raw.frame,
             at: Duration::from_micros(raw.captured_us - *started_us.get_or_insert(raw.captured_us)),
             keyframe: shared.keyframe.swap(false, Ordering::AcqRel),
+            budget_bytes: None,
         };
-        match result.and_then(|()| encoder.encode(&raw.surface, request)) {
+        let result = result.and_then(|()| {
+            request.keyframe |= needs_keyframe(shared, encoder.as_mut())?;
+            encoder.encode(&raw.surface, request)
+        });
+        match result {
             Ok(Some(unit)) => {
-                shared.encoder_us.fetch_add(unit.encode_time.as_micros() as u64, Ordering::AcqRel);
+                note_time(shared, unit.encode_time.as_micros() as u64);
                 hand_out(shared, &raw, &unit, wanted);
                 if std::mem::take(&mut first) {
                     let _ = events.send(PipelineEvent::FirstFrame);
@@ -45,12 +54,50 @@ pub(super) fn run(
     }
 }
 
+/// Takes over the size and rate of the frames that come now.
+fn follow(encoder: &mut dyn VideoEncoder, now: &mut Quality, raw: &RawFrame) -> Result<(), EncodeError> {
+    let (width, height) = (raw.surface.width(), raw.surface.height());
+    if (width, height) != (now.width, now.height) {
+        encoder.set_size(width, height)?;
+        (now.width, now.height) = (width, height);
+    }
+    if raw.fps != now.fps {
+        encoder.set_frame_rate(raw.fps)?;
+        now.fps = raw.fps;
+    }
+    Ok(())
+}
+
+/// Tells the encoder what the receiver has. Whether what it lacks can only be mended by a keyframe.
+fn needs_keyframe(shared: &Shared, encoder: &mut dyn VideoEncoder) -> Result<bool, EncodeError> {
+    let References { received, newest_good } = std::mem::take(&mut *shared.references());
+    for frame in received {
+        encoder.acknowledge(frame)?;
+    }
+    let Some(newest_good) = newest_good else { return Ok(false) };
+    Ok(encoder.invalidate(newest_good)? == Invalidated::KeyframeNeeded)
+}
+
+/// For receipts the sum, for the choice of quality the mean of about the last 32 frames.
+fn note_time(shared: &Shared, took_us: u64) {
+    shared.encoder_us.fetch_add(took_us, Ordering::AcqRel);
+    let mean_us = shared.encode_mean_us.load(Ordering::Acquire);
+    let next = if mean_us == 0 { took_us } else { (mean_us * 31 + took_us) / 32 };
+    shared.encode_mean_us.store(next.max(1), Ordering::Release);
+}
+
 fn hand_out(shared: &Shared, raw: &RawFrame, unit: &AccessUnit, bitrate_bps: u32) {
     let encoded_us = now_us();
     let since_captured = |at: u64| at.saturating_sub(raw.captured_us) as u32;
     // 90 kHz from µs, modulo 2³²: exact, so that the page can match frames to facts.
     let rtp_timestamp = (u128::from(raw.captured_us) * 9 / 100) as u32;
-    let frame = VideoFrame { frame: raw.frame, rtp_timestamp, keyframe: unit.keyframe, data: &unit.data };
+    let frame = VideoFrame {
+        frame: raw.frame,
+        rtp_timestamp,
+        keyframe: unit.keyframe,
+        refers_to: unit.refers_to,
+        data: &unit.data,
+    };
     shared.each_peer(|peer| {
         peer.send_video(&frame);
         peer.send_facts(&FrameFacts {

@@ -4,7 +4,8 @@ use super::{PipelineConfig, PipelineEvent, PipelineInfo, RawFrame, Shared, audio
 use crate::worker::now_us;
 use anyhow::{Context, Result};
 use nearframe_encode::{VideoEncoder, VideoPreference, VideoSettings};
-use nearframe_gpu::{AdapterKind, Converter, Gpu};
+use nearframe_gpu::{AdapterKind, Converter, Gpu, Layout};
+use nearframe_stream::Quality;
 use nearframe_title::{FrameTick, TitleFailure, TitleSource, TitleStatus};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -22,7 +23,33 @@ const REPEATS_PER_S: u32 = 4;
 /// Everything the loop needs.
 struct Stage {
     title: Box<dyn TitleSource>,
+    gpu: Option<Arc<Gpu>>,
+    layout: Layout,
     converter: Converter,
+    /// What it converts for.
+    quality: Quality,
+}
+
+impl Stage {
+    /// Takes over what is to be encoded from now on.
+    fn follow(&mut self, wanted: Quality) -> Result<()> {
+        if wanted.fps != self.quality.fps {
+            self.title.set_frame_rate(wanted.fps);
+        }
+        let Quality { width, height, .. } = wanted;
+        if (width, height) != (self.quality.width, self.quality.height) {
+            let conversion = self.converter.conversion();
+            self.converter = match &self.gpu {
+                Some(gpu) => {
+                    Converter::with_conversion(Arc::clone(gpu), self.layout, width, height, conversion)
+                }
+                None => Converter::new(None, self.layout, width, height),
+            }
+            .context("preparing another size of picture")?;
+        }
+        self.quality = wanted;
+        Ok(())
+    }
 }
 
 /// Opens the title, starts the other threads, and draws until stopped.
@@ -78,16 +105,16 @@ fn open(config: &PipelineConfig) -> Result<(Stage, Box<dyn VideoEncoder>, Pipeli
     let gpu = gpu.into_inner();
     let adapter =
         gpu.as_ref().map_or_else(|| "none (drawn by the CPU)".to_owned(), |gpu| gpu.facts().to_string());
-    let converter = Converter::new(gpu, encoder.capabilities().layout, run.width, run.height)
+    let (whole, layout) = (super::whole(&config.manifest), encoder.capabilities().layout);
+    let converter = Converter::new(gpu.clone(), layout, whole.width, whole.height)
         .context("preparing colour conversion")?;
     let info = PipelineInfo {
-        width: run.width,
-        height: run.height,
+        whole,
         encoder: encoder.capabilities().name.to_owned(),
         adapter,
         conversion: converter.conversion().to_string(),
     };
-    Ok((Stage { title, converter }, encoder, info))
+    Ok((Stage { title, gpu, layout, converter, quality: whole }, encoder, info))
 }
 
 /// A GPU in silicon: programs that draw by software give their pictures in memory of their own.
@@ -153,6 +180,10 @@ fn draw_frame(
     if let Ok(mut clock) = shared.clock.lock() {
         clock.tick(now);
     }
+    let quality = shared.quality();
+    if quality != stage.quality {
+        stage.follow(quality)?;
+    }
     let wishes = shared.wishes.lock().map(|mut wishes| std::mem::take(&mut *wishes)).unwrap_or_default();
     wishes.into_iter().for_each(|wish| stage.title.tell(wish));
     let mut events = Vec::new();
@@ -166,11 +197,12 @@ fn draw_frame(
     let asked = shared.keyframe.load(Ordering::Acquire);
     // Without a free surface the encoder is behind by two frames: this one is left out.
     if let Some(repeats) = seen
-        && (repeats.is_worth_sending(drawn.changed, config.manifest.run.fps) || asked)
+        && (repeats.is_worth_sending(drawn.changed, quality.fps) || asked)
         && let Some(surface) = stage.converter.convert(&drawn.picture)?
     {
         let converted_us = now_us();
-        shared.mailbox.put(RawFrame { surface, frame, captured_us, drawn_us, converted_us, serials });
+        let fps = quality.fps;
+        shared.mailbox.put(RawFrame { surface, frame, captured_us, drawn_us, converted_us, serials, fps });
     }
     while let Some(notice) = stage.title.take_notice() {
         let _ = config.events.send(PipelineEvent::Notice(notice));

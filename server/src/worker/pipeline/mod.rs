@@ -17,17 +17,20 @@ use super::voice::VoicePort;
 use mailbox::Mailbox;
 use nearframe_gpu::Surface;
 use nearframe_protocol::title::TitleManifest;
-use nearframe_stream::FrameClock;
+use nearframe_stream::{FrameClock, Quality};
 use nearframe_title::{PlayerWish, Surroundings, TitleNotice};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// Wishes that may wait for a frame; a page that sends more is not heard.
 const MAX_WISHES: usize = 16;
+
+/// Frames that may be told of between two encoded ones.
+const MAX_RECEIVED: usize = 64;
 
 /// What a pipeline is made from.
 pub(crate) struct PipelineConfig {
@@ -59,8 +62,8 @@ pub(crate) enum PipelineEvent {
 /// What runs, for the statistics.
 #[derive(Clone, Debug)]
 pub(crate) struct PipelineInfo {
-    pub(crate) width: u32,
-    pub(crate) height: u32,
+    /// The title's own picture.
+    pub(crate) whole: Quality,
     pub(crate) encoder: String,
     pub(crate) adapter: String,
     pub(crate) conversion: String,
@@ -74,6 +77,16 @@ pub(crate) struct RawFrame {
     pub(crate) drawn_us: u64,
     pub(crate) converted_us: u64,
     pub(crate) serials: [u32; SEATS],
+    /// Frames a second that follow it.
+    pub(crate) fps: u32,
+}
+
+/// What the receiver has and has not, for the encoder.
+#[derive(Debug, Default)]
+struct References {
+    received: Vec<u32>,
+    /// Frames after this one are lost for good.
+    newest_good: Option<u32>,
 }
 
 /// State that the threads and the session share.
@@ -83,8 +96,11 @@ pub(crate) struct Shared {
     woken: Condvar,
     mailbox: Mailbox<RawFrame>,
     keyframe: AtomicBool,
+    references: Mutex<References>,
     bitrate_bps: AtomicU32,
     encoder_us: AtomicU64,
+    /// Smoothed time of encoding a frame, µs; 0 before the first at this quality.
+    encode_mean_us: AtomicU64,
     /// The player looks elsewhere.
     hidden: AtomicBool,
     /// No player is reached.
@@ -92,7 +108,8 @@ pub(crate) struct Shared {
     wishes: Mutex<Vec<PlayerWish>>,
     clock: Mutex<FrameClock>,
     peers: RwLock<Vec<Arc<dyn Transport>>>,
-    period: Duration,
+    /// What is to be encoded from the next frame on.
+    quality: Mutex<Quality>,
 }
 
 impl Shared {
@@ -116,6 +133,14 @@ impl Shared {
         self.active.lock().is_ok_and(|active| *active)
     }
 
+    fn references(&self) -> MutexGuard<'_, References> {
+        self.references.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn quality(&self) -> Quality {
+        *self.quality.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn each_peer(&self, mut act: impl FnMut(&Arc<dyn Transport>)) {
         if let Ok(peers) = self.peers.read() {
             peers.iter().for_each(&mut act);
@@ -132,21 +157,23 @@ pub(crate) struct Pipeline {
 impl Pipeline {
     /// Starts opening the title; [`PipelineEvent::Opened`] or `Failed` follows.
     pub(crate) fn start(config: PipelineConfig) -> std::io::Result<Self> {
-        let period = Duration::from_nanos(1_000_000_000 / u64::from(config.manifest.run.fps));
+        let whole = whole(&config.manifest);
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
             active: Mutex::new(false),
             woken: Condvar::new(),
             mailbox: Mailbox::new(),
             keyframe: AtomicBool::new(true),
+            references: Mutex::default(),
             bitrate_bps: AtomicU32::new(config.start_bps),
             encoder_us: AtomicU64::new(0),
+            encode_mean_us: AtomicU64::new(0),
             hidden: AtomicBool::new(false),
             away: AtomicBool::new(false),
             wishes: Mutex::new(Vec::new()),
-            clock: Mutex::new(FrameClock::new(period, Instant::now())),
+            clock: Mutex::new(FrameClock::new(period(whole), Instant::now())),
             peers: RwLock::new(Vec::new()),
-            period,
+            quality: Mutex::new(whole),
         });
         let frame = {
             let shared = Arc::clone(&shared);
@@ -205,9 +232,38 @@ impl Pipeline {
         self.shared.keyframe.store(true, Ordering::Release);
     }
 
+    /// The only receiver surely has this frame.
+    pub(crate) fn received(&self, frame: u32) {
+        let mut references = self.shared.references();
+        if references.received.len() < MAX_RECEIVED {
+            references.received.push(frame);
+        }
+    }
+
+    /// What the only receiver was sent after `newest_good` is lost for good: the next frame builds on that one or an
+    /// older, or is a keyframe.
+    pub(crate) fn reference_lost(&self, newest_good: u32) {
+        self.shared.references().newest_good = Some(newest_good);
+    }
+
     /// What the slowest player's path carries.
     pub(crate) fn set_bitrate(&self, bps: u32) {
         self.shared.bitrate_bps.store(bps, Ordering::Release);
+    }
+
+    /// What is encoded from the next frame on, which is a keyframe where the size changes.
+    pub(crate) fn set_quality(&self, quality: Quality) {
+        *self.shared.quality.lock().unwrap_or_else(PoisonError::into_inner) = quality;
+        self.shared.encode_mean_us.store(0, Ordering::Release);
+        if let Ok(mut clock) = self.shared.clock.lock() {
+            clock.set_period(period(quality));
+        }
+    }
+
+    /// How long encoding a frame takes at this quality.
+    pub(crate) fn encode_time(&self) -> Option<Duration> {
+        let mean_us = self.shared.encode_mean_us.load(Ordering::Acquire);
+        (mean_us > 0).then(|| Duration::from_micros(mean_us))
     }
 
     /// How long a frame lay ready before the first player's display took it.
@@ -230,13 +286,23 @@ impl Pipeline {
             if active && !*current {
                 self.shared.keyframe.store(true, Ordering::Release);
                 if let Ok(mut clock) = self.shared.clock.lock() {
-                    *clock = FrameClock::new(self.shared.period, Instant::now());
+                    *clock = FrameClock::new(period(self.shared.quality()), Instant::now());
                 }
             }
             *current = active;
             self.shared.woken.notify_all();
         }
     }
+}
+
+/// The title's own picture.
+fn whole(manifest: &TitleManifest) -> Quality {
+    let run = &manifest.run;
+    Quality { width: run.width, height: run.height, fps: run.fps }
+}
+
+fn period(quality: Quality) -> Duration {
+    Duration::from_secs(1) / quality.fps.max(1)
 }
 
 impl Drop for Pipeline {

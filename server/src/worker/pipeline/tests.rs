@@ -46,7 +46,7 @@ fn press(serial: u32) -> InputPacket {
 fn nothing_is_drawn_for_nobody_and_a_player_starts_with_a_keyframe() {
     let (pipeline, _, mut events) = pipeline();
     let Some(PipelineEvent::Opened(info)) = events.blocking_recv() else { panic!("not opened") };
-    assert_eq!((info.width, info.height), (320, 180));
+    assert_eq!((info.whole.width, info.whole.height), (320, 180));
     assert_eq!(pipeline.encoder_us(), 0);
     let peer = Arc::new(MemoryTransport::default());
     pipeline.set_peers(vec![Arc::clone(&peer) as _]);

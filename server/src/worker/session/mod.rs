@@ -1,6 +1,7 @@
 //! One session: its title, its players, its receipts, and how it ends.
 
 mod page;
+mod quality;
 
 use super::input_port::InputPort;
 use super::meter::Meter;
@@ -16,7 +17,9 @@ use nearframe_protocol::control::ToPage;
 use nearframe_protocol::title::{TitleKind, TitleManifest};
 use nearframe_protocol::worker::{FromWorker, Start, ToWorker};
 use nearframe_protocol::{EndReason, PeerId, Seat};
+use nearframe_stream::{Quality, QualityController};
 use page::Shown;
+use quality::Wants;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,6 +41,7 @@ struct Peer {
     disconnected_since: Option<Instant>,
     target_bps: u32,
     greeted: bool,
+    wants: Wants,
     /// Whether the player wants to be heard.
     microphone: bool,
 }
@@ -48,6 +52,9 @@ pub(crate) struct Session {
     manifest: TitleManifest,
     pipeline: Pipeline,
     info: Option<PipelineInfo>,
+    quality: Option<QualityController>,
+    /// What is encoded now, once the title is open.
+    picture: Option<Quality>,
     input: Arc<InputPort>,
     peers: BTreeMap<PeerId, Peer>,
     meter: Meter,
@@ -124,6 +131,8 @@ impl Session {
             manifest,
             pipeline,
             info: None,
+            quality: None,
+            picture: None,
             input,
             peers: BTreeMap::new(),
             alone_since: Some(now),
@@ -193,6 +202,7 @@ impl Session {
             disconnected_since: None,
             target_bps,
             greeted: false,
+            wants: Wants::default(),
             microphone: false,
         };
         self.peers.insert(id, peer);
@@ -201,6 +211,7 @@ impl Session {
 
     async fn peer_event(&mut self, event: PeerEvent) {
         let now = Instant::now();
+        let alone = self.peers.len() == 1;
         let Some(peer) = self.peers.get_mut(&event.peer) else { return };
         match event.kind {
             PeerEventKind::Connected => {
@@ -219,12 +230,20 @@ impl Session {
             }
             PeerEventKind::Failed => self.remove_peer(event.peer).await,
             PeerEventKind::Control(text) => self.control(event.peer, &text).await,
-            PeerEventKind::Shown { wait_us } => {
+            PeerEventKind::Shown { wait_us, decode } => {
+                peer.wants.decoded(decode);
                 if self.phase_peer() == Some(event.peer) {
                     self.pipeline.shown(wait_us);
                 }
             }
             PeerEventKind::KeyframeNeeded => self.keyframe_needed(now),
+            // One encoder feeds all: with several receivers, no reference is known to be good for each.
+            PeerEventKind::ReferenceLost { newest_good } if alone => {
+                self.pipeline.reference_lost(newest_good)
+            }
+            PeerEventKind::ReferenceLost { .. } => self.keyframe_needed(now),
+            PeerEventKind::FrameReceived { frame } if alone => self.pipeline.received(frame),
+            PeerEventKind::FrameReceived { .. } => {}
             PeerEventKind::TargetBitrate { bps } => {
                 peer.target_bps = bps;
                 self.apply_bitrate();
@@ -239,6 +258,7 @@ impl Session {
         match event {
             PipelineEvent::Opened(info) => {
                 info!(adapter = %info.adapter, encoder = %info.encoder, conversion = %info.conversion, "title opened");
+                self.begin_quality(info.whole);
                 self.info = Some(info);
                 let greeted: Vec<_> = self.peers.keys().copied().collect();
                 greeted.into_iter().for_each(|id| self.introduce(id));
@@ -270,6 +290,7 @@ impl Session {
         if self.input.last_input().is_some_and(|last| now.saturating_duration_since(last) > idle) {
             return self.end(EndReason::IdleTimeout, "no input");
         }
+        self.review_quality(now);
         if self.meter.is_due(now) {
             self.state_use(now).await;
         }
@@ -317,10 +338,8 @@ impl Session {
         self.choose_voice();
     }
 
-    /// The slowest connected path decides: one encoder feeds all.
     fn apply_bitrate(&self) {
-        let slowest = self.peers.values().filter(|peer| peer.connected).map(|peer| peer.target_bps).min();
-        if let Some(bps) = slowest {
+        if let Some(bps) = self.slowest_bps() {
             self.pipeline.set_bitrate(bps);
         }
     }
@@ -358,8 +377,7 @@ impl Session {
     async fn state_use(&mut self, now: Instant) {
         let usages: Vec<_> = self.peers.values().map(|peer| peer.transport.usage()).collect();
         let totals = self.meter.totals(usages.iter(), self.pipeline.encoder_us());
-        let size = (self.manifest.run.width, self.manifest.run.height);
-        if let Some(usage) = self.meter.state(totals, size, now) {
+        if let Some(usage) = self.meter.state(totals, self.picture_size(), now) {
             self.tell(FromWorker::Used { usage }).await;
         }
     }

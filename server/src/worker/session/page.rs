@@ -32,9 +32,12 @@ impl Session {
                 }
                 self.introduce(id);
             }
-            // The picture has the title's size in this release; the page scales it.
+            // Pages scale; a picture smaller than the title's is for slow paths and machines.
             FromPage::Display { width, height, refresh_hz } => {
                 info!(peer = %id, width, height, refresh_hz, "the player's display");
+                if let Some(peer) = self.peers.get_mut(&id) {
+                    peer.wants.display_hz = Some(refresh_hz);
+                }
             }
             FromPage::ReceiptSignature { sequence, signature } => {
                 self.tell(FromWorker::Signed { sequence, signature }).await;
@@ -52,6 +55,12 @@ impl Session {
             FromPage::Clipboard { text } => {
                 if text.len() <= MAX_CLIPBOARD_BYTES && self.is_player(id) {
                     self.pipeline.tell(PlayerWish::Clipboard(text));
+                }
+            }
+            FromPage::DataCap { kbps } => {
+                if let Some(peer) = self.peers.get_mut(&id) {
+                    peer.wants.cap(kbps);
+                    self.apply_bitrate();
                 }
             }
             FromPage::Microphone { on } => {
@@ -110,9 +119,9 @@ impl Session {
             seat: peer.transport.seat(),
             title: self.manifest.name.clone(),
             kind: self.manifest.run.kind,
-            width: info.width,
-            height: info.height,
-            fps: self.manifest.run.fps,
+            width: info.whole.width,
+            height: info.whole.height,
+            fps: info.whole.fps,
             encoder: info.encoder.clone(),
             adapter: info.adapter.clone(),
             conversion: info.conversion.clone(),
@@ -120,5 +129,6 @@ impl Session {
         for notice in self.shown.values() {
             peer.transport.send_control(notice);
         }
+        self.tell_quality(id);
     }
 }

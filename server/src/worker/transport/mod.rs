@@ -9,6 +9,7 @@ mod wire;
 use nearframe_protocol::facts::FrameFacts;
 use nearframe_protocol::{EndReason, PeerId, Seat, control};
 use nearframe_stream::{Usage, VideoFrame};
+use std::time::Duration;
 
 /// Media and data to one peer. Called from the encode and audio threads; never blocks.
 pub(crate) trait Transport: Send + Sync {
@@ -46,13 +47,25 @@ pub(crate) enum PeerEventKind {
     Failed,
     /// A control message, not yet parsed.
     Control(String),
-    /// A shown-report: how long a frame lay ready, in µs.
+    /// A shown-report.
     Shown {
-        /// Display callback − decoded.
+        /// How long the frame lay ready: display callback − decoded, µs.
         wait_us: i32,
+        /// From its last packet until it was decoded.
+        decode: Duration,
     },
     /// The receiver needs a keyframe.
     KeyframeNeeded,
+    /// What was sent last is lost for good: the next frame is to build on this frame or an older one.
+    ReferenceLost {
+        /// The newest that the receiver surely has.
+        newest_good: u32,
+    },
+    /// The receiver surely has this frame.
+    FrameReceived {
+        /// Which.
+        frame: u32,
+    },
     /// The congestion controller's new target for media.
     TargetBitrate {
         /// In bit/s.

@@ -116,6 +116,7 @@ impl WebRtcPeer {
             seed: config.seed,
         };
         let wire = Wire::new(config.peer, limits, config.events.clone());
+        wire.note_offer(&offer);
         let gathered = Arc::new(Notify::new());
         let handler = Handler {
             peer: config.peer,
@@ -279,14 +280,16 @@ fn on_facts(bytes: &[u8]) -> Option<FactsReply> {
         FactsMessage::Ping { t } => {
             Some(FactsReply::Send(FactsMessage::Pong { t, node_us: crate::worker::now_us() }.to_bytes()))
         }
-        FactsMessage::Shown { wait_us, .. } => Some(FactsReply::Shown { wait_us }),
+        FactsMessage::Shown { wait_us, decode_us, .. } => {
+            Some(FactsReply::Shown { wait_us, decode: Duration::from_micros(decode_us.into()) })
+        }
         FactsMessage::Frame(_) | FactsMessage::Pong { .. } => None,
     }
 }
 
 enum FactsReply {
     Send(Vec<u8>),
-    Shown { wait_us: i32 },
+    Shown { wait_us: i32, decode: Duration },
 }
 
 /// Input packets that came at `now`.

@@ -9,7 +9,7 @@ use super::{PeerEvent, PeerEventKind};
 use bytes::Bytes;
 use nearframe_protocol::PeerId;
 use nearframe_stream::{
-    ExtensionIds, MediaSender, RtpPacket, SenderConfig, SenderEvent, StreamIds, Usage, VideoFrame,
+    ExtensionIds, FecIds, MediaSender, RtpPacket, SenderConfig, SenderEvent, StreamIds, Usage, VideoFrame,
 };
 use rtc::interceptor::{AttributedPacket, Interceptor, Packet, StreamInfo, TaggedPacket};
 use rtc::rtp;
@@ -26,6 +26,10 @@ pub(super) const PLAYOUT_DELAY_URI: &str = "http://www.webrtc.org/experiments/rt
 /// Transport-wide sequence numbers.
 pub(super) const TRANSPORT_CC_URI: &str =
     "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+
+/// Which frames a frame needs (AV1 RTP, appendix A); browsers read it for any codec.
+pub(super) const DEPENDENCY_DESCRIPTOR_URI: &str =
+    "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
 
 /// Payload of a packet in bytes: with headers and a relay's framing it fits every path of 1280 bytes.
 const MAX_PAYLOAD: usize = 1150;
@@ -52,6 +56,8 @@ pub(super) struct Wire {
 struct State {
     video: Option<StreamInfo>,
     audio: Option<StreamInfo>,
+    /// Where the page takes Opus with copies of itself (RFC 2198).
+    red_payload_type: Option<u8>,
     sender: Option<MediaSender>,
 }
 
@@ -72,6 +78,13 @@ impl Wire {
     /// Queues 10 ms of Opus.
     pub(super) fn push_audio(&self, rtp_timestamp: u32, payload: &[u8]) {
         self.with_sender(|sender| sender.push_audio(Instant::now(), rtp_timestamp, payload));
+    }
+
+    /// What the page's offer says of audio with copies of itself, before the streams are bound.
+    pub(super) fn note_offer(&self, offer: &str) {
+        if let Ok(mut state) = self.state.lock() {
+            state.red_payload_type = red_payload_type(offer);
+        }
     }
 
     pub(super) fn usage(&self) -> Usage {
@@ -99,6 +112,8 @@ impl Wire {
         while let Some(event) = sender.poll_event() {
             let kind = match event {
                 SenderEvent::KeyframeNeeded => PeerEventKind::KeyframeNeeded,
+                SenderEvent::ReferenceLost { newest_good } => PeerEventKind::ReferenceLost { newest_good },
+                SenderEvent::FrameReceived { frame } => PeerEventKind::FrameReceived { frame },
                 SenderEvent::TargetBitrate { bps } => {
                     PeerEventKind::TargetBitrate { bps: bps.try_into().unwrap_or(u32::MAX) }
                 }
@@ -120,6 +135,11 @@ impl Wire {
             let config = SenderConfig {
                 video: stream_ids(video),
                 audio: stream_ids(audio),
+                fec: video
+                    .ssrc_fec
+                    .zip(video.payload_type_fec)
+                    .map(|(ssrc, payload_type)| FecIds { ssrc, payload_type }),
+                audio_red_payload_type: state.red_payload_type,
                 extensions: extension_ids(video),
                 audio_extensions: extension_ids(audio),
                 min_bps: self.limits.min_bps.into(),
@@ -131,6 +151,13 @@ impl Wire {
             state.sender = Some(MediaSender::new(config, Instant::now(), self.limits.seed));
         }
     }
+}
+
+/// `a=rtpmap:63 red/48000/2`: the payload type of RED for stereo audio.
+fn red_payload_type(offer: &str) -> Option<u8> {
+    let maps = offer.lines().filter_map(|line| line.trim().strip_prefix("a=rtpmap:"));
+    let mut red = maps.filter_map(|map| map.split_once(' ')).filter(|(_, codec)| *codec == "red/48000/2");
+    red.find_map(|(payload_type, _)| payload_type.parse().ok().filter(|payload_type| *payload_type < 128))
 }
 
 fn stream_ids(info: &StreamInfo) -> StreamIds {
@@ -145,7 +172,11 @@ fn stream_ids(info: &StreamInfo) -> StreamIds {
 
 fn extension_ids(info: &StreamInfo) -> ExtensionIds {
     let find = |uri: &str| info.rtp_header_extensions.iter().find(|e| e.uri == uri).map(|e| e.id as u8);
-    ExtensionIds { playout_delay: find(PLAYOUT_DELAY_URI), transport_cc: find(TRANSPORT_CC_URI) }
+    ExtensionIds {
+        playout_delay: find(PLAYOUT_DELAY_URI),
+        transport_cc: find(TRANSPORT_CC_URI),
+        dependency_descriptor: find(DEPENDENCY_DESCRIPTOR_URI),
+    }
 }
 
 fn to_rtp(packet: RtpPacket) -> rtp::Packet {
@@ -159,7 +190,7 @@ fn to_rtp(packet: RtpPacket) -> rtp::Packet {
         ..Default::default()
     };
     for (id, value) in &packet.extensions {
-        // Only ids from the negotiation are used, and their values are 2 or 3 bytes: both fit RFC 8285.
+        // Only ids from the negotiation are used, and their values are at most 8 bytes: both fit RFC 8285.
         let _ = header.set_extension(*id, Bytes::copy_from_slice(value));
     }
     rtp::Packet { header, payload: packet.payload }

@@ -1,8 +1,13 @@
 //! `MediaSender` against a receiver's model over a simulated link: loss, bottlenecks, drops, outages.
 #![allow(clippy::unwrap_used, reason = "a pair that breaks its own rules fails its test")]
 
+mod audio;
 mod link;
+mod parity;
 mod receiver;
+mod recovery;
+mod reference;
+mod wire;
 mod world;
 
 use link::Path;
@@ -170,7 +175,9 @@ fn frame(number: u32, keyframe: bool, size: usize) -> Vec<u8> {
 
 fn push(sender: &mut MediaSender, now: Instant, number: u32, keyframe: bool) {
     let data = frame(number, keyframe, 5000);
-    sender.push_video(now, VideoFrame { frame: number, rtp_timestamp: number * 1500, keyframe, data: &data });
+    let rtp_timestamp = number * 1500;
+    let frame = VideoFrame { frame: number, rtp_timestamp, keyframe, refers_to: None, data: &data };
+    sender.push_video(now, frame);
 }
 
 /// Everything but changes of the target.
@@ -262,8 +269,12 @@ fn without_transport_feedback_receiver_reports_count_the_lost_and_steer_the_targ
 
 #[test]
 fn whatever_the_receiver_reports_is_survived() {
+    [config(), world::resilient()].into_iter().for_each(survives);
+}
+
+fn survives(config: nearframe_stream::SenderConfig) {
     let now = Instant::now();
-    let mut sender = MediaSender::new(config(), now, 0);
+    let mut sender = MediaSender::new(config, now, 0);
     push(&mut sender, now, 0, true);
     while sender.poll_packet(now).is_some() {}
     let all: Vec<u16> = (0..=u16::MAX).collect();
@@ -288,5 +299,5 @@ fn whatever_the_receiver_reports_is_survived() {
         sender.handle_timeout(now + SECOND * 2);
     }
     let target = sender.stats().target_bps;
-    assert!((config().min_bps..=config().max_bps).contains(&target), "{target}");
+    assert!((config.min_bps..=config.max_bps).contains(&target), "{target}");
 }

@@ -3,14 +3,17 @@
 use crate::link::{Dice, Link, Path};
 use crate::receiver::Receiver;
 use nearframe_stream::{
-    ExtensionIds, Feedback, MediaSender, RtpPacket, SenderConfig, SenderEvent, StreamIds, VideoFrame,
+    ExtensionIds, FecIds, Feedback, MediaSender, RtpPacket, SenderConfig, SenderEvent, StreamIds, VideoFrame,
 };
 use std::time::{Duration, Instant};
 
 pub(crate) const VIDEO_SSRC: u32 = 1;
 pub(crate) const RTX_SSRC: u32 = 2;
 pub(crate) const AUDIO_SSRC: u32 = 3;
+pub(crate) const FEC_SSRC: u32 = 4;
 pub(crate) const TRANSPORT_CC_ID: u8 = 5;
+pub(crate) const DESCRIPTOR_ID: u8 = 6;
+pub(crate) const RED_TYPE: u8 = 63;
 
 const STEP: Duration = Duration::from_micros(250);
 const FRAME: Duration = Duration::from_nanos(16_666_667);
@@ -35,8 +38,14 @@ pub(crate) fn config() -> SenderConfig {
             rtx_payload_type: None,
             clock_rate: 48_000,
         },
-        extensions: ExtensionIds { playout_delay: Some(4), transport_cc: Some(TRANSPORT_CC_ID) },
-        audio_extensions: ExtensionIds { playout_delay: None, transport_cc: Some(TRANSPORT_CC_ID) },
+        fec: None,
+        audio_red_payload_type: None,
+        extensions: ExtensionIds {
+            playout_delay: Some(4),
+            transport_cc: Some(TRANSPORT_CC_ID),
+            dependency_descriptor: None,
+        },
+        audio_extensions: ExtensionIds { transport_cc: Some(TRANSPORT_CC_ID), ..ExtensionIds::default() },
         max_payload: 1150,
         min_bps: 300_000,
         start_bps: 2_500_000,
@@ -44,6 +53,18 @@ pub(crate) fn config() -> SenderConfig {
         fps: 60,
     }
 }
+
+/// The same with all that helps against loss.
+pub(crate) fn resilient() -> SenderConfig {
+    let mut config = config();
+    config.fec = Some(FecIds { ssrc: FEC_SSRC, payload_type: 49 });
+    config.audio_red_payload_type = Some(RED_TYPE);
+    config.extensions.dependency_descriptor = Some(DESCRIPTOR_ID);
+    config
+}
+
+/// Loses a packet, or not.
+pub(crate) type Fault = Box<dyn FnMut(Duration, &RtpPacket) -> bool>;
 
 /// How the encoder follows its target.
 #[derive(Clone, Copy)]
@@ -80,17 +101,36 @@ pub(crate) struct World {
     /// Arrival since the start, queueing delay and bytes of every packet that came through.
     pub(crate) passed: Vec<(Duration, Duration, usize)>,
     pub(crate) keyframes_asked: usize,
+    /// What each frame was predicted from.
+    pub(crate) references: Vec<Option<u32>>,
+    /// The reference that the encoder was told to use next.
+    reference: Option<u32>,
+    /// When the encoder was told so.
+    pub(crate) lost_at: Vec<Duration>,
+    pub(crate) received: Vec<u32>,
+    pub(crate) audio_frames: u32,
+    pub(crate) fault: Fault,
+    /// The round trip as receiver reports tell it once a second, where they do.
+    reported_rtt: Option<Duration>,
+    next_report: Instant,
 }
 
 impl World {
     pub(crate) fn new(path: &Path, encoder: Encoder, seed: u64) -> Self {
+        Self::with(config(), path, encoder, seed)
+    }
+
+    pub(crate) fn with(config: SenderConfig, path: &Path, encoder: Encoder, seed: u64) -> Self {
         let start = Instant::now();
+        let mut receiver = Receiver::new(start);
+        let reported_rtt = config.audio_red_payload_type.map(|_| path.delay * 2);
+        receiver.nack_interval = receiver.nack_interval.max(reported_rtt.unwrap_or_default());
         let back = Path { rate_bps: vec![(Duration::ZERO, 1e9)], buffer_bytes: 1 << 20, ..path.clone() };
         Self {
             start,
             now: start,
-            sender: MediaSender::new(config(), start, seed),
-            receiver: Receiver::new(start),
+            sender: MediaSender::new(config, start, seed),
+            receiver,
             link: Link::new(path.clone(), start, seed ^ 1),
             back: Link::new(back, start, seed ^ 2),
             encoder,
@@ -99,10 +139,18 @@ impl World {
             next_audio: start,
             frames: 0,
             keyframe_due: true,
-            target_bps: config().start_bps,
+            target_bps: config.start_bps,
             samples: Vec::new(),
             passed: Vec::new(),
             keyframes_asked: 0,
+            references: Vec::new(),
+            reference: None,
+            lost_at: Vec::new(),
+            received: Vec::new(),
+            audio_frames: 0,
+            fault: Box::new(|_, _| false),
+            reported_rtt,
+            next_report: start + Duration::from_secs(1),
         }
     }
 
@@ -124,6 +172,15 @@ impl World {
         for feedback in self.receiver.feedback(now) {
             self.back.send(now, 100, feedback);
         }
+        if self.next_report <= now {
+            self.next_report += Duration::from_secs(1);
+            if let Some(rtt) = self.reported_rtt {
+                let (ssrc, rtt) = (VIDEO_SSRC, Some(rtt));
+                let report =
+                    Feedback::ReceiverReport { ssrc, fraction_lost: 0.0, highest_seq: 0, jitter: 0, rtt };
+                self.back.send(now, 100, report);
+            }
+        }
         for arrival in self.back.receive(now) {
             self.sender.handle_feedback(now, arrival.packet);
         }
@@ -132,7 +189,9 @@ impl World {
             self.sender.handle_timeout(now);
         }
         while let Some(packet) = self.sender.poll_packet(now) {
-            self.link.send(now, packet.wire_len(), packet);
+            if !(self.fault)(now - self.start, &packet) {
+                self.link.send(now, packet.wire_len(), packet);
+            }
         }
         assert!(
             self.sender.poll_timeout().is_none_or(|at| at > now),
@@ -146,6 +205,11 @@ impl World {
                 }
                 SenderEvent::TargetBitrate { bps } => self.target_bps = bps,
                 SenderEvent::FrameSent { .. } => {}
+                SenderEvent::ReferenceLost { newest_good } => {
+                    self.reference = Some(newest_good);
+                    self.lost_at.push(now - self.start);
+                }
+                SenderEvent::FrameReceived { frame } => self.received.push(frame),
             }
         }
         self.samples.push(Sample {
@@ -160,13 +224,20 @@ impl World {
             self.next_frame += FRAME;
             let data = self.encode();
             let (frame, keyframe) = (self.frames, data[4] == 0x65);
+            let reference = self.reference.take().filter(|_| !keyframe);
+            self.references.push(reference.or(frame.checked_sub(1)).filter(|_| !keyframe));
+            let (rtp_timestamp, refers_to) = (frame * 1500, reference);
             self.sender
-                .push_video(now, VideoFrame { frame, rtp_timestamp: frame * 1500, keyframe, data: &data });
+                .push_video(now, VideoFrame { frame, rtp_timestamp, keyframe, refers_to, data: &data });
             self.frames += 1;
         }
         if self.next_audio <= now {
             self.next_audio += AUDIO;
-            self.sender.push_audio(now, 0, &[0x55; 160]);
+            let timestamp = self.audio_frames * 480;
+            let mut opus = [0x55; 160];
+            opus[..4].copy_from_slice(&timestamp.to_be_bytes());
+            self.sender.push_audio(now, timestamp, &opus);
+            self.audio_frames += 1;
         }
     }
 
@@ -202,6 +273,29 @@ impl World {
         let bytes: usize =
             self.passed.iter().filter(|(at, ..)| span.contains(at)).map(|(.., size)| size).sum();
         bytes as f64 * 8.0 / (to_s - from_s)
+    }
+
+    /// Whether every frame that was decoded had what it is predicted from.
+    pub(crate) fn nothing_corrupt(&self) -> bool {
+        let shown: Vec<u32> = self.receiver.decoded.iter().map(|(timestamp, _)| timestamp / 1500).collect();
+        shown.iter().all(|&frame| {
+            self.references[frame as usize].is_none_or(|reference| shown.binary_search(&reference).is_ok())
+        })
+    }
+
+    /// Ages in ms at which the frames of this time were decoded, ascending; those never decoded are infinite.
+    pub(crate) fn ages_ms(&self, from_s: f64, to_s: f64) -> Vec<f64> {
+        let mut ages: Vec<f64> = ((from_s * 60.0) as u32..(to_s * 60.0) as u32)
+            .map(|frame| {
+                let made = self.start + FRAME * frame;
+                let decoded = self.receiver.decoded.binary_search_by_key(&(frame * 1500), |&(at, _)| at);
+                decoded.map_or(f64::INFINITY, |index| {
+                    (self.receiver.decoded[index].1 - made).as_secs_f64() * 1000.0
+                })
+            })
+            .collect();
+        ages.sort_by(f64::total_cmp);
+        ages
     }
 
     /// Frames decoded that were captured in this time.

@@ -249,6 +249,11 @@ impl TitleSource for Program {
         true
     }
 
+    fn set_frame_rate(&mut self, fps: u32) {
+        let (width, height) = self.size;
+        self.compositor.resize(width, height, fps);
+    }
+
     fn set_paused(&mut self, paused: bool) {
         if let Some(sound) = &self.sound {
             sound.set_paused(paused);

@@ -48,7 +48,16 @@ const SYSTEM: readonly (ProbeTitle & { readonly program: string; readonly packag
     display: 'x11',
     arguments: ['-iwad', '/usr/share/games/doom/freedoom1.wad', '-nogui', '-fullscreen'],
   },
+  { id: 'left-only', program: '/usr/bin/pacat', package: 'pulseaudio-utils', arguments: ['--raw', '--rate=48000', '--format=s16le', '--channels=2', '/title/left.raw'] },
 ];
+
+/** Half a minute of a tone on the left, and nothing on the right. */
+function leftOnly(): Buffer {
+  const frames = 48_000 * 30;
+  const samples = new Int16Array(frames * 2);
+  for (let i = 0; i < frames; i += 1) samples[2 * i] = Math.round(8_000 * Math.sin((i * 2 * Math.PI * 440) / 48_000));
+  return Buffer.from(samples.buffer);
+}
 
 function manifest(title: ProbeTitle, program: string, needs: string): string {
   const command = JSON.stringify([program, ...title.arguments]);
@@ -76,6 +85,7 @@ export function writeTitles(): string {
     mkdirSync(dir);
     writeFileSync(join(dir, 'title.toml'), manifest(title, title.program, ''));
   }
+  writeFileSync(join(root, 'left-only', 'left.raw'), leftOnly());
   return root;
 }
 

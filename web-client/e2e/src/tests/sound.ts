@@ -6,7 +6,7 @@ import { numberIn, shows } from '../harness/cells.js';
 import { assertBeeps, heard, listen } from '../harness/ears.js';
 import { open } from '../harness/play.js';
 import { probeScenario } from '../harness/scenario.js';
-import { sleep } from '../harness/wait.js';
+import { sleep, until } from '../harness/wait.js';
 
 const BEEPS = 4;
 const SHOWN_LIMIT_MS = 6_000;
@@ -19,6 +19,8 @@ const SILENT_MS = 3_000;
 const SILENT_PACKETS_MAX = SILENT_MS / 100;
 /** The row in which the program shows the loudest of the last second, in thousandths (benches/probe/src/play/voice.rs). */
 const LOUDNESS = 2;
+/** A quarter of full scale is played; the codec takes little of it. */
+const LOUD = 0.1;
 const VOICE_MEMORY_MS = 1_200;
 /** The browser's stand-in for a microphone beeps once a second, far louder than this. */
 const VOICE_MIN = 20;
@@ -59,6 +61,40 @@ probeScenario('silence sends next to nothing', async ({ page, base, t }) => {
   await sleep(500);
   assert((await received(page)).packets > after.packets + 3, 'no sound after the silence');
 });
+
+probeScenario('left is heard on the left alone', async ({ page, base }) => {
+  await page.goto(new URL('play/left-only?start=1', base).href, { waitUntil: 'commit' });
+  const [left, right] = await until('sound is heard', SHOWN_LIMIT_MS * 2, async () => {
+    const heard = await peaks(page);
+    return heard.some((peak) => peak > LOUD) ? heard : undefined;
+  });
+  assert(left !== undefined && right !== undefined && left > LOUD && right < left / 20, `left ${left}, right ${right}`);
+});
+
+/** The loudest of a moment on each side, 0..1. */
+function peaks(page: Page): Promise<number[]> {
+  return page.evaluate(async () => {
+    const track = window.nearframeProbe.connections.at(-1)?.getReceivers().find((receiver) => receiver.track.kind === 'audio')?.track;
+    if (track === undefined) return [];
+    const context = new AudioContext();
+    await context.resume();
+    const sides = context.createChannelSplitter(2);
+    context.createMediaStreamSource(new MediaStream([track])).connect(sides);
+    const analysers = [0, 1].map((side) => {
+      const analyser = context.createAnalyser();
+      sides.connect(analyser, side);
+      return analyser;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const peaks = analysers.map((analyser) => {
+      const samples = new Float32Array(analyser.fftSize);
+      analyser.getFloatTimeDomainData(samples);
+      return samples.reduce((peak, sample) => Math.max(peak, Math.abs(sample)), 0);
+    });
+    await context.close();
+    return peaks;
+  });
+}
 
 probeScenario('the microphone is off until the player turns it on, and off again after', async ({ page, base }) => {
   await open(page, base, 'probe-voice');

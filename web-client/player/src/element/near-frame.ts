@@ -485,8 +485,8 @@ export class NearFrame extends HTMLElement {
   }
 
   #picture(): Picture {
-    const width = this.#video.videoWidth || DEFAULT_PICTURE.width;
-    const height = this.#video.videoHeight || DEFAULT_PICTURE.height;
+    // The title's own size: what is sent may be smaller, while motion and pointers are in the title's pixels.
+    const { width, height } = this.#stats.session ?? DEFAULT_PICTURE;
     return fitPicture(width, height, this.#video.getBoundingClientRect());
   }
 

@@ -2,7 +2,7 @@
 
 import type { Scope } from '../scope';
 
-/** Frames over which the refresh rate is measured; the median of 30 intervals is steady. */
+/** Frames over which the refresh rate is measured. A busy browser misses refreshes, so that most intervals may be too long. */
 const REFRESH_SAMPLES = 30;
 
 /** Keys that browser and desktop keep outside fullscreen. */
@@ -65,8 +65,8 @@ export function measureRefresh(scope: Scope, done: (refresh_hz: number) => void)
       return;
     }
     const intervals = at_ms.slice(1).map((at, i) => at - (at_ms[i] ?? at)).sort((a, b) => a - b);
-    const median_ms = intervals[intervals.length >> 1] ?? 0;
-    if (median_ms > 0) done(1000 / median_ms);
+    const shortest_ms = intervals[Math.floor(REFRESH_SAMPLES / 10)] ?? 0;
+    if (shortest_ms > 0) done(1000 / shortest_ms);
   };
   requestAnimationFrame(next);
 }

@@ -8,7 +8,7 @@
 
 import { Scope } from '../scope';
 import { toHex } from '../wire/bytes';
-import { preferH264, shortenJitterBuffer, wishForExtensions } from './sdp';
+import { preferH264, shortenJitterBuffer, wishForExtensions, withStereo } from './sdp';
 
 /** Candidates that come ahead of the answer; a node has a handful of addresses. */
 const EARLY_CANDIDATES_MAX = 32;
@@ -113,7 +113,7 @@ export class Peer {
     if (this.#pc.signalingState === 'closed') return undefined;
     const nonce = toHex(crypto.getRandomValues(new Uint8Array(32)));
     this.#nonces.push(nonce);
-    await this.#pc.setLocalDescription(offer);
+    await this.#pc.setLocalDescription({ ...offer, sdp: withStereo(offer.sdp ?? '') });
     const sdp = this.#pc.localDescription?.sdp;
     return sdp === undefined ? undefined : { sdp, nonce };
   }

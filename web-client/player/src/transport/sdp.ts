@@ -56,3 +56,16 @@ export function shortenJitterBuffer(receiver: RTCRtpReceiver, kind: string): voi
   if ('jitterBufferTarget' in receiver) hints.jitterBufferTarget = 0;
   if ('playoutDelayHint' in receiver) hints.playoutDelayHint = 0;
 }
+
+/**
+ * The offer with Opus in stereo. A browser decodes to one channel unless its own description says otherwise, and no
+ * other interface has a word for it.
+ */
+export function withStereo(sdp: string): string {
+  const opus = /^a=rtpmap:(\d+) opus\/48000\/2\r?$/gm;
+  const types = [...sdp.matchAll(opus)].map(([, type]) => type);
+  return types.reduce<string>((text, type) => {
+    const line = new RegExp(`^(a=fmtp:${type} )(?!.*stereo=1)(.*?)(\r?)$`, 'gm');
+    return text.replace(line, '$1$2;stereo=1$3');
+  }, sdp);
+}

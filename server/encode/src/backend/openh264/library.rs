@@ -1,14 +1,17 @@
 //! The few calls of OpenH264's C interface that the encoder needs, made safe.
 #![expect(unsafe_code, reason = "the library speaks C; every call is wrapped here")]
 
-use crate::video::EncodeError;
+use super::long_term::{Feedback, Recovery};
+use crate::video::{EncodeError, VideoSettings};
 use openh264_sys2::{
-    API, CAMERA_VIDEO_REAL_TIME, CONSTANT_ID, DynamicAPI, ELevelIdc, ENCODER_OPTION,
-    ENCODER_OPTION_SVC_ENCODE_PARAM_EXT, ENCODER_OPTION_TRACE_LEVEL, ISVCEncoder, ISVCEncoderVtbl,
-    LOW_COMPLEXITY, PRO_BASELINE, RC_OFF_MODE, SEncParamExt, SFrameBSInfo, SM_SIZELIMITED_SLICE,
-    SSourcePicture, WELS_LOG_QUIET, videoFormatI420, videoFrameTypeIDR,
+    API, CAMERA_VIDEO_REAL_TIME, CONSTANT_ID, DynamicAPI, ELevelIdc, ENCODER_LTR_MARKING_FEEDBACK,
+    ENCODER_LTR_RECOVERY_REQUEST, ENCODER_OPTION, ENCODER_OPTION_SVC_ENCODE_PARAM_EXT,
+    ENCODER_OPTION_TRACE_LEVEL, ISVCEncoder, ISVCEncoderVtbl, LOW_COMPLEXITY, LTR_MARKING_SUCCESS,
+    LTR_RECOVERY_REQUEST, PRO_BASELINE, RC_OFF_MODE, SEncParamExt, SFrameBSInfo, SLTRMarkingFeedback,
+    SLTRRecoverRequest, SM_SIZELIMITED_SLICE, SSourcePicture, WELS_LOG_QUIET, videoFormatI420,
+    videoFrameTypeIDR,
 };
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_int, c_uint, c_void};
 use std::ptr::{from_mut, null_mut};
 
 pub(super) const NAME: &str = "OpenH264";
@@ -16,6 +19,11 @@ pub(super) const NAME: &str = "OpenH264";
 const MAX_SLICE_BYTES: u32 = 1_150;
 /// Two halves of the picture at a time halve the time to a frame; more gain little at 720p.
 const THREADS: u16 = 2;
+/// One reference for every picture and two long-term ones, which is what the library keeps.
+const REFERENCES: c_int = 3;
+/// Pictures between two marks, at least. The next mark waits for feedback anyway; the younger the marks,
+/// the smaller the pictures that go back to them. 0 would mean 30.
+const MARKING_PERIOD: u32 = 1;
 
 /// What the library is opened with.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +33,19 @@ pub(super) struct Parameters {
     pub(super) fps: f32,
     pub(super) bitrate_bps: c_int,
     pub(super) level_idc: u32,
+}
+
+impl Parameters {
+    /// As `settings` say, which were checked before.
+    pub(super) fn new(settings: &VideoSettings, level_idc: u32) -> Self {
+        Self {
+            width: settings.width as c_int,
+            height: settings.height as c_int,
+            fps: settings.fps as f32,
+            bitrate_bps: settings.bitrate_bps as c_int,
+            level_idc,
+        }
+    }
 }
 
 /// An initialised encoder of the library.
@@ -72,15 +93,34 @@ impl Library {
         const DOING: &str = "setting up";
         let mut quiet: c_int = WELS_LOG_QUIET;
         self.set_option(ENCODER_OPTION_TRACE_LEVEL, from_mut(&mut quiet).cast())?;
+        self.set_parameters(parameters)?;
+        let initialise = self.vtable().InitializeExt.ok_or_else(missing)?;
+        // SAFETY: the encoder is alive; the library copies the parameters.
+        check(DOING, unsafe { initialise(self.encoder, &raw const self.parameters) })?;
+        self.read_parameters()
+    }
+
+    /// Starts the stream anew with other parameters. Ids of refresh pictures go on where they were, as
+    /// 7.4.3 wants of two that follow each other.
+    pub(super) fn restart(&mut self, parameters: Parameters) -> Result<(), EncodeError> {
+        self.set_parameters(parameters)?;
+        let pointer = (&raw mut self.parameters).cast();
+        self.set_option(ENCODER_OPTION_SVC_ENCODE_PARAM_EXT, pointer)?;
+        self.read_parameters()
+    }
+
+    fn set_parameters(&mut self, parameters: Parameters) -> Result<(), EncodeError> {
         let defaults = self.vtable().GetDefaultParams.ok_or_else(missing)?;
         // SAFETY: the encoder is alive and the pointer is to a whole SEncParamExt.
-        check(DOING, unsafe { defaults(self.encoder, &raw mut self.parameters) })?;
+        check("reading its defaults", unsafe { defaults(self.encoder, &raw mut self.parameters) })?;
         configure(&mut self.parameters, parameters);
-        let initialise = self.vtable().InitializeExt.ok_or_else(missing)?;
-        // SAFETY: as above; the library copies the parameters.
-        check(DOING, unsafe { initialise(self.encoder, &raw const self.parameters) })?;
-        // What was set is corrected by the library; later changes start from the corrected values, since
-        // any other difference would restart the stream.
+        Ok(())
+    }
+
+    /// What was set is corrected by the library; later changes start from the corrected values, since any
+    /// other difference would restart the stream.
+    fn read_parameters(&mut self) -> Result<(), EncodeError> {
+        const DOING: &str = "reading its parameters";
         let option = self.vtable().GetOption.ok_or_else(missing)?;
         let pointer = (&raw mut self.parameters).cast();
         // SAFETY: this option writes one SEncParamExt.
@@ -96,6 +136,29 @@ impl Library {
         layer.iDLayerQp = c_int::from(qp);
         let pointer = (&raw mut self.parameters).cast();
         self.set_option(ENCODER_OPTION_SVC_ENCODE_PARAM_EXT, pointer)
+    }
+
+    /// The receiver has the picture that was marked.
+    pub(super) fn confirm(&mut self, feedback: Feedback) -> Result<(), EncodeError> {
+        let mut feedback = SLTRMarkingFeedback {
+            uiFeedbackType: LTR_MARKING_SUCCESS as c_uint,
+            uiIDRPicId: feedback.idr_pic_id,
+            iLTRFrameNum: frame_num(feedback.frame_num),
+            iLayerId: 0,
+        };
+        self.set_option(ENCODER_LTR_MARKING_FEEDBACK, from_mut(&mut feedback).cast())
+    }
+
+    /// Makes the next picture refer to the long-term reference that was confirmed last.
+    pub(super) fn recover(&mut self, recovery: Recovery) -> Result<(), EncodeError> {
+        let mut request = SLTRRecoverRequest {
+            uiFeedbackType: LTR_RECOVERY_REQUEST as c_uint,
+            uiIDRPicId: recovery.idr_pic_id,
+            iLastCorrectFrameNum: frame_num(recovery.last_correct),
+            iCurrentFrameNum: frame_num(recovery.current),
+            iLayerId: 0,
+        };
+        self.set_option(ENCODER_LTR_RECOVERY_REQUEST, from_mut(&mut request).cast())
     }
 
     /// Makes the next picture a refresh picture.
@@ -178,6 +241,10 @@ impl Drop for Library {
     }
 }
 
+fn frame_num(value: u32) -> c_int {
+    c_int::try_from(value).expect("slice headers hold at most 16 bits of frame_num")
+}
+
 /// Constant quantiser a frame (our own rate control chooses it), one reference, no B-frames, refresh
 /// pictures only on request, and nothing that drops or re-codes frames behind our back.
 fn configure(target: &mut SEncParamExt, parameters: Parameters) {
@@ -191,11 +258,13 @@ fn configure(target: &mut SEncParamExt, parameters: Parameters) {
     target.iSpatialLayerNum = 1;
     target.iComplexityMode = LOW_COMPLEXITY;
     target.uiIntraPeriod = 0;
-    target.iNumRefFrame = 1;
+    target.iNumRefFrame = REFERENCES;
     target.eSpsPpsIdStrategy = CONSTANT_ID;
     target.bEnableFrameSkip = false;
     target.uiMaxNalSize = MAX_SLICE_BYTES;
-    target.bEnableLongTermReference = false;
+    target.bEnableLongTermReference = true;
+    target.iLTRRefNum = REFERENCES - 1;
+    target.iLtrMarkPeriod = MARKING_PERIOD;
     target.iMultipleThreadIdc = THREADS;
     target.bEnableDenoise = false;
     target.bEnableBackgroundDetection = false;
@@ -221,7 +290,7 @@ fn check(doing: &'static str, code: c_int) -> Result<(), EncodeError> {
     if code == 0 { Ok(()) } else { Err(failure(doing, format!("code {code}"))) }
 }
 
-fn failure(doing: &'static str, detail: String) -> EncodeError {
+pub(super) fn failure(doing: &'static str, detail: String) -> EncodeError {
     EncodeError::Backend { encoder: NAME, doing, detail }
 }
 

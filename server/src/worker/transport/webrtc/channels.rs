@@ -98,8 +98,8 @@ async fn read_facts(channel: Arc<dyn DataChannel>, peer: PeerId, events: mpsc::U
             Some(FactsReply::Send(bytes)) => {
                 let _ = channel.send(BytesMut::from(&bytes[..])).await;
             }
-            Some(FactsReply::Shown { wait_us }) => {
-                let _ = events.send(PeerEvent { peer, kind: PeerEventKind::Shown { wait_us } });
+            Some(FactsReply::Shown { wait_us, decode }) => {
+                let _ = events.send(PeerEvent { peer, kind: PeerEventKind::Shown { wait_us, decode } });
             }
             None => debug!("a message on the facts channel is not understood"),
         }

@@ -1,24 +1,30 @@
 //! What is offered to the page: H.264 with retransmission, Opus, and the header extensions in use.
 
-use crate::worker::transport::wire::{PLAYOUT_DELAY_URI, TRANSPORT_CC_URI, Wire};
+use crate::worker::transport::wire::{DEPENDENCY_DESCRIPTOR_URI, PLAYOUT_DELAY_URI, TRANSPORT_CC_URI, Wire};
 use anyhow::Result;
 use rtc::interceptor::{Registry, Slot};
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::interceptor_registry::configure_rtcp_reports;
 use rtc::peer_connection::configuration::media_engine::{
-    MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_RTX, MediaEngine,
+    MIME_TYPE_FLEX_FEC03, MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_RTX, MediaEngine,
 };
 use rtc::rtp_transceiver::rtp_sender::{
     RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters,
-    RTCRtpHeaderExtensionCapability, RTCRtpRtxParameters, RtpCodecKind,
+    RTCRtpFecParameters, RTCRtpHeaderExtensionCapability, RTCRtpRtxParameters, RtpCodecKind,
 };
 use std::sync::Arc;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 
+/// Audio with copies of itself (RFC 2198).
+const MIME_TYPE_RED: &str = "audio/red";
 /// Payload types until the page's own are known from its offer.
 const H264_PT: u8 = 125;
 const RTX_PT: u8 = 107;
 const OPUS_PT: u8 = 111;
+const RED_PT: u8 = 63;
+const FEC_PT: u8 = 49;
+/// Repairs come within a frame's time; the browser is to keep packets for far longer than that.
+const REPAIR_WINDOW: &str = "repair-window=10000000";
 
 fn h264() -> RTCRtpCodec {
     let feedback = |typ: &str, parameter: &str| RTCPFeedback { typ: typ.into(), parameter: parameter.into() };
@@ -41,8 +47,19 @@ fn opus() -> RTCRtpCodec {
         mime_type: MIME_TYPE_OPUS.to_owned(),
         clock_rate: 48_000,
         channels: 2,
-        sdp_fmtp_line: "minptime=10;stereo=1;sprop-stereo=1;useinbandfec=0;usedtx=1".to_owned(),
+        sdp_fmtp_line: "minptime=10;stereo=1;sprop-stereo=1;usedtx=1".to_owned(),
         rtcp_feedback: vec![RTCPFeedback { typ: "transport-cc".into(), parameter: String::new() }],
+    }
+}
+
+/// A format that carries no media of its own.
+fn aid(mime_type: &str, clock_rate: u32, channels: u16, fmtp: &str) -> RTCRtpCodec {
+    RTCRtpCodec {
+        mime_type: mime_type.to_owned(),
+        clock_rate,
+        channels,
+        sdp_fmtp_line: fmtp.to_owned(),
+        rtcp_feedback: Vec::new(),
     }
 }
 
@@ -51,17 +68,18 @@ pub(super) fn engine(wire: &Arc<Wire>) -> Result<(MediaEngine, Registry)> {
     let mut engine = MediaEngine::default();
     let codec = |rtp_codec, payload_type| RTCRtpCodecParameters { rtp_codec, payload_type };
     engine.register_codec(codec(h264(), H264_PT), RtpCodecKind::Video)?;
-    let rtx = RTCRtpCodec {
-        mime_type: MIME_TYPE_RTX.to_owned(),
-        clock_rate: 90_000,
-        channels: 0,
-        sdp_fmtp_line: format!("apt={H264_PT}"),
-        rtcp_feedback: Vec::new(),
-    };
+    let rtx = aid(MIME_TYPE_RTX, 90_000, 0, &format!("apt={H264_PT}"));
     engine.register_codec(codec(rtx, RTX_PT), RtpCodecKind::Video)?;
+    engine.register_codec(
+        codec(aid(MIME_TYPE_FLEX_FEC03, 90_000, 0, REPAIR_WINDOW), FEC_PT),
+        RtpCodecKind::Video,
+    )?;
     engine.register_codec(codec(opus(), OPUS_PT), RtpCodecKind::Audio)?;
+    let copies = format!("{OPUS_PT}/{OPUS_PT}");
+    engine.register_codec(codec(aid(MIME_TYPE_RED, 48_000, 2, &copies), RED_PT), RtpCodecKind::Audio)?;
     for (uri, kind) in [
         (PLAYOUT_DELAY_URI, RtpCodecKind::Video),
+        (DEPENDENCY_DESCRIPTOR_URI, RtpCodecKind::Video),
         (TRANSPORT_CC_URI, RtpCodecKind::Video),
         (TRANSPORT_CC_URI, RtpCodecKind::Audio),
     ] {
@@ -77,7 +95,8 @@ pub(super) fn engine(wire: &Arc<Wire>) -> Result<(MediaEngine, Registry)> {
 
 /// The picture, in a stream of its own: lip sync with audio would delay it.
 pub(super) fn video_track(ssrc: u32) -> Arc<TrackLocalStaticRTP> {
-    track("video", RtpCodecKind::Video, h264(), ssrc | 1, Some((ssrc | 1) ^ 0x5555_5554))
+    let ssrc = ssrc | 1;
+    track("video", RtpCodecKind::Video, h264(), ssrc, Some((ssrc ^ 0x5555_5554, ssrc ^ 0x3333_3332)))
 }
 
 /// The sound.
@@ -85,16 +104,18 @@ pub(super) fn audio_track(ssrc: u32) -> Arc<TrackLocalStaticRTP> {
     track("audio", RtpCodecKind::Audio, opus(), (ssrc | 1) ^ 0xaaaa_aaaa, None)
 }
 
+/// `repair`: SSRCs of retransmissions and of parity.
 fn track(
     name: &str,
     kind: RtpCodecKind,
     codec: RTCRtpCodec,
     ssrc: u32,
-    rtx: Option<u32>,
+    repair: Option<(u32, u32)>,
 ) -> Arc<TrackLocalStaticRTP> {
     let coding = RTCRtpCodingParameters {
         ssrc: Some(ssrc),
-        rtx: rtx.map(|ssrc| RTCRtpRtxParameters { ssrc }),
+        rtx: repair.map(|(rtx, _)| RTCRtpRtxParameters { ssrc: rtx }),
+        fec: repair.map(|(_, fec)| RTCRtpFecParameters { ssrc: fec }),
         ..Default::default()
     };
     let encoding = RTCRtpEncodingParameters { rtp_coding_parameters: coding, codec, ..Default::default() };

@@ -1,0 +1,83 @@
+//! What the receiver says.
+
+use super::{ActiveProbe, MediaSender, SenderEvent};
+use crate::feedback::{Feedback, TwccReport};
+use crate::history::{Cargo, CargoFate};
+use std::time::Instant;
+
+/// A report that says more frames are good than this tells of the newest only, so that other events keep
+/// their place.
+const MAX_FRAMES_TOLD: usize = 32;
+
+impl MediaSender {
+    /// Heeds one message of the receiver.
+    pub fn handle_feedback(&mut self, now: Instant, feedback: Feedback) {
+        match feedback {
+            Feedback::Pli => self.on_pli(now),
+            Feedback::Nack { ssrc, sequences } => self.on_nack(now, ssrc, &sequences),
+            Feedback::TransportCc(report) => self.on_transport_cc(now, &report),
+            Feedback::ReceiverReport { ssrc, fraction_lost, highest_seq, rtt, .. } => {
+                if let Some(rtt) = rtt {
+                    self.rtt.take(now, rtt);
+                }
+                if ssrc == self.config.video.ssrc {
+                    self.on_receiver_report(now, fraction_lost, highest_seq);
+                }
+            }
+            Feedback::Remb { bps } => self.estimator.on_remb(now, bps),
+        }
+        self.tell_target(now);
+    }
+
+    fn on_transport_cc(&mut self, now: Instant, report: &TwccReport) {
+        let fates = self.outlet.history.resolve(report);
+        let lost = self.stats.usage.packets_lost.saturating_add_signed(fates.newly_lost);
+        self.stats.usage.packets_lost = lost;
+        if let Some(departure) = fates.newest_departure {
+            self.rtt.take(now, now.saturating_duration_since(departure));
+        }
+        let patience = self.recovery.patience(self.conditions(now).rtt);
+        if let Some(moment) = fates.newest_departure.and_then(|newest| newest.checked_sub(patience)) {
+            self.frames.presume(moment);
+        }
+        self.on_cargo(now, &fates.cargo);
+        if !fates.packets.is_empty() {
+            self.estimator.on_packets(now, &fates.packets);
+        }
+        if let Some(plan) = self.estimator.poll_probe(now) {
+            self.probe = Some(ActiveProbe { plan, sent: 0, began: now });
+        }
+    }
+
+    fn on_cargo(&mut self, now: Instant, fates: &[CargoFate]) {
+        for fate in fates {
+            match fate {
+                CargoFate { corrected: true, .. } => self.loss.turned_up(now),
+                CargoFate { arrived, .. } => self.loss.count(now, *arrived),
+            }
+            match fate.cargo {
+                Cargo::Video(sequence) if fate.arrived => self.frames.arrived(sequence),
+                Cargo::Repeat(sequence) if fate.arrived => self.frames.repeat_arrived(sequence),
+                Cargo::Fec(sequence) if fate.arrived => self.frames.parity_arrived(sequence),
+                _ => {}
+            }
+        }
+        let good = self.frames.settle();
+        if self.keeps_references() {
+            for &frame in &good[good.len().saturating_sub(MAX_FRAMES_TOLD)..] {
+                self.push_event(SenderEvent::FrameReceived { frame });
+            }
+        }
+    }
+
+    fn on_receiver_report(&mut self, now: Instant, fraction_lost: f32, highest_seq: u32) {
+        self.estimator.on_receiver_report(now, fraction_lost);
+        let since =
+            self.reported_seq.replace(highest_seq).map_or(0, |before| highest_seq.wrapping_sub(before));
+        // Transport-wide feedback counts each packet; a step of half the numbers is a report out of order.
+        if self.config.extensions.transport_cc.is_none() && since < u32::MAX / 2 {
+            self.stats.usage.packets_lost += (fraction_lost.clamp(0.0, 1.0) * since as f32) as u64;
+            self.loss.count_share(now, since, fraction_lost);
+        }
+    }
+}
