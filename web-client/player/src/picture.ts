@@ -66,6 +66,13 @@ export class Picture {
     this.video.play().catch(() => undefined);
   }
 
+  /** Fresh streams of the same tracks: whatever has queued up before the outputs goes. */
+  reattach(): void {
+    const { srcObject } = this.audio;
+    const sound = srcObject instanceof MediaStream ? srcObject.getTracks() : [];
+    this.attach([...(this.#stream?.getTracks() ?? []), ...sound]);
+  }
+
   #watch(): void {
     const next = (now_ms: number, meta: VideoFrameCallbackMetadata): void => {
       if (this.#scope.closed) return;

@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { readPreferences } from '../src/element/preferences';
+import { capOn, readPreferences } from '../src/element/preferences';
+import { capLabel } from '../src/element/settings';
 import { Clipboard } from '../src/input/clipboard';
 import { Microphone, type MicrophoneState } from '../src/input/microphone';
 import { PointerLock, type LockState } from '../src/input/pointer-lock';
 import { InputSender } from '../src/input/sender';
+import { networkKind, tellsNetworks, watchNetwork } from '../src/network';
 import { Scope } from '../src/scope';
 import { KEY_CODES } from '../src/wire/keys';
 import { parseInput } from '../src/wire/input';
@@ -215,10 +217,54 @@ describe('the clipboard', () => {
 });
 
 describe('preferences', () => {
+  const defaults = { layout: 'auto', touchOpacity: 0.7, touchHidden: false, mobileCap_kbps: null, cap_kbps: null };
+
   it('are read field by field, whatever is stored', () => {
-    expect(readPreferences({ layout: 'de', touchOpacity: 0.4, touchHidden: true })).toEqual({ layout: 'de', touchOpacity: 0.4, touchHidden: true });
-    for (const rubbish of [null, 3, 'x', [], { layout: 5, touchOpacity: 9, touchHidden: 'yes' }]) {
-      expect(readPreferences(rubbish)).toEqual({ layout: 'auto', touchOpacity: 0.7, touchHidden: false });
+    const chosen = { layout: 'de', touchOpacity: 0.4, touchHidden: true, mobileCap_kbps: 2_000, cap_kbps: 8_000 };
+    expect(readPreferences(chosen)).toEqual(chosen);
+    expect(readPreferences({ mobileCap_kbps: 4_000 })).toEqual({ ...defaults, mobileCap_kbps: 4_000 });
+    for (const rubbish of [null, 3, 'x', [], { layout: 5, touchOpacity: 9, touchHidden: 'yes', cap_kbps: 1, mobileCap_kbps: '2000' }]) {
+      expect(readPreferences(rubbish)).toEqual(defaults);
     }
+  });
+});
+
+describe('a data limit', () => {
+  const chosen = readPreferences({ mobileCap_kbps: 2_000, cap_kbps: 8_000 });
+
+  it('is that of the network the player is on', () => {
+    expect(capOn('mobile', chosen)).toBe(2_000);
+    for (const network of ['wifi', 'cable', 'unknown'] as const) expect(capOn(network, chosen)).toBe(8_000);
+  });
+
+  it('says what it costs in an hour', () => {
+    expect([2_000, 4_000, 8_000].map(capLabel)).toEqual([
+      '2 Mbit/s · 0.9 GB an hour',
+      '4 Mbit/s · 1.8 GB an hour',
+      '8 Mbit/s · 3.6 GB an hour',
+    ]);
+  });
+});
+
+describe('the network', () => {
+  it('is of the kind that the browser tells, and unknown where it tells none', () => {
+    const kinds = ['ethernet', 'wifi', 'cellular', 'wimax', undefined].map((type) => {
+      vi.stubGlobal('navigator', { connection: { type } });
+      return [networkKind(), tellsNetworks()];
+    });
+    expect(kinds).toEqual([['cable', true], ['wifi', true], ['mobile', true], ['unknown', true], ['unknown', false]]);
+    vi.stubGlobal('navigator', {});
+    expect([networkKind(), tellsNetworks()]).toEqual(['unknown', false]);
+  });
+
+  it('is watched for as long as the scope lives', () => {
+    const connection = new EventTarget();
+    vi.stubGlobal('navigator', { connection });
+    const changed = vi.fn();
+    watchNetwork(scope, changed);
+    connection.dispatchEvent(new Event('change'));
+    scope.close();
+    connection.dispatchEvent(new Event('change'));
+    expect(changed).toHaveBeenCalledOnce();
   });
 });

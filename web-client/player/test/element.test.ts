@@ -104,7 +104,7 @@ describe('the menu', () => {
 });
 
 describe('a card', () => {
-  const context = { name: 'Meteor', cover: '/c.png', start: vi.fn(), leave: vi.fn() };
+  const context = { name: 'Meteor', cover: '/c.png', report: undefined, start: vi.fn(), leave: vi.fn() };
   const text = (view: View): string => renderCard(view, context).map((part) => part.textContent).join(' ');
 
   it('names the step that starting is in', () => {

@@ -5,7 +5,8 @@ import { readRtc } from '../src/stats/rtc';
 import { isStalled } from '../src/stats/stall';
 import { percentile, Ring } from '../src/stats/window';
 import { Statistics } from '../src/stats/snapshot';
-import { statsRows } from '../src/element/stats-panel';
+import { pictureNow, statsRows } from '../src/element/stats-panel';
+import type { Quality } from '../src/wire/control';
 import type { FrameFacts } from '../src/wire/facts';
 
 const NODE_AHEAD_MS = 5_000;
@@ -131,6 +132,33 @@ describe('browser statistics', () => {
     expect(figures.jitter_buffer_ms).toBeCloseTo(10);
   });
 
+  it('tell the way of the packets, and on whose side a relay stands', () => {
+    const way = (local: object, remote: object): unknown[] => {
+      const rows = report({}).map((row) => (row['id'] === 'L' ? { ...row, ...local } : row['id'] === 'R' ? { ...row, ...remote } : row));
+      const [{ path, transport, relayed }] = readRtc(rows, undefined);
+      return [path, transport, relayed];
+    };
+    expect(way({}, {})).toEqual(['udp host', 'udp', false]);
+    expect(way({ protocol: 'tcp' }, {})).toEqual(['tcp host', 'tcp', false]);
+    expect(way({}, { candidateType: 'relay' })).toEqual(['udp relay', 'udp', true]);
+    expect(way({ candidateType: 'relay', relayProtocol: 'tls' }, {})).toEqual(['tls relay', 'tls', true]);
+  });
+
+  it('count everything received and sent, and tell how long sound takes', () => {
+    const rows = (at: number, used: number): Record<string, unknown>[] => [
+      ...report({}),
+      { id: 'A', type: 'inbound-rtp', kind: 'audio', jitterBufferDelay: 1_440 * at, jitterBufferEmittedCount: 48_000 * at },
+      { id: 'AP', type: 'media-playout', totalPlayoutDelay: 480 * at, totalSamplesCount: 48_000 * at },
+      { id: 'T', type: 'transport', bytesReceived: used, bytesSent: used / 10 },
+    ];
+    const [first, counters] = readRtc(rows(1, 1_000), undefined);
+    expect([first.used_bytes, first.sound_delay_ms]).toEqual([undefined, undefined]);
+    const [figures, later] = readRtc(rows(2, 3_000), counters);
+    expect(figures.used_bytes).toBe(2_200);
+    expect(figures.sound_delay_ms).toBeCloseTo(40);
+    expect(readRtc(rows(3, 10), later)[0].used_bytes).toBe(0);
+  });
+
   it('that a browser lacks are undefined', () => {
     const [figures] = readRtc([], undefined);
     expect(Object.values(figures).every((figure) => figure === undefined)).toBe(true);
@@ -144,6 +172,22 @@ describe('the overlay', () => {
       expect(rows.has(label)).toBe(true);
       expect(rows.get(label)).toBeUndefined();
     }
+  });
+});
+
+describe('the picture now', () => {
+  const session = { type: 'session', seat: 0, title: 't', kind: 'builtin', width: 1280, height: 720, fps: 60, encoder: '', adapter: '', conversion: '' } as const;
+  const now = (quality: Partial<Quality> | undefined): string | undefined => {
+    const stats = new Statistics();
+    stats.session = session;
+    if (quality) stats.quality = { type: 'quality', width: 1280, height: 720, fps: 60, limit: 'none', ...quality };
+    return pictureNow(stats.snapshot());
+  };
+  it('is said with what it could be, where it is less', () => {
+    expect(now({})).toBe('1280 × 720 at 60');
+    expect(now({ width: 960, height: 540 })).toBe('960 × 540 at 60 of 1280 × 720');
+    expect(now({ fps: 30 })).toBe('1280 × 720 at 30 of 1280 × 720 at 60');
+    expect(now(undefined)).toBeUndefined();
   });
 });
 

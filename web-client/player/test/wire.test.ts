@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { WireError } from '../src/wire/bytes';
-import { parseControl } from '../src/wire/control';
+import { parseControl, type ControlFromPage } from '../src/wire/control';
 import { parseFacts, writeFacts, type FactsMessage } from '../src/wire/facts';
 import { parseInput, writeInput, type InputEvent, type InputPacket } from '../src/wire/input';
 import { KEY_CODES } from '../src/wire/keys';
@@ -78,6 +78,33 @@ describe('messages', () => {
     'refuses a control message with missing or mistyped fields: %s',
     (raw) => expect(() => parseControl(raw)).toThrow(WireError),
   );
+});
+
+describe('the picture’s quality', () => {
+  const good = { type: 'quality', width: 960, height: 540, fps: 60, limit: 'network' };
+  it.each([
+    ['a limit that nobody knows', { limit: 'weather' }],
+    ['no limit', { limit: undefined }],
+    ['half a pixel', { width: 960.5 }],
+    ['no height', { height: 0 }],
+    ['a rate below zero', { fps: -60 }],
+    ['a rate beyond what it is written in', { fps: 2 ** 32 }],
+    ['a size in words', { width: '960' }],
+  ])('is refused with %s', (_what, fault) => {
+    expect(parseControl(JSON.stringify(good))).toEqual(good);
+    expect(() => parseControl(JSON.stringify({ ...good, ...fault }))).toThrow(WireError);
+  });
+});
+
+describe('a data cap', () => {
+  it('is written as the node reads it', () => {
+    const said: ControlFromPage[] = [
+      { type: 'data_cap', kbps: 3000 },
+      { type: 'data_cap', kbps: null },
+    ];
+    const read = vectors('messages.json').filter(({ name }) => name === 'control from page: data_cap');
+    expect(said.map(plain)).toEqual(read.map(({ value }) => value));
+  });
 });
 
 describe('key codes', () => {

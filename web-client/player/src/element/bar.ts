@@ -82,6 +82,14 @@ export class Bar {
     this.#stats.setAttribute('aria-pressed', String(shown));
   }
 
+  /** What limits the picture, in a sentence; nothing where all is well. */
+  set limited(why: string | undefined) {
+    this.#stats.toggleAttribute('data-limited', why !== undefined);
+    const label = why === undefined ? 'Statistics' : `Statistics. ${why}`;
+    this.#stats.setAttribute('aria-label', label);
+    this.#stats.title = label;
+  }
+
   set settingsShown(shown: boolean) {
     this.#settings.setAttribute('aria-expanded', String(shown));
   }

@@ -12,6 +12,8 @@ const STEPS: readonly (readonly [StartStep, string])[] = [
 export interface CardContext {
   readonly name: string;
   readonly cover: string | undefined;
+  /** How the play went that has ended; none where nothing was played. */
+  readonly report: HTMLElement | undefined;
   readonly start: () => void;
   readonly leave: () => void;
 }
@@ -42,9 +44,9 @@ export function renderCard(view: View, context: CardContext): HTMLElement[] {
     case 'starting':
       return [cover(context, true), startingCard(view.step, context)];
     case 'ended':
-      return [cover(context, true), card(view.message, undefined, playAgain('Play again', context))];
+      return [cover(context, true), card(view.message, undefined, context.report, playAgain('Play again', context))];
     case 'failed':
-      return [cover(context, true), card(view.problem.title, view.problem.detail, playAgain('Try again', context))];
+      return [cover(context, true), card(view.problem.title, view.problem.detail, context.report, playAgain('Try again', context))];
     case 'playing':
     case 'reconnecting':
       return [];
@@ -72,9 +74,10 @@ function startingCard(now: StartStep, { name, leave }: CardContext): HTMLElement
   return el('div', { class: 'card' }, el('h2', {}, name), el('ol', { class: 'steps' }, ...items), el('div', { class: 'actions' }, cancel));
 }
 
-function card(title: string, detail: string | undefined, ...actions: HTMLElement[]): HTMLElement {
+function card(title: string, detail: string | undefined, report: HTMLElement | undefined, ...actions: HTMLElement[]): HTMLElement {
   const element = el('div', { class: 'card', role: 'group' }, el('h2', {}, title));
   if (detail !== undefined) element.append(el('p', {}, detail));
+  if (report !== undefined) element.append(report);
   element.append(el('div', { class: 'actions' }, ...actions));
   return element;
 }

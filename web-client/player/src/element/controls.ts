@@ -13,11 +13,12 @@ import { capturePointer } from '../input/pointer';
 import { PointerLock, type LockState } from '../input/pointer-lock';
 import type { InputSender } from '../input/sender';
 import { TextEntry, type TextMode } from '../input/text';
+import { networkKind, watchNetwork } from '../network';
 import type { Scope } from '../scope';
 import type { Play } from '../session/session';
 import type { TitleWish } from '../wire/control';
 import { CursorView } from './cursor';
-import { loadPreferences, type Preferences } from './preferences';
+import { capOn, loadPreferences, type Preferences } from './preferences';
 import { SettingsPanel } from './settings';
 import { Toast } from './toast';
 import { TouchLayoutView } from './touch-layout';
@@ -61,6 +62,8 @@ export class Controls {
   #pageWantsLock = false;
   #titleWantsLock = false;
   #textWelcome = false;
+  /** The data limit that the node knows of; `undefined` where it knows nothing yet. */
+  #told_kbps: number | null | undefined;
 
   constructor(
     scope: Scope,
@@ -101,6 +104,7 @@ export class Controls {
       used: (type) => this.#usedPointer(type),
     });
     scope.listen(window, 'focus', () => this.#detect());
+    watchNetwork(scope, () => this.#tellCap());
     const coarse = matchMedia('(pointer: coarse)').matches;
     this.#pad.wanted = coarse;
     this.#layout.wanted = coarse;
@@ -138,9 +142,11 @@ export class Controls {
     if (shown && this.#textWelcome) this.#welcomeText(true);
   }
 
-  /** The node listens: it is told of keyboard and microphone. */
+  /** The node listens: it is told of keyboard, data limit and microphone. */
   greeted(): void {
     this.#tellLayout();
+    this.#told_kbps = undefined;
+    this.#tellCap();
     if (this.microphone.track !== undefined) this.#play?.microphone(this.microphone.track);
   }
 
@@ -256,6 +262,7 @@ export class Controls {
       part.hidden = touchHidden;
     }
     this.#tellLayout();
+    this.#tellCap();
   }
 
   #detect(): void {
@@ -270,5 +277,12 @@ export class Controls {
   #tellLayout(): void {
     const { layout, variant } = layoutById(this.settings.preferences.layout) ?? this.#detected;
     this.#play?.keyboard(layout, variant);
+  }
+
+  #tellCap(): void {
+    const kbps = capOn(networkKind(), this.settings.preferences);
+    if (kbps === this.#told_kbps) return;
+    this.#told_kbps = kbps;
+    this.#play?.dataCap(kbps);
   }
 }

@@ -40,12 +40,21 @@ const ICONS = {
 export type IconName = keyof typeof ICONS;
 
 export function icon(name: IconName): SVGSVGElement {
+  return drawing('0 0 24 24', ['path', { d: ICONS[name] }]);
+}
+
+type Shape = readonly [tag: 'path' | 'rect', attributes: Readonly<Record<string, string>>];
+
+/** A picture of shapes in a view box, hidden from screen readers: words beside it say the same. */
+export function drawing(viewBox: string, ...shapes: readonly Shape[]): SVGSVGElement {
   const ns = 'http://www.w3.org/2000/svg';
   const svg = document.createElementNS(ns, 'svg');
-  svg.setAttribute('viewBox', '0 0 24 24');
+  svg.setAttribute('viewBox', viewBox);
   svg.setAttribute('aria-hidden', 'true');
-  const path = document.createElementNS(ns, 'path');
-  path.setAttribute('d', ICONS[name]);
-  svg.append(path);
+  for (const [tag, attributes] of shapes) {
+    const shape = document.createElementNS(ns, tag);
+    for (const [name, value] of Object.entries(attributes)) shape.setAttribute(name, value);
+    svg.append(shape);
+  }
   return svg;
 }

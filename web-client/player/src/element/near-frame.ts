@@ -11,6 +11,7 @@ import { Scope } from '../scope';
 import { keptSession, type KeptSession } from '../session/kept';
 import { Play } from '../session/session';
 import type { View } from '../session/view';
+import type { QualityReport } from '../stats/report';
 import { Statistics, type DebugLog, type PlayerStats } from '../stats/snapshot';
 import { Bar } from './bar';
 import { announcement, renderCard } from './cards';
@@ -19,7 +20,7 @@ import type { TitleWish } from '../wire/control';
 import { el, icon } from './dom';
 import { MENU_POLL_MS, MenuPad } from './menu-pad';
 import { isFullscreen, keepAwake, measureRefresh, toggleFullscreen } from './screen';
-import { StatsPanel } from './stats-panel';
+import type { QualityView } from './quality';
 import { applyStyles } from './styles';
 import type { TouchControls } from './touch-pad';
 
@@ -49,11 +50,11 @@ export class NearFrame extends HTMLElement {
   readonly #soundChip = el('button', { class: 'chip', hidden: true, onclick: () => this.#play?.playSound() }, icon('sound'), 'Tap for sound');
   readonly #rotate = el('div', { class: 'chip rotate', hidden: true }, icon('rotate'), 'Turn your phone for a larger picture');
   readonly #live = el('div', { class: 'sr', role: 'status', 'aria-live': 'polite' });
-  readonly #panel = new StatsPanel();
   #scope = new Scope();
   #playScope = new Scope();
   #bar: Bar | undefined;
   #controls: Controls | undefined;
+  #quality: QualityView | undefined;
   readonly #wishes = new Map<TitleWish['type'], TitleWish>();
   #play: Play | undefined;
   #poller: GamepadPoller | undefined;
@@ -111,6 +112,11 @@ export class NearFrame extends HTMLElement {
     return this.#stats.snapshot();
   }
 
+  /** How the last play went; none before it has ended, and where no picture was shown. */
+  get report(): QualityReport | undefined {
+    return this.#quality?.report;
+  }
+
   get touch(): TouchControls {
     return this.#touch;
   }
@@ -143,9 +149,10 @@ export class NearFrame extends HTMLElement {
     const play = this.#newPlay(title, kept);
     this.#play = play;
     this.#stats = play.stats;
+    this.#quality?.begin(play.stats);
     this.#poller = new GamepadPoller(play.input, () => this.#controls?.usedOther());
     this.#playScope.add(() => play.leave());
-    this.#fetchControls();
+    this.#fetchParts();
     keepAwake(this.#playScope);
     play.start();
     this.focus({ preventScroll: true });
@@ -203,22 +210,38 @@ export class NearFrame extends HTMLElement {
     });
     bar.name = this.#name;
     this.#bar = bar;
-    const parts = [this.#stage, this.#panel.element, this.#banner, this.#soundChip, this.#rotate];
-    const style = this.shadowRoot?.querySelector('style') ?? '';
-    this.shadowRoot?.replaceChildren(style, ...parts, bar.handle, bar.element, this.#cards, this.#live);
+    const parts = [this.#stage, this.#banner, this.#soundChip, this.#rotate];
+    const styles = this.shadowRoot?.querySelectorAll('style') ?? [];
+    this.shadowRoot?.replaceChildren(...styles, ...parts, bar.handle, bar.element, this.#cards, this.#live);
     this.#controls = undefined;
+    this.#quality = undefined;
   }
 
-  /** What hands need comes beside the first start, never ahead of it: a catalogue has no use for it. */
-  #fetchControls(): void {
+  /** What hands and eyes need comes beside the first start, never ahead of it: a catalogue has no use for it. */
+  #fetchParts(): void {
     const scope = this.#scope;
     const bar = this.#bar;
     if (bar === undefined || this.#controls !== undefined) return;
-    import('./controls')
-      .then((module) => {
-        if (!scope.closed && this.#controls === undefined) this.#addControls(this.#newControls(module.Controls, bar));
+    Promise.all([import('./controls'), import('./quality')])
+      .then(([controls, quality]) => {
+        if (scope.closed || this.#controls !== undefined) return;
+        this.#addControls(this.#newControls(controls.Controls, bar));
+        this.#addQuality(quality, bar);
       })
-      .catch(() => scope.timeout(FETCH_AGAIN_MS, () => this.#fetchControls()));
+      .catch(() => scope.timeout(FETCH_AGAIN_MS, () => this.#fetchParts()));
+  }
+
+  #addQuality({ QualityView: Make, QUALITY_STYLES }: typeof import('./quality'), bar: Bar): void {
+    if (this.shadowRoot !== null) applyStyles(this.shadowRoot, QUALITY_STYLES);
+    this.#quality = new Make(this.#scope, {
+      renewBuffers: () => this.#play?.renewBuffers(),
+      reattach: () => this.#play?.reattach(),
+      limited: (why) => {
+        bar.limited = why;
+      },
+    });
+    this.#banner.before(...this.#quality.elements);
+    if (isRunning(this.#view)) this.#quality.begin(this.#stats);
   }
 
   #addControls(controls: Controls): void {
@@ -294,16 +317,20 @@ export class NearFrame extends HTMLElement {
   }
 
   #setView(view: View): void {
+    const cut = this.#view.kind === 'reconnecting';
     this.#view = view;
     if (this.#changes.length < CHANGES_MAX) this.#changes.push({ at_ms: performance.now(), view: view.kind });
-    if (!isRunning(view)) this.#playScope.close();
+    if (!isRunning(view)) {
+      this.#playScope.close();
+      this.#quality?.end(performance.now(), cut);
+    }
     this.#render();
     this.dispatchEvent(new CustomEvent<View>('nearframe-state', { detail: view, bubbles: true, composed: true }));
   }
 
   #statsChanged(): void {
     this.#statsBefore = this.#stats.snapshot();
-    this.#panel.update(this.#statsBefore);
+    this.#quality?.second(this.#statsBefore, performance.now());
     this.dispatchEvent(new CustomEvent<PlayerStats>('nearframe-stats', { detail: this.#statsBefore, bubbles: true, composed: true }));
   }
 
@@ -311,7 +338,8 @@ export class NearFrame extends HTMLElement {
     const view = this.#view;
     const shown = hasPicture(view);
     const cover = this.getAttribute('cover') ?? undefined;
-    const cards = renderCard(view, { name: this.#name, cover, start: () => this.start(), leave: () => this.leave() });
+    const report = this.#quality?.card();
+    const cards = renderCard(view, { name: this.#name, cover, report, start: () => this.start(), leave: () => this.leave() });
     const hadFocus = this.#cards.contains(this.shadowRoot?.activeElement ?? null);
     this.#cards.replaceChildren(...cards);
     this.#banner.hidden = view.kind !== 'reconnecting';
@@ -462,9 +490,8 @@ export class NearFrame extends HTMLElement {
   }
 
   #toggleStats(): void {
-    this.#panel.shown = !this.#panel.shown;
-    if (this.#bar !== undefined) this.#bar.statsShown = this.#panel.shown;
-    this.#panel.update(this.#statsBefore ?? this.#stats.snapshot());
+    this.#quality?.toggle(this.#statsBefore ?? this.#stats.snapshot());
+    if (this.#bar !== undefined) this.#bar.statsShown = this.#quality?.panel.shown === true;
   }
 
   #pressEscape(): void {

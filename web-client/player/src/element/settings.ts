@@ -1,8 +1,9 @@
-/** The settings panel: keyboard layout, controls on the screen. What is chosen is kept and acted on at once. */
+/** The settings panel: keyboard layout, data limits, controls on the screen. What is chosen is kept and acted on at once. */
 
 import { LAYOUTS, layoutId } from '../input/layout';
+import { tellsNetworks } from '../network';
 import { el, icon } from './dom';
-import { MIN_OPACITY, savePreferences, type Preferences } from './preferences';
+import { CAPS_KBPS, MIN_OPACITY, savePreferences, type Preferences } from './preferences';
 
 export interface SettingsActions {
   readonly changed: (preferences: Preferences) => void;
@@ -34,6 +35,9 @@ export class SettingsPanel {
     this.#layout.addEventListener('change', () => this.#change({ layout: this.#layout.value }));
     this.#opacity.addEventListener('input', () => this.#change({ touchOpacity: Number(this.#opacity.value) / 100 }));
     this.#hidden.addEventListener('change', () => this.#change({ touchHidden: !this.#hidden.checked }));
+    const caps = tellsNetworks()
+      ? [this.#cap('cap', 'Data limit on Wi-Fi and cable', 'cap_kbps'), this.#cap('mobile-cap', 'Data limit on mobile networks', 'mobileCap_kbps')]
+      : [this.#cap('cap', 'Data limit', 'cap_kbps')];
     const close = el('button', { 'aria-label': 'Close settings', onclick: actions.close }, icon('close'));
     this.#touch = el(
       'div',
@@ -46,6 +50,8 @@ export class SettingsPanel {
       { class: 'settings', role: 'dialog', 'aria-label': 'Settings', hidden: true },
       el('header', {}, el('h2', {}, 'Settings'), close),
       row('layout', 'Keyboard layout', this.#layout),
+      ...caps,
+      el('p', { class: 'about' }, 'With a limit the picture is softer and takes less data. It is just as quick.'),
       this.#touch,
     );
   }
@@ -74,6 +80,14 @@ export class SettingsPanel {
     this.#touch.hidden = !touchable;
   }
 
+  #cap(id: string, label: string, field: 'cap_kbps' | 'mobileCap_kbps'): HTMLElement {
+    const options = CAPS_KBPS.map((kbps) => el('option', { value: String(kbps) }, capLabel(kbps)));
+    const select = el('select', { id }, el('option', { value: '' }, 'No limit'), ...options);
+    select.value = String(this.#preferences[field] ?? '');
+    select.addEventListener('change', () => this.#change({ [field]: select.value === '' ? null : Number(select.value) }));
+    return row(id, label, select);
+  }
+
   #change(change: Partial<Preferences>): void {
     this.#preferences = { ...this.#preferences, ...change };
     savePreferences(this.#preferences);
@@ -83,4 +97,10 @@ export class SettingsPanel {
 
 function row(id: string, label: string, control: HTMLElement): HTMLElement {
   return el('div', { class: 'row' }, el('label', { for: id }, label), control);
+}
+
+/** Such as `2 Mbit/s · 0.9 GB an hour`. */
+export function capLabel(kbps: number): string {
+  const gigabytes = (kbps * 1_000 * 3_600) / 8 / 1e9;
+  return `${kbps / 1_000} Mbit/s · ${gigabytes.toFixed(1)} GB an hour`;
 }

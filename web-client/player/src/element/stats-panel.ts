@@ -1,8 +1,10 @@
-/** The statistics overlay: figures once a second and two small graphs. */
+/** The statistics overlay: what the picture is and what limits it, figures once a second, two small graphs. */
 
 import type { PlayerStats } from '../stats/snapshot';
+import { pathNote, type Verdict } from '../stats/verdict';
 import type { Quantiles } from '../stats/window';
 import { el } from './dom';
+import { sign } from './quality-sign';
 
 const UNMEASURED = 'unmeasured';
 
@@ -52,8 +54,24 @@ export function statsRows(stats: PlayerStats): Row[] {
   ];
 }
 
+/** Such as `960 × 540 at 60 of 1280 × 720`; `undefined` before anything is known of the picture. */
+export function pictureNow({ quality, session, rtc }: PlayerStats): string | undefined {
+  const width = quality?.width ?? rtc?.width;
+  const height = quality?.height ?? rtc?.height;
+  if (width === undefined || height === undefined) return undefined;
+  const fps = quality?.fps ?? session?.fps;
+  const now = `${width} × ${height}${fps === undefined ? '' : ` at ${fps}`}`;
+  if (session === undefined) return now;
+  const slower = fps !== undefined && fps < session.fps;
+  const whole = `${session.width} × ${session.height}${slower ? ` at ${session.fps}` : ''}`;
+  return slower || width < session.width || height < session.height ? `${now} of ${whole}` : now;
+}
+
 export class StatsPanel {
   readonly element: HTMLElement;
+  readonly #now = el('p', { class: 'now' });
+  readonly #verdict = el('div', { class: 'verdict' });
+  readonly #note = el('p', { class: 'note' });
   readonly #list = el('dl');
   readonly #age = el('canvas', { 'aria-hidden': 'true' });
   readonly #bitrate = el('canvas', { 'aria-hidden': 'true' });
@@ -62,7 +80,7 @@ export class StatsPanel {
     this.element = el(
       'section',
       { class: 'stats', 'aria-label': 'Statistics', hidden: true },
-      ...[this.#list, el('div', {}, 'Frame age, two minutes'), this.#age, el('div', {}, 'Bitrate, two minutes'), this.#bitrate],
+      ...[this.#now, this.#verdict, this.#list, this.#note, el('div', {}, 'Frame age, two minutes'), this.#age, el('div', {}, 'Bitrate, two minutes'), this.#bitrate],
     );
   }
 
@@ -74,8 +92,13 @@ export class StatsPanel {
     this.element.hidden = !shown;
   }
 
-  update(stats: PlayerStats): void {
+  /** `verdict`: none before the first seconds were seen. */
+  update(stats: PlayerStats, verdict: Verdict | undefined): void {
     if (!this.shown) return;
+    this.#now.textContent = pictureNow(stats) ?? '';
+    this.#verdict.replaceChildren(...(verdict === undefined ? [] : verdictLines(verdict)));
+    const said = verdict?.cause === 'tcp' || verdict?.cause === 'relay';
+    this.#note.textContent = (!said && stats.rtc && pathNote(stats.rtc)) || '';
     const cells = statsRows(stats).flatMap(([label, value]) => [
       el('dt', {}, label),
       el('dd', { 'data-unmeasured': value === undefined }, value ?? UNMEASURED),
@@ -84,6 +107,12 @@ export class StatsPanel {
     drawSparkline(this.#age, stats.history.frame_age_ms, '#ffab7d');
     drawSparkline(this.#bitrate, stats.history.bitrate_bps, '#7cc4ff');
   }
+}
+
+/** What limits the picture, and what to do about it. */
+export function verdictLines({ limit, sentence, advice }: Verdict): HTMLElement[] {
+  const why = el('p', { 'data-limit': limit }, ...(limit === 'none' ? [] : [sign(limit)]), sentence);
+  return advice === '' ? [why] : [why, el('p', {}, advice)];
 }
 
 /** A line from the oldest value at the left to the newest at the right, from zero to the largest. */

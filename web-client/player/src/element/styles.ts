@@ -34,7 +34,7 @@ const CARDS = `
 .cover { position: absolute; inset: 0; background: #0a0c11 center / cover no-repeat; }
 .cover::after { content: ''; position: absolute; inset: 0; background: radial-gradient(120% 90% at 50% 45%, rgb(8 9 13 / .35), rgb(8 9 13 / .88)); }
 .cover[data-soft] { filter: blur(22px) saturate(.8); transform: scale(1.12); }
-.card { position: absolute; inset: 0; display: grid; place-content: center; justify-items: center; gap: 1rem; text-align: center;
+.card { position: absolute; inset: 0; display: grid; place-content: safe center; justify-items: center; gap: 1rem; text-align: center;
   padding: calc(1.5rem + var(--_t)) calc(1.5rem + var(--_e)) calc(1.5rem + var(--_b)) calc(1.5rem + var(--_l)); overflow: auto; }
 .card h2 { margin: 0; font-size: clamp(1.5rem, 1.1rem + 2vw, 2.4rem); line-height: 1.15; letter-spacing: -.01em; text-wrap: balance; max-width: 24ch; }
 .card p { margin: 0; color: #d3d8e4; max-width: 46ch; text-wrap: pretty; }
@@ -92,6 +92,7 @@ const PANELS = `
 .settings select, .settings input { font: inherit; color: inherit; accent-color: var(--_accent); height: 44px; max-width: 55%; }
 .settings select { background: rgb(255 255 255 / .08); border: 1px solid #8b94a8; border-radius: 10px; padding: 0 .5rem; min-width: 0; }
 .settings option { background: #1b1f2a; color: #f4f5f9; }
+.settings .about { margin: .25rem 0 .5rem; color: var(--_muted); font-size: .8125rem; text-wrap: pretty; }
 .settings input[type=checkbox] { width: 24px; height: 24px; margin: 10px; }
 .toast { position: absolute; left: 50%; top: calc(4.25rem + var(--_t)); transform: translateX(-50%); display: flex; align-items: center; gap: .5rem;
   width: max-content; max-width: min(34rem, calc(100% - 1.5rem)); padding: .25rem .5rem .25rem 1.125rem; min-height: 52px; border-radius: 26px; background: var(--_panel); border: 1px solid var(--_line); backdrop-filter: blur(12px); }
@@ -101,16 +102,6 @@ const PANELS = `
 .toast .act { background: var(--_accent); color: var(--_on-accent); font-weight: 650; }
 /* Over the picture's lower edge, where browsers scroll a focused field into view; never seen. */
 .text-entry { position: absolute; left: 50%; bottom: 0; width: 1px; height: 1px; padding: 0; border: 0; opacity: 0; resize: none; outline: none; pointer-events: none; font-size: 16px; }
-`;
-
-const STATS = `
-.stats { position: absolute; top: calc(4.25rem + var(--_t)); left: calc(.75rem + var(--_l)); width: min(25rem, calc(100% - 1.5rem)); max-height: calc(100% - 5.5rem); overflow: auto;
-  padding: .75rem .875rem; border-radius: var(--_r); background: var(--_panel); border: 1px solid var(--_line); font-size: .8125rem; line-height: 1.4; pointer-events: none; }
-.stats dl { display: grid; grid-template-columns: auto 1fr; gap: .125rem .75rem; margin: 0; }
-.stats dt { color: var(--_muted); }
-.stats dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; text-wrap: balance; }
-.stats dd[data-unmeasured] { color: var(--_muted); font-style: italic; }
-.stats canvas { display: block; width: 100%; height: 36px; margin: .25rem 0 .5rem; }
 `;
 
 const TOUCH = `
@@ -170,17 +161,23 @@ const MOTION = `
 }
 `;
 
-export const STYLES = BASE + CARDS + BAR + PANELS + STATS + TOUCH + LAYOUT + MOTION;
+const STYLES = BASE + CARDS + BAR + PANELS + TOUCH + LAYOUT + MOTION;
 
-/** Adopted sheets escape the page's style policy; without them a style element does. */
-export function applyStyles(root: ShadowRoot): void {
+const SHEETS = new Map<string, CSSStyleSheet>();
+
+/** Once for each text. Adopted sheets escape the page's style policy; without them a style element does. */
+export function applyStyles(root: ShadowRoot, css = STYLES): void {
   if ('adoptedStyleSheets' in root && 'replaceSync' in CSSStyleSheet.prototype) {
-    const sheet = new CSSStyleSheet();
-    sheet.replaceSync(STYLES);
-    root.adoptedStyleSheets = [sheet];
+    const sheet = SHEETS.get(css) ?? new CSSStyleSheet();
+    if (root.adoptedStyleSheets.includes(sheet)) return;
+    if (!SHEETS.has(css)) sheet.replaceSync(css);
+    SHEETS.set(css, sheet);
+    root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
     return;
   }
+  const styles = [...(root as DocumentFragment).querySelectorAll('style')];
+  if (styles.some(({ textContent }) => textContent === css)) return;
   const style = document.createElement('style');
-  style.textContent = STYLES;
+  style.textContent = css;
   (root as DocumentFragment).append(style);
 }

@@ -126,6 +126,9 @@ export class Dialogue {
         this.input.seat = message.seat;
         this.options.onSession(message);
         break;
+      case 'quality':
+        this.stats.quality = message;
+        break;
       case 'receipt':
         this.#checking = this.#checking.then(() => this.#countersign(message.bytes, now_ms));
         break;

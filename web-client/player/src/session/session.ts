@@ -134,6 +134,21 @@ export class Play {
     this.#peers.sendControl({ type: 'microphone', on: track !== undefined });
   }
 
+  /** The most that video may take, kbit/s; `null` for no limit. */
+  dataCap(kbps: number | null): void {
+    this.#peers.sendControl({ type: 'data_cap', kbps });
+  }
+
+  /** Asks for the shortest buffers again, where a browser let them grow. */
+  renewBuffers(): void {
+    this.#peers.shownPeer?.renewBuffers();
+  }
+
+  /** Gives picture and sound fresh outputs: whatever has queued up before them goes. Shows for an instant. */
+  reattach(): void {
+    this.#picture.reattach();
+  }
+
   /** From a gesture, where the browser held sound back. */
   playSound(): void {
     this.#picture.playSound();
@@ -197,6 +212,9 @@ export class Play {
     this.#last_frame_ms = frame.at_ms;
     this.stats.first_frame_ms ??= frame.at_ms;
     this.stats.frames.shown(frame.rtp_timestamp, frame.at_ms);
+    if (frame.wait_us !== undefined && frame.decode_us !== undefined) {
+      this.stats.frames.queued_ms.push((frame.wait_us + frame.decode_us) / 1000);
+    }
     this.#dialogue?.shown(frame);
     if (this.#state.kind === 'connecting' || this.#state.kind === 'reconnecting') {
       this.#dispatch({ type: 'picture', peer });

@@ -13,6 +13,9 @@ const WAITING_MAX = 240;
 /** Inputs waiting to be seen; beyond this the picture has long stopped. */
 const INPUTS_MAX = 256;
 
+/** Two seconds at 120 Hz: read once a second. */
+const QUEUED_MAX = 240;
+
 /** Mean time of each stage over the newest matched frames, ms from the beginning of drawing. */
 export interface StageTrace {
   readonly drawn_ms: number;
@@ -27,6 +30,10 @@ export class FrameLedger {
   readonly ages_ms = new Ring();
   readonly inputs_ms = new Ring();
   readonly shown_at_ms = new Ring();
+  /** Beside each of these: the number of the newest frame that the node had announced by then; NaN before the first. */
+  readonly announced = new Ring();
+  /** From the decoder's taking a frame to the display callback, of frames where the browser tells. */
+  readonly queued_ms = new Ring(QUEUED_MAX);
   unmatched = 0;
   matched = 0;
   keyframes = 0;
@@ -60,6 +67,7 @@ export class FrameLedger {
   /** The display took a frame at `at_ms`. */
   shown(rtp_timestamp: number | undefined, at_ms: number): void {
     this.shown_at_ms.push(at_ms);
+    this.announced.push(this.newest?.frame ?? Number.NaN);
     if (rtp_timestamp === undefined) {
       this.unmatched += 1;
       return;

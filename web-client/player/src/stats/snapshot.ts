@@ -1,6 +1,6 @@
 /** All statistics of a play in one place: fed by the session, read by the overlay, the page and benches. */
 
-import type { SessionFacts } from '../wire/control';
+import type { Quality, SessionFacts } from '../wire/control';
 import { NodeClock } from './clock';
 import { FrameLedger, type StageTrace } from './frames';
 import { readRtc, type RtcCounters, type RtcFigures } from './rtc';
@@ -25,6 +25,8 @@ export interface PlayerStats {
   readonly rtc: RtcFigures | undefined;
   readonly node: string | undefined;
   readonly session: SessionFacts | undefined;
+  /** How the picture is encoded now, and why no better, as the node says. */
+  readonly quality: Quality | undefined;
   /** Interruptions that were survived. */
   readonly reconnections: number;
   readonly receipts: { readonly signed: number; readonly refused: number };
@@ -51,6 +53,7 @@ export class Statistics {
   readonly frames = new FrameLedger(this.clock);
   node: string | undefined;
   session: SessionFacts | undefined;
+  quality: Quality | undefined;
   reconnections = 0;
   signed = 0;
   refused = 0;
@@ -98,6 +101,7 @@ export class Statistics {
       rtc: this.#rtc,
       node: this.node,
       session: this.session,
+      quality: this.quality,
       reconnections: this.reconnections,
       receipts: { signed: this.signed, refused: this.refused },
       played_s: this.#played_s,

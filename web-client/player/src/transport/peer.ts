@@ -8,7 +8,7 @@
 
 import { Scope } from '../scope';
 import { toHex } from '../wire/bytes';
-import { preferH264, shortenJitterBuffer, wishForExtensions, withStereo } from './sdp';
+import { preferH264, renewJitterBuffer, shortenJitterBuffer, wishForExtensions, withStereo } from './sdp';
 
 /** Candidates that come ahead of the answer; a node has a handful of addresses. */
 const EARLY_CANDIDATES_MAX = 32;
@@ -172,6 +172,11 @@ export class Peer {
   setMicrophone(track: MediaStreamTrack | undefined): void {
     // A connection that is closing takes no track any more, and needs none.
     this.#microphone.replaceTrack(track ?? null).catch(() => undefined);
+  }
+
+  /** Wishes for the shortest buffers once more. */
+  renewBuffers(): void {
+    for (const receiver of this.#pc.getReceivers()) renewJitterBuffer(receiver, receiver.track.kind);
   }
 
   stats(): Promise<RTCStatsReport> {

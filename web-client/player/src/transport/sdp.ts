@@ -24,14 +24,21 @@ function negotiatesExtensions(transceiver: object): transceiver is ExtensionNego
   return 'getHeaderExtensionsToNegotiate' in transceiver && 'setHeaderExtensionsToNegotiate' in transceiver;
 }
 
-export function wishForExtensions(transceiver: RTCRtpTransceiver): void {
-  const target: object = transceiver;
-  if (!negotiatesExtensions(target)) return;
-  const wishes = target.getHeaderExtensionsToNegotiate();
+/**
+ * Offers the extensions that the node uses. Without the Dependency Descriptor a browser waits for a keyframe after
+ * every frame that was lost for good; default offers leave it out.
+ */
+export function wishForExtensions(transceiver: object): void {
+  if (!negotiatesExtensions(transceiver)) return;
+  const wishes = transceiver.getHeaderExtensionsToNegotiate();
   for (const wish of wishes) {
     if (WANTED_EXTENSIONS.some((name) => wish.uri.includes(name))) wish.direction = 'sendrecv';
   }
-  target.setHeaderExtensionsToNegotiate(wishes);
+  try {
+    transceiver.setHeaderExtensionsToNegotiate(wishes);
+  } catch {
+    // A browser that refuses its own list offers its default one.
+  }
 }
 
 /** H.264 first, everything else (RTX, FEC, other codecs) behind it in the browser's own order. */
@@ -47,7 +54,7 @@ export function preferH264(transceiver: RTCRtpTransceiver): void {
 }
 
 /** Shows video frames as they come; gives audio just enough to be smooth. */
-export function shortenJitterBuffer(receiver: RTCRtpReceiver, kind: string): void {
+export function shortenJitterBuffer(receiver: object, kind: string): void {
   const hints: DelayHints = receiver;
   if (kind !== 'video') {
     if ('jitterBufferTarget' in receiver) hints.jitterBufferTarget = AUDIO_JITTER_TARGET_MS;
@@ -68,4 +75,12 @@ export function withStereo(sdp: string): string {
     const line = new RegExp(`^(a=fmtp:${type} )(?!.*stereo=1)(.*?)(\r?)$`, 'gm');
     return text.replace(line, '$1$2;stereo=1$3');
   }, sdp);
+}
+
+/** Takes the wish back and makes it again: a browser that let a buffer grow starts it anew. */
+export function renewJitterBuffer(receiver: object, kind: string): void {
+  const hints: DelayHints = receiver;
+  if ('jitterBufferTarget' in receiver) hints.jitterBufferTarget = null;
+  if ('playoutDelayHint' in receiver) hints.playoutDelayHint = null;
+  shortenJitterBuffer(receiver, kind);
 }

@@ -1,7 +1,7 @@
 /** The control channel (`protocol/src/control.rs`): data channel 2, ordered and reliable, JSON. */
 
 import { WireError } from './bytes';
-import { flag, number, object, optionalText, parseObject, text, type Json } from './json';
+import { count, flag, number, object, optionalText, parseObject, text, type Json } from './json';
 import { readVersions, type Versions } from './version';
 
 /** Longest control message, in bytes. */
@@ -18,7 +18,9 @@ export type ControlFromPage =
   /** By its names in xkb; keys themselves travel by position. */
   | { readonly type: 'keyboard'; readonly layout: string; readonly variant: string }
   | { readonly type: 'clipboard'; readonly text: string }
-  | { readonly type: 'microphone'; readonly on: boolean };
+  | { readonly type: 'microphone'; readonly on: boolean }
+  /** The most that the player wants video to take, kbit/s; `null` lifts it. */
+  | { readonly type: 'data_cap'; readonly kbps: number | null };
 
 const TITLE_KINDS = ['app', 'scene', 'builtin'] as const;
 export type TitleKind = (typeof TITLE_KINDS)[number];
@@ -35,6 +37,19 @@ export interface SessionFacts {
   readonly encoder: string;
   readonly adapter: string;
   readonly conversion: string;
+}
+
+const LIMITS = ['none', 'network', 'node', 'device', 'data_cap'] as const;
+/** What keeps a picture from being the title's own; `data_cap` is the player's wish. */
+export type Limit = (typeof LIMITS)[number];
+
+/** How the node encodes the picture from the next keyframe on, and what keeps it from being better. */
+export interface Quality {
+  readonly type: 'quality';
+  readonly width: number;
+  readonly height: number;
+  readonly fps: number;
+  readonly limit: Limit;
 }
 
 export interface Rumble {
@@ -66,6 +81,7 @@ export type Cursor =
 export type ControlToPage =
   | { readonly type: 'hello'; readonly versions: Versions }
   | SessionFacts
+  | Quality
   | { readonly type: 'receipt'; readonly bytes: string }
   | Rumble
   | { readonly type: 'cursor'; readonly cursor: Cursor }
@@ -99,6 +115,8 @@ export function parseControl(raw: string): ControlToPage | undefined {
         adapter: text(json, 'adapter'),
         conversion: text(json, 'conversion'),
       };
+    case 'quality':
+      return { type: 'quality', width: count(json, 'width'), height: count(json, 'height'), fps: count(json, 'fps'), limit: readLimit(json) };
     case 'receipt':
       return { type: 'receipt', bytes: text(json, 'bytes') };
     case 'rumble':
@@ -129,6 +147,13 @@ function titleKind(json: Json): TitleKind {
   const kind = optionalText(json, 'kind') ?? 'builtin';
   const known = TITLE_KINDS.find((name) => name === kind);
   if (known === undefined) throw new WireError('kind is none of app, scene and builtin');
+  return known;
+}
+
+function readLimit(json: Json): Limit {
+  const limit = text(json, 'limit');
+  const known = LIMITS.find((name) => name === limit);
+  if (known === undefined) throw new WireError('limit is none of none, network, node, device and data_cap');
   return known;
 }
 

@@ -38,6 +38,13 @@ export function number(json: Json, field: string): number {
   return value;
 }
 
+/** A whole number that is at least one and fits 32 bits. */
+export function count(json: Json, field: string): number {
+  const value = number(json, field);
+  if (!Number.isInteger(value) || value < 1 || value > 0xffff_ffff) throw new WireError(`${field} must be a whole number from 1`);
+  return value;
+}
+
 export function flag(json: Json, field: string): boolean {
   const value = json[field];
   if (typeof value !== 'boolean') throw new WireError(`${field} must be true or false`);

@@ -6,12 +6,9 @@ import type { Sample } from './log';
 export function sampleOf(stats: PlayerStats): Sample {
   return {
     playedS: stats.played_s,
-    reconnections: stats.reconnections,
     fps: stats.fps,
     frameAgeMs: stats.frame_age_ms?.p50,
     inputVisibleMs: stats.input_visible_ms?.p50,
     bitrateBps: stats.rtc?.bitrate_bps,
-    lossRatio: stats.rtc?.loss,
-    rttMs: stats.rtc?.rtt_ms ?? stats.clock_rtt_ms,
   };
 }
