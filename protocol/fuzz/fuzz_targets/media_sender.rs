@@ -46,7 +46,7 @@ fuzz_target!(|bytes: &[u8]| {
             2 => {
                 let arrival = |at| Some(Duration::from_millis(u64::from(number(at)) << (number(at + 1) % 32)));
                 let reports = vec![(sequence, arrival(5)), (sequence.wrapping_add(1), None), (number(7), arrival(8))];
-                sender.handle_feedback(now, Feedback::TransportCc(TwccReport { base_seq: sequence, reports }));
+                sender.handle_feedback(now, Feedback::TransportCc(TwccReport { base_seq: sequence, reports, marked: Vec::new() }));
             }
             3 => sender.handle_feedback(
                 now,

@@ -44,6 +44,9 @@ pub struct TwccReport {
     /// Each number with its arrival on the receiver's clock, whose zero is arbitrary but fixed; `None`
     /// has not arrived.
     pub reports: Vec<(u16, Option<Duration>)>,
+    /// Numbers in the run that arrived with a congestion mark (ECN CE, as RFC 8888 reports it), in the
+    /// order of `reports`.
+    pub marked: Vec<u16>,
 }
 
 /// What became of one packet.
@@ -57,4 +60,6 @@ pub struct PacketReport {
     pub size: usize,
     /// Which bandwidth probe it was part of.
     pub probe: Option<u32>,
+    /// Whether it arrived with a congestion mark (ECN CE).
+    pub ce: bool,
 }

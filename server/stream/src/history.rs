@@ -98,7 +98,9 @@ impl SendHistory {
     pub(crate) fn resolve(&mut self, report: &TwccReport) -> Fates {
         let mut fates = Fates::default();
         let newest = self.first + self.entries.len() as u64;
+        let mut marked = report.marked.iter().peekable();
         for &(sequence, arrival) in &report.reports {
+            let ce = marked.next_if_eq(&&sequence).is_some() && arrival.is_some();
             let Some(entry) = unwrap_sequence(newest, sequence)
                 .and_then(|number| number.checked_sub(self.first))
                 .and_then(|index| self.entries.get_mut(usize::try_from(index).ok()?))
@@ -123,7 +125,7 @@ impl SendHistory {
                 fates.newest_departure = fates.newest_departure.max(Some(entry.departure));
             }
             let (departure, size, probe) = (entry.departure, entry.size, entry.probe);
-            fates.packets.push(PacketReport { departure, arrival, size, probe });
+            fates.packets.push(PacketReport { departure, arrival, size, probe, ce });
         }
         fates
     }
@@ -135,7 +137,20 @@ mod tests {
 
     fn report(reports: &[(u16, Option<u64>)]) -> TwccReport {
         let reports: Vec<_> = reports.iter().map(|&(seq, at)| (seq, at.map(Duration::from_millis))).collect();
-        TwccReport { base_seq: reports[0].0, reports }
+        TwccReport { base_seq: reports[0].0, reports, marked: Vec::new() }
+    }
+
+    #[test]
+    fn a_congestion_mark_is_told_with_the_packet_that_arrived_with_it() {
+        let now = Instant::now();
+        let mut history = SendHistory::new(65_535);
+        for _ in 0..3 {
+            history.stamp(now, 100, None, true, Cargo::Other);
+        }
+        let mut report = report(&[(65_535, Some(1)), (0, None), (1, Some(2))]);
+        report.marked = vec![0, 1];
+        let marks: Vec<bool> = history.resolve(&report).packets.iter().map(|packet| packet.ce).collect();
+        assert_eq!(marks, [false, false, true], "a lost packet carries no mark");
     }
 
     #[test]

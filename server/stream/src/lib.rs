@@ -12,9 +12,12 @@
 //! **Architecture invariant:** nothing here waits, reads a clock or draws randomness; every queue has a
 //! bound in packets or in time; no byte that comes from the network can make this crate panic.
 
+mod backlog;
 mod clock;
+mod company;
 mod config;
 mod descriptor;
+mod dispersion;
 mod estimator;
 mod fec;
 mod feedback;

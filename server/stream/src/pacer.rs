@@ -204,6 +204,10 @@ impl Pacer {
     pub(crate) fn video_bytes(&self) -> usize {
         (self.video_bits / 8.0) as usize
     }
+    /// Everything that has yet to leave.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        ((self.video_bits + self.repair_bits) / 8.0) as usize
+    }
     pub(crate) fn keyframe_waits(&self) -> bool {
         self.video.iter().any(|queued| queued.keyframe)
     }

@@ -1,5 +1,7 @@
-//! What the reports say of the path: standing queue, delivered rate, loss.
+//! What the reports say of the path: standing queue, delivered rate, loss, dispersion.
 
+use crate::company::Company;
+use crate::dispersion::{Dispersion, Passed, Run};
 use crate::feedback::PacketReport;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -8,7 +10,7 @@ use std::time::{Duration, Instant};
 const STANDING: Duration = Duration::from_millis(120);
 /// Reports that a standing queue needs at least.
 const MIN_REPORTS: usize = 2;
-/// The shortest delay of the last one to two of these is the path's delay without a queue.
+/// The path's delay without a queue is taken over one to two of these.
 const BASE_WINDOW: Duration = Duration::from_secs(5);
 /// Rates are taken over this long: 18 frames at 60 Hz.
 const RATE_WINDOW_US: i64 = 300_000;
@@ -18,6 +20,16 @@ const QUEUED_WINDOW_US: i64 = 150_000;
 const LOSS_WINDOW: Duration = Duration::from_millis(600);
 /// Fewer packets say nothing of loss.
 const MIN_LOSS_PACKETS: usize = 30;
+/// Smaller packets, as of audio, pass a bottleneck sooner than others: they are not compared with them.
+const MIN_SIZE: usize = 400;
+/// What the round-trip time follows one report by.
+const RTT_WEIGHT: u32 = 8;
+/// Taken for granted before one is measured.
+const UNKNOWN_RTT: Duration = Duration::from_millis(50);
+/// A standing queue shorter than this is none.
+pub(crate) const CALM: Duration = Duration::from_millis(7);
+/// A round-trip time above this is a mistake.
+const MAX_RTT: Duration = Duration::from_secs(10);
 /// Bound of each window: 0.3 s at 13 000 packets a second.
 const MAX_SAMPLES: usize = 4096;
 
@@ -43,30 +55,66 @@ fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX).min(i64::MAX / 4)
 }
 
+/// The shortest delay of the last one to two [`BASE_WINDOW`]s, µs on two clocks.
+#[derive(Debug)]
+struct Base {
+    windows: [Option<i64>; 2],
+    since: Instant,
+}
+
+impl Base {
+    fn new(now: Instant) -> Self {
+        Self { windows: [None; 2], since: now }
+    }
+    fn note(&mut self, now: Instant, delay: i64) {
+        if now.saturating_duration_since(self.since) > BASE_WINDOW {
+            self.windows = [None, self.windows[0]];
+            self.since = now;
+        }
+        self.windows[0] = Some(self.windows[0].map_or(delay, |base| base.min(delay)));
+    }
+    fn delay(&self) -> Option<i64> {
+        self.windows.into_iter().flatten().min()
+    }
+}
+
 /// Measurements of one path.
 #[derive(Debug)]
 pub(crate) struct PathMeter {
     /// Zero of the departure times.
     epoch: Instant,
-    base: [Option<i64>; 2],
-    base_since: Instant,
+    /// Of all packets, and of large ones.
+    base: Base,
+    large_base: Base,
     /// Shortest one-way delay of each report, µs on two clocks: only differences mean anything.
     delays: VecDeque<(Instant, i64)>,
     arrived: VecDeque<(i64, usize)>,
     sent: VecDeque<(i64, usize)>,
     fates: VecDeque<(Instant, usize, usize)>,
+    dispersion: Dispersion,
+    company: Company,
+    /// Departure and queue of the newest packet that arrived.
+    newest: Option<(Instant, Duration)>,
+    /// What the large packets of the last report had to queue on average.
+    mean_queue: Duration,
+    rtt: Option<Duration>,
 }
 
 impl PathMeter {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             epoch: now,
-            base: [None; 2],
-            base_since: now,
+            base: Base::new(now),
+            large_base: Base::new(now),
             delays: VecDeque::new(),
             arrived: VecDeque::new(),
             sent: VecDeque::new(),
             fates: VecDeque::new(),
+            dispersion: Dispersion::default(),
+            company: Company::default(),
+            newest: None,
+            mean_queue: Duration::ZERO,
+            rtt: None,
         }
     }
 
@@ -79,13 +127,28 @@ impl PathMeter {
         for report in reports {
             let Some(arrival) = report.arrival else { continue };
             let arrival = micros(arrival);
-            let delay = arrival - micros(report.departure.saturating_duration_since(self.epoch));
-            shortest = Some(shortest.map_or(delay, |shortest| shortest.min(delay)));
             push_sample(&mut self.arrived, arrival, report.size);
+            let delay = arrival - self.departure(report);
+            shortest = Some(shortest.map_or(delay, |shortest| shortest.min(delay)));
+            if report.size >= MIN_SIZE {
+                self.large_base.note(now, delay);
+            }
         }
         if let Some(delay) = shortest {
             self.note_delay(now, delay);
         }
+        self.note_company(reports);
+        let (mut total, mut count) = (0i64, 0);
+        for report in reports.iter().filter(|report| report.size >= MIN_SIZE) {
+            if let Some(queue) = self.note_passed(now, report) {
+                (total, count) = (total.saturating_add(queue), count + 1);
+            }
+        }
+        if count > 0 {
+            self.mean_queue = Duration::from_micros((total / count).unsigned_abs());
+        }
+        self.dispersion.on_report(now);
+        self.note_rtt(now, reports);
         let lost = reports.iter().filter(|report| report.arrival.is_none()).count();
         self.fates.push_back((now, lost, reports.len()));
         while self.fates.len() > MAX_SAMPLES
@@ -95,12 +158,43 @@ impl PathMeter {
         }
     }
 
-    fn note_delay(&mut self, now: Instant, delay: i64) {
-        if now.saturating_duration_since(self.base_since) > BASE_WINDOW {
-            self.base = [None, self.base[0]];
-            self.base_since = now;
+    fn note_company(&mut self, reports: &[PacketReport]) {
+        let Some((all, large)) = self.base.delay().zip(self.large_base.delay()) else { return };
+        let jitter = micros(self.dispersion.jitter());
+        for report in reports {
+            let Some(arrival) = report.arrival.map(micros) else { continue };
+            let base = if report.size < MIN_SIZE { all } else { large };
+            self.company.on_packet(self.departure(report), arrival, base, jitter);
         }
-        self.base[0] = Some(self.base[0].map_or(delay, |base| base.min(delay)));
+    }
+
+    fn departure(&self, report: &PacketReport) -> i64 {
+        micros(report.departure.saturating_duration_since(self.epoch))
+    }
+
+    /// How long a packet had to queue, in µs.
+    fn note_passed(&mut self, now: Instant, report: &PacketReport) -> Option<i64> {
+        let (arrival, base) = report.arrival.map(micros).zip(self.large_base.delay())?;
+        let departure = self.departure(report);
+        let queue = (arrival - departure - base).max(0);
+        let calm = self.queue_delay().is_some_and(|queue| queue < CALM);
+        let bits = report.size as f64 * 8.0;
+        self.dispersion.on_packet(now, Passed { departure, arrival, queue, bits }, calm);
+        if self.newest.is_none_or(|(newest, _)| report.departure >= newest) {
+            self.newest = Some((report.departure, Duration::from_micros(queue.unsigned_abs())));
+        }
+        Some(queue)
+    }
+
+    fn note_rtt(&mut self, now: Instant, reports: &[PacketReport]) {
+        let arrived = reports.iter().filter(|report| report.arrival.is_some());
+        let Some(newest) = arrived.map(|report| report.departure).max() else { return };
+        let sample = now.saturating_duration_since(newest).min(MAX_RTT);
+        self.rtt = Some(self.rtt.map_or(sample, |rtt| (rtt * (RTT_WEIGHT - 1) + sample) / RTT_WEIGHT));
+    }
+
+    fn note_delay(&mut self, now: Instant, delay: i64) {
+        self.base.note(now, delay);
         self.delays.push_back((now, delay));
         while self.delays.len() > MIN_REPORTS
             && self.delays.front().is_some_and(|&(at, _)| now.saturating_duration_since(at) > STANDING)
@@ -111,7 +205,7 @@ impl PathMeter {
 
     /// How long every recent packet had to queue; `None` before there are reports enough.
     pub(crate) fn queue_delay(&self) -> Option<Duration> {
-        let base = self.base.into_iter().flatten().min()?;
+        let base = self.base.delay()?;
         let standing = self.delays.iter().map(|&(_, delay)| delay).min()?;
         let queue = u64::try_from(standing - base).unwrap_or(0);
         (self.delays.len() >= MIN_REPORTS).then(|| Duration::from_micros(queue))
@@ -134,11 +228,52 @@ impl PathMeter {
         let (lost, all) = self.fates.iter().fold((0, 0), |(lost, all), (_, l, n)| (lost + l, all + n));
         if all < MIN_LOSS_PACKETS { 0.0 } else { lost as f64 / all as f64 }
     }
+    /// The busy period of the bottleneck that lasts.
+    pub(crate) fn run(&self) -> Option<Run> {
+        self.dispersion.run()
+    }
+    /// The least that frames have just shown the path to carry.
+    pub(crate) fn proven_bps(&self, now: Instant) -> Option<f64> {
+        self.dispersion.proven_bps(now)
+    }
+    /// Takes back a capacity that was disproved.
+    pub(crate) fn forget_capacity(&mut self) {
+        self.dispersion.forget_capacity();
+    }
+    /// What the bottleneck carries, where packets queued lately.
+    pub(crate) fn capacity_bps(&self, now: Instant) -> Option<f64> {
+        self.dispersion.capacity_bps(now)
+    }
+    /// What of it is ours, where others send as well.
+    pub(crate) fn share_bps(&self, now: Instant) -> Option<f64> {
+        self.dispersion.share_bps(now)
+    }
+    /// Departure of the newest packet that arrived, and how long it had to queue.
+    pub(crate) fn newest(&self) -> Option<(Instant, Duration)> {
+        self.newest
+    }
+    /// What the packets of the last report had to queue on average.
+    pub(crate) fn mean_queue(&self) -> Duration {
+        self.mean_queue
+    }
+    /// How much the delay varies from frame to frame without congestion.
+    pub(crate) fn jitter(&self) -> Duration {
+        self.dispersion.jitter()
+    }
+    /// Whether others send through the same bottleneck.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.company.is_shared()
+    }
+    /// From departure to report, queue included.
+    pub(crate) fn rtt(&self) -> Duration {
+        self.rtt.unwrap_or(UNKNOWN_RTT)
+    }
     /// Forgets rates and loss, which describe what was before the path fell silent.
     pub(crate) fn forget_rates(&mut self) {
         self.arrived.clear();
         self.fates.clear();
         self.delays.clear();
+        self.dispersion.forget();
     }
 }
 
@@ -152,6 +287,7 @@ mod tests {
             arrival: Some(Duration::from_millis(7_000_000 + sent_ms + delay_ms)),
             size: 1250,
             probe: None,
+            ce: false,
         }
     }
 

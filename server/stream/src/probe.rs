@@ -4,16 +4,17 @@
 use crate::feedback::PacketReport;
 use std::time::{Duration, Instant};
 
-/// Long enough to tell a rate through timer jitter, short enough to queue little where the path is full.
-const TRAIN: Duration = Duration::from_millis(20);
+/// Long enough to tell a rate through timer jitter. At twice the target, a path that is full is queued by no
+/// more than this.
+const TRAIN: Duration = Duration::from_millis(10);
 /// Fewer packets say nothing of a rate.
-const MIN_BYTES: usize = 12_000;
+const MIN_BYTES: usize = 7500;
 /// Where the train arrives slower than this share of its sending rate, the path is full.
 const SATURATED: f64 = 0.85;
 /// A train that has not begun by then never will: there was nothing to send.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// Fewer arrivals than this say nothing.
-const MIN_ARRIVED: usize = 8;
+const MIN_ARRIVED: usize = 6;
 
 /// A train to send.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -114,6 +115,7 @@ mod tests {
                 arrival: Some(Duration::from_micros(5000 + i * arrival_gap_us)),
                 size: 1250,
                 probe: Some(1),
+                ce: false,
             };
             assert!(!train.closes_with(&report));
         }

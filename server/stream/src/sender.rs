@@ -44,6 +44,12 @@ const REPAIR_HEADROOM: f64 = 1.15;
 /// Audio on the wire until it is measured, bits a second: Opus at 96 kbit/s in packets of 10 ms.
 const EXPECTED_AUDIO_BPS: f64 = 160_000.0;
 
+/// A picture that stands still for longer is a stall. Nobody sees one of 80 ms.
+const MAX_STILL: Duration = Duration::from_millis(80);
+/// As much may be sent then, whatever the path; the next after twice the time, up to eight times this, so
+/// that little of it is old news when a path that stood still goes on.
+const STILL_BYTES: usize = 1200;
+
 /// One encoded picture.
 #[derive(Clone, Copy, Debug)]
 pub struct VideoFrame<'a> {
@@ -145,6 +151,10 @@ pub struct MediaSender {
     repair_rate: SecondMeter,
     audio_rate: SecondMeter,
     told_bps: u64,
+    /// When a frame was last queued.
+    pushed_at: Option<Instant>,
+    /// For how long the picture had stood still then, if that was long.
+    still: Duration,
     stats: SenderStats,
 }
 
@@ -172,6 +182,8 @@ impl MediaSender {
         let opus = config.audio.payload_type;
         Self {
             told_bps: config.start_bps,
+            pushed_at: None,
+            still: Duration::ZERO,
             outlet: Outlet::new(&config, &mut seed),
             config,
             estimator,
@@ -211,6 +223,8 @@ impl MediaSender {
             self.offered = Some(frame.frame);
             return;
         }
+        let still = self.pushed_at.replace(now).map(|at| now.saturating_duration_since(at));
+        self.still = still.filter(|&still| still >= MAX_STILL).unwrap_or_default();
         let payloads = h264::packetize(frame.data, self.config.max_payload, self.video_sequence);
         if payloads.is_empty() {
             return;
@@ -300,6 +314,19 @@ impl MediaSender {
     /// The oldest event not yet taken.
     pub fn poll_event(&mut self) -> Option<SenderEvent> {
         self.events.pop_front()
+    }
+
+    /// Bytes that the next frame may have at most to be through before the one after it: what the path
+    /// carries in a frame's interval, less what is queued in it and here. Where that is less than a picture
+    /// needs, leave this frame out; a picture that stood still for long may be replaced by a poor one.
+    pub fn frame_budget(&mut self, now: Instant) -> usize {
+        let interval = Duration::from_secs(1) / self.config.fps;
+        let other = (self.audio_rate.bps(now) + self.repair_rate.bps(now)) * interval.as_secs_f64() / 8.0;
+        let room = self.estimator.room_bytes(now, interval) - other;
+        let budget = ((room * PAYLOAD_SHARE).max(0.0) as usize).saturating_sub(self.pacer.waiting_bytes());
+        let patience = (self.still * 2).clamp(MAX_STILL, MAX_STILL * 8);
+        let still = self.pushed_at.is_some_and(|at| now.saturating_duration_since(at) >= patience);
+        if still { budget.max(STILL_BYTES) } else { budget }
     }
 
     /// What the sender is doing.

@@ -108,7 +108,7 @@ fn convert_twcc(twcc: &TransportLayerCc, clock: &mut ReferenceClock) -> TwccRepo
         });
         reports.push((sequence, arrival));
     }
-    TwccReport { base_seq: twcc.base_sequence_number, reports }
+    TwccReport { base_seq: twcc.base_sequence_number, reports, marked: Vec::new() }
 }
 
 #[cfg(test)]

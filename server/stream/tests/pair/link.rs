@@ -1,7 +1,9 @@
-//! A seeded link in simulated time: rate, propagation delay, jitter, drop-tail queue, random loss, outages.
+//! A seeded link in simulated time: rate or trace, propagation delay, jitter, drop-tail queue, random loss,
+//! congestion marks, outages.
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// SplitMix64: the same seed, the same run.
@@ -17,6 +19,9 @@ impl Dice {
     }
 }
 
+/// Bytes of one opportunity of a trace, as mahimahi counts them.
+const OPPORTUNITY_BYTES: usize = 1504;
+
 /// What a link does to packets.
 #[derive(Clone)]
 pub(crate) struct Path {
@@ -31,6 +36,10 @@ pub(crate) struct Path {
     pub(crate) outage: Range<Duration>,
     /// The receiving process sleeps this often, for up to so long.
     pub(crate) stalls: Option<(Duration, Duration)>,
+    /// In place of the rate: milliseconds at which 1504 bytes may pass, ascending; repeats from its end.
+    pub(crate) trace: Option<Arc<[u32]>>,
+    /// A packet that stood in the queue for longer is marked (ECN CE).
+    pub(crate) mark: Option<Duration>,
 }
 
 impl Path {
@@ -43,6 +52,8 @@ impl Path {
             loss: 0.0,
             outage: Duration::MAX..Duration::MAX,
             stalls: None,
+            trace: None,
+            mark: None,
         }
     }
     fn rate_at(&self, elapsed: Duration) -> f64 {
@@ -61,7 +72,37 @@ pub(crate) struct Arrival<T> {
     pub(crate) at: Instant,
     /// How long it stood in the queue, its own transmission included.
     pub(crate) queued: Duration,
+    #[allow(dead_code, reason = "read by the tests of congestion control")]
+    pub(crate) marked: bool,
     pub(crate) packet: T,
+}
+
+/// The opportunities of a trace that are still to come.
+#[derive(Default)]
+struct Opportunities {
+    next: u64,
+    /// When the last one was used, and what it has left for a packet that waits.
+    open: (Duration, usize),
+}
+
+impl Opportunities {
+    /// When `size` bytes that begin at `from` are through.
+    fn serve(&mut self, trace: &[u32], from: Duration, size: usize) -> Duration {
+        let (at, left) = self.open;
+        let mut served = if at == from { left } else { 0 };
+        let mut through = at.max(from);
+        while served < size {
+            let (round, index) = (self.next / trace.len() as u64, (self.next % trace.len() as u64) as usize);
+            let period = u64::from(trace[trace.len() - 1]);
+            through = Duration::from_millis(round * period + u64::from(trace[index]));
+            self.next += 1;
+            if through >= from {
+                served += OPPORTUNITY_BYTES;
+            }
+        }
+        self.open = (through, served - size);
+        through
+    }
 }
 
 /// One direction of a path.
@@ -76,6 +117,7 @@ pub(crate) struct Link<T> {
     flying: VecDeque<Arrival<T>>,
     /// The next or present sleep of the receiving process.
     stall: (Instant, Instant),
+    opportunities: Opportunities,
     pub(crate) dropped: usize,
 }
 
@@ -90,6 +132,7 @@ impl<T> Link<T> {
             head_done: start,
             flying: VecDeque::new(),
             stall: (start, start),
+            opportunities: Opportunities::default(),
             dropped: 0,
         }
     }
@@ -116,7 +159,9 @@ impl<T> Link<T> {
             let flight = self.path.delay + self.path.jitter.mul_f64(self.dice.roll());
             let at = self.awake(done + flight);
             let at = self.flying.back().map_or(at, |last| last.at.max(at));
-            self.flying.push_back(Arrival { at, queued: done - entered, packet });
+            let queued = done - entered;
+            let marked = self.path.mark.is_some_and(|threshold| queued > threshold);
+            self.flying.push_back(Arrival { at, queued, marked, packet });
             if let Some(head) = self.queue.front() {
                 self.head_done = done + self.transmission(done, head.size);
             }
@@ -140,7 +185,11 @@ impl<T> Link<T> {
         if self.stall.0 <= at { self.stall.1 } else { at }
     }
 
-    fn transmission(&self, now: Instant, size: usize) -> Duration {
+    fn transmission(&mut self, now: Instant, size: usize) -> Duration {
+        if let Some(trace) = &self.path.trace {
+            let from = now - self.start;
+            return self.opportunities.serve(trace, from, size) - from;
+        }
         Duration::from_secs_f64(size as f64 * 8.0 / self.path.rate_at(now - self.start))
     }
 }

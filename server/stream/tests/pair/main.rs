@@ -283,7 +283,7 @@ fn survives(config: nearframe_stream::SenderConfig) {
     for feedback in [
         Feedback::Nack { ssrc: world::VIDEO_SSRC, sequences: all.clone() },
         Feedback::Nack { ssrc: 99, sequences: all },
-        Feedback::TransportCc(TwccReport { base_seq: 7, reports }),
+        Feedback::TransportCc(TwccReport { base_seq: 7, reports, marked: vec![9; 3] }),
         Feedback::Remb { bps: 0 },
         Feedback::Remb { bps: u64::MAX },
         Feedback::ReceiverReport {

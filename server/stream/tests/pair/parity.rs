@@ -68,8 +68,10 @@ impl Lossy {
                 (number, (!lose(usize::from(number))).then_some(arrival))
             })
             .collect();
-        self.sender
-            .handle_feedback(now, Feedback::TransportCc(TwccReport { base_seq: reports[0].0, reports }));
+        self.sender.handle_feedback(
+            now,
+            Feedback::TransportCc(TwccReport { base_seq: reports[0].0, reports, marked: Vec::new() }),
+        );
     }
 
     /// A fresh block, of frames of these sizes until it is closed: media and parity.

@@ -291,6 +291,6 @@ impl Receiver {
             .map(|number| (number as u16, self.arrivals.get(&number).map(|&at| at - self.start)))
             .collect();
         self.arrivals = self.arrivals.split_off(&last.saturating_sub(4096));
-        Some(Feedback::TransportCc(TwccReport { base_seq: base as u16, reports }))
+        Some(Feedback::TransportCc(TwccReport { base_seq: base as u16, reports, marked: Vec::new() }))
     }
 }

@@ -68,7 +68,7 @@ impl Peer {
     fn report(&mut self, packets: &[RtpPacket]) {
         let reports: Vec<_> =
             packets.iter().map(|packet| (transport_number(packet), Some(self.now - self.start))).collect();
-        let report = TwccReport { base_seq: reports[0].0, reports };
+        let report = TwccReport { base_seq: reports[0].0, reports, marked: Vec::new() };
         self.sender.handle_feedback(self.now + RTT / 2, Feedback::TransportCc(report));
     }
 
@@ -220,7 +220,7 @@ fn a_retransmission_is_sent_twice_where_loss_is_high() {
     let arrival = peer.now - peer.start;
     let fate = |(at, packet)| (transport_number(packet), (at % 2 == 1).then_some(arrival));
     let reports: Vec<_> = packets.iter().enumerate().map(fate).collect();
-    let report = TwccReport { base_seq: reports[0].0, reports };
+    let report = TwccReport { base_seq: reports[0].0, reports, marked: Vec::new() };
     peer.sender.handle_feedback(peer.now, Feedback::TransportCc(report));
     let twice = copies(&mut peer);
     assert_eq!(twice.len(), 2);
@@ -297,7 +297,7 @@ impl Chaos {
         let nack = Feedback::Nack { ssrc: VIDEO_SSRC, sequences: lost };
         self.peer.sender.handle_feedback(self.peer.now, nack);
         self.heed();
-        let report = TwccReport { base_seq, reports };
+        let report = TwccReport { base_seq, reports, marked: Vec::new() };
         self.peer.sender.handle_feedback(self.peer.now, Feedback::TransportCc(report));
         self.heed();
         self.sent.drain(..self.sent.len().saturating_sub(30));

@@ -1,0 +1,122 @@
+//! What is still queued in the path, between reports.
+//!
+//! Reports are 50 ms apart and as old as the way back. In between, the path's queue follows from what was
+//! sent (Lindley's recursion): each packet adds its own transmission, each moment takes its length away. A
+//! report sets it right. While feedback is overdue, the path is taken to stand still.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Bound: two seconds at 2000 packets a second. What is older has left the path, or never will.
+const MAX_UNREPORTED: usize = 4096;
+/// Weight of one report in the usual distance between them.
+const INTERVAL_WEIGHT: f64 = 1.0 / 8.0;
+/// Feedback is overdue after this many usual distances and [`GRACE_S`].
+const PATIENCE: f64 = 1.3;
+const GRACE_S: f64 = 0.01;
+/// No usual distance is longer: libwebrtc reports at least every 250 ms.
+const MAX_INTERVAL_S: f64 = 0.25;
+
+/// The predicted queue.
+#[derive(Debug)]
+pub(crate) struct Backlog {
+    /// Departures and bits of packets that no report has followed yet.
+    unreported: VecDeque<(Instant, f64)>,
+    /// Wait of a packet sent at `at`, seconds.
+    wait_s: f64,
+    at: Instant,
+    reported_at: Option<Instant>,
+    /// Usual distance of reports, seconds.
+    interval_s: f64,
+}
+
+impl Backlog {
+    pub(crate) fn new(now: Instant) -> Self {
+        let (unreported, interval_s) = (VecDeque::new(), 0.1);
+        Self { unreported, wait_s: 0.0, at: now, reported_at: None, interval_s }
+    }
+
+    pub(crate) fn on_sent(&mut self, now: Instant, bits: f64, capacity_bps: f64) {
+        if self.unreported.len() >= MAX_UNREPORTED {
+            self.unreported.pop_front();
+        }
+        self.unreported.push_back((now, bits));
+        self.add(now, bits, capacity_bps);
+    }
+
+    /// A packet that left at `departure`, the newest that arrived, had to wait for `queue`.
+    pub(crate) fn on_report(&mut self, now: Instant, departure: Instant, queue: Duration, capacity_bps: f64) {
+        if let Some(before) = self.reported_at.replace(now) {
+            // A pause of ours is no slow feedback.
+            let elapsed = now.saturating_duration_since(before).as_secs_f64().min(MAX_INTERVAL_S);
+            self.interval_s += (elapsed - self.interval_s) * INTERVAL_WEIGHT;
+        }
+        while self.unreported.front().is_some_and(|&(at, _)| at <= departure) {
+            self.unreported.pop_front();
+        }
+        (self.wait_s, self.at) = (queue.as_secs_f64(), departure);
+        for index in 0..self.unreported.len() {
+            let (at, bits) = self.unreported[index];
+            self.add(at, bits, capacity_bps);
+        }
+    }
+
+    /// How long a packet sent now would wait in the path.
+    pub(crate) fn wait(&self, now: Instant) -> Duration {
+        let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
+        Duration::from_secs_f64((self.wait_s - elapsed).max(0.0) + self.overdue_s(now))
+    }
+
+    /// For how long the path has stood still, as far as missing feedback can tell.
+    fn overdue_s(&self, now: Instant) -> f64 {
+        let (Some(reported), Some(&(oldest, _))) = (self.reported_at, self.unreported.front()) else {
+            return 0.0;
+        };
+        let silent = now.saturating_duration_since(reported.max(oldest)).as_secs_f64();
+        (silent - self.interval_s * PATIENCE - GRACE_S).max(0.0)
+    }
+
+    fn add(&mut self, at: Instant, bits: f64, capacity_bps: f64) {
+        let elapsed = at.saturating_duration_since(self.at).as_secs_f64();
+        self.wait_s = (self.wait_s - elapsed).max(0.0) + bits / capacity_bps.max(1.0);
+        self.at = self.at.max(at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_report_and_what_was_sent_since_predict_the_wait_of_the_next_packet() {
+        let start = Instant::now();
+        let mut backlog = Backlog::new(start);
+        // 20 packets of 1 ms each, sent in 10 ms into 10 Mbit/s.
+        for i in 0..20 {
+            backlog.on_sent(start + MS * i / 2, 10_000.0, 10e6);
+        }
+        let close = |wait: Duration, ms: f64| (wait.as_secs_f64() * 1000.0 - ms).abs() < 0.1;
+        assert!(close(backlog.wait(start + MS * 10), 10.0));
+        // The tenth packet, sent at 4.5 ms, had waited 15 ms: others share the path.
+        backlog.on_report(start + MS * 30, start + MS * 9 / 2, MS * 15, 10e6);
+        assert!(close(backlog.wait(start + MS * 10), 15.0 + 10.0 - 5.5));
+        assert_eq!(backlog.wait(start + MS * 40), Duration::ZERO);
+    }
+
+    #[test]
+    fn overdue_feedback_is_a_path_that_stands_still() {
+        let start = Instant::now();
+        let mut backlog = Backlog::new(start);
+        for i in 1..40 {
+            let now = start + MS * 50 * i;
+            backlog.on_report(now, now - MS * 10, Duration::ZERO, 10e6);
+            backlog.on_sent(now, 1000.0, 10e6);
+        }
+        let last = start + MS * 50 * 39;
+        assert_eq!(backlog.wait(last + MS * 70), Duration::ZERO);
+        let wait = backlog.wait(last + MS * 400);
+        assert!(wait > MS * 310 && wait < MS * 340, "{wait:?}");
+    }
+}
