@@ -316,6 +316,11 @@ impl MediaSender {
         self.events.pop_front()
     }
 
+    /// Whether a bottleneck was met lately. Elsewhere a frame may be larger than its share for once.
+    pub fn is_constrained(&self, now: Instant) -> bool {
+        self.estimator.is_constrained(now)
+    }
+
     /// Bytes that the next frame may have at most to be through before the one after it: what the path
     /// carries in a frame's interval, less what is queued in it and here. Where that is less than a picture
     /// needs, leave this frame out; a picture that stood still for long may be replaced by a poor one.

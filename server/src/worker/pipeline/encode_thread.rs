@@ -9,6 +9,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
+/// Less than this holds no picture: the path is to be left alone for a frame.
+const MIN_PICTURE_BYTES: u32 = 400;
+
 /// Encodes until the mailbox closes.
 pub(super) fn run(
     shared: &Shared,
@@ -26,11 +29,15 @@ pub(super) fn run(
             result = result.and_then(|()| encoder.set_bitrate(wanted));
             bitrate_bps = wanted;
         }
+        let budget_bytes = budget(shared);
+        if budget_bytes.is_some_and(|bytes| bytes < MIN_PICTURE_BYTES) {
+            continue;
+        }
         let mut request = FrameRequest {
             frame: raw.frame,
             at: Duration::from_micros(raw.captured_us - *started_us.get_or_insert(raw.captured_us)),
             keyframe: shared.keyframe.swap(false, Ordering::AcqRel),
-            budget_bytes: None,
+            budget_bytes,
         };
         let result = result.and_then(|()| {
             request.keyframe |= needs_keyframe(shared, encoder.as_mut())?;
@@ -52,6 +59,13 @@ pub(super) fn run(
             }
         }
     }
+}
+
+/// What the narrowest path can take of the next frame.
+fn budget(shared: &Shared) -> Option<u32> {
+    let mut least = None;
+    shared.each_peer(|peer| least = [least, peer.frame_budget()].into_iter().flatten().min());
+    least
 }
 
 /// Takes over the size and rate of the frames that come now.

@@ -54,6 +54,9 @@ impl Transport for MemoryTransport {
         let row = (frame.frame, frame.keyframe, frame.rtp_timestamp, frame.data.len());
         self.keep(|received| received.video.push(row));
     }
+    fn frame_budget(&self) -> Option<u32> {
+        None
+    }
     fn send_audio(&self, rtp_timestamp: u32, _: &[u8]) {
         self.keep(|received| received.audio.push(rtp_timestamp));
     }

@@ -17,6 +17,8 @@ pub(crate) trait Transport: Send + Sync {
     fn seat(&self) -> Seat;
     /// Hands over an encoded frame.
     fn send_video(&self, frame: &VideoFrame<'_>);
+    /// Bytes that the next frame may have; `None` where the path carries more than the bitrate says.
+    fn frame_budget(&self) -> Option<u32>;
     /// Hands over 10 ms of Opus; the timestamp counts 48 kHz samples.
     fn send_audio(&self, rtp_timestamp: u32, payload: &[u8]);
     /// Tells what is known of a frame.

@@ -200,6 +200,9 @@ impl Transport for WebRtcPeer {
             self.ring();
         }
     }
+    fn frame_budget(&self) -> Option<u32> {
+        self.wire.frame_budget()
+    }
     fn send_audio(&self, rtp_timestamp: u32, payload: &[u8]) {
         self.wire.push_audio(rtp_timestamp, payload);
         self.ring();
