@@ -22,6 +22,7 @@ packages_run=(
 )
 packages_test=(
   chromium      # the browser that end-to-end tests play in
+  iproute2      # addresses of the emulated path's two ends
   coturn        # the TURN server that relayed sessions are tested through
   pebble        # the ACME server that certificates are tested against
   libsdl2-2.0-0 # the library that most games take gamepads from

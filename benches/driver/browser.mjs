@@ -24,16 +24,17 @@ const FLAGS = [
   '--disable-features=WebRtcHideLocalIpsWithMdns',
 ];
 
-export function launch() {
-  return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: true, args: FLAGS });
+/** The browser, or a program that starts it elsewhere with the arguments it is given. */
+export function launch(executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium') {
+  return chromium.launch({ executablePath, headless: true, args: FLAGS });
 }
 
 /**
  * A page with an empty profile, the receiver and further scripts of this folder in it; what breaks in it is told on
  * stderr.
  */
-export async function openPage(browser, { viewport = VIEWPORT, scripts = [] } = {}) {
-  const context = await browser.newContext({ viewport });
+export async function openPage(browser, { viewport = VIEWPORT, scripts = [], ignoreHTTPSErrors = false } = {}) {
+  const context = await browser.newContext({ viewport, ignoreHTTPSErrors });
   await context.addInitScript({ path: RECEIVER });
   for (const name of scripts) {
     await context.addInitScript({ path: fileURLToPath(new URL(name, import.meta.url)) });

@@ -2,8 +2,9 @@
 //!
 //! `latency` plays the testcard through the real programs and a real Chromium, and the same picture
 //! through Chromium's own sender; with `--title app`, the same picture drawn by a program under the compositor.
-//! `audio` times a program's sound, `start` the way to a program's first picture, `density` how many programs fit
-//! beside each other, `compositor` the compositor by itself; `micro` times conversion, packetising and input.
+//! `link` plays it, and Chromium's own sender in turns with it, through an emulated path. `audio` times a program's
+//! sound, `start` the way to a program's first picture, `density` how many programs fit beside each other,
+//! `compositor` the compositor by itself; `micro` times conversion, packetising and input.
 //! A speed is never a test: figures are printed beside their goals, and compared only within one run.
 //!
 //! **Architecture invariant:** the page under measurement does not measure itself: what is shown and heard, and
@@ -14,6 +15,7 @@ mod compositor;
 mod density;
 mod driver;
 mod latency;
+mod link;
 mod machine;
 mod micro;
 mod options;
@@ -41,9 +43,9 @@ struct Cli {
     /// Print one JSON object instead of a table
     #[arg(long, global = true)]
     json: bool,
-    /// Seconds that each whole-system measurement takes, after warming up
-    #[arg(long, global = true, default_value_t = 20, value_parser = clap::value_parser!(u64).range(5..=3600))]
-    seconds: u64,
+    /// Seconds that each whole-system measurement takes, after warming up [default: 20; of `link`, 30]
+    #[arg(long, global = true, value_parser = clap::value_parser!(u64).range(5..=3600))]
+    seconds: Option<u64>,
     /// The program to measure [default: `nearframe` beside this one]
     #[arg(long, global = true, value_name = "FILE")]
     nearframe: Option<PathBuf>,
@@ -55,7 +57,7 @@ struct Cli {
     starts: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Bench {
     /// A moving picture at 720p60 in headless Chromium
     Latency {
@@ -63,6 +65,8 @@ enum Bench {
         #[arg(long, value_enum, default_value_t = Title::Testcard)]
         title: Title,
     },
+    /// Ours and Chromium's own sender in turns through the same emulated path
+    Link(Box<link::Args>),
     /// From a program's beep to its samples in the page
     Audio,
     /// How many Doom sessions fit, and what a frame costs by stage
@@ -85,6 +89,9 @@ enum Title {
     App,
 }
 
+/// Of one measurement.
+const SECONDS: u64 = 20;
+
 type Run = fn(&Options, &mut Report) -> Result<()>;
 
 /// Every bench that needs the programs, in the order of `all`.
@@ -93,9 +100,13 @@ const WHOLE_SYSTEM: [Run; 6] =
 
 fn main() -> Result<ExitCode> {
     let cli = Cli::parse();
-    let (name, runs): (_, &[Run]) = match cli.bench {
+    let (name, runs): (_, &[Run]) = match &cli.bench {
         Bench::Latency { title: Title::Testcard } => ("latency", &[latency::run]),
         Bench::Latency { title: Title::App } => ("latency", &[latency::app::run]),
+        Bench::Link(args) => {
+            let nearframe = options::found(cli.nearframe, "nearframe", "--nearframe")?;
+            return print(&link::run(args, &nearframe, cli.seconds)?, cli.json);
+        }
         Bench::Audio => ("audio", &[audio::run]),
         Bench::Density => ("density", &[density::run]),
         Bench::Start => ("start", &[start::run]),
@@ -108,12 +119,16 @@ fn main() -> Result<ExitCode> {
         micro::run(&mut report);
     }
     if !runs.is_empty() {
-        let options = Options::new(cli.nearframe, cli.probe, cli.seconds, cli.starts)?;
+        let options = Options::new(cli.nearframe, cli.probe, cli.seconds.unwrap_or(SECONDS), cli.starts)?;
         for run in runs {
             run(&options, &mut report)?;
         }
     }
-    let text = if cli.json { serde_json::to_string(&report)? } else { report.table() };
+    print(&report, cli.json)
+}
+
+fn print(report: &Report, json: bool) -> Result<ExitCode> {
+    let text = if json { serde_json::to_string(report)? } else { report.table() };
     writeln!(std::io::stdout(), "{text}")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -36,7 +36,8 @@ impl Options {
     }
 }
 
-fn found(named: Option<PathBuf>, name: &str, flag: &str) -> Result<PathBuf> {
+/// A program that is named, or else lies beside this one.
+pub(crate) fn found(named: Option<PathBuf>, name: &str, flag: &str) -> Result<PathBuf> {
     let path = match named {
         Some(path) => path,
         None => std::env::current_exe()?.with_file_name(name),

@@ -20,12 +20,18 @@ pub(crate) struct System {
 impl System {
     /// Starts it with more flags for `up` and waits until a player can start.
     pub(crate) fn start(nearframe: &Path, flags: &[&OsStr]) -> Result<Self> {
+        Self::start_by(Command::new(nearframe), "127.0.0.1:0", flags)
+    }
+
+    /// Starts it by a command that may run elsewhere, with its door at another address.
+    pub(crate) fn start_by(mut command: Command, listen: &str, flags: &[&OsStr]) -> Result<Self> {
+        let nearframe = PathBuf::from(command.get_program());
         let data = tempfile::tempdir()?;
         // An empty file keeps a configuration of this machine out of the measurement.
         let config = data.path().join("empty.toml");
         fs::write(&config, "")?;
-        let mut child = Command::new(nearframe)
-            .args(["up", "--listen", "127.0.0.1:0", "--log", "warn", "--data"])
+        let mut child = command
+            .args(["up", "--listen", listen, "--log", "warn", "--data"])
             .arg(data.path().join("data"))
             .arg("--config")
             .arg(config)

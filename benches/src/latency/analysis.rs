@@ -5,28 +5,28 @@ use crate::quantile::quantile;
 
 /// One shown frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Frame {
+pub(crate) struct Frame {
     /// Display callback, ms of CLOCK_MONOTONIC.
-    pub(super) shown_ms: f64,
+    pub(crate) shown_ms: f64,
     /// Beginning of drawing, ms of CLOCK_MONOTONIC.
-    pub(super) drawn_ms: f64,
+    pub(crate) drawn_ms: f64,
     /// Newest input that it shows.
-    pub(super) serial: u32,
+    pub(crate) serial: u32,
 }
 
 /// What one sender's page saw.
 #[derive(Debug)]
-pub(super) struct Samples {
-    pub(super) frames: Vec<Frame>,
+pub(crate) struct Samples {
+    pub(crate) frames: Vec<Frame>,
     /// When the browser took each key event, ms of CLOCK_MONOTONIC.
-    pub(super) keys_ms: Vec<f64>,
-    pub(super) shown: u64,
-    pub(super) unreadable: u64,
-    pub(super) length_s: f64,
+    pub(crate) keys_ms: Vec<f64>,
+    pub(crate) shown: u64,
+    pub(crate) unreadable: u64,
+    pub(crate) length_s: f64,
     /// `(captured_us, bytes, target in bit/s)` of every frame sent.
-    pub(super) sent: Vec<(f64, f64, f64)>,
-    pub(super) before: Inbound,
-    pub(super) after: Inbound,
+    pub(crate) sent: Vec<(f64, f64, f64)>,
+    pub(crate) before: Inbound,
+    pub(crate) after: Inbound,
 }
 
 impl From<Done> for Samples {
@@ -52,14 +52,14 @@ impl From<Done> for Samples {
 
 impl Samples {
     /// From the beginning of drawing to the display callback, ms.
-    pub(super) fn frame_ages_ms(&self) -> Vec<f64> {
+    pub(crate) fn frame_ages_ms(&self) -> Vec<f64> {
         self.frames.iter().map(|frame| frame.shown_ms - frame.drawn_ms).collect()
     }
 
     /// From each key event to the display callback of the first frame that shows it, ms. Every event raises
     /// the serial by one; where counting began is what most events agree on, so that one slow frame does
     /// not shift all others.
-    pub(super) fn input_visible_ms(&self) -> Vec<f64> {
+    pub(crate) fn input_visible_ms(&self) -> Vec<f64> {
         let shown_before = |at: f64| self.frames.iter().take_while(|frame| frame.shown_ms < at).last();
         let bases: Vec<f64> = (self.keys_ms.iter().enumerate())
             .filter_map(|(i, &at)| Some(f64::from(shown_before(at)?.serial) - i as f64))
@@ -75,42 +75,42 @@ impl Samples {
     }
 
     /// Frames shown per second.
-    pub(super) fn shown_fps(&self) -> Option<f64> {
+    pub(crate) fn shown_fps(&self) -> Option<f64> {
         (self.length_s > 0.0).then(|| self.shown as f64 / self.length_s)
     }
 
     /// Share of shown frames whose stamp was whole.
-    pub(super) fn readable(&self) -> Option<f64> {
+    pub(crate) fn readable(&self) -> Option<f64> {
         (self.shown > 0).then(|| 1.0 - self.unreadable as f64 / self.shown as f64)
     }
 
     /// Mean time in the jitter buffer, ms.
-    pub(super) fn jitter_buffer_ms(&self) -> Option<f64> {
+    pub(crate) fn jitter_buffer_ms(&self) -> Option<f64> {
         let emitted = self.after.jitter_buffer_emitted_count - self.before.jitter_buffer_emitted_count;
         let delay_s = self.after.jitter_buffer_delay - self.before.jitter_buffer_delay;
         (emitted > 0.0).then(|| delay_s / emitted * 1000.0)
     }
 
     /// Mean decoding time, ms.
-    pub(super) fn decode_ms(&self) -> Option<f64> {
+    pub(crate) fn decode_ms(&self) -> Option<f64> {
         let decoded = self.after.frames_decoded - self.before.frames_decoded;
         (decoded > 0.0)
             .then(|| (self.after.total_decode_time - self.before.total_decode_time) / decoded * 1000.0)
     }
 
     /// Received video, Mbit/s.
-    pub(super) fn bitrate_mbps(&self) -> Option<f64> {
+    pub(crate) fn bitrate_mbps(&self) -> Option<f64> {
         let bytes = self.after.bytes_received - self.before.bytes_received;
         (self.length_s > 0.0).then(|| bytes * 8.0 / self.length_s / 1e6)
     }
 
     /// How often the browser says that the picture froze.
-    pub(super) fn freezes(&self) -> f64 {
+    pub(crate) fn freezes(&self) -> f64 {
         self.after.freeze_count - self.before.freeze_count
     }
 
     /// Smallest and largest ratio of emitted bits to the target, over all windows of one second.
-    pub(super) fn bitrate_ratios(&self) -> Option<(f64, f64)> {
+    pub(crate) fn bitrate_ratios(&self) -> Option<(f64, f64)> {
         const WINDOW_US: f64 = 1e6;
         let last = self.sent.last()?.0;
         let ratios = self.sent.iter().enumerate().filter(|(_, frame)| frame.0 + WINDOW_US <= last).map(

@@ -49,7 +49,7 @@ fn thread_time() -> Duration {
 }
 
 /// Writes `frame-N.bgra` for the steps that the peer's drawing is checked at.
-pub(super) fn write_cards(dir: &Path) -> Result<()> {
+pub(crate) fn write_cards(dir: &Path) -> Result<()> {
     let mut card = open()?;
     let last = CHECKED_STEPS.iter().copied().max().unwrap_or_default();
     for frame in 0..=last {

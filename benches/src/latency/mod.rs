@@ -6,10 +6,11 @@
 
 pub(crate) mod app;
 
-mod analysis;
-mod drawing;
+pub(crate) mod analysis;
+pub(crate) mod drawing;
+pub(crate) mod samples;
+
 mod figures;
-mod samples;
 
 use crate::driver::Driver;
 use crate::options::Options;

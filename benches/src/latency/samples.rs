@@ -5,7 +5,7 @@ use serde::Deserialize;
 /// One line of `play.mjs` or `peer.mjs`.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub(super) enum Event {
+pub(crate) enum Event {
     /// From now on the worker's cost counts.
     Measuring,
     /// Until now.
@@ -16,43 +16,46 @@ pub(super) enum Event {
 
 /// All samples of one page.
 #[derive(Debug, Deserialize)]
-pub(super) struct Done {
+pub(crate) struct Done {
     /// `[shown_at_ms, drawn_us, frame, serial]`.
-    pub(super) frames: Vec<(f64, f64, u32, u32)>,
-    pub(super) shown: u64,
-    pub(super) unreadable: u64,
+    pub(crate) frames: Vec<(f64, f64, u32, u32)>,
+    pub(crate) shown: u64,
+    pub(crate) unreadable: u64,
     /// `[handled_at_ms, event_at_ms, code, down]`.
-    pub(super) keys: Vec<(f64, f64, String, bool)>,
+    pub(crate) keys: Vec<(f64, f64, String, bool)>,
     /// `[captured_us, size_bytes, target_kbps]`.
-    pub(super) sent: Vec<(f64, f64, f64)>,
+    pub(crate) sent: Vec<(f64, f64, f64)>,
     /// Page times between which frames were counted.
-    pub(super) since_ms: f64,
-    pub(super) until_ms: f64,
+    pub(crate) since_ms: f64,
+    pub(crate) until_ms: f64,
     /// The page's time origin on CLOCK_MONOTONIC.
-    pub(super) time_origin_ms: f64,
+    pub(crate) time_origin_ms: f64,
     /// The browser's inbound-rtp row at the beginning and at the end.
-    pub(super) before: Inbound,
-    pub(super) video: Inbound,
+    pub(crate) before: Inbound,
+    pub(crate) video: Inbound,
     #[serde(default)]
-    pub(super) first_frames_ms: Vec<f64>,
-    pub(super) own: Option<Own>,
+    pub(crate) first_frames_ms: Vec<f64>,
+    pub(crate) own: Option<Own>,
 }
 
 /// What is used of `RTCInboundRtpStreamStats`.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Inbound {
-    pub(super) freeze_count: f64,
-    pub(super) jitter_buffer_delay: f64,
-    pub(super) jitter_buffer_emitted_count: f64,
-    pub(super) total_decode_time: f64,
-    pub(super) frames_decoded: f64,
-    pub(super) bytes_received: f64,
+pub(crate) struct Inbound {
+    pub(crate) freeze_count: f64,
+    pub(crate) jitter_buffer_delay: f64,
+    pub(crate) jitter_buffer_emitted_count: f64,
+    pub(crate) total_decode_time: f64,
+    pub(crate) frames_decoded: f64,
+    pub(crate) bytes_received: f64,
+    pub(crate) retransmitted_bytes_received: f64,
+    pub(crate) fec_bytes_received: f64,
+    pub(crate) key_frames_decoded: f64,
 }
 
 /// What our page measured by itself, to be compared.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Own {
-    pub(super) frame_ages_ms: Vec<f64>,
-    pub(super) input_visible_ms: Vec<f64>,
+pub(crate) struct Own {
+    pub(crate) frame_ages_ms: Vec<f64>,
+    pub(crate) input_visible_ms: Vec<f64>,
 }

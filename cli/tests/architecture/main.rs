@@ -14,8 +14,14 @@ use toml::Table;
 use tree::{root, sources};
 
 /// Where a foreign interface is met.
-const UNSAFE_ROOMS: [&str; 5] =
-    ["server/gpu/", "server/encode/", "server/title/app/", "server/title/sandbox/", "server/title/pads/"];
+const UNSAFE_ROOMS: [&str; 6] = [
+    "server/gpu/",
+    "server/encode/",
+    "server/title/app/",
+    "server/title/sandbox/",
+    "server/title/pads/",
+    "benches/link/",
+];
 /// Crates that open nothing and read no clock: time and randomness come in as arguments.
 const SANS_IO: [&str; 4] = ["protocol", "server/stream", "matchmaker/placement", "matchmaker/ledger"];
 /// What would give a sans-I/O crate sockets, a database, a runtime, a clock or dice.
