@@ -239,7 +239,7 @@ impl Session {
             PeerEventKind::KeyframeNeeded => self.keyframe_needed(now),
             // One encoder feeds all: with several receivers, no reference is known to be good for each.
             PeerEventKind::ReferenceLost { newest_good } if alone => {
-                self.pipeline.reference_lost(newest_good)
+                self.pipeline.reference_lost(newest_good);
             }
             PeerEventKind::ReferenceLost { .. } => self.keyframe_needed(now),
             PeerEventKind::FrameReceived { frame } if alone => self.pipeline.received(frame),
