@@ -20,6 +20,7 @@ import './tests/pausing.js';
 import './tests/side-by-side.js';
 import './tests/windows.js';
 import './tests/sound.js';
+import './tests/quality.js';
 import './tests/devices.js';
 import './tests/accessibility.js';
 

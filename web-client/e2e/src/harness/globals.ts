@@ -19,6 +19,7 @@ export interface Probe {
 
 /** The part of `<near-frame>` that embedders use (`@nearframe/player`). */
 export interface PlayerElement extends HTMLElement {
+  readonly stats: { readonly quality?: { readonly width: number; readonly height: number; readonly fps: number; readonly limit: string } | undefined };
   readonly view: PlayerView;
   start(): void;
   leave(): void;
