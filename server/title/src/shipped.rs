@@ -18,6 +18,7 @@ const SHIPPED: &[(&str, &[File])] = &[
         "freedoom",
         &[
             ("cover.png", shipped_file!("freedoom/cover.png")),
+            ("engine.cfg", shipped_file!("freedoom/engine.cfg")),
             ("title.toml", shipped_file!("freedoom/title.toml")),
             ("touch.toml", shipped_file!("freedoom/touch.toml")),
         ],
