@@ -143,15 +143,16 @@ impl QualityController {
         if let Some(why) = self.too_much(now, inputs) {
             return self.step_down(now, why, inputs);
         }
-        if self.at > 0 && self.would_fit(self.ladder[self.at - 1], inputs) {
-            let since = *self.roomy_since.get_or_insert(now);
-            if now.saturating_duration_since(since) >= self.patience {
-                return Some(self.step_up(now));
-            }
-        } else {
-            self.roomy_since = None;
+        if self.at == 0 {
+            return None;
         }
-        None
+        if let Some(why) = self.hindrance(self.ladder[self.at - 1], inputs) {
+            self.roomy_since = None;
+            self.limit = why;
+            return None;
+        }
+        let since = *self.roomy_since.get_or_insert(now);
+        (now.saturating_duration_since(since) >= self.patience).then(|| self.step_up(now))
     }
 
     /// The cause that has called for less for long enough.
@@ -200,13 +201,22 @@ impl QualityController {
         Some(self.quality())
     }
 
-    fn would_fit(&self, above: Quality, inputs: &QualityInputs) -> bool {
-        let more =
-            f64::from(above.width * above.height) / f64::from(self.quality().width * self.quality().height);
-        let roomy = |time: Option<Duration>| {
-            time.is_none_or(|time| time.mul_f64(more) < above.interval().mul_f64(ROOMY))
+    /// What keeps the rung above from being taken.
+    fn hindrance(&self, above: Quality, inputs: &QualityInputs) -> Option<QualityLimit> {
+        let now = self.quality();
+        let more = f64::from(above.width * above.height) / f64::from(now.width * now.height);
+        let crowded = |time: Option<Duration>| {
+            time.is_some_and(|time| time.mul_f64(more) >= above.interval().mul_f64(ROOMY))
         };
-        inputs.target_bps as f64 >= above.needed_bps() * AMPLE && roomy(inputs.encode) && roomy(inputs.decode)
+        if (inputs.target_bps as f64) < above.needed_bps() * AMPLE {
+            Some(QualityLimit::Network)
+        } else if crowded(inputs.encode) {
+            Some(QualityLimit::Node)
+        } else if crowded(inputs.decode) {
+            Some(QualityLimit::Device)
+        } else {
+            None
+        }
     }
 
     fn step_up(&mut self, now: Instant) -> Quality {
@@ -363,6 +373,7 @@ mod tests {
             // Half as slow on the smaller picture: not enough room to go back.
             let busy = QualityInputs { encode: Some(Duration::from_millis(9)), ..carries(8_000_000) };
             assert!(run.feed(60.0, busy).is_empty());
+            assert_eq!(run.controller.limit(), QualityLimit::Node, "the network is not to blame");
         }
     }
 }

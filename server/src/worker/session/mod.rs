@@ -17,7 +17,7 @@ use nearframe_protocol::control::ToPage;
 use nearframe_protocol::title::{TitleKind, TitleManifest};
 use nearframe_protocol::worker::{FromWorker, Start, ToWorker};
 use nearframe_protocol::{EndReason, PeerId, Seat};
-use nearframe_stream::{Quality, QualityController};
+use nearframe_stream::{Quality, QualityController, QualityLimit};
 use page::Shown;
 use quality::Wants;
 use std::collections::BTreeMap;
@@ -55,6 +55,8 @@ pub(crate) struct Session {
     quality: Option<QualityController>,
     /// What is encoded now, once the title is open.
     picture: Option<Quality>,
+    /// What keeps it from being better, as the page was told.
+    limit: QualityLimit,
     input: Arc<InputPort>,
     peers: BTreeMap<PeerId, Peer>,
     meter: Meter,
@@ -133,6 +135,7 @@ impl Session {
             info: None,
             quality: None,
             picture: None,
+            limit: QualityLimit::None,
             input,
             peers: BTreeMap::new(),
             alone_since: Some(now),

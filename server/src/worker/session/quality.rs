@@ -72,13 +72,15 @@ impl Session {
         controller.update(now, &inputs);
         let limit = controller.limit();
         let quality = self.wanted_quality(player);
-        if self.picture == Some(quality) {
+        if self.picture != Some(quality) {
+            info!(quality.width, quality.height, quality.fps, ?limit, target_bps, "another picture");
+            self.picture = Some(quality);
+            self.pipeline.set_quality(quality);
+            self.peers.values_mut().for_each(|peer| peer.wants.decode = None);
+        } else if self.limit == limit {
             return;
         }
-        info!(quality.width, quality.height, quality.fps, ?limit, target_bps, "another picture");
-        self.picture = Some(quality);
-        self.pipeline.set_quality(quality);
-        self.peers.values_mut().for_each(|peer| peer.wants.decode = None);
+        self.limit = limit;
         let players: Vec<PeerId> = self.peers.keys().copied().collect();
         players.into_iter().for_each(|id| self.tell_quality(id));
     }
