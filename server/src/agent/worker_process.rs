@@ -15,6 +15,9 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
+/// Allocations of this size are the C library's own mappings; by itself it moves the limit up to 32 MiB.
+const LARGE_BYTES: &str = "524288";
+
 /// Commands that may wait for a worker.
 const TO_WORKER_CAPACITY: usize = 128;
 /// A new process must say hello within this.
@@ -92,6 +95,8 @@ async fn start(
         .arg("worker")
         // Mesa's device-select layer only complains here; adapters are chosen by kind in `gpu`.
         .env("NODEVICE_SELECT", "1")
+        // What an encoder of another size leaves goes back to the system, instead of being kept for later.
+        .env("MALLOC_MMAP_THRESHOLD_", LARGE_BYTES)
         .envs(nearframe_title::process_env(&place.dir))
         .envs(config.worker_log.as_ref().map(|filter| ("NEARFRAME_LOG", filter)))
         // Drivers look for sockets of a desktop there, and complain when there is none.
