@@ -19,9 +19,6 @@ pub trait AudioEncoder: Send {
     /// call.
     fn encode(&mut self, samples: &[f32]) -> Result<Option<&[u8]>, EncodeError>;
 
-    /// Changes the target bitrate from the next frame on.
-    fn set_bitrate(&mut self, bitrate_bps: u32) -> Result<(), EncodeError>;
-
     /// So many of a hundred packets are lost: frames depend less on the ones before, and a lost one is
     /// heard for a shorter time, at the price of quality. Copies of packets are for what carries them.
     fn set_expected_loss(&mut self, percent: u8) -> Result<(), EncodeError>;

@@ -79,6 +79,11 @@ impl RecoveryPolicy {
         Self { interval: Duration::from_secs(1) / fps.max(1), parity, far: false, allowance: 0.0 }
     }
 
+    /// Frames come at another rate from now on.
+    pub(crate) fn set_frame_rate(&mut self, fps: u32) {
+        self.interval = Duration::from_secs(1) / fps.max(1);
+    }
+
     /// Media packets are sent on this path.
     pub(crate) fn sent(&mut self, path: Conditions, packets: usize) {
         let limit = RETRANSMISSION_INTERVALS - if self.far { HYSTERESIS_INTERVALS } else { 0.0 };

@@ -72,8 +72,8 @@ pub enum SenderEvent {
     /// Make the next frame a keyframe.
     KeyframeNeeded,
     /// What was sent last is lost for good. Predict the next frame from `newest_good` or from an older
-    /// frame that was received, and from nothing else; where none is kept, call
-    /// [`MediaSender::reference_too_old`].
+    /// frame that was received, and from nothing else; where none is kept, make it a keyframe, or call
+    /// [`MediaSender::reference_too_old`] to be asked for one.
     ReferenceLost {
         /// The newest frame that the receiver surely can show.
         newest_good: u32,
@@ -314,6 +314,12 @@ impl MediaSender {
     /// The oldest event not yet taken.
     pub fn poll_event(&mut self) -> Option<SenderEvent> {
         self.events.pop_front()
+    }
+
+    /// Frames come at another rate from now on: budgets, windows and repairs are parts of its interval.
+    pub fn set_frame_rate(&mut self, fps: u32) {
+        self.config = SenderConfig { fps, ..self.config }.checked();
+        self.recovery.set_frame_rate(self.config.fps);
     }
 
     /// Whether a bottleneck was met lately. Elsewhere a frame may be larger than its share for once.

@@ -6,8 +6,6 @@ use opus::{Application, Bitrate, Channels, Encoder};
 
 const NAME: &str = "Opus";
 const BITRATE_BPS: i32 = 96_000;
-/// What libopus takes for two channels (`opus_encoder_ctl` clips to it).
-const BITRATES_BPS: std::ops::RangeInclusive<u32> = 6_000..=510_000;
 /// RFC 6716, 3.4: no frame is longer than 1275 bytes, and 10 ms are one frame plus its TOC byte.
 const MAX_PACKET_BYTES: usize = 1276;
 /// libopus answers with at most this many bytes for a frame that discontinuous transmission leaves out.
@@ -66,18 +64,6 @@ impl AudioEncoder for OpusEncoder {
         Ok((bytes > LEFT_OUT_BYTES).then(|| &self.packet[..bytes]))
     }
 
-    fn set_bitrate(&mut self, bitrate_bps: u32) -> Result<(), EncodeError> {
-        let (least, most) = (BITRATES_BPS.start(), BITRATES_BPS.end());
-        let bits = i32::try_from(bitrate_bps).ok().filter(|_| BITRATES_BPS.contains(&bitrate_bps));
-        let bits = bits.ok_or_else(|| EncodeError::Unsupported {
-            encoder: NAME,
-            what: format!("{bitrate_bps} bit/s"),
-            allowed: format!("{least} to {most}"),
-        })?;
-        let set = self.encoder.set_bitrate(Bitrate::Bits(bits));
-        set.map_err(|error| failure("changing the bitrate", &error))
-    }
-
     fn set_expected_loss(&mut self, percent: u8) -> Result<(), EncodeError> {
         if percent > 100 {
             return Err(EncodeError::Unsupported {
@@ -127,21 +113,6 @@ mod tests {
 
     fn bytes_in_a_second(encoder: &mut OpusEncoder) -> usize {
         (0..100).map(|f| encoder.encode(&tone(f)).expect("it encodes").map_or(0, <[u8]>::len)).sum()
-    }
-
-    #[test]
-    fn the_bitrate_changes_between_two_frames() {
-        let mut encoder = OpusEncoder::new().unwrap();
-        let usual = bytes_in_a_second(&mut encoder);
-        encoder.set_bitrate(24_000).unwrap();
-        let narrow = bytes_in_a_second(&mut encoder);
-        assert!(narrow <= 3_600 && narrow < usual / 2, "{narrow} bytes at 24 kbit/s, {usual} at 96");
-        for refused in [0, 5_999, 510_001, u32::MAX] {
-            assert!(
-                matches!(encoder.set_bitrate(refused), Err(EncodeError::Unsupported { .. })),
-                "{refused}"
-            );
-        }
     }
 
     /// Noise that swells and fades, so that frames differ in loudness.

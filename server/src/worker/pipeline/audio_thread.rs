@@ -11,6 +11,16 @@ const FRAME_TIME: Duration = Duration::from_millis(10);
 /// After a stop this long the sound goes on from now instead of catching up.
 const MAX_LAG: Duration = Duration::from_millis(60);
 
+/// How often the path's loss is looked at, in samples: a second.
+const LOOK_EVERY: u32 = 48_000;
+
+/// What the worst path loses, in per cent.
+fn expected_loss(shared: &Shared) -> u8 {
+    let mut worst = 0.0_f64;
+    shared.each_peer(|peer| worst = worst.max(peer.loss()));
+    (worst.clamp(0.0, 1.0) * 100.0).round() as u8
+}
+
 /// Plays until stopped. A title whose sound cannot be encoded goes on without it.
 pub(super) fn run(shared: &Shared, mut sound: Box<dyn AudioSource>) {
     let mut encoder = match OpusEncoder::new() {
@@ -20,6 +30,7 @@ pub(super) fn run(shared: &Shared, mut sound: Box<dyn AudioSource>) {
     let mut samples = [0.0; AUDIO_FRAME_SAMPLES * AUDIO_CHANNELS];
     let mut next = Instant::now();
     let mut timestamp = (u128::from(now_us()) * 48 / 1000) as u32;
+    let mut looked_at = timestamp;
     while shared.wait_active() {
         let now = Instant::now();
         if now.saturating_duration_since(next) > MAX_LAG {
@@ -29,6 +40,12 @@ pub(super) fn run(shared: &Shared, mut sound: Box<dyn AudioSource>) {
             next = now;
         }
         std::thread::sleep(next.saturating_duration_since(now));
+        if timestamp.wrapping_sub(looked_at) >= LOOK_EVERY {
+            looked_at = timestamp;
+            if let Err(error) = encoder.set_expected_loss(expected_loss(shared)) {
+                warn!("the sound is not prepared for loss: {error}");
+            }
+        }
         sound.fill(&mut samples);
         match encoder.encode(&samples) {
             Ok(Some(packet)) => shared.each_peer(|peer| peer.send_audio(timestamp, packet)),

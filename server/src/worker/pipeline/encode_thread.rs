@@ -23,15 +23,15 @@ pub(super) fn run(
     let mut started_us = None;
     let mut now = shared.quality();
     while let Some(raw) = shared.mailbox.take() {
+        let budget_bytes = budget(shared);
+        if budget_bytes.is_some_and(|bytes| bytes < MIN_PICTURE_BYTES) {
+            continue;
+        }
         let wanted = shared.bitrate_bps.load(Ordering::Acquire);
         let mut result = follow(encoder.as_mut(), &mut now, &raw);
         if wanted != bitrate_bps {
             result = result.and_then(|()| encoder.set_bitrate(wanted));
             bitrate_bps = wanted;
-        }
-        let budget_bytes = budget(shared);
-        if budget_bytes.is_some_and(|bytes| bytes < MIN_PICTURE_BYTES) {
-            continue;
         }
         let mut request = FrameRequest {
             frame: raw.frame,

@@ -190,6 +190,8 @@ impl Pipeline {
             if peers.len() > current.len() {
                 self.shared.keyframe.store(true, Ordering::Release);
             }
+            let fps = self.shared.quality().fps;
+            peers.iter().for_each(|peer| peer.set_frame_rate(fps));
             *current = peers;
         }
         self.update_active();
@@ -255,6 +257,7 @@ impl Pipeline {
     pub(crate) fn set_quality(&self, quality: Quality) {
         *self.shared.quality.lock().unwrap_or_else(PoisonError::into_inner) = quality;
         self.shared.encode_mean_us.store(0, Ordering::Release);
+        self.shared.each_peer(|peer| peer.set_frame_rate(quality.fps));
         if let Ok(mut clock) = self.shared.clock.lock() {
             clock.set_period(period(quality));
         }

@@ -57,6 +57,10 @@ impl Transport for MemoryTransport {
     fn frame_budget(&self) -> Option<u32> {
         None
     }
+    fn set_frame_rate(&self, _: u32) {}
+    fn loss(&self) -> f64 {
+        0.0
+    }
     fn send_audio(&self, rtp_timestamp: u32, _: &[u8]) {
         self.keep(|received| received.audio.push(rtp_timestamp));
     }

@@ -19,6 +19,10 @@ pub(crate) trait Transport: Send + Sync {
     fn send_video(&self, frame: &VideoFrame<'_>);
     /// Bytes that the next frame may have; `None` where the path carries more than the bitrate says.
     fn frame_budget(&self) -> Option<u32>;
+    /// Frames come at another rate from now on.
+    fn set_frame_rate(&self, fps: u32);
+    /// Share of packets lost lately, 0 to 1.
+    fn loss(&self) -> f64;
     /// Hands over 10 ms of Opus; the timestamp counts 48 kHz samples.
     fn send_audio(&self, rtp_timestamp: u32, payload: &[u8]);
     /// Tells what is known of a frame.

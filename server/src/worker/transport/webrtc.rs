@@ -203,6 +203,12 @@ impl Transport for WebRtcPeer {
     fn frame_budget(&self) -> Option<u32> {
         self.wire.frame_budget()
     }
+    fn set_frame_rate(&self, fps: u32) {
+        self.wire.set_frame_rate(fps);
+    }
+    fn loss(&self) -> f64 {
+        self.wire.loss()
+    }
     fn send_audio(&self, rtp_timestamp: u32, payload: &[u8]) {
         self.wire.push_audio(rtp_timestamp, payload);
         self.ring();

@@ -17,6 +17,7 @@ use rtc::sansio::Protocol;
 use rtc::shared::TransportContext;
 use rtc::shared::error::Error as RtcError;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime};
 use tokio::sync::mpsc;
@@ -48,6 +49,8 @@ pub(super) struct MediaLimits {
 pub(super) struct Wire {
     peer: PeerId,
     limits: MediaLimits,
+    /// Before the streams are bound, too.
+    fps: AtomicU32,
     events: mpsc::UnboundedSender<PeerEvent>,
     state: Mutex<State>,
 }
@@ -67,7 +70,8 @@ impl Wire {
         limits: MediaLimits,
         events: mpsc::UnboundedSender<PeerEvent>,
     ) -> Arc<Self> {
-        Arc::new(Self { peer, limits, events, state: Mutex::new(State::default()) })
+        let fps = AtomicU32::new(limits.fps);
+        Arc::new(Self { peer, limits, fps, events, state: Mutex::new(State::default()) })
     }
 
     /// Queues a frame; `false` before the streams are negotiated.
@@ -85,6 +89,17 @@ impl Wire {
         if let Ok(mut state) = self.state.lock() {
             state.red_payload_type = red_payload_type(offer);
         }
+    }
+
+    /// Frames come at another rate from now on.
+    pub(super) fn set_frame_rate(&self, fps: u32) {
+        self.fps.store(fps, Ordering::Release);
+        self.with_sender(|sender| sender.set_frame_rate(fps));
+    }
+
+    /// Share of packets lost lately.
+    pub(super) fn loss(&self) -> f64 {
+        self.with_sender(|sender| sender.loss(Instant::now())).unwrap_or_default()
     }
 
     /// Bytes that the next frame may have, where the path is narrow.
@@ -152,7 +167,7 @@ impl Wire {
                 min_bps: self.limits.min_bps.into(),
                 start_bps: self.limits.start_bps.into(),
                 max_bps: self.limits.max_bps.into(),
-                fps: self.limits.fps,
+                fps: self.fps.load(Ordering::Acquire),
                 max_payload: MAX_PAYLOAD,
             };
             state.sender = Some(MediaSender::new(config, Instant::now(), self.limits.seed));

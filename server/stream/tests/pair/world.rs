@@ -85,7 +85,7 @@ pub(crate) struct Sample {
 
 pub(crate) struct World {
     pub(crate) start: Instant,
-    now: Instant,
+    pub(crate) now: Instant,
     pub(crate) sender: MediaSender,
     pub(crate) receiver: Receiver,
     pub(crate) link: Link<RtpPacket>,
