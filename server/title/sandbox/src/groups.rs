@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Pid;
 
 use crate::launch::Limits;
+use crate::processes::parse_stat;
 
 /// Begins the name of every group that is ours, followed by the agent's process id.
 const PREFIX: &str = "nearframe-title-";
@@ -207,11 +208,18 @@ fn remove_leftovers(base: &Path) {
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let agent = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
-        if agent.is_some_and(|agent| !Path::new("/proc").join(agent).exists()) {
+        if agent.is_some_and(has_ended) {
             // Not empty: a process is still on its way out, and the next launch removes it.
             let _ = fs::remove_dir(entry.path());
         }
     }
+}
+
+/// Whether no process has this id, or one that is dead and only not yet collected: an orphan's collector may take
+/// seconds.
+fn has_ended(pid: &str) -> bool {
+    let Ok(text) = fs::read_to_string(Path::new("/proc").join(pid).join("stat")) else { return true };
+    parse_stat(&text).is_some_and(|stat| matches!(stat.state, 'Z' | 'X' | 'x'))
 }
 
 /// Where to make a group in version 2: beside our own group where its parent was delegated to us, since
@@ -273,6 +281,18 @@ fn hierarchy(mount: &str, own: &str) -> Option<Hierarchy> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_nobody_has_collected_yet_has_ended_all_the_same() {
+        let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let pid = child.id().to_string();
+        assert!(!has_ended(&pid));
+        child.kill().unwrap();
+        settles(|| has_ended(&pid)).unwrap();
+        assert!(Path::new("/proc").join(&pid).exists(), "it is still to be collected");
+        child.wait().unwrap();
+        assert!(has_ended(&pid));
+    }
 
     #[test]
     fn own_groups_are_found_in_both_versions() {

@@ -173,8 +173,8 @@ impl Processes {
 }
 
 /// What `/proc/<pid>/stat` says.
-struct Stat {
-    state: char,
+pub(crate) struct Stat {
+    pub(crate) state: char,
     ticks: u64,
 }
 
@@ -220,7 +220,7 @@ impl Process {
     }
 }
 
-fn parse_stat(text: &str) -> Option<Stat> {
+pub(crate) fn parse_stat(text: &str) -> Option<Stat> {
     // The name before it is the title's own and may hold anything, brackets too.
     let (_, after) = text.rsplit_once(')')?;
     let fields: Vec<&str> = after.split_whitespace().collect();
