@@ -2,18 +2,18 @@
 
 use crate::config::SenderConfig;
 use crate::descriptor::{self, FrameRefs};
+use crate::extensions::Extensions;
 use crate::history::{Cargo, SendHistory};
 use crate::pacer::{Queued, Stream};
 use crate::retransmit::{Stored, rtx_ids};
 use crate::rtp::{ExtensionIds, FecIds, PacketKind, RtpPacket, Seed, StreamIds};
-use bytes::Bytes;
 use std::time::Instant;
 
 /// Minimum and maximum of 0: show each frame as soon as it is decoded. Above 0 the receiver would space
 /// frames out.
-const PLAYOUT_DELAY_ZERO: Bytes = Bytes::from_static(&[0, 0, 0]);
+const PLAYOUT_DELAY_ZERO: [u8; 3] = [0; 3];
 /// Holds the place of the transport-wide number, which is known last.
-const NO_NUMBER: Bytes = Bytes::from_static(&[0; 2]);
+const NO_NUMBER: [u8; 2] = [0; 2];
 
 #[derive(Debug)]
 struct Port {
@@ -64,9 +64,7 @@ impl Outlet {
             let media = queued.kind != PacketKind::Probe;
             let cargo = cargo(queued, packet.ssrc == port.ids.ssrc);
             let number = self.history.stamp(now, packet.wire_len(), probe, media, cargo);
-            if let Some((_, content)) = packet.extensions.last_mut() {
-                *content = Bytes::copy_from_slice(&number.to_be_bytes());
-            }
+            packet.extensions.finish(&number.to_be_bytes());
         }
         packet
     }
@@ -126,11 +124,17 @@ impl Port {
     }
 
     /// The header extensions, the transport-wide number last.
-    fn extensions(&self, last: bool, place: Place) -> Vec<(u8, Bytes)> {
-        let playout_delay = self.extensions.playout_delay.map(|id| (id, PLAYOUT_DELAY_ZERO));
-        let descriptor = self.extensions.dependency_descriptor.zip(place);
-        let descriptor = descriptor.map(|(id, (refs, first))| (id, descriptor::write(refs, first, last)));
-        let number = self.extensions.transport_cc.map(|id| (id, NO_NUMBER));
-        [playout_delay, descriptor, number].into_iter().flatten().collect()
+    fn extensions(&self, last: bool, place: Place) -> Extensions {
+        let mut extensions = Extensions::default();
+        if let Some(id) = self.extensions.playout_delay {
+            extensions.push(id, &PLAYOUT_DELAY_ZERO);
+        }
+        if let Some((id, (refs, first))) = self.extensions.dependency_descriptor.zip(place) {
+            extensions.push(id, &descriptor::write(refs, first, last));
+        }
+        if let Some(id) = self.extensions.transport_cc {
+            extensions.push(id, &NO_NUMBER);
+        }
+        extensions
     }
 }

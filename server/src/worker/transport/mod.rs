@@ -1,8 +1,10 @@
 //! The seam to one player's connection.
 
+mod direct;
 mod feedback;
 #[cfg(test)]
 pub(crate) mod memory;
+mod reports;
 pub(crate) mod webrtc;
 mod wire;
 
