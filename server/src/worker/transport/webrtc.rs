@@ -294,8 +294,9 @@ fn on_facts(bytes: &[u8]) -> Option<FactsReply> {
         FactsMessage::Ping { t } => {
             Some(FactsReply::Send(FactsMessage::Pong { t, node_us: crate::worker::now_us() }.to_bytes()))
         }
-        FactsMessage::Shown { wait_us, decode_us, .. } => {
-            Some(FactsReply::Shown { wait_us, decode: Duration::from_micros(decode_us.into()) })
+        FactsMessage::Shown { rtp_timestamp, wait_us, decode_us } => {
+            let decode = Duration::from_micros(decode_us.into());
+            Some(FactsReply::Shown { rtp_timestamp, wait_us, decode })
         }
         FactsMessage::Frame(_) | FactsMessage::Pong { .. } => None,
     }
@@ -303,7 +304,7 @@ fn on_facts(bytes: &[u8]) -> Option<FactsReply> {
 
 enum FactsReply {
     Send(Vec<u8>),
-    Shown { wait_us: i32, decode: Duration },
+    Shown { rtp_timestamp: u32, wait_us: i32, decode: Duration },
 }
 
 /// Input packets that came at `now`.
