@@ -41,6 +41,9 @@ pub enum GpuError {
     /// Layers that break the contract of [`crate::GpuLayer`].
     #[error("the layers cannot be drawn: {0}")]
     BadLayers(String),
+    /// A layout that surfaces in CPU memory are not converted into.
+    #[error("pictures are not converted into {0:?} in CPU memory; NV12 and I420 are")]
+    BadLayout(Layout),
     /// A dma-buf came to a device that imports none.
     #[error("this device imports no dma-bufs: offer titles none, so that they hand over pixels")]
     NoDmabufs,
