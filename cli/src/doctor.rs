@@ -2,6 +2,7 @@
 
 use crate::say;
 use anyhow::{Context, Result};
+use nearframe_server::encode::{VideoBackend, VideoBackendFacts};
 use nearframe_server::gpu::{AdapterKind, adapters};
 use nearframe_server::title::catalogue::missing_packages;
 use nearframe_server::title::sandbox::{Held, layers};
@@ -101,19 +102,24 @@ fn gpu() -> Vec<Check> {
 
 fn encoders() -> Vec<Check> {
     let tried = nearframe_server::encode::video_backends();
-    let told = tried.into_iter().map(|backend| match backend.state {
-        Ok(can) => ok("encoder", format!("{} ({:?}, on the CPU, built in)", can.name, can.codec)),
-        Err(error) => {
-            let found = format!("{:?}: {error}", backend.backend);
-            troubled(
-                "encoder",
-                Verdict::Missing,
-                found,
-                "this encoder is built in: free memory, or report it",
-            )
+    let works = tried.iter().any(|backend| backend.state.is_ok());
+    tried.into_iter().map(|backend| encoder(&backend, works)).collect()
+}
+
+/// `works`: some encoder does, so that one that is missing only costs speed.
+fn encoder(backend: &VideoBackendFacts, works: bool) -> Check {
+    match (&backend.state, backend.backend) {
+        (Ok(can), VideoBackend::Nvenc) => ok("encoder", format!("{} ({}, on the GPU)", can.name, can.codec)),
+        (Ok(can), _) => ok("encoder", format!("{} ({}, on the CPU, built in)", can.name, can.codec)),
+        (Err(why), VideoBackend::Nvenc) => {
+            let advice = "only on NVIDIA GPUs; the next encoder of this list is used instead";
+            let verdict = if works { Verdict::Limited } else { Verdict::Missing };
+            troubled("encoder", verdict, why, advice)
         }
-    });
-    told.collect()
+        (Err(why), _) => {
+            troubled("encoder", Verdict::Missing, why, "this encoder is built in: free memory, or report it")
+        }
+    }
 }
 
 fn audio() -> Check {

@@ -116,6 +116,26 @@ impl VideoSettings {
         surface.as_cpu().ok_or_else(|| self.wrong(layout, surface))
     }
 
+    /// Refuses a surface of another size, whatever its layout.
+    pub(crate) fn check_size(&self, surface: &Surface) -> Result<(), EncodeError> {
+        let fits = (surface.width(), surface.height()) == (self.width, self.height);
+        if fits { Ok(()) } else { Err(self.wrong(surface.layout(), surface)) }
+    }
+
+    /// Refuses a surface in memory of a GPU that the encoder does not read from.
+    pub(crate) fn check_device(
+        &self,
+        device: Option<DeviceUuid>,
+        surface: &Surface,
+    ) -> Result<(), EncodeError> {
+        match surface {
+            Surface::Gpu(on_gpu) if Some(on_gpu.slot().device) != device => {
+                Err(self.wrong(surface.layout(), surface))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn wrong(&self, layout: Layout, surface: &Surface) -> EncodeError {
         let memory = if surface.as_cpu().is_some() { "" } else { " in GPU memory" };
         let (got, width, height) = (surface.layout(), surface.width(), surface.height());
@@ -149,6 +169,12 @@ impl VideoSettings {
     }
 }
 
+/// The refusal of [`VideoEncoder::stream_slices`] by encoders on the CPU, whose pictures are whole at once.
+pub(crate) fn no_slices(encoder: &'static str) -> EncodeError {
+    let what = "slices before the picture is whole".to_owned();
+    EncodeError::Unsupported { encoder, what, allowed: "whole pictures".to_owned() }
+}
+
 /// Refuses bitrates that no encoder is run at.
 pub(crate) fn check_bitrate(encoder: &'static str, bitrate_bps: u32) -> Result<(), EncodeError> {
     if (MIN_BITRATE_BPS..=MAX_BITRATE_BPS).contains(&bitrate_bps) {
@@ -174,6 +200,8 @@ pub struct Capabilities {
     pub device: Option<DeviceUuid>,
     /// Whether [`VideoEncoder::invalidate`] can avoid a keyframe, given acknowledgements.
     pub reference_invalidation: bool,
+    /// Whether [`VideoEncoder::stream_slices`] works: parts of a picture can be had before it is whole.
+    pub slices: bool,
 }
 
 /// One frame to encode.
@@ -208,6 +236,21 @@ pub struct AccessUnit {
     /// Time the encoder worked on it.
     pub encode_time: Duration,
 }
+
+/// Part of a picture that is still being encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice<'a> {
+    /// As requested.
+    pub frame: u32,
+    /// Whole NAL units (H.264, HEVC) or OBUs (AV1) as the hardware wrote them; those of one frame one after the
+    /// other are its picture.
+    pub data: &'a [u8],
+    /// Nothing follows for this frame.
+    pub last: bool,
+}
+
+/// Takes slices as they come, on a thread of the encoder.
+pub type SliceSink = Box<dyn FnMut(Slice<'_>) + Send>;
 
 /// What came of an invalidation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,6 +293,10 @@ pub trait VideoEncoder: Send {
     /// that follows may be predicted from what came after. The answer holds for the next frame that is
     /// encoded; what comes after builds on that one. Where nothing at all is good, ask for a keyframe.
     fn invalidate(&mut self, newest_good: u32) -> Result<Invalidated, EncodeError>;
+
+    /// From the next frame on hands parts of each picture to `sink` as soon as they are encoded, before
+    /// [`Self::encode`] returns the whole; with `None` no more. Refused where [`Capabilities::slices`] says so.
+    fn stream_slices(&mut self, sink: Option<SliceSink>) -> Result<(), EncodeError>;
 }
 
 /// What can go wrong in an encoder.
@@ -264,6 +311,14 @@ pub enum EncodeError {
         what: String,
         /// What would work.
         allowed: String,
+    },
+    /// The encoder cannot be used on this machine, at least not now.
+    #[error("{encoder} cannot be used here: {why}")]
+    Unavailable {
+        /// Which encoder.
+        encoder: &'static str,
+        /// Why, and what to do about it.
+        why: String,
     },
     /// A surface that does not fit the settings.
     #[error("the surface is {got}, the encoder was opened for {want}")]
