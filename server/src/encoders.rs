@@ -51,8 +51,8 @@ pub(crate) fn to_environment(options: &VideoOptions) -> Vec<(&'static str, OsStr
     environment
 }
 
-/// What this worker was started with.
-pub(crate) fn from_environment() -> Result<VideoOptions> {
+/// What this process was started with.
+pub fn from_environment() -> Result<VideoOptions> {
     let text = |name| std::env::var(name).ok();
     let folder = std::env::var_os(LIBRARIES);
     options(text(ENCODER).as_deref(), text(PRESET).as_deref(), folder.as_deref().map(Path::new))

@@ -148,25 +148,31 @@ impl VideoSettings {
     /// The level that size, frame rate and bitrate need (Table A-1), ten times its number. Nobody plays
     /// below level 3.0.
     pub(crate) fn level_idc(&self) -> u32 {
-        /// Level, macroblocks a second, macroblocks a frame, kbit/s.
-        const LEVELS: [(u32, u32, u32, u32); 9] = [
-            (30, 40_500, 1_620, 10_000),
-            (31, 108_000, 3_600, 14_000),
-            (32, 216_000, 5_120, 20_000),
-            (40, 245_760, 8_192, 20_000),
-            (41, 245_760, 8_192, 50_000),
-            (42, 522_240, 8_704, 50_000),
-            (50, 589_824, 22_080, 135_000),
-            (51, 983_040, 36_864, 240_000),
-            (52, 2_073_600, 36_864, 240_000),
-        ];
         let frame = self.width.div_ceil(16) * self.height.div_ceil(16);
         let second = frame * self.fps;
         let suffices = |level: &&(u32, u32, u32, u32)| {
             second <= level.1 && frame <= level.2 && self.bitrate_bps / 1_000 <= level.3
         };
-        LEVELS.iter().find(suffices).map_or(52, |level| level.0)
+        H264_LEVELS.iter().find(suffices).map_or(52, |level| level.0)
     }
+}
+
+/// Level, macroblocks a second, macroblocks a frame, kbit/s.
+const H264_LEVELS: [(u32, u32, u32, u32); 9] = [
+    (30, 40_500, 1_620, 10_000),
+    (31, 108_000, 3_600, 14_000),
+    (32, 216_000, 5_120, 20_000),
+    (40, 245_760, 8_192, 20_000),
+    (41, 245_760, 8_192, 50_000),
+    (42, 522_240, 8_704, 50_000),
+    (50, 589_824, 22_080, 135_000),
+    (51, 983_040, 36_864, 240_000),
+    (52, 2_073_600, 36_864, 240_000),
+];
+
+/// The highest bitrate of a stream that declares this level of H.264.
+pub(crate) fn h264_most_bps(level_idc: u32) -> u32 {
+    H264_LEVELS.iter().find(|level| level.0 >= level_idc).unwrap_or(&H264_LEVELS[8]).3 * 1_000
 }
 
 /// The refusal of [`VideoEncoder::stream_slices`] by encoders on the CPU, whose pictures are whole at once.

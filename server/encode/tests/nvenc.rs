@@ -2,23 +2,21 @@
 
 mod common;
 
+use common::exported::Exported;
 use common::stand_in::StandIn;
 use common::{Clip, request};
 use nearframe_encode::{
     AccessUnit, Codec, EncodeError, FrameRequest, Invalidated, NvencEncoder, NvencOptions, NvencPreset,
     NvidiaLibraries, VideoEncoder, VideoSettings, nvenc_devices,
 };
-use nearframe_gpu::{
-    DeviceUuid, ExportedSlot, FreeSlots, GpuSurface, Layout, PlaneLayout, SlotId, Surface, SurfaceRing,
-};
-use std::fs::File;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
+use nearframe_gpu::{DeviceUuid, Layout, Surface, SurfaceRing};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const SETTINGS: VideoSettings =
     VideoSettings { codec: Codec::H264, width: 320, height: 192, fps: 60, bitrate_bps: 2_000_000 };
+
+const SIZE: (u32, u32) = (SETTINGS.width, SETTINGS.height);
 
 fn open(options: &NvencOptions) -> NvencEncoder {
     NvencEncoder::open(SETTINGS, options).expect("the stand-in opens")
@@ -240,86 +238,13 @@ fn slices_come_before_the_picture_is_whole_and_are_the_picture() {
     stand_in.assert_clean("slices");
 }
 
-/// A ring of one slot in memory that stands in for a GPU's.
-struct Exported {
-    slot: Arc<ExportedSlot>,
-    samples: File,
-    timeline: Option<File>,
-    free: FreeSlots,
-    value: u64,
-}
-
-const STRIDE: u32 = 512;
-
-impl Exported {
-    fn new(device: DeviceUuid, with_timeline: bool) -> Self {
-        let bytes = u64::from(STRIDE) * u64::from(SETTINGS.height) * 3 / 2;
-        let memory = |bytes: u64| {
-            let fd = rustix::fs::memfd_create("slot", rustix::fs::MemfdFlags::CLOEXEC)
-                .expect("memory of this test");
-            let file = File::from(fd);
-            file.set_len(bytes).expect("memory of this test");
-            file
-        };
-        let (samples, timeline) = (memory(bytes), with_timeline.then(|| memory(8)));
-        let fd = |file: &File| OwnedFd::from(file.try_clone().expect("memory of this test"));
-        let chroma = u64::from(STRIDE * SETTINGS.height);
-        let plane = |offset_bytes| PlaneLayout { offset_bytes, stride_bytes: STRIDE };
-        let slot = ExportedSlot {
-            id: SlotId::unused(),
-            device,
-            memory: fd(&samples),
-            allocation_bytes: bytes,
-            dedicated: true,
-            layout: Layout::Nv12,
-            width: SETTINGS.width,
-            height: SETTINGS.height,
-            planes: vec![plane(0), plane(chroma)],
-            timeline: timeline.as_ref().map(fd),
-        };
-        let free = FreeSlots::default();
-        Self { slot: Arc::new(slot), samples, timeline, free, value: 0 }
-    }
-
-    /// The right to read the slot, before anything is drawn there.
-    fn take(&mut self) -> Surface {
-        self.value += 2;
-        GpuSurface::new(Arc::clone(&self.slot), self.value - 1, self.value, Arc::clone(&self.free)).into()
-    }
-
-    /// What another API would draw: the picture, then the timeline.
-    fn draw(&self, picture: &Surface) {
-        let picture = picture.as_cpu().expect("memory of this test");
-        let rows = picture
-            .luma()
-            .chunks(SETTINGS.width as usize)
-            .chain(picture.chroma().chunks(SETTINGS.width as usize));
-        for (at, row) in rows.enumerate() {
-            self.samples.write_all_at(row, at as u64 * u64::from(STRIDE)).expect("memory of this test");
-        }
-        if let Some(timeline) = &self.timeline {
-            timeline.write_all_at(&(self.value - 1).to_ne_bytes(), 0).expect("memory of this test");
-        }
-    }
-
-    fn reached(&self) -> u64 {
-        let mut value = [0; 8];
-        self.timeline
-            .as_ref()
-            .expect("memory of this test")
-            .read_exact_at(&mut value, 0)
-            .expect("memory of this test");
-        u64::from_ne_bytes(value)
-    }
-}
-
 #[test]
 fn exported_memory_gives_the_very_stream_that_a_copy_gives() {
     let clip = Clip::of(Layout::Nv12, SETTINGS.width, SETTINGS.height);
     for (faults, with_timeline) in [("", true), ("streams=0", true), ("", false)] {
         let (copied, exported) = (StandIn::new(), StandIn::with_faults(faults));
         let (mut by_copy, mut by_export) = (open(&copied.options()), open(&exported.options()));
-        let mut ring = Exported::new(by_export.capabilities().device.unwrap(), with_timeline);
+        let mut ring = Exported::new(by_export.capabilities().device.unwrap(), SIZE, with_timeline);
         for frame in 0..12 {
             let picture = clip.draw(frame);
             let expected = encode(&mut by_copy, &picture, frame).data;
@@ -355,7 +280,7 @@ fn slots_of_a_ring_that_is_gone_are_let_go_and_foreign_ones_refused() {
     let device = encoder.capabilities().device.unwrap();
     let mut alive = 0;
     for frame in 0..4 {
-        let mut ring = Exported::new(device, true);
+        let mut ring = Exported::new(device, SIZE, true);
         let surface = ring.take();
         ring.draw(&clip.draw(frame));
         encode(&mut encoder, &surface, frame);
@@ -363,7 +288,7 @@ fn slots_of_a_ring_that_is_gone_are_let_go_and_foreign_ones_refused() {
         assert!(frame < 2 || left == alive, "rings pile up: {left} after {alive}");
         alive = left;
     }
-    let mut foreign = Exported::new(DeviceUuid([9; 16]), true);
+    let mut foreign = Exported::new(DeviceUuid([9; 16]), SIZE, true);
     let refused = encoder.encode(&foreign.take(), request(9, 60, false));
     assert!(matches!(refused, Err(EncodeError::WrongSurface { .. })));
     drop(encoder);
@@ -374,7 +299,7 @@ fn slots_of_a_ring_that_is_gone_are_let_go_and_foreign_ones_refused() {
 fn a_picture_that_is_never_drawn_fails_within_a_second() {
     let stand_in = StandIn::with_faults("streams=0");
     let mut encoder = open(&stand_in.options());
-    let mut ring = Exported::new(encoder.capabilities().device.unwrap(), true);
+    let mut ring = Exported::new(encoder.capabilities().device.unwrap(), SIZE, true);
     let called = Instant::now();
     let failed = encoder.encode(&ring.take(), request(0, 60, false)).expect_err("nobody draws");
     assert!(failed.to_string().contains("not drawn within"), "{failed}");

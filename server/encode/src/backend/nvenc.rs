@@ -123,7 +123,8 @@ impl Parts {
         let mut config = session.preset_config(settings.codec, guid, options.preset.guid())?;
         let shape = Shape::of(settings);
         let most = (settings.width, settings.height);
-        config.configure(&shape, Rate::even(settings.bitrate_bps, settings.fps), &can, options);
+        let rate = Rate::even(settings.bitrate_bps, settings.fps).within(&shape, settings.fps);
+        config.configure(&shape, rate, &can, options);
         session.initialize(config.initialize(&shape, settings.fps, most, &can, options))?;
         let output = Output::start(&session)?;
         Ok((Self { output, upload: None, imports: None, config, session, most }, can))
@@ -247,7 +248,7 @@ impl NvencEncoder {
             capabilities,
             can,
             parts: Some(parts),
-            rate: (Rate::even(settings.bitrate_bps, settings.fps), settings.fps),
+            rate: (Rate::even(settings.bitrate_bps, settings.fps).within(&shape, settings.fps), settings.fps),
             window: Window::new(shape.references),
             shape,
             references: References::default(),
@@ -269,6 +270,7 @@ impl NvencEncoder {
             Some(bytes) => Rate::of_frame(bytes, fps),
             None => Rate::even(self.settings.bitrate_bps, fps),
         };
+        let rate = rate.within(&self.shape, fps);
         let (now, now_fps) = self.rate;
         let change = (f64::from(rate.frame_bits) / f64::from(now.frame_bits.max(1)) - 1.0).abs();
         if now_fps == fps && (rate == now || change < SAME_RATE) {
@@ -286,7 +288,7 @@ impl NvencEncoder {
     /// The stream begins anew as `settings` say, which were checked.
     fn restart(&mut self, settings: VideoSettings) -> Result<(), EncodeError> {
         let (can, options, shape) = (self.can, self.options.clone(), Shape::of(&settings));
-        let rate = Rate::even(settings.bitrate_bps, settings.fps);
+        let rate = Rate::even(settings.bitrate_bps, settings.fps).within(&shape, settings.fps);
         let parts = self.parts()?;
         let fits = settings.width <= parts.most.0 && settings.height <= parts.most.1;
         if fits && (can.dynamic_size || (settings.width, settings.height) == (parts.most.0, parts.most.1)) {

@@ -8,6 +8,7 @@
 //! **It proves only this project's side of the contract.** It was written from NVIDIA's header and programming guide, not
 //! from a driver: that a call is accepted here does not mean that hardware accepts it. It does not ship.
 
+mod buffers;
 mod cuda;
 mod engine;
 mod faults;

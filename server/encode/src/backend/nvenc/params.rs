@@ -10,7 +10,7 @@
 
 use super::capability::Capability;
 use super::options::NvencOptions;
-use crate::video::{Codec, VideoSettings};
+use crate::video::{Codec, VideoSettings, h264_most_bps};
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
 use std::mem::MaybeUninit;
 
@@ -32,20 +32,22 @@ pub(super) struct Shape {
     tier: u32,
     /// Frames that the decoder keeps, and that invalidation can go back to.
     pub(super) references: u32,
+    /// What the level allows; drivers refuse more.
+    most_bps: u32,
 }
 
 impl Shape {
     pub(super) fn of(settings: &VideoSettings) -> Self {
-        let (level, tier) = match settings.codec {
-            Codec::H264 => (settings.level_idc(), 0),
+        let (level, tier, most_bps) = match settings.codec {
+            Codec::H264 => (settings.level_idc(), 0, h264_most_bps(settings.level_idc())),
             Codec::Hevc | Codec::Hevc10 => hevc_level(settings),
-            Codec::Av1 => (AV1_LEVEL_AUTOSELECT, 0),
+            Codec::Av1 => (AV1_LEVEL_AUTOSELECT, 0, u32::MAX),
         };
         let references = match settings.codec {
             Codec::H264 => h264_references(settings, level),
             _ => OTHER_REFERENCES,
         };
-        Self { width: settings.width, height: settings.height, level, tier, references }
+        Self { width: settings.width, height: settings.height, level, tier, references, most_bps }
     }
 
     /// Whether a stream that declares `self` may go on as `other`: same size, no higher level.
@@ -69,8 +71,9 @@ fn h264_references(settings: &VideoSettings, level_idc: u32) -> u32 {
     (most / (settings.width.div_ceil(16) * settings.height.div_ceil(16))).clamp(1, MOST_REFERENCES)
 }
 
-/// Level, 30 times its number, and tier (HEVC Tables A.8 and A.9).
-fn hevc_level(settings: &VideoSettings) -> (u32, u32) {
+/// Level, 30 times its number, tier, and the bitrate that both allow (HEVC Tables A.8 and A.9; the high tier has at
+/// least two and a half times the main tier's).
+fn hevc_level(settings: &VideoSettings) -> (u32, u32, u32) {
     /// Level, luma samples a second, luma samples a picture, kbit/s of the main tier.
     const LEVELS: [(u32, u64, u64, u32); 10] = [
         (90, 16_588_800, 552_960, 6_000),
@@ -93,7 +96,8 @@ fn hevc_level(settings: &VideoSettings) -> (u32, u32) {
             && (kbps <= main_kbps || level >= HIGH_FROM)
     };
     let (level, _, _, main_kbps) = *LEVELS.iter().find(suffices).unwrap_or(&LEVELS[9]);
-    (level, u32::from(kbps > main_kbps))
+    let high = kbps > main_kbps;
+    (level, u32::from(high), if high { main_kbps * 2_500 } else { main_kbps * 1_000 })
 }
 
 /// What frames may take.
@@ -108,6 +112,12 @@ impl Rate {
     /// Frames of even size at a bitrate.
     pub(super) fn even(bitrate_bps: u32, fps: u32) -> Self {
         Self { bitrate_bps, frame_bits: bitrate_bps / fps.max(1) }
+    }
+
+    /// No more than the level allows.
+    pub(super) fn within(self, shape: &Shape, fps: u32) -> Self {
+        let frame_bits = self.frame_bits.min(shape.most_bps / fps.max(1));
+        Self { bitrate_bps: self.bitrate_bps.min(shape.most_bps), frame_bits }
     }
 
     /// Frames of this size.
@@ -208,6 +218,8 @@ impl Config {
         if slices(can, options) > 1 {
             params.set_enableSubFrameWrite(1);
             params.set_reportSliceOffsets(1);
+            // Neither goes together with a picture that several engines share.
+            params.set_splitEncodeMode(nv::NV_ENC_SPLIT_ENCODE_MODE::NV_ENC_SPLIT_DISABLE_MODE as u32);
         }
         params
     }
@@ -447,10 +459,10 @@ mod tests {
     #[test]
     fn hevc_levels_follow_size_rate_and_bitrate() {
         let level = |width, height, fps, bps| hevc_level(&settings(Codec::Hevc, width, height, fps, bps));
-        assert_eq!(level(1280, 720, 30, 6_000_000), (93, 0));
-        assert_eq!(level(1920, 1080, 60, 15_000_000), (123, 0));
-        assert_eq!(level(1920, 1080, 60, 30_000_000), (123, 1), "the high tier");
-        assert_eq!(level(3840, 2160, 60, 40_000_000), (153, 0));
+        assert_eq!(level(1280, 720, 30, 6_000_000), (93, 0, 10_000_000));
+        assert_eq!(level(1920, 1080, 60, 15_000_000), (123, 0, 20_000_000));
+        assert_eq!(level(1920, 1080, 60, 30_000_000), (123, 1, 50_000_000), "the high tier");
+        assert_eq!(level(3840, 2160, 60, 40_000_000), (153, 0, 40_000_000));
     }
 
     #[test]
@@ -465,6 +477,9 @@ mod tests {
     fn a_frame_with_a_budget_has_a_buffer_of_its_size() {
         assert_eq!(Rate::of_frame(10_000, 60), Rate { bitrate_bps: 4_800_000, frame_bits: 80_000 });
         assert_eq!(Rate::even(6_000_000, 60), Rate { bitrate_bps: 6_000_000, frame_bits: 100_000 });
+        let shape = Shape::of(&settings(Codec::H264, 1280, 720, 60, 4_000_000));
+        let most = Rate::even(100_000_000, 60).within(&shape, 60);
+        assert_eq!(most, Rate::even(20_000_000, 60), "level 3.2 allows no more");
         assert!(Rate::of_frame(u32::MAX, 240).bitrate_bps > 0 && Rate::of_frame(0, 60).frame_bits > 0);
     }
 }
