@@ -28,10 +28,9 @@ pub fn options(
         options.nvenc.preset = text.parse().map_err(|why| anyhow!("nvenc_preset = {why}"))?;
     }
     if let Some(folder) = libraries {
-        let folder = folder.canonicalize();
-        let folder =
-            folder.with_context(|| format!("nvidia_libraries = {:?}", libraries.unwrap_or(Path::new(""))))?;
-        options.nvenc.libraries = NvidiaLibraries::inside(&folder);
+        let whole =
+            folder.canonicalize().with_context(|| format!("nvidia_libraries = {}", folder.display()))?;
+        options.nvenc.libraries = NvidiaLibraries::inside(&whole);
     }
     Ok(options)
 }
