@@ -141,6 +141,7 @@ fn an_encoder_that_fails_gives_way_within_a_second_and_the_stream_goes_on() {
         let (encoder, change) = changed.unwrap();
         assert_eq!((encoder.as_str(), change.from), ("OpenH264", VideoBackend::Nvenc), "{fault}");
         assert!(change.took < Duration::from_secs(1) && change.why.contains("NVENC failed"), "{change:?}");
+        eprintln!("{fault}: encoder_fallback_ms {:.1}", change.took.as_secs_f64() * 1e3);
     }
 }
 
