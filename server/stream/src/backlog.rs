@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 /// Bound: two seconds at 2000 packets a second. What is older has left the path, or never will.
 const MAX_UNREPORTED: usize = 4096;
-/// Weight of one report in the usual distance between them.
-const INTERVAL_WEIGHT: f64 = 1.0 / 8.0;
+/// Weight of one report in the usual distance between them: the longer ones count, which lie between the last
+/// report of a frame and the first of the next where a frame has several.
+const LONGER_WEIGHT: f64 = 1.0 / 4.0;
+const SHORTER_WEIGHT: f64 = 1.0 / 32.0;
 /// Feedback is overdue after this many usual distances and [`GRACE_S`].
 const PATIENCE: f64 = 1.3;
 const GRACE_S: f64 = 0.01;
@@ -32,7 +34,7 @@ pub(crate) struct Backlog {
 
 impl Backlog {
     pub(crate) fn new(now: Instant) -> Self {
-        let (unreported, interval_s) = (VecDeque::new(), 0.1);
+        let (unreported, interval_s) = (VecDeque::new(), 0.05);
         Self { unreported, wait_s: 0.0, at: now, reported_at: None, interval_s }
     }
 
@@ -49,7 +51,8 @@ impl Backlog {
         if let Some(before) = self.reported_at.replace(now) {
             // A pause of ours is no slow feedback.
             let elapsed = now.saturating_duration_since(before).as_secs_f64().min(MAX_INTERVAL_S);
-            self.interval_s += (elapsed - self.interval_s) * INTERVAL_WEIGHT;
+            let weight = if elapsed > self.interval_s { LONGER_WEIGHT } else { SHORTER_WEIGHT };
+            self.interval_s += (elapsed - self.interval_s) * weight;
         }
         while self.unreported.front().is_some_and(|&(at, _)| at <= departure) {
             self.unreported.pop_front();

@@ -77,6 +77,9 @@ const PROVEN_GROWTH: f64 = 10.0;
 /// through before the next.
 const PROVEN_FILL: f64 = 0.8;
 const FILL: f64 = 0.9;
+/// Towards a capacity that is measured lower the target falls by its own size a second, and by this much at most
+/// from one report to the next.
+const MAX_FALL: f64 = 0.05;
 /// A proof that exceeds what was taken for the limit by this much disproves it.
 const DISPROOF: f64 = 1.15;
 /// Share of the target that an idle encoder stays below.
@@ -318,7 +321,7 @@ impl DelayEstimator {
         // Who paces slower gets less through beside others: among them only the queue tells what is fair.
         let clear = !self.is_shared() && self.path.jitter() < BLIND;
         let filled = match self.path.capacity_bps(now).filter(|_| clear) {
-            Some(bps) => (bps * FILL).max(0.95 * self.target),
+            Some(bps) => (bps * FILL).max(self.target * (1.0 - elapsed.min(MAX_FALL))),
             None => f64::MAX,
         };
         self.set_target(wanted.min(shown.max(self.target)).min(filled));
