@@ -29,4 +29,5 @@ packages_test=(
   libsdl2-2.0-0 # the library that most games take gamepads from
   mesa-utils    # OpenGL programs, on Wayland and X11
   vulkan-tools  # a Vulkan program
+  vulkan-validationlayers # checks every Vulkan call of the export tests
 )

@@ -9,12 +9,13 @@ use nearframe_encode::{
     AccessUnit, Codec, EncodeError, FrameRequest, Invalidated, VideoBackend, VideoEncoder, VideoPreference,
     VideoSettings, open_video, probe_frame, video_backends,
 };
-use nearframe_gpu::{Layout, SurfaceRing};
+use nearframe_gpu::{Layout, Surface, SurfaceRing};
 use std::ops::Range;
 use std::time::Duration;
 
 const BACKENDS: [VideoBackend; 2] = [VideoBackend::OpenH264, VideoBackend::Probe];
-const SETTINGS: VideoSettings = VideoSettings { width: 640, height: 360, fps: 60, bitrate_bps: 4_000_000 };
+const SETTINGS: VideoSettings =
+    VideoSettings { codec: Codec::H264, width: 640, height: 360, fps: 60, bitrate_bps: 4_000_000 };
 
 /// Encodes frames at 60 a second, asking for keyframes where told; what was left out is missing.
 fn run(
@@ -170,7 +171,7 @@ fn a_surface_of_another_size_or_layout_is_refused() {
     for backend in BACKENDS {
         let mut encoder = open(backend, SETTINGS);
         for (layout, width) in [(Layout::Nv12, 640), (Layout::I420, 320)] {
-            let surface = SurfaceRing::new(layout, width, 360).take().unwrap();
+            let surface = Surface::from(SurfaceRing::new(layout, width, 360).take().unwrap());
             let refused = encoder.encode(&surface, request(0, 60, false));
             assert!(matches!(refused, Err(EncodeError::WrongSurface { .. })), "{backend:?} {layout:?}");
         }
@@ -186,6 +187,7 @@ fn settings_that_cannot_work_are_refused() {
         VideoSettings { width: 16_384, ..SETTINGS },
         VideoSettings { fps: 0, ..SETTINGS },
         VideoSettings { bitrate_bps: 0, ..SETTINGS },
+        VideoSettings { codec: Codec::Av1, ..SETTINGS },
     ];
     for backend in BACKENDS {
         for settings in wrong {
@@ -414,7 +416,7 @@ fn a_rate_beyond_the_declared_level_begins_with_a_keyframe() {
     let (width, height) = (1280, 720);
     let clip = Clip::new(width, height);
     for backend in BACKENDS {
-        let mut encoder = open(backend, VideoSettings { width, height, fps: 30, bitrate_bps: 4_000_000 });
+        let mut encoder = open(backend, VideoSettings { width, height, fps: 30, ..SETTINGS });
         assert_eq!(sps_of(&encode(&mut *encoder, &clip, 0)).level_idc, 31, "{backend:?}");
         encode(&mut *encoder, &clip, 1);
         encoder.set_frame_rate(60).unwrap();
@@ -451,7 +453,7 @@ fn the_size_changes_without_losing_a_frame() {
                     assert!(psnr > 22.0, "frame {frame}: {psnr:.1} dB");
                 }
             }
-            let smaller = SurfaceRing::new(Layout::I420, 160, 90).take().unwrap();
+            let smaller = Surface::from(SurfaceRing::new(Layout::I420, 160, 90).take().unwrap());
             let refused = encoder.encode(&smaller, request(999, 60, false));
             assert!(matches!(refused, Err(EncodeError::WrongSurface { .. })), "{backend:?}");
             assert!(encoder.set_size(161, 90).is_err(), "{backend:?}");
@@ -480,7 +482,7 @@ fn refresh_pictures_that_follow_each_other_have_ids_of_their_own() {
 #[test]
 fn what_openh264_emits_decodes_to_nearly_the_same_picture() {
     let clip = Clip::new(320, 180);
-    let settings = VideoSettings { width: 320, height: 180, fps: 60, bitrate_bps: 8_000_000 };
+    let settings = VideoSettings { width: 320, height: 180, bitrate_bps: 8_000_000, ..SETTINGS };
     let mut encoder = open(VideoBackend::OpenH264, settings);
     let mut decoder = openh264::decoder::Decoder::new().unwrap();
     for frame in 0..40 {
@@ -493,8 +495,9 @@ fn what_openh264_emits_decodes_to_nearly_the_same_picture() {
     }
 }
 
-fn luma_psnr(surface: &nearframe_gpu::Surface, decoded: &openh264::decoder::DecodedYUV<'_>) -> f64 {
+fn luma_psnr(surface: &Surface, decoded: &openh264::decoder::DecodedYUV<'_>) -> f64 {
     use openh264::formats::YUVSource;
+    let surface = surface.as_cpu().expect("the clip is drawn by the CPU");
     let width = surface.width() as usize;
     let rows = surface.luma().chunks(width).zip(decoded.y().chunks(decoded.strides().0));
     let error: f64 = rows

@@ -4,13 +4,16 @@ mod common;
 
 use common::{Clip, open, request};
 use nearframe_encode::h264::{NalKind, SliceHeader, Sps, nals};
-use nearframe_encode::{AccessUnit, FrameRequest, Invalidated, VideoBackend, VideoEncoder, VideoSettings};
+use nearframe_encode::{
+    AccessUnit, Codec, FrameRequest, Invalidated, VideoBackend, VideoEncoder, VideoSettings,
+};
 use openh264::decoder::Decoder;
 use openh264::formats::YUVSource;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-const SETTINGS: VideoSettings = VideoSettings { width: 192, height: 112, fps: 60, bitrate_bps: 3_000_000 };
+const SETTINGS: VideoSettings =
+    VideoSettings { codec: Codec::H264, width: 192, height: 112, fps: 60, bitrate_bps: 3_000_000 };
 
 /// Chances that something happens, the same for the same seed.
 struct Chance(u64);

@@ -5,7 +5,7 @@
 //! machine, release and encoder and remembered in the data directory.
 
 use anyhow::{Context, Result};
-use nearframe_encode::{FrameRequest, VideoPreference, VideoSettings, open_video};
+use nearframe_encode::{Codec, FrameRequest, VideoPreference, VideoSettings, open_video};
 use nearframe_gpu::Converter;
 use nearframe_protocol::title::TitleManifest;
 use nearframe_title::FrameTick;
@@ -89,8 +89,13 @@ fn session_cost() -> Result<f64> {
     let run = &manifest.run;
     let no_gpu = || Err(nearframe_title::TitleFailure("the trial needs no GPU".to_owned()));
     let mut title = nearframe_title::open(&manifest, Path::new("."), 1, None, &no_gpu)?;
-    let settings =
-        VideoSettings { width: run.width, height: run.height, fps: run.fps, bitrate_bps: BITRATE_BPS };
+    let settings = VideoSettings {
+        codec: Codec::H264,
+        width: run.width,
+        height: run.height,
+        fps: run.fps,
+        bitrate_bps: BITRATE_BPS,
+    };
     let mut encoder = open_video(settings, VideoPreference::Best)?;
     let mut converter = Converter::new(None, encoder.capabilities().layout, run.width, run.height)?;
     let interval = Duration::from_secs(1) / run.fps;

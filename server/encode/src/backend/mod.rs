@@ -10,7 +10,7 @@ pub use opus::OpusEncoder;
 pub use opus_decoder::OpusDecoder;
 pub use probe::{ProbeEncoder, probe_frame};
 
-use crate::video::{Capabilities, EncodeError, VideoEncoder, VideoSettings};
+use crate::video::{Capabilities, Codec, EncodeError, VideoEncoder, VideoSettings};
 
 /// The video encoders of this build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub fn open_video(
 
 /// The encoders a session may be given, best first, each tried with a small picture.
 pub fn video_backends() -> Vec<VideoBackendFacts> {
-    let settings = VideoSettings { width: 64, height: 64, fps: 30, bitrate_bps: 500_000 };
+    let settings = VideoSettings { codec: Codec::H264, width: 64, height: 64, fps: 30, bitrate_bps: 500_000 };
     let state = open_video(settings, VideoPreference::Only(VideoBackend::OpenH264))
         .map(|encoder| encoder.capabilities().clone())
         .map_err(|error| error.to_string());

@@ -11,7 +11,7 @@ use crate::video::{
 };
 use library::{Library, NAME, Parameters, Planes, failure};
 use long_term::{LongTerm, Picture};
-use nearframe_gpu::{Layout, Surface};
+use nearframe_gpu::{CpuSurface, Layout, Surface};
 use std::time::Instant;
 
 /// The largest picture the library takes (its `MAX_WIDTH` and `MAX_HEIGHT` checks), either way round.
@@ -33,6 +33,7 @@ pub struct OpenH264Encoder {
 impl OpenH264Encoder {
     /// Sizes are even, 16×16 to 3840×2160 either way round.
     pub fn open(settings: VideoSettings) -> Result<Self, EncodeError> {
+        settings.check_codec(NAME, Codec::H264)?;
         settings.check(NAME, MAX_SIDES.0, MAX_SIDES.1)?;
         let level_idc = settings.level_idc();
         let library = Library::open(Parameters::new(&settings, level_idc))?;
@@ -40,6 +41,7 @@ impl OpenH264Encoder {
             name: NAME,
             codec: Codec::H264,
             layout: Layout::I420,
+            device: None,
             reference_invalidation: true,
         };
         let rate = RateControl::new(settings.bitrate_bps, settings.fps, settings.pixels());
@@ -50,7 +52,7 @@ impl OpenH264Encoder {
     /// One attempt. `None`: it came out as something that must not be sent.
     fn attempt(
         &mut self,
-        surface: &Surface,
+        surface: &CpuSurface,
         request: FrameRequest,
         attempt: Try,
         data: &mut Vec<u8>,
@@ -78,7 +80,7 @@ impl OpenH264Encoder {
     /// Attempts until one may be sent. `None`: the frame is left out.
     fn encode_until_sent(
         &mut self,
-        surface: &Surface,
+        surface: &CpuSurface,
         request: FrameRequest,
         mut attempt: Try,
         data: &mut Vec<u8>,
@@ -135,7 +137,7 @@ impl VideoEncoder for OpenH264Encoder {
         request: FrameRequest,
     ) -> Result<Option<AccessUnit>, EncodeError> {
         let start = Instant::now();
-        self.settings.check_surface(Layout::I420, surface)?;
+        let surface = self.settings.check_cpu(Layout::I420, surface)?;
         let kind = match self.long_term.recovery_age(request.frame) {
             _ if request.keyframe => Kind::Keyframe,
             Some(age) => Kind::Recovery { age },

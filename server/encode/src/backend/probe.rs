@@ -43,6 +43,7 @@ pub struct ProbeEncoder {
 impl ProbeEncoder {
     /// Sizes are even, 16×16 to 4096×4096.
     pub fn open(settings: VideoSettings) -> Result<Self, EncodeError> {
+        settings.check_codec(NAME, Codec::H264)?;
         settings.check(NAME, MAX_SIDE, MAX_SIDE)?;
         Ok(Self {
             settings,
@@ -50,6 +51,7 @@ impl ProbeEncoder {
                 name: NAME,
                 codec: Codec::H264,
                 layout: Layout::I420,
+                device: None,
                 reference_invalidation: true,
             },
             sps: parameter_set(&settings),
@@ -211,7 +213,7 @@ impl VideoEncoder for ProbeEncoder {
         request: FrameRequest,
     ) -> Result<Option<AccessUnit>, EncodeError> {
         let start = Instant::now();
-        self.settings.check_surface(Layout::I420, surface)?;
+        self.settings.check_cpu(Layout::I420, surface)?;
         let refers_to = self.reference(request.frame, request.keyframe);
         let kind = match (refers_to, self.good_until) {
             (None, _) => Kind::Keyframe,

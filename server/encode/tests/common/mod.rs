@@ -74,7 +74,7 @@ impl Clip {
         for (at, sample) in chroma.iter_mut().enumerate() {
             *sample = 100 + ((at / 40 + t) % 56) as u8;
         }
-        surface
+        surface.into()
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{PipelineConfig, PipelineEvent, PipelineInfo, RawFrame, Shared, audio_thread, encode_thread};
 use crate::worker::now_us;
 use anyhow::{Context, Result};
-use nearframe_encode::{VideoEncoder, VideoPreference, VideoSettings};
+use nearframe_encode::{Codec, VideoEncoder, VideoPreference, VideoSettings};
 use nearframe_gpu::{AdapterKind, Converter, Gpu, Layout};
 use nearframe_stream::Quality;
 use nearframe_title::{FrameTick, TitleFailure, TitleSource, TitleStatus};
@@ -99,8 +99,13 @@ fn open(config: &PipelineConfig) -> Result<(Stage, Box<dyn VideoEncoder>, Pipeli
     let title =
         nearframe_title::open(&config.manifest, &config.title_dir, config.seed, Some(&around), &open_gpu)?;
     let run = &config.manifest.run;
-    let settings =
-        VideoSettings { width: run.width, height: run.height, fps: run.fps, bitrate_bps: config.start_bps };
+    let settings = VideoSettings {
+        codec: Codec::H264,
+        width: run.width,
+        height: run.height,
+        fps: run.fps,
+        bitrate_bps: config.start_bps,
+    };
     let encoder = nearframe_encode::open_video(settings, VideoPreference::Best)?;
     let gpu = gpu.into_inner();
     let adapter =
