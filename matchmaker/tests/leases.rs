@@ -200,7 +200,7 @@ async fn race(store: Arc<dyn Store>, slots: Vec<u32>, steps: Vec<Step>) {
     store.close().await;
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+fn threads() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
@@ -216,7 +216,7 @@ proptest! {
         slots in slots(),
         steps in prop::collection::vec(step(), 20..40),
     ) {
-        runtime().block_on(async {
+        threads().block_on(async {
             let folder = tempfile::tempdir().unwrap();
             race(Arc::new(SqliteStore::open(&folder.path().join("db")).await.unwrap()), slots, steps).await;
         });
@@ -225,7 +225,7 @@ proptest! {
 
 #[test]
 fn in_postgres_as_well_slots_are_never_exceeded_when_requests_race() {
-    let (runtime, cases) = (runtime(), 12);
+    let (runtime, cases) = (threads(), 12);
     let server = runtime.block_on(postgres::Server::start());
     let mut runner =
         TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() });
