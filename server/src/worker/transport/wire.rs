@@ -108,8 +108,8 @@ impl Wire {
     /// Bytes that the next frame may have, where the path is narrow.
     pub(super) fn frame_budget(&self) -> Option<u32> {
         let now = Instant::now();
-        let budget = self.with_sender(|sender| sender.is_constrained(now).then(|| sender.frame_budget(now)));
-        budget.flatten().map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX))
+        let limit = self.with_sender(|sender| sender.frame_limit(now));
+        limit.flatten().map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX))
     }
 
     pub(super) fn usage(&self) -> Usage {

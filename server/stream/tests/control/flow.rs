@@ -7,6 +7,7 @@ use nearframe_stream::{
     VideoFrame,
 };
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 const TRANSPORT_CC_ID: u8 = 5;
@@ -97,6 +98,8 @@ pub(crate) struct Flow {
     reported: u64,
     report_at: Instant,
     reports: VecDeque<(Instant, TwccReport)>,
+    /// No report comes back in this time, and all that were made when it is over.
+    deaf: Range<Duration>,
     number_high: u64,
     reports_itself: bool,
     pub(crate) passed: Vec<(Duration, Duration, usize)>,
@@ -126,6 +129,7 @@ impl Flow {
             reported: 0,
             report_at: at,
             reports: VecDeque::new(),
+            deaf: Duration::MAX..Duration::MAX,
             number_high: 0,
             reports_itself: false,
             passed: Vec::new(),
@@ -152,6 +156,12 @@ impl Flow {
     pub(crate) fn gcc(start: Instant, from: Duration, seed: u64) -> Self {
         let sender = GccSender::new(start + from, 3e6, 20e6);
         Self::new(start, from, Source::Gcc(Box::new(sender)), 3e6, seed ^ 3)
+    }
+
+    /// A way back that stands still in this time.
+    pub(crate) fn deaf(mut self, during: Range<Duration>) -> Self {
+        self.deaf = during;
+        self
     }
 
     /// An encoder that wants no more than this.
@@ -191,7 +201,8 @@ impl Flow {
         self.drain(now, &mut send);
     }
 
-    /// One tick of the frame clock: a frame within the budget, or none.
+    /// One tick of the frame clock: a frame within the budget, or none. As in the worker, there is one only where the
+    /// path is narrow.
     fn capture(&mut self, now: Instant) {
         let index = self.frames.len();
         self.frames.push(Frame::default());
@@ -201,12 +212,13 @@ impl Flow {
         let size = match (&mut self.source, self.keyframe_due) {
             (_, true) => KEYFRAME.max(3 * average as usize),
             (Source::Ours(sender), false) => {
-                let budget = sender.frame_budget(now);
-                if budget < MIN_FRAME {
+                let budget = sender.frame_limit(now);
+                if budget.is_some_and(|budget| budget < MIN_FRAME) {
                     return;
                 }
                 // Encoders miss a budget a little, and aim at the average otherwise.
-                let limit = budget as f64 * (0.95 + 0.1 * self.dice.roll());
+                let miss = 0.95 + 0.1 * self.dice.roll();
+                let limit = budget.map_or(f64::MAX, |budget| budget as f64 * miss);
                 (average * noise).min(limit) as usize
             }
             (Source::Gcc(_), false) => (average * noise) as usize,
@@ -288,7 +300,8 @@ impl Flow {
                 self.arrivals.clear();
             }
         }
-        while self.reports.front().is_some_and(|&(at, _)| at <= now) {
+        let heard = !self.deaf.contains(&(now - self.start));
+        while self.reports.front().is_some_and(|&(at, _)| heard && at <= now) {
             let Some((_, report)) = self.reports.pop_front() else { break };
             match &mut self.source {
                 Source::Ours(sender) => sender.handle_feedback(now, Feedback::TransportCc(report)),

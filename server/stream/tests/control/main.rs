@@ -102,6 +102,21 @@ fn when_capacity_falls_to_a_quarter_the_picture_is_young_again_at_once() {
 }
 
 #[test]
+fn while_only_the_way_back_stands_still_the_picture_goes_on() {
+    for (make, rate) in [(Flow::ours as fn(_, _, _) -> _, 8e6), (Flow::unasked, 8e6), (Flow::ours, 30e6)] {
+        for seed in 0..4 {
+            let world = World::new(&Path::of(rate, ms(200)), seed);
+            let flow: Flow = make(world.start(), Duration::ZERO, seed);
+            let silence = 6 * SECOND..6 * SECOND + ms(500);
+            let world = world.with(flow.deaf(silence)).run_until(9 * SECOND);
+            let (still, ages) = (world.flows[0].stalled_s(5.0, 8.5), world.flows[0].ages_ms(5.0, 8.5));
+            let p99 = percentile(&ages, 0.99);
+            assert!(still == 0.0 && p99 < 60.0, "{rate:e}, seed {seed}: still {still:.2} s, p99 {p99:.0} ms");
+        }
+    }
+}
+
+#[test]
 fn flows_of_our_own_share_a_link_fairly() {
     let share = |count: u32, seed: u64| {
         let mut world = World::new(&Path::of(12e6, ms(150)), seed);
@@ -166,7 +181,7 @@ fn congestion_marks_hold_the_queue_below_where_it_is_seen() {
         };
         let ((without, _), (with, used)) = (queued(None), queued(Some(ms(12))));
         assert!(
-            with < without + 0.5 && with < 12.0 && used > 0.7,
+            with < without + 1.0 && with < 12.0 && used > 0.7,
             "seed {seed}: {without:.1} → {with:.1} ms, {used:.2}"
         );
     }
