@@ -17,6 +17,7 @@ mod http;
 mod ice;
 mod jobs;
 mod metrics;
+mod placements;
 mod random;
 mod saves;
 mod sessions;

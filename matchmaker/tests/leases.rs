@@ -10,6 +10,7 @@ use nearframe_matchmaker::store::{
 };
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
+use nearframe_protocol::terms::NodeTerms;
 use nearframe_protocol::{
     Currency, EndReason, Generation, GuestId, LeaseId, NodeId, NodeKey, SessionId, TitleHash, TitleId,
 };
@@ -58,6 +59,7 @@ async fn enrol(store: &dyn Store, slots: &[u32]) -> Vec<NodeId> {
             adapter: String::new(),
             encoders: vec![],
             titles: vec![],
+            terms: NodeTerms::default(),
         };
         match store.admit_node(&key(n).public(), Some([n; 32]), &offer, NOW).await.unwrap() {
             Admission::Admitted(node) => nodes.push(node),

@@ -11,6 +11,7 @@ use nearframe_matchmaker::store::{
 };
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
+use nearframe_protocol::terms::NodeTerms;
 use nearframe_protocol::{
     Currency, EndReason, Generation, GuestId, LeaseId, NodeId, NodeKey, PackHash, SaveVersion, SessionId,
     SessionState, TitleHash, TitleId,
@@ -32,6 +33,7 @@ fn offer(slots: u32) -> NodeOffer {
         adapter: "a".into(),
         encoders: vec![],
         titles: vec![],
+        terms: NodeTerms::default(),
     }
 }
 
