@@ -86,6 +86,9 @@ section! {
     /// `[matchmaker]`: what it hands out and what it charges.
     #[command(next_help_heading = "Matchmaker")]
     Matchmaking {
+        /// PostgreSQL database for the record, such as postgres://user@host/nearframe [default: a file below --data]
+        #[arg(long, env = "NEARFRAME_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+        database_url: String,
         /// STUN servers, such as stun:stun.example.org:3478
         #[arg(long, env = "NEARFRAME_STUN", value_name = "URL", value_delimiter = ',')]
         stun: Vec<String>,

@@ -4,7 +4,7 @@ use crate::state::Shared;
 use crate::store::StoreError;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use nearframe_placement::{Request, decide};
+use nearframe_placement::Request;
 use nearframe_protocol::TitleId;
 use nearframe_protocol::api::Title;
 use nearframe_protocol::link::{HeldTitle, NodeOffer};
@@ -88,12 +88,12 @@ pub(crate) fn held(shared: &Shared, id: &TitleId) -> Option<HeldTitle> {
 pub(crate) async fn titles(shared: &Shared) -> Result<Vec<Title>, StoreError> {
     let busy = shared.store.busy().await?;
     let now = shared.uptime_ms();
-    let fleet = shared.fleet();
+    let mut fleet = shared.fleet();
+    fleet.refresh(&busy, now);
     let titles = fleet.titles(now).into_iter().map(|(id, held)| {
         let mut entry = held.entry.clone();
         entry.cover = held.cover_base64.as_ref().map(|_| format!("/v1/titles/{id}/cover"));
-        let request = Request { title: id.clone(), hash: entry.hash, regions: Vec::new() };
-        let available = decide(&request, fleet.candidates(&id, &busy, now)).is_ok();
+        let available = fleet.can_take(&Request::play(id.clone(), entry.hash));
         Title { entry, available }
     });
     Ok(titles.collect())

@@ -44,7 +44,7 @@ impl PixelReader {
             wgpu::TextureFormat::Bgra8Unorm => ByteOrder::Bgra,
             _ => ByteOrder::Rgba,
         };
-        self.readback.submit_and_read(gpu, encoder.finish(), |pixels| {
+        self.readback.submit_and_read(gpu, [encoder.finish()], |pixels| {
             simd::convert(pixels, self.stride, order, surface)
         })?
     }

@@ -73,7 +73,7 @@ impl ShaderConverter {
             pass.dispatch_workgroups(self.workgroups.0, self.workgroups.1, 1);
         }
         encoder.copy_buffer_to_buffer(&self.surface, 0, self.readback.buffer(), 0, self.bytes);
-        self.readback.submit_and_read(gpu, encoder.finish(), |samples| {
+        self.readback.submit_and_read(gpu, [encoder.finish()], |samples| {
             let (luma, chroma) = surface.planes_mut();
             luma.copy_from_slice(&samples[..luma.len()]);
             chroma.copy_from_slice(&samples[luma.len()..luma.len() + chroma.len()]);

@@ -20,6 +20,7 @@ use nearframe_encode::VideoOptions;
 use nearframe_protocol::TitleId;
 use nearframe_protocol::link::{FromNode, HeldTitle, MAX_COVERS_BYTES, NodeOffer, ToNode};
 use nearframe_protocol::network::MediaNetwork;
+use nearframe_protocol::terms::NodeTerms;
 use nearframe_protocol::title::{TitleKind, Trust};
 use nearframe_title::catalogue;
 use std::path::PathBuf;
@@ -209,6 +210,7 @@ fn describe(config: &Config, slots: u32, titles: &[catalogue::LoadedTitle]) -> N
             .map(|capabilities| capabilities.name.to_owned())
             .collect(),
         titles: titles.iter().map(|title| announce(title, &mut room)).collect(),
+        terms: NodeTerms { codecs: vec!["h264".to_owned()], ..NodeTerms::default() },
     }
 }
 

@@ -1,0 +1,106 @@
+//! One client's short active measurement: which sites next, what came of it, which is best.
+
+use super::belief::Belief;
+use super::history::{History, Past};
+use super::sites::{SiteId, Sites};
+use super::{Client, LatencyModel};
+
+/// Most measurements of one client: more would take longer than they save.
+pub const MAX_MEASUREMENTS: usize = 8;
+/// A past is trusted to choose by itself when so many epochs stand behind it.
+const WARM_EPOCHS: usize = 2;
+
+/// A survey under way.
+#[derive(Clone, Debug)]
+pub struct Survey<'a> {
+    belief: Belief<'a>,
+    allowed: Vec<SiteId>,
+    /// What the client's past would measure, in reverse order; empty for a stranger.
+    planned: Vec<SiteId>,
+    /// Asked for and answered or not; none is asked for twice.
+    asked: Vec<SiteId>,
+    measured: Vec<(f32, SiteId)>,
+    left: usize,
+}
+
+impl<'a> Survey<'a> {
+    /// Of `client`, over the sites that may be chosen, with at most `most` measurements.
+    pub fn new(model: &'a LatencyModel, client: &Client, allowed: Vec<SiteId>, most: usize) -> Self {
+        Self::over(&model.sites, &model.history, client, allowed, most.min(MAX_MEASUREMENTS))
+    }
+
+    fn over(
+        sites: &'a Sites,
+        history: &'a History,
+        client: &Client,
+        allowed: Vec<SiteId>,
+        left: usize,
+    ) -> Self {
+        let mut belief = Belief::new(sites, client.place);
+        let mut planned = Vec::new();
+        if let Some(past) = client.keys().find_map(|key| history.past(key)) {
+            for (site, recent) in past.sites() {
+                if let Some(median_us) = recent.median_us().filter(|_| site.index() < sites.len()) {
+                    belief.learn(*site, median_us as f32 / 1000.0);
+                }
+            }
+            if is_warm(past, &allowed, left) {
+                planned = past.portfolio(&allowed, left);
+                planned.reverse();
+            }
+        }
+        Self { belief, allowed, planned, asked: Vec::new(), measured: Vec::new(), left }
+    }
+
+    /// A site that the client does not resemble for sure, such as the one it was taken out of.
+    pub fn exclude(&mut self, site: SiteId) {
+        self.belief.exclude(site);
+    }
+
+    /// The next sites to measure, at most `most` at once; none when the survey is over.
+    pub fn next(&mut self, most: usize) -> Vec<SiteId> {
+        let most = most.min(self.left);
+        let mut batch: Vec<SiteId> = Vec::with_capacity(most);
+        batch.extend((0..most).map_while(|_| self.planned.pop()));
+        if batch.len() < most {
+            let open: Vec<SiteId> = self
+                .allowed
+                .iter()
+                .copied()
+                .filter(|site| !self.asked.contains(site) && !batch.contains(site))
+                .collect();
+            batch.extend(self.belief.next(&open, most - batch.len()));
+        }
+        self.left -= batch.len();
+        self.asked.extend(&batch);
+        batch
+    }
+
+    /// A site answered. What was not asked for, or is no duration, changes nothing.
+    pub fn record(&mut self, site: SiteId, rtt_ms: f32) {
+        if self.asked.contains(&site) && rtt_ms.is_finite() && rtt_ms >= 0.0 {
+            self.belief.measured(site, rtt_ms);
+            self.measured.push((rtt_ms, site));
+        }
+    }
+
+    /// The site with the lowest measured round trip; before any answer, with the lowest expected one.
+    pub fn best(&self) -> Option<(SiteId, f32)> {
+        let lowest = |values: &mut dyn Iterator<Item = (f32, SiteId)>| {
+            values.min_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)))
+        };
+        let measured = lowest(&mut self.measured.iter().copied());
+        let (rtt_ms, site) = measured.or_else(|| {
+            lowest(&mut self.allowed.iter().map(|&site| (self.belief.expected_ms(site), site)))
+        })?;
+        Some((site, rtt_ms))
+    }
+}
+
+fn is_warm(past: &Past, allowed: &[SiteId], most: usize) -> bool {
+    let known = past
+        .sites()
+        .iter()
+        .filter(|(site, recent)| recent.minima().len() >= WARM_EPOCHS && allowed.contains(site));
+    known.take(most).count() == most
+}
