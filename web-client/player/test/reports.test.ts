@@ -20,6 +20,16 @@ describe('reports on request', () => {
     expect(added.every((at) => at < lines.lastIndexOf('m=audio 9 UDP/TLS/RTP/SAVPF 96'))).toBe(true);
   });
 
+  it('keep their number in every later offer, whether or not the browser repeats them', () => {
+    const first = withReportsOnRequest(['v=0', ...section('video', 'recvonly', [3]), ...section('audio', 'recvonly', [3]), ''].join('\r\n'));
+    expect(withReportsOnRequest(first, first)).toBe(first);
+    const half = first.replace(`a=extmap:14 ${ON_REQUEST}\r\n`, '');
+    expect(withReportsOnRequest(half, first)).toBe(first);
+    const fewer = ['v=0', ...section('video', 'recvonly', [3]), ''].join('\r\n');
+    const at12 = withReportsOnRequest(['v=0', ...section('video', 'recvonly', [3, 13, 14]), ''].join('\r\n'));
+    expect(withReportsOnRequest(fewer, at12)).toContain(`a=extmap:12 ${ON_REQUEST}`);
+  });
+
   it('leave an offer alone that has no number free or no reports', () => {
     const full = ['v=0', ...section('video', 'recvonly', [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14]), ''].join('\r\n');
     const bare = ['v=0', ...section('video', 'recvonly', [1]), ''].join('\r\n');

@@ -100,6 +100,8 @@ const SHARED_SERVICE: f64 = 1.2;
 /// A frame's budget never exceeds this many times its share of the target.
 const MAX_BUDGET: f64 = 2.0;
 
+/// Whatever waits here for longer is dropped.
+const MAX_AHEAD: Duration = Duration::from_secs(1);
 /// While feedback is missing, nothing tells whether the path stands still or only the way back. As much is sent on
 /// for so long: enough to go on playing in the one case, and soon through in the other.
 const BLIND_SHARE: f64 = 0.25;
@@ -126,8 +128,9 @@ pub trait BandwidthEstimator: Debug + Send {
     fn poll_probe(&mut self, now: Instant) -> Option<ProbePlan>;
     /// What may be sent, bits a second on the wire.
     fn target_bps(&self) -> f64;
-    /// Bytes on the wire that the path would carry from now on within `interval`, after what is queued in it.
-    fn room_bytes(&self, now: Instant, interval: Duration) -> f64;
+    /// Bytes on the wire that the path would carry within `interval` of what leaves in a while, `lead` from now,
+    /// after what is queued in it and `waiting` bytes that are about to leave.
+    fn room_bytes(&self, now: Instant, interval: Duration, lead: Duration, waiting: usize) -> f64;
     /// How long packets stand in the path's queue.
     fn queue_delay(&self) -> Duration;
     /// Whether packets wait in the path just now, or nothing passes any more, wherever its limit is.
@@ -521,14 +524,17 @@ impl BandwidthEstimator for DelayEstimator {
         self.path.queue_delay().unwrap_or_default()
     }
 
-    fn room_bytes(&self, now: Instant, interval: Duration) -> f64 {
+    fn room_bytes(&self, now: Instant, interval: Duration, lead: Duration, waiting: usize) -> f64 {
         let share = self.target * interval.as_secs_f64();
         if self.compete.is_some() {
             return share * MAX_BUDGET / 8.0;
         }
-        let (wait, overdue) = (self.backlog.wait(now), self.backlog.overdue(now));
-        let free = interval.saturating_sub(wait).as_secs_f64() * self.service_bps(now);
-        let sure = interval.saturating_sub(wait + overdue).as_secs_f64() * self.service_bps(now);
+        let service = self.service_bps(now);
+        let ahead = Duration::from_secs_f64(waiting as f64 * 8.0 / service.max(1.0)).min(MAX_AHEAD);
+        let wait = (self.backlog.wait(now) + ahead).saturating_sub(lead);
+        let overdue = self.backlog.overdue(now);
+        let free = interval.saturating_sub(wait).as_secs_f64() * service;
+        let sure = interval.saturating_sub(wait + overdue).as_secs_f64() * service;
         let room = if overdue < MAX_BLIND { sure.max(free * BLIND_SHARE) } else { sure };
         let wait = wait + overdue;
         let least = if wait < interval / 4 { MIN_ROOM * 8.0 } else { 0.0 };

@@ -90,6 +90,10 @@ pub(crate) struct Flow {
     target_bps: f64,
     keyframe_due: bool,
     next_frame: Instant,
+    /// How long a frame is encoded.
+    encoding: Duration,
+    /// Frames being encoded: when each is done, its number, size, and whether it is a keyframe.
+    encoded: VecDeque<(Instant, u32, usize, bool)>,
     next_audio: Instant,
     frames: Vec<Frame>,
     arrivals: Vec<(u64, Instant, bool)>,
@@ -122,6 +126,8 @@ impl Flow {
             target_bps: start_bps,
             keyframe_due: true,
             next_frame: at,
+            encoding: Duration::ZERO,
+            encoded: VecDeque::new(),
             next_audio: at,
             frames: Vec::new(),
             arrivals: Vec::new(),
@@ -158,6 +164,12 @@ impl Flow {
         Self::new(start, from, Source::Gcc(Box::new(sender)), 3e6, seed ^ 3)
     }
 
+    /// An encoder that takes its time.
+    pub(crate) fn slow(mut self, encoding: Duration) -> Self {
+        self.encoding = encoding;
+        self
+    }
+
     /// A way back that stands still in this time.
     pub(crate) fn deaf(mut self, during: Range<Duration>) -> Self {
         self.deaf = during;
@@ -189,6 +201,9 @@ impl Flow {
         if self.next_frame <= now {
             self.next_frame += self.interval;
             self.capture(now);
+        }
+        while let Some((_, frame, size, keyframe)) = self.encoded.pop_front_if(|&mut (at, ..)| at <= now) {
+            self.push(now, frame, size, keyframe);
         }
         if self.next_audio <= now {
             self.next_audio += AUDIO;
@@ -225,7 +240,10 @@ impl Flow {
         };
         let keyframe = std::mem::take(&mut self.keyframe_due);
         let size = size.clamp(MIN_FRAME, self.picture.len());
-        let frame = index as u32;
+        self.encoded.push_back((now + self.encoding, index as u32, size, keyframe));
+    }
+
+    fn push(&mut self, now: Instant, frame: u32, size: usize, keyframe: bool) {
         match &mut self.source {
             Source::Ours(sender) => {
                 let head = [0, 0, 0, 1, if keyframe { 0x65 } else { 0x41 }];

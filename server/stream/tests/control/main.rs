@@ -42,6 +42,18 @@ fn a_steady_link_is_used_well_and_hardly_queued() {
 }
 
 #[test]
+fn an_encoder_that_takes_half_a_frames_time_uses_a_link_as_well() {
+    for (rate, seed) in [(4e6, 0), (6e6, 1), (6e6, 2), (15e6, 3)] {
+        let world = World::new(&Path::of(rate, ms(200)), seed);
+        let flow = Flow::ours(world.start(), Duration::ZERO, seed).slow(ms(8));
+        let world = world.with(flow).run_until(15 * SECOND);
+        let used = world.flows[0].delivered_bps(5.0, 15.0) / rate;
+        let queued = percentile(&world.flows[0].queueing_ms(5.0, 15.0), 0.95);
+        assert!(used > 0.85 && queued < 8.3, "{rate:e}, seed {seed}: used {used:.2}, queued {queued:.1} ms");
+    }
+}
+
+#[test]
 fn a_picture_on_a_narrow_link_is_never_old() {
     for seed in 0..6 {
         let world = alone(&Path::of(4e6, ms(200)), Flow::ours, 15 * SECOND, seed);
@@ -274,7 +286,7 @@ proptest! {
             estimator.on_packets(now, &sent);
             let target = estimator.target_bps();
             prop_assert!((3e5..=2e7).contains(&target), "{}", target);
-            let room = estimator.room_bytes(now, flow::FRAME);
+            let room = estimator.room_bytes(now, flow::FRAME, Duration::ZERO, 0);
             prop_assert!((0.0..=2e7).contains(&room), "{}", room);
         }
     }

@@ -128,7 +128,7 @@ export class Peer {
 
   /** Only browsers that let a page choose header extensions take one more from the description. */
   async #describe(sdp: string): Promise<void> {
-    const more = this.#pc.getTransceivers().some(negotiatesExtensions) ? withReportsOnRequest(sdp) : sdp;
+    const more = this.#pc.getTransceivers().some(negotiatesExtensions) ? withReportsOnRequest(sdp, this.#pc.currentLocalDescription?.sdp) : sdp;
     try {
       await this.#pc.setLocalDescription({ type: 'offer', sdp: more });
     } catch (error) {

@@ -85,18 +85,27 @@ export function withStereo(sdp: string): string {
 
 /**
  * The offer with reports on request for what is received. Chromium has them, takes them from its own description, and
- * has no other interface for them; an offer without room for one more extension stays as it is.
+ * has no other interface for them; an offer without room for one more extension stays as it is. An extension keeps its
+ * number as long as the connection lives: `before` is the description that was offered last, if there was one.
  */
-export function withReportsOnRequest(sdp: string): string {
+export function withReportsOnRequest(sdp: string, before = ''): string {
   const used = new Set([...sdp.matchAll(/^a=extmap:(\d+)/gm)].map(([, id]) => Number(id)));
-  let id = EXTENSION_ID_MAX;
-  while (used.has(id)) id -= 1;
-  if (id === 0) return sdp;
+  let id = requestId(sdp) ?? requestId(before) ?? EXTENSION_ID_MAX;
+  if (requestId(sdp) === undefined) while (used.has(id)) id -= 1;
+  if (id <= 0) return sdp;
   const sections = sdp.split(/^(?=m=)/m);
   return sections.map((section) => (/^a=recvonly\r?$/m.test(section) ? withRequests(section, id) : section)).join('');
 }
 
+/** Which number the extension has there. */
+function requestId(sdp: string): number | undefined {
+  const line = sdp.split(/\r?\n/).find((one) => one.startsWith('a=extmap:') && one.endsWith(` ${REPORTS_ON_REQUEST}`));
+  const id = Number(/^a=extmap:(\d+)/.exec(line ?? '')?.[1]);
+  return Number.isInteger(id) ? id : undefined;
+}
+
 function withRequests(section: string, id: number): string {
+  if (requestId(section) !== undefined) return section;
   const line = new RegExp(`^a=extmap:\\d+ ${REPORTS.replaceAll('.', '\\.')}(\r?)$`, 'm');
   return section.replace(line, `$&\na=extmap:${id} ${REPORTS_ON_REQUEST}$1`);
 }
