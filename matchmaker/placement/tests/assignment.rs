@@ -43,8 +43,7 @@ fn exact_cost(market: &Market) -> i64 {
             from.fill(None);
             gain[start] = 0;
             for _ in 0..=sites {
-                for player in 0..players.len() {
-                    let here = at[player];
+                for (player, &here) in at.iter().enumerate() {
                     let Some(leave) = cost(player, here) else { continue };
                     for site in 0..=sites {
                         let Some(enter) = cost(player, site) else { continue };
