@@ -13,8 +13,9 @@ use std::time::Duration;
 pub(crate) const REDUNDANCY: f64 = 0.12;
 /// As many packets may be saved up for one block, and overdrawn by retransmissions.
 const MAX_ALLOWANCE: f64 = 8.0;
-/// A round trip of so many frame intervals is short enough to repair by retransmission alone…
-const RETRANSMISSION_INTERVALS: f64 = 1.5;
+/// A round trip of so many frame intervals is short enough to repair by retransmission alone: the frame is there
+/// before the next one, which would be shown in its place…
+const RETRANSMISSION_INTERVALS: f64 = 0.9;
 /// …and one that was not becomes so once it is shorter by this many.
 const HYSTERESIS_INTERVALS: f64 = 0.25;
 /// Rarer loss is not worth a share of every frame.
@@ -172,7 +173,7 @@ mod tests {
         };
         let mut policy = RecoveryPolicy::new(60, true);
         let after = |ms| path(0.01, 1.0, Duration::from_millis(ms));
-        let answers = [20, 24, 26, 24, 22, 20, 24].map(|ms| protects(&mut policy, after(ms)));
+        let answers = [10, 14, 16, 14, 12, 10, 14].map(|ms| protects(&mut policy, after(ms)));
         assert_eq!(answers, [false, false, true, true, true, false, false]);
         assert!(!protects(&mut policy, path(0.0, 1.0, FAR)));
         assert!(!protects(&mut policy, path(0.1, 1.0, FAR)));
@@ -219,7 +220,7 @@ mod tests {
     #[test]
     fn a_retransmission_is_doubled_where_loss_is_high_and_there_is_allowance() {
         let mut policy = RecoveryPolicy::new(60, true);
-        let near = path(0.05, 1.0, Duration::from_millis(20));
+        let near = path(0.05, 1.0, Duration::from_millis(10));
         assert!(policy.sends_twice(near, true) && !policy.sends_twice(near, false));
         assert!(!policy.sends_twice(path(0.005, 1.0, FAR), true));
         assert!(!policy.sends_twice(Conditions { queued: true, ..near }, true));

@@ -322,15 +322,18 @@ impl MediaSender {
         self.recovery.set_frame_rate(self.config.fps);
     }
 
-    /// Whether a bottleneck was met lately. Elsewhere a frame may be larger than its share for once.
-    pub fn is_constrained(&self, now: Instant) -> bool {
-        self.estimator.is_constrained(now)
+    /// Bytes that the next frame may have at most; `None` where the path carries more than the bitrate says.
+    pub fn frame_limit(&mut self, now: Instant) -> Option<usize> {
+        let budget = self.frame_budget(now);
+        let share = self.told_bps / 8 / u64::from(self.config.fps);
+        let late = (budget as u64) < share && self.estimator.is_late(now);
+        (late || self.estimator.is_constrained(now)).then_some(budget)
     }
 
     /// Bytes that the next frame may have at most to be through before the one after it: what the path
     /// carries in a frame's interval, less what is queued in it and here. Where that is less than a picture
     /// needs, leave this frame out; a picture that stood still for long may be replaced by a poor one.
-    pub fn frame_budget(&mut self, now: Instant) -> usize {
+    fn frame_budget(&mut self, now: Instant) -> usize {
         let interval = Duration::from_secs(1) / self.config.fps;
         let other = (self.audio_rate.bps(now) + self.repair_rate.bps(now)) * interval.as_secs_f64() / 8.0;
         let room = self.estimator.room_bytes(now, interval) - other;

@@ -266,6 +266,14 @@ impl Session {
                 let greeted: Vec<_> = self.peers.keys().copied().collect();
                 greeted.into_iter().for_each(|id| self.introduce(id));
             }
+            PipelineEvent::EncoderChanged { encoder, change } => {
+                warn!(from = %change.from, to = encoder, why = %change.why, took_ms = change.took.as_millis(), "the encoder changed");
+                if let Some(info) = &mut self.info {
+                    info.encoder = encoder;
+                }
+                let greeted: Vec<_> = self.peers.keys().copied().collect();
+                greeted.into_iter().for_each(|id| self.introduce(id));
+            }
             PipelineEvent::FirstFrame => self.tell(FromWorker::Live).await,
             PipelineEvent::Notice(notice) => self.notice(notice),
             PipelineEvent::Exited => self.end(EndReason::TitleExited, "the title ended"),

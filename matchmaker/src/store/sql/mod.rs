@@ -1,7 +1,11 @@
-//! SQLite: the record of money and leases on one machine.
+//! The statements of the record, written once and compiled for each database that keeps it.
 //!
-//! Write-ahead log with `synchronous = FULL`: what was committed survives a power cut. One connection
-//! writes, so transactions never wait for each other inside SQLite; a few read.
+//! Whoever includes this module gives it the database's types, `SqlStore` with its `writer`, its `readers` and
+//! `begin`, and `lock`. The statements keep to what SQLite and PostgreSQL both say: numbered parameters, integers of
+//! 64 bits, sums cast back to them.
+//!
+//! **Architecture invariant:** a transaction that decides by what it has read locks the [`Subject`] first. Subjects
+//! are locked in the order in which they stand there, so that no two transactions wait for each other.
 
 mod nodes;
 mod receipts;
@@ -9,7 +13,9 @@ mod rows;
 mod saves;
 mod sessions;
 
-use super::{
+use super::{Connection, Db, DbRow, SqlStore, lock};
+use crate::store::subject::Subject;
+use crate::store::{
     Admission, Created, Ended, Hash, Idempotency, NewSave, NewSession, NodeRow, SaveOwner, SaveRow, Saved,
     SessionRow, Store, StoreError, Taken,
 };
@@ -19,49 +25,10 @@ use nearframe_protocol::api::StoredReceipt;
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::SignedReceipt;
 use nearframe_protocol::{EndReason, Generation, GuestId, NodeId, PublicKey, SessionId};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
 use std::collections::HashMap;
-use std::path::Path;
-use std::time::Duration;
-
-/// Readers beside the one writer; requests are short, so a few serve hundreds of players.
-const READERS: u32 = 4;
-/// How long a transaction waits for another process (a backup) that holds the database.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The store in one file.
-#[derive(Debug)]
-pub struct SqliteStore {
-    writer: SqlitePool,
-    readers: SqlitePool,
-}
-
-impl SqliteStore {
-    /// Opens or creates the database and brings its schema up to date.
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-        sqlx::migrate!().run(&writer).await?;
-        let readers =
-            SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
-        Ok(Self { writer, readers })
-    }
-
-    /// A transaction that has the right to write from its start.
-    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
-    }
-}
 
 #[async_trait]
-impl Store for SqliteStore {
+impl Store for SqlStore {
     async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
         nodes::secret(self, name, fresh).await
     }
@@ -159,7 +126,7 @@ impl Store for SqliteStore {
         saves::remove(self, owner, now_ms).await
     }
     async fn note_asset(&self, asset: Hash, now_ms: u64) -> Result<(), StoreError> {
-        saves::note(&self.writer, asset, now_ms).await
+        saves::note_alone(self, asset, now_ms).await
     }
     async fn unreferenced_assets(&self, before_ms: u64, limit: u32) -> Result<Vec<Hash>, StoreError> {
         saves::unreferenced(self, before_ms, limit).await

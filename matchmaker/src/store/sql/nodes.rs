@@ -1,29 +1,29 @@
 //! Secrets, nodes and their enrolment, operators.
 
 use super::rows::{blob, int, signed, text};
-use super::{Admission, Hash, NodeRow, SqliteStore, StoreError};
+use super::{Admission, Hash, NodeRow, SqlStore, StoreError, Subject, lock};
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::{NodeId, PublicKey};
 use sqlx::query;
 
-pub(super) async fn secret(store: &SqliteStore, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
+pub(super) async fn secret(store: &SqlStore, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
     let mut tx = store.begin().await?;
-    query("INSERT INTO secrets (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING")
+    query("INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
         .bind(name)
         .bind(&fresh[..])
         .execute(&mut *tx)
         .await?;
-    let row = query("SELECT value FROM secrets WHERE name = ?").bind(name).fetch_one(&mut *tx).await?;
+    let row = query("SELECT value FROM secrets WHERE name = $1").bind(name).fetch_one(&mut *tx).await?;
     tx.commit().await?;
     blob(&row, "value")
 }
 
 pub(super) async fn add_enrolment(
-    store: &SqliteStore,
+    store: &SqlStore,
     code: Hash,
     expires_at_ms: u64,
 ) -> Result<(), StoreError> {
-    query("INSERT INTO enrolments (code_hash, expires_at_ms) VALUES (?, ?)")
+    query("INSERT INTO enrolments (code_hash, expires_at_ms) VALUES ($1, $2)")
         .bind(&code[..])
         .bind(signed(expires_at_ms))
         .execute(&store.writer)
@@ -32,21 +32,23 @@ pub(super) async fn add_enrolment(
 }
 
 pub(super) async fn admit(
-    store: &SqliteStore,
+    store: &SqlStore,
     key: &PublicKey,
     code: Option<Hash>,
     offer: &NodeOffer,
     now_ms: u64,
 ) -> Result<Admission, StoreError> {
     let mut tx = store.begin().await?;
-    let known =
-        query("SELECT id FROM nodes WHERE public_key = ?").bind(&key.as_bytes()[..]).fetch_optional(&mut *tx);
+    lock(&mut tx, Subject::NodeKey(*key)).await?;
+    let known = query("SELECT id FROM nodes WHERE public_key = $1")
+        .bind(&key.as_bytes()[..])
+        .fetch_optional(&mut *tx);
     if let Some(row) = known.await? {
         let id = NodeId::from_bytes(blob(&row, "id")?);
-        query("UPDATE nodes SET name = ?, region = ?, slots = ?, adapter = ?, seen_at_ms = ? WHERE id = ?")
+        query("UPDATE nodes SET name = $1, region = $2, slots = $3, adapter = $4, seen_at_ms = $5 WHERE id = $6")
             .bind(&offer.name)
             .bind(&offer.region)
-            .bind(offer.slots)
+            .bind(i64::from(offer.slots))
             .bind(&offer.adapter)
             .bind(signed(now_ms))
             .bind(&id.as_bytes()[..])
@@ -59,19 +61,19 @@ pub(super) async fn admit(
     let id = NodeId::from_random(crate::random::bytes());
     query(
         "INSERT INTO nodes (id, public_key, name, region, slots, adapter, enrolled_at_ms, seen_at_ms)
-         VALUES (?, ?, ?, ?, ?, ?, ?7, ?7)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $7)",
     )
     .bind(&id.as_bytes()[..])
     .bind(&key.as_bytes()[..])
     .bind(&offer.name)
     .bind(&offer.region)
-    .bind(offer.slots)
+    .bind(i64::from(offer.slots))
     .bind(&offer.adapter)
     .bind(signed(now_ms))
     .execute(&mut *tx)
     .await?;
     let used = query(
-        "UPDATE enrolments SET used_by = ? WHERE code_hash = ? AND used_by IS NULL AND expires_at_ms > ?",
+        "UPDATE enrolments SET used_by = $1 WHERE code_hash = $2 AND used_by IS NULL AND expires_at_ms > $3",
     )
     .bind(&id.as_bytes()[..])
     .bind(&code[..])
@@ -86,7 +88,7 @@ pub(super) async fn admit(
     Ok(Admission::Admitted(id))
 }
 
-pub(super) async fn all(store: &SqliteStore) -> Result<Vec<NodeRow>, StoreError> {
+pub(super) async fn all(store: &SqlStore) -> Result<Vec<NodeRow>, StoreError> {
     let rows = query("SELECT id, name, region, slots, adapter FROM nodes ORDER BY name, id")
         .fetch_all(&store.readers)
         .await?;
@@ -102,8 +104,8 @@ pub(super) async fn all(store: &SqliteStore) -> Result<Vec<NodeRow>, StoreError>
     rows.iter().map(node).collect()
 }
 
-pub(super) async fn key(store: &SqliteStore, node: NodeId) -> Result<Option<PublicKey>, StoreError> {
-    let row = query("SELECT public_key FROM nodes WHERE id = ?")
+pub(super) async fn key(store: &SqlStore, node: NodeId) -> Result<Option<PublicKey>, StoreError> {
+    let row = query("SELECT public_key FROM nodes WHERE id = $1")
         .bind(&node.as_bytes()[..])
         .fetch_optional(&store.readers)
         .await?;
@@ -111,11 +113,11 @@ pub(super) async fn key(store: &SqliteStore, node: NodeId) -> Result<Option<Publ
 }
 
 pub(super) async fn add_operator_link(
-    store: &SqliteStore,
+    store: &SqlStore,
     token: Hash,
     expires_at_ms: u64,
 ) -> Result<(), StoreError> {
-    query("INSERT INTO operator_links (token_hash, expires_at_ms) VALUES (?, ?)")
+    query("INSERT INTO operator_links (token_hash, expires_at_ms) VALUES ($1, $2)")
         .bind(&token[..])
         .bind(signed(expires_at_ms))
         .execute(&store.writer)
@@ -124,7 +126,7 @@ pub(super) async fn add_operator_link(
 }
 
 pub(super) async fn redeem_operator_link(
-    store: &SqliteStore,
+    store: &SqlStore,
     token: Hash,
     now_ms: u64,
     cookie: Hash,
@@ -132,8 +134,8 @@ pub(super) async fn redeem_operator_link(
 ) -> Result<bool, StoreError> {
     let mut tx = store.begin().await?;
     let used = query(
-        "UPDATE operator_links SET used_at_ms = ?1
-         WHERE token_hash = ?2 AND used_at_ms IS NULL AND expires_at_ms > ?1",
+        "UPDATE operator_links SET used_at_ms = $1
+         WHERE token_hash = $2 AND used_at_ms IS NULL AND expires_at_ms > $1",
     )
     .bind(signed(now_ms))
     .bind(&token[..])
@@ -142,8 +144,8 @@ pub(super) async fn redeem_operator_link(
     if used.rows_affected() == 0 {
         return Ok(false);
     }
-    query("DELETE FROM operators WHERE expires_at_ms <= ?").bind(signed(now_ms)).execute(&mut *tx).await?;
-    query("INSERT INTO operators (cookie_hash, expires_at_ms) VALUES (?, ?)")
+    query("DELETE FROM operators WHERE expires_at_ms <= $1").bind(signed(now_ms)).execute(&mut *tx).await?;
+    query("INSERT INTO operators (cookie_hash, expires_at_ms) VALUES ($1, $2)")
         .bind(&cookie[..])
         .bind(signed(cookie_expires_at_ms))
         .execute(&mut *tx)
@@ -152,8 +154,8 @@ pub(super) async fn redeem_operator_link(
     Ok(true)
 }
 
-pub(super) async fn is_operator(store: &SqliteStore, cookie: Hash, now_ms: u64) -> Result<bool, StoreError> {
-    let found = query("SELECT 1 FROM operators WHERE cookie_hash = ? AND expires_at_ms > ?")
+pub(super) async fn is_operator(store: &SqlStore, cookie: Hash, now_ms: u64) -> Result<bool, StoreError> {
+    let found = query("SELECT 1 FROM operators WHERE cookie_hash = $1 AND expires_at_ms > $2")
         .bind(&cookie[..])
         .bind(signed(now_ms))
         .fetch_optional(&store.readers)

@@ -1,5 +1,6 @@
 //! From rows to types and back. A value that no release writes is [`StoreError::Corrupt`].
 
+use super::DbRow;
 use crate::store::{SessionRow, StoreError};
 use nearframe_ledger::{Kind, Tariff, Transfer};
 use nearframe_protocol::{
@@ -7,29 +8,25 @@ use nearframe_protocol::{
     Signature, TitleHash, TitleId, TransferId,
 };
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
-pub(super) fn blob<const N: usize>(row: &SqliteRow, column: &'static str) -> Result<[u8; N], StoreError> {
+pub(super) fn blob<const N: usize>(row: &DbRow, column: &'static str) -> Result<[u8; N], StoreError> {
     row.try_get::<&[u8], _>(column)?.try_into().map_err(|_| StoreError::Corrupt(column))
 }
 
-pub(super) fn text<'r>(row: &'r SqliteRow, column: &'static str) -> Result<&'r str, StoreError> {
+pub(super) fn text<'r>(row: &'r DbRow, column: &'static str) -> Result<&'r str, StoreError> {
     Ok(row.try_get(column)?)
 }
 
-pub(super) fn int<T: TryFrom<i64>>(row: &SqliteRow, column: &'static str) -> Result<T, StoreError> {
+pub(super) fn int<T: TryFrom<i64>>(row: &DbRow, column: &'static str) -> Result<T, StoreError> {
     row.try_get::<i64, _>(column)?.try_into().map_err(|_| StoreError::Corrupt(column))
 }
 
-pub(super) fn maybe_int<T: TryFrom<i64>>(
-    row: &SqliteRow,
-    column: &'static str,
-) -> Result<Option<T>, StoreError> {
+pub(super) fn maybe_int<T: TryFrom<i64>>(row: &DbRow, column: &'static str) -> Result<Option<T>, StoreError> {
     let value: Option<i64> = row.try_get(column)?;
     value.map(|value| value.try_into().map_err(|_| StoreError::Corrupt(column))).transpose()
 }
 
-/// An unsigned value as SQLite's signed integer; times and durations stay far below its end.
+/// An unsigned value as the database's signed integer; times and durations stay far below its end.
 pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
@@ -42,7 +39,7 @@ pub(super) fn state_text(state: SessionState) -> &'static str {
     }
 }
 
-fn state(row: &SqliteRow) -> Result<SessionState, StoreError> {
+fn state(row: &DbRow) -> Result<SessionState, StoreError> {
     let text = text(row, "state")?;
     [SessionState::Starting, SessionState::Live, SessionState::Ended]
         .into_iter()
@@ -50,7 +47,7 @@ fn state(row: &SqliteRow) -> Result<SessionState, StoreError> {
         .ok_or(StoreError::Corrupt("state"))
 }
 
-pub(super) fn tariff(row: &SqliteRow) -> Result<Tariff, StoreError> {
+pub(super) fn tariff(row: &DbRow) -> Result<Tariff, StoreError> {
     Ok(Tariff {
         price_micros_per_hour: int(row, "price_micros_per_hour")?,
         fee_permille: int(row, "fee_permille")?,
@@ -58,16 +55,16 @@ pub(super) fn tariff(row: &SqliteRow) -> Result<Tariff, StoreError> {
     })
 }
 
-fn currency(row: &SqliteRow) -> Result<Currency, StoreError> {
+fn currency(row: &DbRow) -> Result<Currency, StoreError> {
     Currency::new(text(row, "currency")?).map_err(|_| StoreError::Corrupt("currency"))
 }
 
-pub(super) fn title(row: &SqliteRow) -> Result<TitleId, StoreError> {
+pub(super) fn title(row: &DbRow) -> Result<TitleId, StoreError> {
     TitleId::new(text(row, "title")?).map_err(|_| StoreError::Corrupt("title"))
 }
 
 /// A row of `SESSION_COLUMNS`.
-pub(super) fn session(row: &SqliteRow) -> Result<SessionRow, StoreError> {
+pub(super) fn session(row: &DbRow) -> Result<SessionRow, StoreError> {
     let end_reason: Option<&str> = row.try_get("end_reason")?;
     let parse = |text| EndReason::parse(text).ok_or(StoreError::Corrupt("end_reason"));
     Ok(SessionRow {
@@ -90,13 +87,13 @@ pub(super) fn session(row: &SqliteRow) -> Result<SessionRow, StoreError> {
     })
 }
 
-pub(super) fn signature(row: &SqliteRow, column: &'static str) -> Result<Option<Signature>, StoreError> {
+pub(super) fn signature(row: &DbRow, column: &'static str) -> Result<Option<Signature>, StoreError> {
     let bytes: Option<&[u8]> = row.try_get(column)?;
     let parse = |bytes: &[u8]| bytes.try_into().map_err(|_| StoreError::Corrupt(column));
     Ok(bytes.map(parse).transpose()?.map(Signature::from_bytes))
 }
 
-pub(super) fn transfer(row: &SqliteRow) -> Result<Transfer, StoreError> {
+pub(super) fn transfer(row: &DbRow) -> Result<Transfer, StoreError> {
     let account = |column| text(row, column)?.parse().map_err(|_| StoreError::Corrupt(column));
     Ok(Transfer {
         id: TransferId::from_bytes(blob(row, "id")?),

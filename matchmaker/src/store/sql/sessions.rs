@@ -2,58 +2,60 @@
 
 use super::receipts::{append, lease_state};
 use super::rows::{blob, int, session, signed};
-use super::{Created, Ended, Idempotency, NewSession, SessionRow, SqliteStore, StoreError};
+use super::{
+    Connection, Created, Db, Ended, Idempotency, NewSession, SessionRow, SqlStore, StoreError, Subject, lock,
+};
 use nearframe_ledger::LeaseAccount;
 use nearframe_protocol::{EndReason, Generation, GuestId, NodeId, SessionId};
-use sqlx::{Executor, Sqlite, SqliteConnection, query};
+use sqlx::{Executor, query};
 use std::collections::HashMap;
 
 const SESSION_COLUMNS: &str = "
     SELECT s.id, s.guest_id, s.title, s.player_key, s.state, s.generation, s.created_at_ms, s.ended_at_ms,
            s.end_reason, l.id AS lease_id, l.node_id, l.title_hash, l.currency, n.name AS node_name,
            (SELECT count(*) FROM receipts r WHERE r.session_id = s.id) AS receipts,
-           (SELECT coalesce(sum(r.billed_us), 0) FROM receipts r WHERE r.session_id = s.id) AS billed_us,
-           (SELECT coalesce(sum(t.amount_micros), 0) FROM leases p JOIN transfers t ON t.lease_id = p.id
+           (SELECT CAST(coalesce(sum(r.billed_us), 0) AS BIGINT) FROM receipts r WHERE r.session_id = s.id) AS billed_us,
+           (SELECT CAST(coalesce(sum(t.amount_micros), 0) AS BIGINT) FROM leases p JOIN transfers t ON t.lease_id = p.id
              WHERE p.session_id = s.id AND t.kind = 'post') AS cost_micros
       FROM sessions s
       JOIN leases l ON l.session_id = s.id AND l.generation = s.generation
       JOIN nodes n ON n.id = l.node_id ";
 
 pub(super) async fn one(
-    executor: impl Executor<'_, Database = Sqlite>,
+    executor: impl Executor<'_, Database = Db>,
     id: SessionId,
 ) -> Result<Option<SessionRow>, StoreError> {
-    let sql = format!("{SESSION_COLUMNS} WHERE s.id = ?");
+    let sql = format!("{SESSION_COLUMNS} WHERE s.id = $1");
     let row = query(&sql).bind(&id.as_bytes()[..]).fetch_optional(executor).await?;
     row.as_ref().map(session).transpose()
 }
 
 pub(super) async fn of_guest(
-    store: &SqliteStore,
+    store: &SqlStore,
     guest: GuestId,
     after: Option<SessionId>,
     limit: u32,
 ) -> Result<Vec<SessionRow>, StoreError> {
     let sql = format!(
-        "{SESSION_COLUMNS} WHERE s.guest_id = ?1 AND (?2 IS NULL OR (s.created_at_ms, s.id) <
-            (SELECT c.created_at_ms, c.id FROM sessions c WHERE c.id = ?2 AND c.guest_id = ?1))
-         ORDER BY s.created_at_ms DESC, s.id DESC LIMIT ?3"
+        "{SESSION_COLUMNS} WHERE s.guest_id = $1 AND ($2 IS NULL OR (s.created_at_ms, s.id) <
+            (SELECT c.created_at_ms, c.id FROM sessions c WHERE c.id = $2 AND c.guest_id = $1))
+         ORDER BY s.created_at_ms DESC, s.id DESC LIMIT $3"
     );
     let rows = query(&sql)
         .bind(&guest.as_bytes()[..])
         .bind(after.map(|id| id.as_bytes().to_vec()))
-        .bind(limit)
+        .bind(i64::from(limit))
         .fetch_all(&store.readers)
         .await?;
     rows.iter().map(session).collect()
 }
 
-pub(super) async fn active(store: &SqliteStore) -> Result<Vec<SessionRow>, StoreError> {
+pub(super) async fn active(store: &SqlStore) -> Result<Vec<SessionRow>, StoreError> {
     let sql = format!("{SESSION_COLUMNS} WHERE s.state <> 'ended' ORDER BY s.created_at_ms, s.id");
     query(&sql).fetch_all(&store.readers).await?.iter().map(session).collect()
 }
 
-pub(super) async fn busy(store: &SqliteStore) -> Result<HashMap<NodeId, u32>, StoreError> {
+pub(super) async fn busy(store: &SqlStore) -> Result<HashMap<NodeId, u32>, StoreError> {
     let rows =
         query("SELECT node_id, count(*) AS held FROM leases WHERE ended_at_ms IS NULL GROUP BY node_id")
             .fetch_all(&store.readers)
@@ -61,10 +63,11 @@ pub(super) async fn busy(store: &SqliteStore) -> Result<HashMap<NodeId, u32>, St
     rows.iter().map(|row| Ok((NodeId::from_bytes(blob(row, "node_id")?), int(row, "held")?))).collect()
 }
 
-pub(super) async fn create(store: &SqliteStore, new: &NewSession) -> Result<Created, StoreError> {
+pub(super) async fn create(store: &SqlStore, new: &NewSession) -> Result<Created, StoreError> {
     let mut tx = store.begin().await?;
     if let Some(Idempotency { key, request }) = &new.idempotency {
-        let found = query("SELECT request_hash, session_id FROM idempotency WHERE key_hash = ?")
+        lock(&mut tx, Subject::Request(*key)).await?;
+        let found = query("SELECT request_hash, session_id FROM idempotency WHERE key_hash = $1")
             .bind(&key[..])
             .fetch_optional(&mut *tx)
             .await?;
@@ -77,9 +80,11 @@ pub(super) async fn create(store: &SqliteStore, new: &NewSession) -> Result<Crea
             return Ok(Created::Again(row));
         }
     }
+    lock(&mut tx, Subject::Guest(new.guest)).await?;
     if guest_sessions(&mut tx, new.guest).await? >= new.guest_limit {
         return Ok(Created::TooMany);
     }
+    lock(&mut tx, Subject::Node(new.node)).await?;
     if !has_free_slot(&mut tx, new.node).await? {
         return Ok(Created::NoCapacity);
     }
@@ -89,18 +94,18 @@ pub(super) async fn create(store: &SqliteStore, new: &NewSession) -> Result<Crea
     Ok(Created::New(created))
 }
 
-async fn guest_sessions(tx: &mut SqliteConnection, guest: GuestId) -> Result<u32, StoreError> {
-    let row = query("SELECT count(*) AS held FROM sessions WHERE guest_id = ? AND state <> 'ended'")
+async fn guest_sessions(tx: &mut Connection, guest: GuestId) -> Result<u32, StoreError> {
+    let row = query("SELECT count(*) AS held FROM sessions WHERE guest_id = $1 AND state <> 'ended'")
         .bind(&guest.as_bytes()[..])
         .fetch_one(tx)
         .await?;
     int(&row, "held")
 }
 
-async fn has_free_slot(tx: &mut SqliteConnection, node: NodeId) -> Result<bool, StoreError> {
+async fn has_free_slot(tx: &mut Connection, node: NodeId) -> Result<bool, StoreError> {
     let free = query(
-        "SELECT 1 FROM nodes WHERE id = ?1 AND slots >
-            (SELECT count(*) FROM leases WHERE node_id = ?1 AND ended_at_ms IS NULL)",
+        "SELECT 1 FROM nodes WHERE id = $1 AND slots >
+            (SELECT count(*) FROM leases WHERE node_id = $1 AND ended_at_ms IS NULL)",
     )
     .bind(&node.as_bytes()[..])
     .fetch_optional(tx)
@@ -108,11 +113,11 @@ async fn has_free_slot(tx: &mut SqliteConnection, node: NodeId) -> Result<bool, 
     Ok(free.is_some())
 }
 
-async fn insert(tx: &mut SqliteConnection, new: &NewSession) -> Result<(), StoreError> {
+async fn insert(tx: &mut Connection, new: &NewSession) -> Result<(), StoreError> {
     let now = signed(new.now_ms);
     query(
         "INSERT INTO sessions (id, guest_id, title, player_key, state, generation, created_at_ms)
-         VALUES (?, ?, ?, ?, 'starting', 0, ?)",
+         VALUES ($1, $2, $3, $4, 'starting', 0, $5)",
     )
     .bind(&new.id.as_bytes()[..])
     .bind(&new.guest.as_bytes()[..])
@@ -124,21 +129,21 @@ async fn insert(tx: &mut SqliteConnection, new: &NewSession) -> Result<(), Store
     query(
         "INSERT INTO leases (id, session_id, generation, node_id, title_hash, price_micros_per_hour,
                              fee_permille, currency, started_at_ms)
-         VALUES (?, ?, 0, ?, ?, ?, ?, ?, ?)",
+         VALUES ($1, $2, 0, $3, $4, $5, $6, $7, $8)",
     )
     .bind(&new.lease.as_bytes()[..])
     .bind(&new.id.as_bytes()[..])
     .bind(&new.node.as_bytes()[..])
     .bind(&new.title_hash.as_bytes()[..])
     .bind(new.tariff.price_micros_per_hour)
-    .bind(new.tariff.fee_permille)
+    .bind(i64::from(new.tariff.fee_permille))
     .bind(new.tariff.currency.as_str())
     .bind(now)
     .execute(&mut *tx)
     .await?;
     if let Some(Idempotency { key, request }) = &new.idempotency {
         query(
-            "INSERT INTO idempotency (key_hash, request_hash, session_id, created_at_ms) VALUES (?, ?, ?, ?)",
+            "INSERT INTO idempotency (key_hash, request_hash, session_id, created_at_ms) VALUES ($1, $2, $3, $4)",
         )
         .bind(&key[..])
         .bind(&request[..])
@@ -157,29 +162,31 @@ async fn insert(tx: &mut SqliteConnection, new: &NewSession) -> Result<(), Store
 }
 
 pub(super) async fn set_live(
-    store: &SqliteStore,
+    store: &SqlStore,
     id: SessionId,
     generation: Generation,
 ) -> Result<bool, StoreError> {
     let done =
-        query("UPDATE sessions SET state = 'live' WHERE id = ? AND generation = ? AND state = 'starting'")
+        query("UPDATE sessions SET state = 'live' WHERE id = $1 AND generation = $2 AND state = 'starting'")
             .bind(&id.as_bytes()[..])
-            .bind(generation.0)
+            .bind(i64::from(generation.0))
             .execute(&store.writer)
             .await?;
     Ok(done.rows_affected() == 1)
 }
 
 pub(super) async fn end(
-    store: &SqliteStore,
+    store: &SqlStore,
     id: SessionId,
     reason: EndReason,
     now_ms: u64,
 ) -> Result<Option<Ended>, StoreError> {
     let mut tx = store.begin().await?;
+    lock(&mut tx, Subject::Session(id)).await?;
     let done = query(
-        "UPDATE sessions SET state = 'ended', end_reason = ?, ended_at_ms = max(created_at_ms, ?)
-         WHERE id = ? AND state <> 'ended'",
+        "UPDATE sessions SET state = 'ended', end_reason = $1, 
+                ended_at_ms = CASE WHEN created_at_ms > $2 THEN created_at_ms ELSE $2 END
+         WHERE id = $3 AND state <> 'ended'",
     )
     .bind(reason.as_str())
     .bind(signed(now_ms))
@@ -195,7 +202,7 @@ pub(super) async fn end(
         {
             append(&mut tx, &release, now_ms).await?;
         }
-        query("UPDATE leases SET ended_at_ms = ? WHERE session_id = ? AND ended_at_ms IS NULL")
+        query("UPDATE leases SET ended_at_ms = $1 WHERE session_id = $2 AND ended_at_ms IS NULL")
             .bind(signed(ended_at_ms))
             .bind(&id.as_bytes()[..])
             .execute(&mut *tx)

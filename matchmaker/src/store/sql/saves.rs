@@ -1,20 +1,20 @@
 //! Saves, and the assets that no row needs.
 
 use super::rows::{blob, int, maybe_int, signed, text, title};
-use super::{SqliteStore, StoreError};
+use super::{Connection, Db, DbRow, SqlStore, StoreError, Subject, lock};
 use crate::store::{Hash, NewSave, SaveOwner, SaveRow, Saved};
 use nearframe_protocol::{GuestId, PackHash, SaveVersion, SessionId};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Executor, Row, Sqlite, SqliteConnection, query};
+use sqlx::{Executor, Row, query};
 
 /// Which save of a guest's title is current: see [`crate::store::save`].
 const SAVE_COLUMNS: &str = "
     SELECT title, version, based_on, hash, size_bytes, title_version, session_id, created_at_ms,
-           version = first_value(version) OVER (PARTITION BY guest_id, title
-               ORDER BY played_at_ms DESC, session_id DESC, generation DESC, version DESC) AS is_current
-      FROM saves WHERE guest_id = ?1";
+           CAST(CASE WHEN version = first_value(version) OVER (PARTITION BY guest_id, title
+               ORDER BY played_at_ms DESC, session_id DESC, generation DESC, version DESC)
+               THEN 1 ELSE 0 END AS BIGINT) AS is_current
+      FROM saves WHERE guest_id = $1";
 
-fn save(row: &SqliteRow) -> Result<SaveRow, StoreError> {
+fn save(row: &DbRow) -> Result<SaveRow, StoreError> {
     Ok(SaveRow {
         title: title(row)?,
         version: SaveVersion(int(row, "version")?),
@@ -28,7 +28,7 @@ fn save(row: &SqliteRow) -> Result<SaveRow, StoreError> {
     })
 }
 
-pub(super) async fn of_guest(store: &SqliteStore, guest: GuestId) -> Result<Vec<SaveRow>, StoreError> {
+pub(super) async fn of_guest(store: &SqlStore, guest: GuestId) -> Result<Vec<SaveRow>, StoreError> {
     let sql = format!("{SAVE_COLUMNS} ORDER BY title, version DESC");
     let rows = query(&sql).bind(&guest.as_bytes()[..]).fetch_all(&store.readers).await?;
     rows.iter().map(save).collect()
@@ -36,18 +36,19 @@ pub(super) async fn of_guest(store: &SqliteStore, guest: GuestId) -> Result<Vec<
 
 /// The saves of one title, newest version first.
 pub(super) async fn of_title(
-    executor: impl Executor<'_, Database = Sqlite>,
+    executor: impl Executor<'_, Database = Db>,
     owner: &SaveOwner,
 ) -> Result<Vec<SaveRow>, StoreError> {
-    let sql = format!("{SAVE_COLUMNS} AND title = ?2 ORDER BY version DESC");
+    let sql = format!("{SAVE_COLUMNS} AND title = $2 ORDER BY version DESC");
     let rows =
         query(&sql).bind(&owner.guest.as_bytes()[..]).bind(owner.title.as_str()).fetch_all(executor).await?;
     rows.iter().map(save).collect()
 }
 
-pub(super) async fn add(store: &SqliteStore, new: &NewSave) -> Result<Saved, StoreError> {
+pub(super) async fn add(store: &SqlStore, new: &NewSave) -> Result<Saved, StoreError> {
     let mut tx = store.begin().await?;
-    let session = query("SELECT guest_id, title, created_at_ms FROM sessions WHERE id = ?")
+    lock(&mut tx, Subject::Saves).await?;
+    let session = query("SELECT guest_id, title, created_at_ms FROM sessions WHERE id = $1")
         .bind(&new.session.as_bytes()[..])
         .fetch_optional(&mut *tx)
         .await?;
@@ -65,31 +66,31 @@ pub(super) async fn add(store: &SqliteStore, new: &NewSave) -> Result<Saved, Sto
     insert(&mut tx, new, &owner, version, new.base(&rows, version), int(&session, "created_at_ms")?).await?;
     let rows = of_title(&mut *tx, &owner).await?;
     for old in rows.iter().skip(new.most_versions as usize).filter(|row| !row.current) {
-        query("DELETE FROM saves WHERE guest_id = ? AND title = ? AND version = ?")
+        query("DELETE FROM saves WHERE guest_id = $1 AND title = $2 AND version = $3")
             .bind(&owner.guest.as_bytes()[..])
             .bind(owner.title.as_str())
             .bind(signed(old.version.0))
             .execute(&mut *tx)
             .await?;
-        note(&mut *tx, old.asset(), new.now_ms).await?;
+        note(&mut tx, old.asset(), new.now_ms).await?;
     }
     tx.commit().await?;
     let made = rows.into_iter().find(|row| row.version == version);
     made.map(Saved::New).ok_or(StoreError::Corrupt("version"))
 }
 
-async fn titles(tx: &mut SqliteConnection, guest: GuestId) -> Result<u32, StoreError> {
-    let row = query("SELECT count(DISTINCT title) AS titles FROM saves WHERE guest_id = ?")
+async fn titles(tx: &mut Connection, guest: GuestId) -> Result<u32, StoreError> {
+    let row = query("SELECT count(DISTINCT title) AS titles FROM saves WHERE guest_id = $1")
         .bind(&guest.as_bytes()[..])
         .fetch_one(tx)
         .await?;
     int(&row, "titles")
 }
 
-async fn next_version(tx: &mut SqliteConnection, owner: &SaveOwner) -> Result<SaveVersion, StoreError> {
+async fn next_version(tx: &mut Connection, owner: &SaveOwner) -> Result<SaveVersion, StoreError> {
     let row = query(
-        "INSERT INTO save_counters (guest_id, title, last_version) VALUES (?, ?, 1)
-         ON CONFLICT DO UPDATE SET last_version = last_version + 1 RETURNING last_version",
+        "INSERT INTO save_counters (guest_id, title, last_version) VALUES ($1, $2, 1)
+         ON CONFLICT (guest_id, title) DO UPDATE SET last_version = save_counters.last_version + 1 RETURNING last_version",
     )
     .bind(&owner.guest.as_bytes()[..])
     .bind(owner.title.as_str())
@@ -99,7 +100,7 @@ async fn next_version(tx: &mut SqliteConnection, owner: &SaveOwner) -> Result<Sa
 }
 
 async fn insert(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     new: &NewSave,
     owner: &SaveOwner,
     version: SaveVersion,
@@ -109,7 +110,7 @@ async fn insert(
     query(
         "INSERT INTO saves (guest_id, title, version, based_on, hash, size_bytes, title_version, session_id,
                             generation, played_at_ms, created_at_ms)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(&owner.guest.as_bytes()[..])
     .bind(owner.title.as_str())
@@ -119,59 +120,65 @@ async fn insert(
     .bind(signed(new.size_bytes))
     .bind(&new.title_version)
     .bind(&new.session.as_bytes()[..])
-    .bind(new.generation.0)
+    .bind(i64::from(new.generation.0))
     .bind(signed(played_at_ms))
     .bind(signed(new.now_ms))
     .execute(&mut *tx)
     .await?;
-    query("DELETE FROM unreferenced_assets WHERE hash = ?")
+    query("DELETE FROM unreferenced_assets WHERE hash = $1")
         .bind(&new.hash.as_bytes()[..])
         .execute(tx)
         .await?;
     Ok(())
 }
 
-pub(super) async fn remove(store: &SqliteStore, owner: &SaveOwner, now_ms: u64) -> Result<u32, StoreError> {
+pub(super) async fn remove(store: &SqlStore, owner: &SaveOwner, now_ms: u64) -> Result<u32, StoreError> {
     let mut tx = store.begin().await?;
-    let removed = query("DELETE FROM saves WHERE guest_id = ? AND title = ? RETURNING hash")
+    lock(&mut tx, Subject::Saves).await?;
+    let removed = query("DELETE FROM saves WHERE guest_id = $1 AND title = $2 RETURNING hash")
         .bind(&owner.guest.as_bytes()[..])
         .bind(owner.title.as_str())
         .fetch_all(&mut *tx)
         .await?;
     for row in &removed {
-        note(&mut *tx, blob(row, "hash")?, now_ms).await?;
+        note(&mut tx, blob(row, "hash")?, now_ms).await?;
     }
     tx.commit().await?;
     Ok(u32::try_from(removed.len()).unwrap_or(u32::MAX))
 }
 
+/// [`note`] in a transaction of its own.
+pub(super) async fn note_alone(store: &SqlStore, asset: Hash, now_ms: u64) -> Result<(), StoreError> {
+    let mut tx = store.begin().await?;
+    lock(&mut tx, Subject::Saves).await?;
+    note(&mut tx, asset, now_ms).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
 /// Writes down that no row needs the asset, unless one does.
-pub(super) async fn note(
-    executor: impl Executor<'_, Database = Sqlite>,
-    asset: Hash,
-    now_ms: u64,
-) -> Result<(), StoreError> {
+async fn note(tx: &mut Connection, asset: Hash, now_ms: u64) -> Result<(), StoreError> {
     query(
         "INSERT INTO unreferenced_assets (hash, since_ms)
-         SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM saves WHERE hash = ?1)
-         ON CONFLICT DO UPDATE SET since_ms = excluded.since_ms",
+         SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM saves WHERE hash = $1)
+         ON CONFLICT (hash) DO UPDATE SET since_ms = excluded.since_ms",
     )
     .bind(&asset[..])
     .bind(signed(now_ms))
-    .execute(executor)
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 pub(super) async fn unreferenced(
-    store: &SqliteStore,
+    store: &SqlStore,
     before_ms: u64,
     limit: u32,
 ) -> Result<Vec<Hash>, StoreError> {
     let rows =
-        query("SELECT hash FROM unreferenced_assets WHERE since_ms < ? ORDER BY since_ms, hash LIMIT ?")
+        query("SELECT hash FROM unreferenced_assets WHERE since_ms < $1 ORDER BY since_ms, hash LIMIT $2")
             .bind(signed(before_ms))
-            .bind(limit)
+            .bind(i64::from(limit))
             .fetch_all(&store.readers)
             .await?;
     rows.iter()
@@ -179,7 +186,7 @@ pub(super) async fn unreferenced(
         .collect()
 }
 
-pub(super) async fn forget(store: &SqliteStore, asset: Hash) -> Result<(), StoreError> {
-    query("DELETE FROM unreferenced_assets WHERE hash = ?").bind(&asset[..]).execute(&store.writer).await?;
+pub(super) async fn forget(store: &SqlStore, asset: Hash) -> Result<(), StoreError> {
+    query("DELETE FROM unreferenced_assets WHERE hash = $1").bind(&asset[..]).execute(&store.writer).await?;
     Ok(())
 }
