@@ -94,6 +94,21 @@ impl Caps {
         Self(bits)
     }
 
+    /// Grades of price, the cheapest first; the last holds every price.
+    pub fn price_grades() -> impl Iterator<Item = u32> {
+        0..=PRICE_LEVELS
+    }
+
+    /// Whether a price is of this grade or a cheaper one.
+    pub fn is_within_grade(micros_per_hour: u64, grade: u32) -> bool {
+        price_level(micros_per_hour) <= grade
+    }
+
+    /// A need that only nodes of this grade of price or cheaper ones meet.
+    pub fn within_price_grade(self, grade: u32) -> Self {
+        if grade < PRICE_LEVELS { Self(self.0 | 1 << (PRICE + grade)) } else { self }
+    }
+
     /// Whether all of `needed` is there.
     pub fn cover(self, needed: Self) -> bool {
         self.0 & needed.0 == needed.0

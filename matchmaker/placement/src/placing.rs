@@ -6,7 +6,7 @@ use crate::geo::Place;
 use crate::index::search::Query;
 use crate::index::{Found, Index, Scratch};
 use crate::latency::sites::MAX_SITES;
-use crate::latency::{Client, LatencyModel, Ranking, SiteId};
+use crate::latency::{Client, LatencyModel, Ranking, SiteId, Survey};
 use crate::obstacle::NoNode;
 use crate::profile::Profile;
 use crate::request::Request;
@@ -78,21 +78,27 @@ impl Fleet {
     /// Chooses a node, as of the last [`Fleet::refresh`]; the caller writes the lease where capacity is checked
     /// again. The same fleet, request and seed give the same node.
     pub fn decide(&self, request: &Request, client: &Client, seed: u64) -> Result<Explanation, NoNode> {
-        let (shared, own) = self.rankings(client);
-        let found = self.find(request, shared.walk(&own), seed);
-        let explanation = explain(&self.board.index, request, shared.walk(&own), found);
+        let ranking = self.ranking(client);
+        let pairs = || ranking.pairs().iter().copied();
+        let found = self.find(request, pairs(), seed);
+        let explanation = explain(&self.board.index, request, pairs(), found);
         if explanation.chosen.is_some() { Ok(explanation) } else { Err(explanation.no) }
     }
 
     /// Whether some node could take the request.
     pub fn can_take(&self, request: &Request) -> bool {
-        let (shared, own) = self.rankings(&Client::default());
-        self.find(request, shared.walk(&own), 0).is_some()
+        let ranking = self.ranking(&Client::default());
+        self.find(request, ranking.pairs().iter().copied(), 0).is_some()
     }
 
-    fn rankings(&self, client: &Client) -> (Ranking, Ranking) {
+    /// By the client's past where it has one, else by its place.
+    fn ranking(&self, client: &Client) -> Ranking {
         let model = &self.board.model;
-        (Ranking::of_place(&model.sites, client.place), Ranking::of_client(&model.history, client, &[]))
+        if client.keys().all(|key| model.history.past(key).is_none()) {
+            return Ranking::of_place(&model.sites, client.place);
+        }
+        let all = (0..model.sites.len()).map(|site| SiteId(site as u16)).collect();
+        Survey::new(model, client, all, 0).ranking()
     }
 
     fn find(

@@ -3,8 +3,9 @@
 
 mod support;
 
+use nearframe_placement::caps::Caps;
 use nearframe_placement::index::search::Query;
-use nearframe_placement::index::{Claim, Scratch};
+use nearframe_placement::index::{Claim, Found, Scratch};
 use nearframe_placement::latency::{Ranking, SiteId};
 use nearframe_placement::profile::Profile;
 use nearframe_placement::region::Residency;
@@ -189,8 +190,12 @@ impl World {
         let named = explanation.no.examples.iter().any(|(other, _)| *other == found.node);
         prop_assert!(!named, "what is chosen is not forbidden");
         if request.weights == Weights::BATCH {
-            let cheapest = explanation.candidates[0].terms.before_credit();
-            prop_assert_eq!(found.terms.before_credit(), cheapest, "price-first finds the cheapest of all");
+            let grade = |found: &Found| {
+                let micros = found.terms.price * 1000 / u64::from(Weights::BATCH.price_per_milli);
+                Caps::price_grades().find(|grade| Caps::is_within_grade(micros, *grade))
+            };
+            let lowest = explanation.candidates.iter().filter_map(grade).min();
+            prop_assert_eq!(grade(&found), lowest, "no node of a cheaper grade was free");
         }
         let slots = request.needs.slots.max(1) as u16;
         self.claims.push(self.index.claim(&found, slots).unwrap());

@@ -2,8 +2,7 @@
 //!
 //! A transportation problem: cells of players on one side, sites with capacities on the other. Solved by
 //! successive shortest paths with potentials (Ahuja, Magnanti, Orlin, Network Flows, 1993, section 9.7), from
-//! the prices of the tick before: an arc that these make profitable is filled at once, and only what this got
-//! wrong is routed. Whoever finds no slot waits, at a cost above any round trip.
+//! the flow and the prices of the tick before, so that only what changed is routed. Whoever finds no slot waits, at a cost above any round trip.
 
 /// An arc that must not be used.
 pub const FORBIDDEN: u32 = u32::MAX;
@@ -45,9 +44,10 @@ impl Assignment {
     }
 }
 
-/// The optimum, found from `prices_us` of an earlier one; any prices lead to an optimum, good ones sooner.
-pub fn assign(market: &Market, prices_us: &[u32]) -> Assignment {
-    let mut network = Network::new(market, prices_us);
+/// The optimum, found from an earlier one. Any earlier one leads to an optimum, a similar one sooner: what of its
+/// flow its prices still justify is kept, and only the rest is routed.
+pub fn assign(market: &Market, earlier: &Assignment) -> Assignment {
+    let mut network = Network::new(market, earlier);
     let mut paths = 0;
     while network.augment() {
         paths += 1;
@@ -72,39 +72,67 @@ struct Network<'a> {
 }
 
 impl<'a> Network<'a> {
-    fn new(market: &'a Market, prices_us: &[u32]) -> Self {
+    fn new(market: &'a Market, earlier: &Assignment) -> Self {
         let (cells, sites) = (market.demand.len(), market.capacity.len());
-        let mut excess = vec![0; cells + sites + 1];
-        let mut potential = vec![0; cells + sites + 1];
-        let mut used = vec![0; sites];
-        let sink = cells + sites;
-        for (site, &capacity) in market.capacity.iter().enumerate() {
-            let price = prices_us.get(site).copied().unwrap_or(0);
-            potential[cells + site] = -i64::from(price).min(WAITING);
-            if price > 0 {
-                used[site] = capacity;
-                excess[cells + site] -= i64::from(capacity);
-                excess[sink] += i64::from(capacity);
-            }
-        }
-        for (cell, &demand) in market.demand.iter().enumerate() {
-            excess[cell] = i64::from(demand);
-            excess[sink] -= i64::from(demand);
-            let row = &market.cost_us[cell * sites..(cell + 1) * sites];
-            let ways = row.iter().enumerate().filter(|(_, cost)| **cost != FORBIDDEN);
-            let least = ways.map(|(site, cost)| i64::from(*cost) - potential[cells + site]).min();
-            potential[cell] = -least.unwrap_or(WAITING).min(WAITING);
-        }
-        Self {
+        let mut network = Self {
             market,
             cells,
             sites,
             flow: vec![0; cells * sites],
             waiting: vec![0; cells],
-            used,
-            excess,
-            potential,
+            used: vec![0; sites],
+            excess: vec![0; cells + sites + 1],
+            potential: vec![0; cells + sites + 1],
+        };
+        for site in 0..sites {
+            let price = earlier.prices_us.get(site).copied().unwrap_or(0);
+            network.potential[cells + site] = -i64::from(price).min(WAITING);
         }
+        (0..cells).for_each(|cell| network.begin_cell(cell, earlier));
+        network.begin_sites();
+        network
+    }
+
+    /// Sets a cell's potential by its cheapest way, and keeps what went over ways that are as cheap.
+    fn begin_cell(&mut self, cell: usize, earlier: &Assignment) {
+        let row = cell * self.sites..(cell + 1) * self.sites;
+        let dear: Vec<i64> = (0..self.sites)
+            .map(|site| match self.market.cost_us[row.start + site] {
+                FORBIDDEN => i64::MAX,
+                cost => i64::from(cost) - self.potential[self.cells + site],
+            })
+            .collect();
+        let least = dear.iter().copied().min().unwrap_or(WAITING).min(WAITING);
+        self.potential[cell] = -least;
+        let same_shape = earlier.flow.len() == self.flow.len() && earlier.waiting.len() == self.cells;
+        let mut left = self.market.demand[cell];
+        if same_shape {
+            for site in (0..self.sites).filter(|&site| dear[site] == least) {
+                let kept = earlier.flow[row.start + site].min(left);
+                self.flow[row.start + site] = kept;
+                left -= kept;
+            }
+            if least == WAITING {
+                self.waiting[cell] = earlier.waiting[cell].min(left);
+                left -= self.waiting[cell];
+            }
+        }
+        self.excess[cell] = i64::from(left);
+    }
+
+    /// A site with a price passes on all it can, others what they get; what does not fit is too much or missing.
+    fn begin_sites(&mut self) {
+        let mut passed: i64 = self.waiting.iter().map(|&count| i64::from(count)).sum();
+        for site in 0..self.sites {
+            let capacity = self.market.capacity[site];
+            let gets: u32 = self.flow.iter().skip(site).step_by(self.sites).sum();
+            let priced = self.potential[self.cells + site] < 0;
+            self.used[site] = if priced { capacity } else { gets.min(capacity) };
+            self.excess[self.cells + site] = i64::from(gets) - i64::from(self.used[site]);
+            passed += i64::from(self.used[site]);
+        }
+        let demand: i64 = self.market.demand.iter().map(|&count| i64::from(count)).sum();
+        self.excess[self.cells + self.sites] = passed - demand;
     }
 
     /// Cost of the residual arc from one node to another, and how much it takes; `None`: there is none.
@@ -158,11 +186,9 @@ impl<'a> Network<'a> {
         let mut distance = vec![i64::MAX; nodes];
         let mut before = vec![usize::MAX; nodes];
         let mut done = vec![false; nodes];
-        for (slot, excess) in distance.iter_mut().zip(&self.excess) {
-            if *excess > 0 {
-                *slot = 0;
-            }
-        }
+        // From one place at a time: what is near is found before much is looked at.
+        let Some(source) = self.excess.iter().position(|excess| *excess > 0) else { return false };
+        distance[source] = 0;
         let target = loop {
             let open = (0..nodes).filter(|&node| !done[node] && distance[node] < i64::MAX);
             let Some(node) = open.min_by_key(|&node| (distance[node], node)) else { return false };
@@ -231,10 +257,11 @@ mod tests {
             capacity: vec![1, 1],
             cost_us: vec![10_000, 12_000, 11_000, 90_000],
         };
-        let optimum = assign(&market, &[]);
+        let optimum = assign(&market, &Assignment::default());
         assert_eq!(optimum.flow, [0, 1, 1, 0]);
         assert_eq!(optimum.prices_us, [2_000, 0], "whoever takes site 0 costs the other 2 ms");
-        assert_eq!(assign(&market, &optimum.prices_us).flow, optimum.flow);
+        let again = assign(&market, &optimum);
+        assert_eq!((again.flow, again.paths), (optimum.flow, 0), "nothing changed, nothing is routed");
     }
 
     #[test]
@@ -244,7 +271,7 @@ mod tests {
             capacity: vec![2, 9],
             cost_us: vec![5_000, FORBIDDEN, 1_000, 2_000],
         };
-        let optimum = assign(&market, &[]);
+        let optimum = assign(&market, &Assignment::default());
         assert_eq!(optimum.flow, [2, 0, 0, 2]);
         assert_eq!(optimum.waiting, [1, 0]);
     }

@@ -1,6 +1,6 @@
 //! Finding a node: sites from near to far, in each the better of two that may take the request.
 
-use super::site::{SiteNodes, nth_set};
+use super::site::{SiteNodes, next_set};
 use super::{Handle, Index, TitleKey};
 use crate::caps::Caps;
 use crate::cost::{self, Terms};
@@ -42,8 +42,8 @@ pub struct Scratch {
 /// Pairs tried in a site before all of its nodes are looked at: a bitmap is graded, so that a pick may fail the
 /// exact comparison, but rarely twice.
 const PAIRS: u32 = 2;
-/// So few nodes are all looked at.
-const FEW: u32 = 4;
+/// Sites whose offers of one grade of price are compared.
+const OFFERS: u32 = 8;
 
 impl Query {
     /// `None` where no node ever held the title.
@@ -68,14 +68,10 @@ impl Query {
         self.weights.rtt_percent == 0
     }
 
-    /// No node of this site costs less before credit.
-    fn floor(&self, site: &SiteNodes, rtt_us: u32, best_us: u32) -> u64 {
-        if self.is_price_first() {
-            cost::price_cost(&self.weights, site.cheapest_micros)
-        } else {
-            // A node may be faster than its site, and an offset is bounded by the site's own round trip.
-            cost::rtt_cost(&self.weights, rtt_us.saturating_sub(best_us).saturating_sub(FASTER_US))
-        }
+    /// No node of a site with this round trip costs less before credit.
+    fn floor(&self, rtt_us: u32, best_us: u32) -> u64 {
+        // A node may be faster than its site.
+        cost::rtt_cost(&self.weights, rtt_us.saturating_sub(best_us).saturating_sub(FASTER_US))
     }
 }
 
@@ -102,34 +98,79 @@ impl Index {
         scratch: &mut Scratch,
     ) -> Option<Found> {
         let mut dice = Dice(seed);
+        if query.is_price_first() {
+            let ranking: Vec<_> = ranking.into_iter().collect();
+            return self.find_by_price(query, &ranking, &mut dice, scratch);
+        }
         let mut best: Option<Found> = None;
         let mut best_us = None;
         for (rtt_us, id) in ranking {
-            let Some(site) = self.sites.get(id.index()) else { continue };
             let best_us = *best_us.get_or_insert(rtt_us);
-            let beaten = |found: &Found| query.floor(site, rtt_us, best_us) >= found.terms.before_credit();
+            let beaten = |found: &Found| query.floor(rtt_us, best_us) >= found.terms.before_credit();
             if best.as_ref().is_some_and(beaten) {
                 break;
             }
-            let hopeless =
-                query.needs.rtt_ceiling_us.is_some_and(|most| rtt_us.saturating_sub(FASTER_US) > most);
-            if hopeless || !query.regions.contains(site.region) {
-                continue;
-            }
-            let count = site.eligible(query.title, query.caps, &mut scratch.words);
-            if count == 0 {
-                continue;
-            }
-            let pick = Pick { site, id, query, rtt_us, best_us };
-            let found = pick.of_two(&scratch.words, count, &mut dice).or_else(|| pick.of_all(&scratch.words));
-            if let Some(found) = found {
-                let cheaper = |best: &Found| found.terms.before_credit() < best.terms.before_credit();
-                if best.as_ref().is_none_or(cheaper) {
-                    best = Some(found);
-                }
-            }
+            let found = self.find_at(query, query.caps, (rtt_us, best_us, id), &mut dice, scratch);
+            best = cheaper(best, found);
         }
         best
+    }
+
+    /// Grade by grade of price, the better of what the first few sites offer that have any node of the grade.
+    fn find_by_price(
+        &self,
+        query: &Query,
+        ranking: &[(u32, SiteId)],
+        dice: &mut Dice,
+        scratch: &mut Scratch,
+    ) -> Option<Found> {
+        let best_us = ranking.first()?.0;
+        for grade in Caps::price_grades() {
+            let mut best: Option<Found> = None;
+            let mut met = 0;
+            for &(rtt_us, id) in ranking {
+                let within = |site: &SiteNodes| Caps::is_within_grade(site.cheapest_micros, grade);
+                if met >= OFFERS || !self.sites.get(id.index()).is_some_and(within) {
+                    continue;
+                }
+                let caps = query.caps.within_price_grade(grade);
+                let found = self.find_at(query, caps, (rtt_us, best_us, id), dice, scratch);
+                met += u32::from(found.is_some());
+                best = cheaper(best, found);
+            }
+            if best.is_some() {
+                return best;
+            }
+        }
+        None
+    }
+
+    /// A node of one site.
+    fn find_at(
+        &self,
+        query: &Query,
+        caps: Caps,
+        (rtt_us, best_us, id): (u32, u32, SiteId),
+        dice: &mut Dice,
+        scratch: &mut Scratch,
+    ) -> Option<Found> {
+        let site = self.sites.get(id.index())?;
+        let hopeless = query.needs.rtt_ceiling_us.is_some_and(|most| rtt_us.saturating_sub(FASTER_US) > most);
+        if hopeless || !query.regions.contains(site.region) {
+            return None;
+        }
+        if !site.eligible(query.title, caps, &mut scratch.words) {
+            return None;
+        }
+        let pick = Pick { site, id, query, rtt_us, best_us };
+        pick.of_two(&scratch.words, dice).or_else(|| pick.of_all(&scratch.words))
+    }
+}
+
+fn cheaper(one: Option<Found>, other: Option<Found>) -> Option<Found> {
+    match (one, other) {
+        (Some(one), Some(other)) if other.terms.before_credit() < one.terms.before_credit() => Some(other),
+        (one, other) => one.or(other),
     }
 }
 
@@ -143,16 +184,15 @@ struct Pick<'a> {
 }
 
 impl Pick<'_> {
-    /// The better of two drawn ones (Mitzenmacher 2001: almost as even as the best of all, at the price of two).
-    fn of_two(&self, words: &[u64], count: u32, dice: &mut Dice) -> Option<Found> {
-        if self.query.is_price_first() || count <= FEW {
-            return None;
-        }
+    /// The better of two drawn ones (Mitzenmacher 2001: almost as even as the best of all, at the price of two),
+    /// two different ones where there are two. A draw is a position, and the next node from there.
+    fn of_two(&self, words: &[u64], dice: &mut Dice) -> Option<Found> {
+        let positions = words.len() as u32 * 64;
         (0..PAIRS).find_map(|_| {
-            let (one, other) = (dice.below(count), dice.below(count));
-            let one = nth_set(words, one).and_then(|at| self.exact(at));
-            let other = nth_set(words, other).and_then(|at| self.exact(at));
-            match (one, other) {
+            let first = next_set(words, dice.below(positions))?;
+            let drawn = next_set(words, dice.below(positions))?;
+            let second = if drawn == first { next_set(words, first + 1)? } else { drawn };
+            match (self.exact(first), self.exact(second)) {
                 (Some(one), Some(other)) => Some(self.cheaper(one, other)),
                 (one, other) => one.or(other),
             }
@@ -195,6 +235,6 @@ impl Dice {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         mixed ^= mixed >> 31;
-        ((mixed >> 32) * u64::from(bound) >> 32) as u32
+        (((mixed >> 32) * u64::from(bound)) >> 32) as u32
     }
 }

@@ -7,7 +7,6 @@ use crate::caps::{BITS, Caps};
 use crate::profile::Profile;
 use crate::region::RegionId;
 use nearframe_protocol::NodeId;
-use std::collections::BTreeMap;
 
 /// Why a node is closed, as bits; 0: it is open.
 pub(crate) mod closed {
@@ -74,9 +73,12 @@ pub(crate) struct SiteNodes {
     /// No node here asks for less; may lag behind a node that left.
     pub(crate) cheapest_micros: u64,
     records: Vec<Record>,
-    /// For each 64 nodes, [`BITS`] words: one for each ability.
+    /// For each ability, `stride` words of one bit for each node: what a search ANDs lies together.
     bits: Vec<u64>,
-    titles: BTreeMap<TitleKey, Members>,
+    stride: usize,
+    /// For each title of the fleet, where its holders stand in `holders`, plus one; 0: nobody here holds it.
+    titles: Vec<u32>,
+    holders: Vec<Members>,
     vacant: Vec<u32>,
 }
 
@@ -88,7 +90,9 @@ impl SiteNodes {
             cheapest_micros: u64::MAX,
             records: Vec::new(),
             bits: Vec::new(),
-            titles: BTreeMap::new(),
+            stride: 0,
+            titles: Vec::new(),
+            holders: Vec::new(),
             vacant: Vec::new(),
         }
     }
@@ -96,32 +100,30 @@ impl SiteNodes {
     pub(crate) fn insert(&mut self, record: Record, titles: &[TitleKey]) -> u32 {
         let at = self.vacant.pop().unwrap_or_else(|| {
             self.records.push(Record::vacant());
-            let words = self.records.len().div_ceil(64);
-            self.bits.resize(words * BITS, 0);
+            self.make_room(self.records.len().div_ceil(64));
             u32::try_from(self.records.len() - 1).expect("a site has fewer than 2^32 nodes")
         });
         self.cheapest_micros = self.cheapest_micros.min(record.price_micros_per_hour);
         self.write(at, record);
         let nodes = self.records.len();
         for title in titles {
-            self.titles.entry(*title).or_insert_with(Members::new).insert(at, nodes);
+            self.holders_mut(*title).insert(at, nodes);
         }
         at
     }
 
     pub(crate) fn remove(&mut self, at: u32) {
         self.write(at, Record::vacant());
-        self.titles.values_mut().for_each(|members| members.remove(at));
+        self.holders.iter_mut().for_each(|members| members.remove(at));
         self.vacant.push(at);
     }
 
     /// The one place where a record and its bits change.
     pub(crate) fn write(&mut self, at: u32, record: Record) {
         let (word, bit) = (at as usize / 64, 1_u64 << (at % 64));
-        let row = &mut self.bits[word * BITS..(word + 1) * BITS];
         let changed = Caps(self.records[at as usize].caps.0 ^ record.caps.0);
         for position in changed.positions() {
-            row[position] ^= bit;
+            self.bits[position * self.stride + word] ^= bit;
         }
         self.records[at as usize] = record;
     }
@@ -152,39 +154,63 @@ impl SiteNodes {
     }
 
     pub(crate) fn holds(&self, at: u32, title: TitleKey) -> bool {
-        self.titles.get(&title).is_some_and(|members| members.contains(at))
+        self.holders(title).is_some_and(|members| members.contains(at))
     }
 
-    /// Fills `words` with one bit for each node that holds the title and covers what is needed; says how many.
-    pub(crate) fn eligible(&self, title: TitleKey, needed: Caps, words: &mut Vec<u64>) -> u32 {
+    /// Fills `words` with one bit for each node that holds the title and covers what is needed; false when there
+    /// is none.
+    pub(crate) fn eligible(&self, title: TitleKey, needed: Caps, words: &mut Vec<u64>) -> bool {
         words.clear();
-        let Some(members) = self.titles.get(&title) else { return 0 };
-        words.resize(self.records.len().div_ceil(64), 0);
-        match members {
-            Members::Few(list) => {
-                let mut count = 0;
-                for &at in list {
-                    if self.records[at as usize].caps.cover(needed) {
-                        words[at as usize / 64] |= 1 << (at % 64);
-                        count += 1;
-                    }
+        match self.holders(title) {
+            None => false,
+            Some(Members::Few(list)) => {
+                let covering = || list.iter().filter(|at| self.records[**at as usize].caps.cover(needed));
+                if covering().next().is_none() {
+                    return false;
                 }
-                count
+                words.resize(self.records.len().div_ceil(64), 0);
+                covering().for_each(|at| words[*at as usize / 64] |= 1 << (at % 64));
+                true
             }
-            Members::Many(holders) => {
-                // Into an array once: the loop over words is the innermost of all.
-                let mut positions = [0; BITS];
-                let needs = needed.0.count_ones() as usize;
-                positions.iter_mut().zip(needed.positions()).for_each(|(slot, position)| *slot = position);
-                let mut count = 0;
-                for ((word, holds), row) in words.iter_mut().zip(holders).zip(self.bits.chunks_exact(BITS)) {
-                    let all = positions[..needs].iter().fold(*holds, |all, &position| all & row[position]);
-                    *word = all;
-                    count += all.count_ones();
+            Some(Members::Many(holders)) => {
+                words.extend_from_slice(holders);
+                for position in needed.positions() {
+                    let row = &self.bits[position * self.stride..(position + 1) * self.stride];
+                    words.iter_mut().zip(row).for_each(|(word, has)| *word &= has);
                 }
-                count
+                words.iter().fold(0, |any, word| any | word) != 0
             }
         }
+    }
+
+    fn holders(&self, title: TitleKey) -> Option<&Members> {
+        let at = (*self.titles.get(title.0 as usize)?).checked_sub(1)?;
+        self.holders.get(at as usize)
+    }
+
+    fn holders_mut(&mut self, title: TitleKey) -> &mut Members {
+        let at = title.0 as usize;
+        if self.titles.len() <= at {
+            self.titles.resize(at + 1, 0);
+        }
+        if self.titles[at] == 0 {
+            self.holders.push(Members::new());
+            self.titles[at] = u32::try_from(self.holders.len()).expect("titles are fewer than 2^32");
+        }
+        &mut self.holders[self.titles[at] as usize - 1]
+    }
+
+    /// Widens the rows of bits, by half at a time.
+    fn make_room(&mut self, words: usize) {
+        if words <= self.stride {
+            return;
+        }
+        let stride = words.max(self.stride + self.stride / 2);
+        let mut bits = vec![0; stride * BITS];
+        for (row, old) in bits.chunks_exact_mut(stride).zip(self.bits.chunks(self.stride.max(1))) {
+            row[..old.len()].copy_from_slice(old);
+        }
+        (self.bits, self.stride) = (bits, stride);
     }
 
     /// Nodes, slots and free slots.
@@ -198,18 +224,29 @@ impl SiteNodes {
     }
 }
 
-/// The position of the set bit of this rank.
-pub(super) fn nth_set(words: &[u64], mut rank: u32) -> Option<u32> {
-    for (at, word) in words.iter().enumerate() {
-        let ones = word.count_ones();
-        if rank < ones {
-            let mut word = *word;
-            for _ in 0..rank {
-                word &= word - 1;
-            }
-            return Some(at as u32 * 64 + word.trailing_zeros());
-        }
-        rank -= ones;
+/// The first set bit at or after a position, going round; `None` where no bit is set.
+pub(super) fn next_set(words: &[u64], from: u32) -> Option<u32> {
+    let (start, bit) = (from as usize / 64, from % 64);
+    let first = words.get(start).map_or(0, |word| word >> bit << bit);
+    if first != 0 {
+        return Some(start as u32 * 64 + first.trailing_zeros());
     }
-    None
+    let after = (start + 1..words.len()).chain(0..(start + 1).min(words.len()));
+    let found = after.map(|at| (at, words[at])).find(|(_, word)| *word != 0);
+    found.map(|(at, word)| at as u32 * 64 + word.trailing_zeros())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_are_found_from_anywhere_and_going_round() {
+        let words = [1 << 5, 0, 1 << 63];
+        let cases = [(0, 5), (5, 5), (6, 191), (191, 191), (64, 191), (500, 5)];
+        for (from, found) in cases {
+            assert_eq!(next_set(&words, from), Some(found), "from {from}");
+        }
+        assert_eq!(next_set(&[0, 0], 70), None);
+    }
 }

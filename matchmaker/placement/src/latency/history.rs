@@ -37,7 +37,7 @@ impl ClientKey {
 }
 
 /// Sites remembered for one client: what is far is never chosen, whatever it measures.
-pub const SITES_PER_CLIENT: usize = 48;
+pub const SITES_PER_CLIENT: usize = 160;
 /// Of the clients, the share that goes at once when there are too many: making room costs a sort.
 const EVICTED_SHARE: usize = 16;
 

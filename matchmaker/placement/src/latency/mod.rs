@@ -22,7 +22,7 @@ pub use survey::{MAX_MEASUREMENTS, Survey};
 use crate::geo::Place;
 
 /// Clients whose past is remembered, by default.
-pub const DEFAULT_CLIENTS: usize = 200_000;
+pub const DEFAULT_CLIENTS: usize = 100_000;
 
 /// Who wants to play, as far as the network is concerned.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -3,7 +3,7 @@
 use super::belief::Belief;
 use super::history::{History, Past};
 use super::sites::{SiteId, Sites};
-use super::{Client, LatencyModel};
+use super::{Client, LatencyModel, Ranking};
 
 /// Most measurements of one client: more would take longer than they save.
 pub const MAX_MEASUREMENTS: usize = 8;
@@ -20,6 +20,8 @@ pub struct Survey<'a> {
     /// Asked for and answered or not; none is asked for twice.
     asked: Vec<SiteId>,
     measured: Vec<(f32, SiteId)>,
+    /// From the client's past.
+    remembered: Vec<(f32, SiteId)>,
     left: usize,
 }
 
@@ -38,10 +40,13 @@ impl<'a> Survey<'a> {
     ) -> Self {
         let mut belief = Belief::new(sites, client.place);
         let mut planned = Vec::new();
+        let mut remembered = Vec::new();
         if let Some(past) = client.keys().find_map(|key| history.past(key)) {
             for (site, recent) in past.sites() {
                 if let Some(median_us) = recent.median_us().filter(|_| site.index() < sites.len()) {
-                    belief.learn(*site, median_us as f32 / 1000.0);
+                    let median_ms = median_us as f32 / 1000.0;
+                    belief.learn(*site, median_ms);
+                    remembered.push((median_ms, *site));
                 }
             }
             if is_warm(past, &allowed, left) {
@@ -49,7 +54,7 @@ impl<'a> Survey<'a> {
                 planned.reverse();
             }
         }
-        Self { belief, allowed, planned, asked: Vec::new(), measured: Vec::new(), left }
+        Self { belief, allowed, planned, asked: Vec::new(), measured: Vec::new(), remembered, left }
     }
 
     /// A site that the client does not resemble for sure, such as the one it was taken out of.
@@ -84,6 +89,19 @@ impl<'a> Survey<'a> {
         }
     }
 
+    /// All allowed sites by what is known now: as measured, else as remembered, else as the belief expects. A client
+    /// that is not where a database puts it is not ranked by that place any more once it has measured.
+    pub fn ranking(&self) -> Ranking {
+        let of = |known: &[(f32, SiteId)], site: SiteId| {
+            known.iter().filter(|(_, of)| *of == site).map(|(rtt_ms, _)| *rtt_ms).reduce(f32::min)
+        };
+        Ranking::from_pairs(self.allowed.iter().map(|&site| {
+            let known = of(&self.measured, site).or_else(|| of(&self.remembered, site));
+            let rtt_ms = known.unwrap_or_else(|| self.belief.expected_ms(site));
+            ((rtt_ms * 1000.0) as u32, site)
+        }))
+    }
+
     /// The site with the lowest measured round trip; before any answer, with the lowest expected one.
     pub fn best(&self) -> Option<(SiteId, f32)> {
         let lowest = |values: &mut dyn Iterator<Item = (f32, SiteId)>| {
@@ -103,4 +121,31 @@ fn is_warm(past: &Past, allowed: &[SiteId], most: usize) -> bool {
         .iter()
         .filter(|(site, recent)| recent.minima().len() >= WARM_EPOCHS && allowed.contains(site));
     known.take(most).count() == most
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geo::Place;
+
+    #[test]
+    fn a_client_that_measured_is_not_ranked_by_where_a_database_puts_it() {
+        let mut model = LatencyModel::default();
+        for n in 0..30 {
+            model.sites.add(Place::new(0.0, f64::from(n) * 10.0 - 150.0)).unwrap();
+        }
+        let client = Client { place: Place::new(0.0, -150.0), ..Client::default() };
+        let all: Vec<_> = (0..30).map(SiteId).collect();
+        let mut survey = Survey::new(&model, &client, all, 4);
+        assert_eq!(survey.ranking().pairs()[0].1, SiteId(0), "as the database says");
+        for site in survey.next(4) {
+            survey.record(site, model.sites.between_ms(SiteId(22), site));
+        }
+        let order: Vec<_> = survey.ranking().pairs().iter().map(|(_, site)| site.0).collect();
+        assert!(order[0].abs_diff(22) <= 3, "near where it is: {order:?}");
+        assert!(
+            order.iter().position(|site| *site == 0).unwrap() > 15,
+            "the claimed place is far: {order:?}"
+        );
+    }
 }
