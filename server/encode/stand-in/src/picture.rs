@@ -11,8 +11,6 @@ use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
 use std::ffi::c_void;
 use std::time::{Duration, Instant};
 
-/// What a hardware engine takes between two slices, about.
-const SLICE_TIME: Duration = Duration::from_micros(300);
 /// Waits of a stream that are not fulfilled by then are reported.
 const STREAM_PATIENCE: Duration = Duration::from_millis(400);
 /// `hwEncodeStatus` of a part, and of the whole.
@@ -34,7 +32,8 @@ struct Frame {
     /// Ends of its slices.
     ends: Vec<usize>,
     sub_frame: bool,
-    began: Instant,
+    /// How often it was asked for without waiting: each time one more slice is there.
+    asked: usize,
     until: Option<Instant>,
     /// All of it was locked at least once.
     seen: bool,
@@ -102,7 +101,7 @@ fn encode_picture(state: &mut State, handle: usize, params: &nv::NV_ENC_PIC_PARA
         timestamp: params.inputTimeStamp,
         input: params.inputBuffer as usize,
         sub_frame: settings.sub_frame,
-        began: Instant::now(),
+        asked: 0,
         until: hangs.then(|| Instant::now() + HANG),
         seen: false,
     };
@@ -210,11 +209,8 @@ pub(crate) unsafe extern "C" fn lock(encoder: *mut c_void, params: *mut nv::NV_E
                 state.wrong("an output buffer is locked without a picture", Status::NV_ENC_ERR_INVALID_CALL)
             );
         };
-        let slices = if wait || !frame.sub_frame {
-            frame.ends.len()
-        } else {
-            (frame.began.elapsed().as_micros() / SLICE_TIME.as_micros()) as usize
-        };
+        let slices = if wait || !frame.sub_frame { frame.ends.len() } else { frame.asked };
+        frame.asked += usize::from(!wait);
         let slices = slices.min(frame.ends.len());
         if slices == 0 {
             return Err(Status::NV_ENC_ERR_LOCK_BUSY);
