@@ -96,9 +96,8 @@ pub(crate) fn cold(model: &LatencyModel, cases: &[Case], at_once: usize) -> Regr
     for case in cases {
         let client = Client { place: Some(case.claimed), ..Client::default() };
         let allowed = case.allowed.iter().map(|(allowed, _)| site(*allowed)).collect();
-        let mut survey = Survey::new(model, &client, allowed, COLD_MEASUREMENTS);
         // The client stands in its city, and no node does: what nodes there would know is not known.
-        survey.exclude(site(case.city));
+        let mut survey = Survey::new(model, &client, allowed, COLD_MEASUREMENTS).apart_from(site(case.city));
         let chosen = run(&mut survey, at_once, |site| case.rtt_ms(site));
         regret.add(case.rtt_ms(chosen) - case.best_ms());
     }

@@ -35,10 +35,13 @@ pub struct Belief<'a> {
 }
 
 impl<'a> Belief<'a> {
-    /// Before anything is measured.
-    pub fn new(sites: &'a Sites, claimed: Option<Place>) -> Self {
+    /// Before anything is measured. The client is known not to resemble `apart`, such as a site that was taken
+    /// away with all it knew.
+    pub fn new(sites: &'a Sites, claimed: Option<Place>, apart: Option<SiteId>) -> Self {
+        let is_apart = |site: usize| apart.is_some_and(|apart| apart.index() == site);
         let mut weights: Vec<f32> = (0..sites.len())
             .map(|site| match (claimed, sites.place(id(site))) {
+                _ if is_apart(site) => 0.0,
                 (Some(claimed), Some(place)) => closeness(claimed.km_to(place)),
                 _ => 1.0,
             })
@@ -46,16 +49,10 @@ impl<'a> Belief<'a> {
         let wrong = if claimed.is_some() { MISLOCATED } else { 1.0 };
         normalise(&mut weights);
         let everywhere = wrong / sites.len().max(1) as f32;
-        weights.iter_mut().for_each(|weight| *weight = *weight * (1.0 - wrong) + everywhere);
-        Self { sites, weights, best_ms: f32::INFINITY }
-    }
-
-    /// A site that the client is known not to resemble, such as one that was taken away.
-    pub fn exclude(&mut self, site: SiteId) {
-        if let Some(weight) = self.weights.get_mut(site.index()) {
-            *weight = 0.0;
+        for (site, weight) in weights.iter_mut().enumerate() {
+            *weight = if is_apart(site) { 0.0 } else { *weight * (1.0 - wrong) + everywhere };
         }
-        normalise(&mut self.weights);
+        Self { sites, weights, best_ms: f32::INFINITY }
     }
 
     /// A measured round trip that may end the search.
@@ -169,7 +166,7 @@ mod tests {
         let sites = belt();
         let (here, claimed) = (SiteId(22), Place::new(0.0, -150.0));
         let allowed: Vec<_> = (0..30).map(SiteId).filter(|site| *site != here).collect();
-        let mut belief = Belief::new(&sites, claimed);
+        let mut belief = Belief::new(&sites, claimed, None);
         let mut best = f32::MAX;
         for _ in 0..8 {
             let site = belief.next(&allowed, 1)[0];
@@ -183,7 +180,7 @@ mod tests {
     #[test]
     fn a_batch_hedges_between_hypotheses() {
         let sites = belt();
-        let belief = Belief::new(&sites, Place::new(0.0, -150.0));
+        let belief = Belief::new(&sites, Place::new(0.0, -150.0), None);
         let allowed: Vec<_> = (0..30).map(SiteId).collect();
         let batch = belief.next(&allowed, 4);
         assert_eq!(batch[0], SiteId(0), "the claimed place first");

@@ -4,6 +4,7 @@ use super::belief::Belief;
 use super::history::{History, Past};
 use super::sites::{SiteId, Sites};
 use super::{Client, LatencyModel, Ranking};
+use crate::geo::Place;
 
 /// Most measurements of one client: more would take longer than they save.
 pub const MAX_MEASUREMENTS: usize = 8;
@@ -13,6 +14,8 @@ const WARM_EPOCHS: usize = 2;
 /// A survey under way.
 #[derive(Clone, Debug)]
 pub struct Survey<'a> {
+    sites: &'a Sites,
+    place: Option<Place>,
     belief: Belief<'a>,
     allowed: Vec<SiteId>,
     /// What the client's past would measure, in reverse order; empty for a stranger.
@@ -38,7 +41,7 @@ impl<'a> Survey<'a> {
         allowed: Vec<SiteId>,
         left: usize,
     ) -> Self {
-        let mut belief = Belief::new(sites, client.place);
+        let mut belief = Belief::new(sites, client.place, None);
         let mut planned = Vec::new();
         let mut remembered = Vec::new();
         if let Some(past) = client.keys().find_map(|key| history.past(key)) {
@@ -54,12 +57,25 @@ impl<'a> Survey<'a> {
                 planned.reverse();
             }
         }
-        Self { belief, allowed, planned, asked: Vec::new(), measured: Vec::new(), remembered, left }
+        Self {
+            sites,
+            place: client.place,
+            belief,
+            allowed,
+            planned,
+            asked: Vec::new(),
+            measured: Vec::new(),
+            remembered,
+            left,
+        }
     }
 
-    /// A site that the client does not resemble for sure, such as the one it was taken out of.
-    pub fn exclude(&mut self, site: SiteId) {
-        self.belief.exclude(site);
+    /// The same before anything is asked, for a client that does not resemble `apart`: a site that was taken away
+    /// with all it knew.
+    pub fn apart_from(mut self, apart: SiteId) -> Self {
+        self.belief = Belief::new(self.sites, self.place, Some(apart));
+        self.remembered.iter().for_each(|(rtt_ms, site)| self.belief.learn(*site, *rtt_ms));
+        self
     }
 
     /// The next sites to measure, at most `most` at once; none when the survey is over.
@@ -126,7 +142,6 @@ fn is_warm(past: &Past, allowed: &[SiteId], most: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geo::Place;
 
     #[test]
     fn a_client_that_measured_is_not_ranked_by_where_a_database_puts_it() {
