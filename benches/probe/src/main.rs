@@ -47,7 +47,7 @@ fn main() -> Result<()> {
         bail!("a picture needs at least {} × {MIN_HEIGHT} px", stamp::MIN_WIDTH);
     }
     match options.mode {
-        Mode::X11 => x11::run((options.width, options.height), options.device),
+        Mode::X11 => x11::run((options.width, options.height), &options.device),
         _ => play::run(&options),
     }
 }

@@ -8,7 +8,7 @@ use crate::clock::now_us;
 use crate::play::pad::Pad;
 use anyhow::{Context, Result};
 use nearframe_probe::canvas::{Canvas, runs};
-use std::path::PathBuf;
+use std::path::Path;
 use x11rb::connection::{Connection, RequestConnection};
 use x11rb::protocol::Event;
 use x11rb::protocol::present::{ConnectionExt as _, EventMask as PresentMask};
@@ -31,10 +31,10 @@ const WHEEL: std::ops::RangeInclusive<u8> = 4..=7;
 const SIDE_BUTTONS: (u8, u32) = (8, 0x113);
 
 /// Draws the card until the server ends the connection.
-pub(crate) fn run(size: (usize, usize), device: PathBuf) -> Result<()> {
+pub(crate) fn run(size: (usize, usize), device: &Path) -> Result<()> {
     let (connection, screen) = x11rb::connect(None).context("connecting to the X11 server")?;
     let mut window = Window::open(connection, screen, size)?;
-    window.pad = Pad::open(&device).inspect_err(|error| eprintln!("no gamepad: {error}")).ok();
+    window.pad = Pad::open(device).inspect_err(|error| eprintln!("no gamepad: {error}")).ok();
     window.play()
 }
 

@@ -11,7 +11,7 @@ use evdev::{
 use nearframe_probe::cells;
 use nearframe_probe::mode::Mode;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How often a pad that is not there is looked for.
@@ -70,7 +70,7 @@ pub(crate) struct Pad {
 }
 
 impl Pad {
-    pub(crate) fn open(path: &PathBuf) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let mut device = Device::open(path)?;
         device.set_nonblocking(true)?;
         let mut controls = Controls::default();

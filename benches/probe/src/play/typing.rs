@@ -43,7 +43,10 @@ impl TypePlay {
     fn written(&mut self, code: u32) -> String {
         let Some(layout) = &self.layout else { return String::new() };
         let key = xkb::Keycode::new(code + XKB_OFFSET);
-        self.compose.feed(layout.key_get_one_sym(key));
+        // Modifiers leave a sequence as it is.
+        if self.compose.feed(layout.key_get_one_sym(key)) == xkb::compose::FeedResult::Ignored {
+            return String::new();
+        }
         let text = match self.compose.status() {
             xkb::compose::Status::Composing | xkb::compose::Status::Cancelled => String::new(),
             xkb::compose::Status::Composed => self.compose.utf8().unwrap_or_default(),
