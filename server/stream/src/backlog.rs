@@ -56,13 +56,18 @@ impl Backlog {
             let weight = if elapsed > self.interval_s { LONGER_WEIGHT } else { SHORTER_WEIGHT };
             self.interval_s += (elapsed - self.interval_s) * weight;
         }
-        while self.unreported.front().is_some_and(|&(at, _)| at <= departure) {
-            self.unreported.pop_front();
-        }
+        self.forget_until(departure);
         (self.wait_s, self.at) = (queue.as_secs_f64(), departure);
         for index in 0..self.unreported.len() {
             let (at, bits) = self.unreported[index];
             self.add(at, bits, capacity_bps);
+        }
+    }
+
+    /// All that left until then was reported, whether or not it tells of the queue: none of it is overdue.
+    pub(crate) fn forget_until(&mut self, departure: Instant) {
+        while self.unreported.front().is_some_and(|&(at, _)| at <= departure) {
+            self.unreported.pop_front();
         }
     }
 
@@ -117,6 +122,18 @@ mod tests {
         backlog.on_report(start + MS * 30, start + MS * 9 / 2, MS * 15, 10e6);
         assert!(close(backlog.wait(start + MS * 10), 15.0 + 10.0 - 5.5));
         assert_eq!(backlog.wait(start + MS * 40), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_was_reported_is_not_overdue_though_nothing_is_sent_any_more() {
+        let start = Instant::now();
+        let mut backlog = Backlog::new(start);
+        backlog.on_report(start, start, Duration::ZERO, 10e6);
+        backlog.on_sent(start + MS, 1000.0, 10e6);
+        assert!(backlog.overdue(start + MS * 640) > MS * 500);
+        backlog.on_report(start + MS * 20, start, Duration::ZERO, 10e6);
+        backlog.forget_until(start + MS);
+        assert_eq!(backlog.overdue(start + MS * 640), Duration::ZERO);
     }
 
     #[test]

@@ -393,6 +393,10 @@ impl DelayEstimator {
         if let Some((departure, queue)) = self.path.newest() {
             self.backlog.on_report(now, departure, queue, service);
         }
+        // Small packets tell nothing of the queue, but that they arrived.
+        if let Some(newest) = reports.iter().map(|report| report.departure).max() {
+            self.backlog.forget_until(newest);
+        }
         let target = self.target;
         self.ceiling = self.ceiling.take().filter(|ceiling| ceiling.holds(now, target));
     }
