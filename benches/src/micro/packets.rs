@@ -91,6 +91,7 @@ pub(super) fn config(descriptor: bool) -> SenderConfig {
         extensions: ExtensionIds {
             playout_delay: Some(1),
             transport_cc: Some(2),
+            feedback_request: None,
             dependency_descriptor: descriptor.then_some(3),
         },
         audio_extensions: ExtensionIds { transport_cc: Some(2), ..ExtensionIds::default() },

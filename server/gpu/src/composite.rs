@@ -19,9 +19,14 @@ pub(crate) struct Compositor {
 
 impl Compositor {
     pub(crate) fn new(gpu: &Gpu, width: u32, height: u32) -> Self {
+        Self::with_format(gpu, width, height, FORMAT)
+    }
+
+    /// As [`Self::new`], into a frame of another format.
+    pub(crate) fn with_format(gpu: &Gpu, width: u32, height: u32, format: wgpu::TextureFormat) -> Self {
         let device = gpu.device();
         let frame =
-            texture(gpu, "composite", (width, height), FORMAT, wgpu::TextureUsages::RENDER_ATTACHMENT);
+            texture(gpu, "composite", (width, height), format, wgpu::TextureUsages::RENDER_ATTACHMENT);
         let view = frame.create_view(&wgpu::TextureViewDescriptor::default());
         let sampler = device.create_sampler(&wgpu::SamplerDescriptor {
             label: Some("bilinear"),
@@ -49,7 +54,7 @@ impl Compositor {
                 module: &module,
                 entry_point: Some("sample_picture"),
                 compilation_options: wgpu::PipelineCompilationOptions::default(),
-                targets: &[Some(FORMAT.into())],
+                targets: &[Some(format.into())],
             }),
             multiview_mask: None,
             cache: None,
@@ -59,10 +64,22 @@ impl Compositor {
 
     /// Submits the drawing and gives the frame it goes into.
     pub(crate) fn draw(&mut self, gpu: &Gpu, picture: &wgpu::Texture) -> &wgpu::Texture {
+        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        self.record(gpu, picture, &mut encoder);
+        gpu.queue().submit([encoder.finish()]);
+        &self.frame
+    }
+
+    /// Records the drawing and gives the frame it goes into.
+    pub(crate) fn record(
+        &mut self,
+        gpu: &Gpu,
+        picture: &wgpu::Texture,
+        encoder: &mut wgpu::CommandEncoder,
+    ) -> &wgpu::Texture {
         let bindings = self.bindings(gpu, picture);
         let target = (self.frame.width(), self.frame.height());
         let place = fit((picture.width(), picture.height()), target);
-        let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
             let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
                 label: Some("composite"),
@@ -89,7 +106,6 @@ impl Compositor {
             pass.set_bind_group(0, &bindings, &[]);
             pass.draw(0..3, 0..1);
         }
-        gpu.queue().submit([encoder.finish()]);
         &self.frame
     }
 

@@ -8,7 +8,7 @@ use crate::pixels::PixelReader;
 use crate::scale::Scaler;
 use crate::shader::ShaderConverter;
 use crate::simd::{self, ByteOrder};
-use crate::surface::{Layout, Surface, SurfaceRing};
+use crate::surface::{CpuSurface, Layout, Surface, SurfaceRing};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -77,6 +77,9 @@ impl Converter {
         if !fits(width) || !fits(height) {
             return Err(GpuError::BadSize { width, height, layout, max: MAX_SIDE });
         }
+        if !matches!(layout, Layout::Nv12 | Layout::I420) {
+            return Err(GpuError::BadLayout(layout));
+        }
         let ring = SurfaceRing::new(layout, width, height);
         Ok(Self { ring, size: (width, height), scaler: None, gpu: None })
     }
@@ -98,10 +101,10 @@ impl Converter {
                 path.convert(texture, &mut surface)?;
             }
         }
-        Ok(Some(surface))
+        Ok(Some(surface.into()))
     }
 
-    fn convert_cpu(&mut self, picture: &CpuPicture<'_>, surface: &mut Surface) -> Result<(), GpuError> {
+    fn convert_cpu(&mut self, picture: &CpuPicture<'_>, surface: &mut CpuSurface) -> Result<(), GpuError> {
         picture.check()?;
         if (picture.width, picture.height) == self.size {
             return simd::convert(picture.data, picture.stride, ByteOrder::Bgra, surface);
@@ -139,7 +142,12 @@ impl Colours {
         }
     }
 
-    fn convert(&mut self, gpu: &Gpu, frame: &wgpu::Texture, surface: &mut Surface) -> Result<(), GpuError> {
+    fn convert(
+        &mut self,
+        gpu: &Gpu,
+        frame: &wgpu::Texture,
+        surface: &mut CpuSurface,
+    ) -> Result<(), GpuError> {
         match self {
             Self::Simd(reader) => reader.convert(gpu, frame, surface),
             Self::Shader(shader) => shader.convert(gpu, frame, surface),
@@ -170,7 +178,7 @@ impl GpuPath {
         }
     }
 
-    fn convert(&mut self, picture: &wgpu::Texture, surface: &mut Surface) -> Result<(), GpuError> {
+    fn convert(&mut self, picture: &wgpu::Texture, surface: &mut CpuSurface) -> Result<(), GpuError> {
         self.gpu.check()?;
         let (gpu, size) = (&self.gpu, self.size);
         if (picture.width(), picture.height()) == size {
@@ -184,7 +192,7 @@ impl GpuPath {
     fn upload_and_convert(
         &mut self,
         picture: &CpuPicture<'_>,
-        surface: &mut Surface,
+        surface: &mut CpuSurface,
     ) -> Result<(), GpuError> {
         let size = (picture.width, picture.height);
         let most = self.gpu.device().limits().max_texture_dimension_2d;
@@ -274,6 +282,7 @@ mod tests {
         let picture = CpuPicture { width: 90, height: 70, stride: 360, data: &data };
         let mut converter = Converter::new(None, Layout::I420, 320, 180).unwrap();
         let scaled = converter.convert(&Picture::Cpu(picture)).unwrap().unwrap();
+        let scaled = scaled.as_cpu().unwrap();
         for conversion in [Conversion::Simd, Conversion::Shader] {
             let colours = Colours::new(&gpu, Layout::I420, (320, 180), conversion);
             let mut path = GpuPath::with_colours(Arc::clone(&gpu), (320, 180), colours);

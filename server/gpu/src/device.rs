@@ -3,7 +3,10 @@
 use crate::adapter::{self, AdapterFacts, AdapterKind};
 use crate::dmabuf::{self, Importer};
 use crate::error::GpuError;
-use std::sync::{Arc, OnceLock};
+use crate::export::{self, Exporter};
+use crate::exported::DeviceUuid;
+use crate::faults::Faults;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use wgpu::hal::vulkan::Api as Vulkan;
 
 /// One opened device with its queue; a title draws on it and the converter reads from it.
@@ -13,7 +16,19 @@ pub struct Gpu {
     queue: wgpu::Queue,
     facts: AdapterFacts,
     importer: Option<Importer>,
-    lost: Arc<OnceLock<String>>,
+    exporter: Result<Exporter, String>,
+    failed: Arc<OnceLock<Failure>>,
+    alone: Mutex<()>,
+    faults: Faults,
+}
+
+/// Why a device is of no use any more.
+#[derive(Clone, Debug)]
+enum Failure {
+    /// It is gone, or refuses commands; a new one may work.
+    Lost(String),
+    /// It has no memory for what was asked; a new one has none either.
+    Full(String),
 }
 
 impl Gpu {
@@ -37,17 +52,20 @@ impl Gpu {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("session"),
             required_limits: limits,
+            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
             // Many sessions share a machine; large suballocation blocks would be memory nobody uses.
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         };
         let (device, queue) = open_device(&adapter, &descriptor)
             .map_err(|detail| GpuError::NoDevice { adapter: facts.to_string(), detail })?;
-        let lost = Arc::new(OnceLock::new());
-        watch(&device, &lost);
+        let failed = Arc::new(OnceLock::new());
+        watch(&device, &failed);
         let importer = Importer::query(&device);
-        tracing::info!(adapter = %facts, driver = %facts.driver, "GPU device opened");
-        Ok(Arc::new(Self { device, queue, facts, importer, lost }))
+        let exporter = Exporter::query(&device);
+        tracing::info!(adapter = %facts, driver = %facts.driver, exports = exporter.is_ok(), "GPU device opened");
+        let (alone, faults) = (Mutex::new(()), Faults::default());
+        Ok(Arc::new(Self { device, queue, facts, importer, exporter, failed, alone, faults }))
     }
 
     /// For resources and pipelines.
@@ -70,9 +88,27 @@ impl Gpu {
         self.facts.kind == AdapterKind::Software
     }
 
+    /// Memory of its own in bytes; of an integrated or software adapter, what it shares. `None` where the driver is
+    /// not Vulkan's.
+    #[expect(unsafe_code, reason = "wgpu does not tell; Vulkan is asked")]
+    pub fn memory_bytes(&self) -> Option<u64> {
+        // SAFETY: the handles of the guard are only read, and the device outlives this function.
+        let hal = unsafe { self.device.as_hal::<Vulkan>() }?;
+        let instance = hal.shared_instance().raw_instance();
+        // SAFETY: the physical device is this instance's.
+        let memory = unsafe { instance.get_physical_device_memory_properties(hal.raw_physical_device()) };
+        let own = |heap: &&ash::vk::MemoryHeap| heap.flags.contains(ash::vk::MemoryHeapFlags::DEVICE_LOCAL);
+        Some(memory.memory_heaps_as_slice().iter().filter(own).map(|heap| heap.size).sum())
+    }
+
     /// Whether the device is gone for good.
     pub fn is_lost(&self) -> bool {
-        self.lost.get().is_some()
+        self.failed.get().is_some()
+    }
+
+    /// Which physical device this is, where it exports frames; else why it does not.
+    pub fn exports(&self) -> Result<DeviceUuid, GpuError> {
+        self.exporter().map(|exporter| exporter.device)
     }
 
     /// What imports dma-bufs, where the driver does.
@@ -80,9 +116,41 @@ impl Gpu {
         self.importer.as_ref()
     }
 
+    /// How frames are exported, where the driver does.
+    pub(crate) fn exporter(&self) -> Result<&Exporter, GpuError> {
+        self.exporter.as_ref().map_err(|why| GpuError::NoExport(why.clone()))
+    }
+
+    /// Held while what is attached to the next submission must not meet another one.
+    pub(crate) fn alone_on_queue(&self) -> MutexGuard<'_, ()> {
+        self.alone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes this device lack something, for tests and drills.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Loses the device as a driver's reset does, for tests and drills: everything on it is gone, and every use
+    /// says so.
+    pub fn lose(&self, why: &str) {
+        // What failed first is told.
+        let _ = self.failed.set(Failure::Lost(why.to_owned()));
+        self.device.destroy();
+    }
+
+    /// Why the device is gone for good: [`GpuError::Lost`], after which another may be opened, or
+    /// [`GpuError::Full`]; `None` while it is not.
+    pub fn failure(&self) -> Option<GpuError> {
+        Some(match self.failed.get()? {
+            Failure::Lost(why) => GpuError::Lost(why.clone()),
+            Failure::Full(what) => GpuError::Full(what.clone()),
+        })
+    }
+
     /// An error once the device is gone.
     pub(crate) fn check(&self) -> Result<(), GpuError> {
-        self.lost.get().map_or(Ok(()), |why| Err(GpuError::Lost(why.clone())))
+        self.failure().map_or(Ok(()), Err)
     }
 }
 
@@ -96,7 +164,8 @@ fn open_device(
     let Some(hal) = (unsafe { adapter.as_hal::<Vulkan>() }) else {
         return pollster::block_on(adapter.request_device(descriptor)).map_err(|error| error.to_string());
     };
-    let extra = dmabuf::extra_extensions(&hal);
+    let mut extra = dmabuf::extra_extensions(&hal);
+    extra.extend(export::extra_extensions(&hal));
     let (features, limits) = (descriptor.required_features, &descriptor.required_limits);
     let add = move |arguments: wgpu::hal::vulkan::CreateDeviceCallbackArgs<'_, '_, '_>| {
         for name in extra {
@@ -115,19 +184,22 @@ fn open_device(
 }
 
 /// Without these two callbacks wgpu panics on the first driver error.
-fn watch(device: &wgpu::Device, lost: &Arc<OnceLock<String>>) {
-    let gone = Arc::clone(lost);
+fn watch(device: &wgpu::Device, failed: &Arc<OnceLock<Failure>>) {
+    let gone = Arc::clone(failed);
     device.set_device_lost_callback(move |reason, message| {
         // Dropping the device reports `Destroyed`, which is no failure.
         if reason != wgpu::DeviceLostReason::Destroyed {
-            let _ = gone.set(message);
+            let _ = gone.set(Failure::Lost(message));
         }
     });
-    let gone = Arc::clone(lost);
+    let gone = Arc::clone(failed);
     device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-        let error = with_causes(&error);
-        tracing::error!(%error, "the GPU refuses a command");
-        let _ = gone.set(error);
+        let text = with_causes(&error);
+        tracing::error!(error = text, "the GPU refuses a command");
+        let _ = gone.set(match error {
+            wgpu::Error::OutOfMemory { .. } => Failure::Full(text),
+            _ => Failure::Lost(text),
+        });
     }));
 }
 

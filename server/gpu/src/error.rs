@@ -29,6 +29,20 @@ pub enum GpuError {
     /// The device is gone; whatever lived on it has to be made anew.
     #[error("the GPU device was lost: {0}; open the device again or end the session")]
     Lost(String),
+    /// Memory for a frame that is shared with an encoder was refused.
+    #[error(
+        "the GPU has no {bytes} bytes left for a frame: run fewer sessions on this machine, or smaller pictures"
+    )]
+    OutOfMemory {
+        /// What one frame takes.
+        bytes: u64,
+    },
+    /// The driver had no memory for something that a session cannot go on without.
+    #[error("the GPU's memory is full: {0}; run fewer sessions on this machine, or smaller pictures")]
+    Full(String),
+    /// Frames cannot be shared with an encoder.
+    #[error("this adapter shares no frames with encoders: {0}; frames go through the CPU")]
+    NoExport(String),
     /// The device did not finish in time.
     #[error("the GPU did not finish a frame within {0:?}; end the session")]
     Stalled(std::time::Duration),
@@ -41,6 +55,9 @@ pub enum GpuError {
     /// Layers that break the contract of [`crate::GpuLayer`].
     #[error("the layers cannot be drawn: {0}")]
     BadLayers(String),
+    /// A layout that surfaces in CPU memory are not converted into.
+    #[error("pictures are not converted into {0:?} in CPU memory; NV12 and I420 are")]
+    BadLayout(Layout),
     /// A dma-buf came to a device that imports none.
     #[error("this device imports no dma-bufs: offer titles none, so that they hand over pixels")]
     NoDmabufs,

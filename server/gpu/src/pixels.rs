@@ -4,7 +4,7 @@ use crate::device::Gpu;
 use crate::error::GpuError;
 use crate::readback::Readback;
 use crate::simd::{self, ByteOrder};
-use crate::surface::Surface;
+use crate::surface::CpuSurface;
 
 /// Reads textures of one size.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl PixelReader {
         &self,
         gpu: &Gpu,
         texture: &wgpu::Texture,
-        surface: &mut Surface,
+        surface: &mut CpuSurface,
     ) -> Result<(), GpuError> {
         let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_texture_to_buffer(
@@ -44,7 +44,7 @@ impl PixelReader {
             wgpu::TextureFormat::Bgra8Unorm => ByteOrder::Bgra,
             _ => ByteOrder::Rgba,
         };
-        self.readback.submit_and_read(gpu, encoder.finish(), |pixels| {
+        self.readback.submit_and_read(gpu, [encoder.finish()], |pixels| {
             simd::convert(pixels, self.stride, order, surface)
         })?
     }

@@ -35,10 +35,12 @@ impl Readback {
     pub(crate) fn submit_and_read<T>(
         &self,
         gpu: &Gpu,
-        commands: wgpu::CommandBuffer,
+        commands: impl IntoIterator<Item = wgpu::CommandBuffer>,
         read: impl FnOnce(&[u8]) -> T,
     ) -> Result<T, GpuError> {
-        let submission = gpu.queue().submit([commands]);
+        let alone = gpu.alone_on_queue();
+        let submission = gpu.queue().submit(commands);
+        drop(alone);
         // The outcome shows in `get_mapped_range`, so the callback has nothing to carry.
         self.buffer.map_async(wgpu::MapMode::Read, .., |_| ());
         // Mesa 22's software drivers mix up their clocks and report a timeout at once whenever they have to

@@ -3,7 +3,7 @@
 use crate::device::Gpu;
 use crate::error::GpuError;
 use crate::readback::Readback;
-use crate::surface::{Layout, Surface};
+use crate::surface::{CpuSurface, Layout};
 
 /// Pixels of one workgroup of `convert_blocks`: 16×8 invocations of 8×2 pixels.
 const BLOCKS_TILE: (u32, u32) = (128, 16);
@@ -51,10 +51,7 @@ impl ShaderConverter {
             usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC,
             mapped_at_creation: false,
         });
-        let order = match layout {
-            Layout::Nv12 => 0,
-            Layout::I420 => 1,
-        };
+        let order = u32::from(layout == Layout::I420);
         let frame = uniform(gpu, &[width, height, order, 0]);
         let readback = Readback::new(gpu, bytes);
         Self { pipeline, workgroups, frame, surface, bytes, readback, bound: None }
@@ -65,7 +62,7 @@ impl ShaderConverter {
         &mut self,
         gpu: &Gpu,
         texture: &wgpu::Texture,
-        surface: &mut Surface,
+        surface: &mut CpuSurface,
     ) -> Result<(), GpuError> {
         let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         {
@@ -76,7 +73,7 @@ impl ShaderConverter {
             pass.dispatch_workgroups(self.workgroups.0, self.workgroups.1, 1);
         }
         encoder.copy_buffer_to_buffer(&self.surface, 0, self.readback.buffer(), 0, self.bytes);
-        self.readback.submit_and_read(gpu, encoder.finish(), |samples| {
+        self.readback.submit_and_read(gpu, [encoder.finish()], |samples| {
             let (luma, chroma) = surface.planes_mut();
             luma.copy_from_slice(&samples[..luma.len()]);
             chroma.copy_from_slice(&samples[luma.len()..luma.len() + chroma.len()]);

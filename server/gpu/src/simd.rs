@@ -1,7 +1,7 @@
 //! Colour conversion on the CPU, with SIMD.
 
 use crate::error::GpuError;
-use crate::surface::{Layout, Surface};
+use crate::surface::{CpuSurface, Layout};
 use yuv::{
     BufferStoreMut, YuvBiPlanarImageMut, YuvConversionMode, YuvPlanarImageMut, YuvRange, YuvStandardMatrix,
 };
@@ -18,7 +18,7 @@ pub(crate) fn convert(
     pixels: &[u8],
     stride: u32,
     order: ByteOrder,
-    surface: &mut Surface,
+    surface: &mut CpuSurface,
 ) -> Result<(), GpuError> {
     let (layout, width, height) = (surface.layout(), surface.width(), surface.height());
     let (y_plane, chroma) = surface.planes_mut();
@@ -57,6 +57,7 @@ pub(crate) fn convert(
                 ByteOrder::Bgra => yuv::bgra_to_yuv420(&mut image, pixels, stride, range, matrix, mode),
             }
         }
+        Layout::P010 | Layout::Yuv444 => return Err(GpuError::BadLayout(layout)),
     };
     converted.map_err(|error| GpuError::BadPicture(error.to_string()))
 }

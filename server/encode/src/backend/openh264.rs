@@ -6,12 +6,12 @@ mod long_term;
 use crate::h264::with_frame_num_gaps;
 use crate::rate::{Kind, Plan, RateControl, Try, Verdict, Wanted};
 use crate::video::{
-    AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, VideoEncoder, VideoSettings,
-    check_bitrate,
+    AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, SliceSink, VideoEncoder,
+    VideoSettings, check_bitrate, no_slices,
 };
 use library::{Library, NAME, Parameters, Planes, failure};
 use long_term::{LongTerm, Picture};
-use nearframe_gpu::{Layout, Surface};
+use nearframe_gpu::{CpuSurface, Layout, Surface};
 use std::time::Instant;
 
 /// The largest picture the library takes (its `MAX_WIDTH` and `MAX_HEIGHT` checks), either way round.
@@ -33,6 +33,7 @@ pub struct OpenH264Encoder {
 impl OpenH264Encoder {
     /// Sizes are even, 16×16 to 3840×2160 either way round.
     pub fn open(settings: VideoSettings) -> Result<Self, EncodeError> {
+        settings.check_codec(NAME, Codec::H264)?;
         settings.check(NAME, MAX_SIDES.0, MAX_SIDES.1)?;
         let level_idc = settings.level_idc();
         let library = Library::open(Parameters::new(&settings, level_idc))?;
@@ -40,7 +41,9 @@ impl OpenH264Encoder {
             name: NAME,
             codec: Codec::H264,
             layout: Layout::I420,
+            device: None,
             reference_invalidation: true,
+            slices: false,
         };
         let rate = RateControl::new(settings.bitrate_bps, settings.fps, settings.pixels());
         let long_term = LongTerm::default();
@@ -50,7 +53,7 @@ impl OpenH264Encoder {
     /// One attempt. `None`: it came out as something that must not be sent.
     fn attempt(
         &mut self,
-        surface: &Surface,
+        surface: &CpuSurface,
         request: FrameRequest,
         attempt: Try,
         data: &mut Vec<u8>,
@@ -78,7 +81,7 @@ impl OpenH264Encoder {
     /// Attempts until one may be sent. `None`: the frame is left out.
     fn encode_until_sent(
         &mut self,
-        surface: &Surface,
+        surface: &CpuSurface,
         request: FrameRequest,
         mut attempt: Try,
         data: &mut Vec<u8>,
@@ -135,7 +138,7 @@ impl VideoEncoder for OpenH264Encoder {
         request: FrameRequest,
     ) -> Result<Option<AccessUnit>, EncodeError> {
         let start = Instant::now();
-        self.settings.check_surface(Layout::I420, surface)?;
+        let surface = self.settings.check_cpu(Layout::I420, surface)?;
         let kind = match self.long_term.recovery_age(request.frame) {
             _ if request.keyframe => Kind::Keyframe,
             Some(age) => Kind::Recovery { age },
@@ -200,5 +203,9 @@ impl VideoEncoder for OpenH264Encoder {
             self.rate.owe_keyframe();
         }
         Ok(invalidated)
+    }
+
+    fn stream_slices(&mut self, _sink: Option<SliceSink>) -> Result<(), EncodeError> {
+        Err(no_slices(NAME))
     }
 }

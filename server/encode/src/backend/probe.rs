@@ -4,8 +4,8 @@ use crate::h264::{BitReader, BitWriter, NalKind, Sps, nals, push_nal};
 use crate::rate::{Kind, Plan, RateControl, Try, Verdict, Wanted};
 use crate::references::References;
 use crate::video::{
-    AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, VideoEncoder, VideoSettings,
-    check_bitrate,
+    AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, SliceSink, VideoEncoder,
+    VideoSettings, check_bitrate, no_slices,
 };
 use nearframe_gpu::{Layout, Surface};
 use std::time::Instant;
@@ -43,6 +43,7 @@ pub struct ProbeEncoder {
 impl ProbeEncoder {
     /// Sizes are even, 16×16 to 4096×4096.
     pub fn open(settings: VideoSettings) -> Result<Self, EncodeError> {
+        settings.check_codec(NAME, Codec::H264)?;
         settings.check(NAME, MAX_SIDE, MAX_SIDE)?;
         Ok(Self {
             settings,
@@ -50,7 +51,9 @@ impl ProbeEncoder {
                 name: NAME,
                 codec: Codec::H264,
                 layout: Layout::I420,
+                device: None,
                 reference_invalidation: true,
+                slices: false,
             },
             sps: parameter_set(&settings),
             rate: RateControl::new(settings.bitrate_bps, settings.fps, settings.pixels()),
@@ -211,7 +214,7 @@ impl VideoEncoder for ProbeEncoder {
         request: FrameRequest,
     ) -> Result<Option<AccessUnit>, EncodeError> {
         let start = Instant::now();
-        self.settings.check_surface(Layout::I420, surface)?;
+        self.settings.check_cpu(Layout::I420, surface)?;
         let refers_to = self.reference(request.frame, request.keyframe);
         let kind = match (refers_to, self.good_until) {
             (None, _) => Kind::Keyframe,
@@ -296,5 +299,9 @@ impl VideoEncoder for ProbeEncoder {
                 Ok(Invalidated::KeyframeNeeded)
             }
         }
+    }
+
+    fn stream_slices(&mut self, _sink: Option<SliceSink>) -> Result<(), EncodeError> {
+        Err(no_slices(NAME))
     }
 }

@@ -1,0 +1,302 @@
+//! Pictures into exported slots: `shaders/convert_planes.wgsl`.
+
+use super::handover::{After, given_away, taken_back};
+use super::planes::ColourMatrix;
+use super::ring::{SlotRing, no_encoder_takes};
+use crate::composite::{Compositor, texture};
+use crate::device::Gpu;
+use crate::error::GpuError;
+use crate::exported::{DeviceUuid, GpuSurface};
+use crate::measure::{GpuTimes, Stopwatch};
+use crate::picture::{CpuPicture, Picture};
+use crate::readback::Readback;
+use crate::surface::Layout;
+use std::sync::Arc;
+
+/// Pixels of one workgroup: 16×8 invocations of 8×2.
+const TILE: (u32, u32) = (128, 16);
+/// The smallest frame an encoder takes is one macroblock.
+const MIN_SIDE: u32 = 16;
+/// The largest side of every hardware encoder for HEVC and AV1.
+const MAX_SIDE: u32 = 8192;
+
+/// Turns pictures of any size into exported frames of one layout. Where readers can wait for timelines it
+/// submits and waits for nothing.
+#[derive(Debug)]
+pub struct GpuConverter {
+    gpu: Arc<Gpu>,
+    ring: SlotRing,
+    layout: Layout,
+    size: (u32, u32),
+    pipeline: wgpu::ComputePipeline,
+    frame: wgpu::Buffer,
+    compositor: Option<Compositor>,
+    uploaded: Option<wgpu::Texture>,
+    /// The texture of the frame before, with its bindings to each slot; titles draw into the same one again.
+    bound: Option<(wgpu::Texture, Vec<Option<wgpu::BindGroup>>)>,
+}
+
+impl GpuConverter {
+    /// A converter into `width × height` (both even, 16 to 8192) of [`Layout::Nv12`], [`Layout::P010`] or
+    /// [`Layout::Yuv444`].
+    ///
+    /// # Errors
+    /// [`GpuError::NoExport`] where the adapter exports no memory: read back instead ([`crate::Converter`]).
+    /// [`GpuError::OutOfMemory`] where not even two frames fit.
+    pub fn new(
+        gpu: Arc<Gpu>,
+        layout: Layout,
+        matrix: ColourMatrix,
+        width: u32,
+        height: u32,
+    ) -> Result<Self, GpuError> {
+        gpu.check()?;
+        let max = gpu.device().limits().max_texture_dimension_2d.min(MAX_SIDE);
+        let fits = |side: u32| side.is_multiple_of(2) && (MIN_SIDE..=max).contains(&side);
+        if !fits(width) || !fits(height) {
+            return Err(GpuError::BadSize { width, height, layout, max });
+        }
+        let ring = SlotRing::new(&gpu, layout, width, height)?;
+        let entry_point = entry_point(layout)?;
+        let device = gpu.device();
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some("convert_planes"),
+            source: wgpu::ShaderSource::Wgsl(include_str!("../../../../shaders/convert_planes.wgsl").into()),
+        });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(entry_point),
+            layout: None,
+            module: &module,
+            entry_point: Some(entry_point),
+            compilation_options: wgpu::PipelineCompilationOptions::default(),
+            cache: None,
+        });
+        let contents = uniform(&ring, matrix, (width, height));
+        let frame = device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("frame"),
+            size: contents.len() as u64,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        gpu.queue().write_buffer(&frame, 0, &contents);
+        let size = (width, height);
+        Ok(Self { gpu, ring, layout, size, pipeline, frame, compositor: None, uploaded: None, bound: None })
+    }
+
+    /// The device that its frames lie on.
+    pub fn device(&self) -> Result<DeviceUuid, GpuError> {
+        self.gpu.exporter().map(|exporter| exporter.device)
+    }
+
+    /// Width and height of its frames, in pixels.
+    pub fn size(&self) -> (u32, u32) {
+        self.size
+    }
+
+    /// How its samples lie.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Frames that can be underway at once: 3, or 2 where memory is short.
+    pub fn slots(&self) -> usize {
+        self.ring.len()
+    }
+
+    /// Blocks until every frame that was handed out is whole.
+    pub fn wait(&self) -> Result<(), GpuError> {
+        self.ring.wait()
+    }
+
+    /// A frame of this converter in CPU memory, planes with their padding, copied by the device that wrote it.
+    /// Blocks.
+    pub fn read_back(&self, surface: &GpuSurface) -> Result<Vec<u8>, GpuError> {
+        self.ring.wait()?;
+        let foreign = || GpuError::NoExport("the frame is another converter's".to_owned());
+        let buffer = self.ring.buffer(self.ring.index_of(surface).ok_or_else(foreign)?);
+        let bytes = self.ring.planes().bytes;
+        let readback = Readback::new(&self.gpu, bytes);
+        let back = taken_back(&self.gpu, buffer)?;
+        let mut encoder =
+            self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        encoder.copy_buffer_to_buffer(buffer, 0, readback.buffer(), 0, bytes);
+        let away = given_away(&self.gpu, buffer, After::Copy)?;
+        readback.submit_and_read(&self.gpu, [back, encoder.finish(), away], <[u8]>::to_vec)
+    }
+
+    /// Scales with letterbox where sizes differ, and converts. `None`: all slots are in use, the frame is to be
+    /// left out.
+    pub fn convert(&mut self, picture: &Picture<'_>) -> Result<Option<GpuSurface>, GpuError> {
+        self.gpu.check()?;
+        match *picture {
+            Picture::Gpu(texture) => {
+                check_texture(texture)?;
+                self.convert_texture(texture)
+            }
+            Picture::Cpu(picture) => {
+                let texture = self.upload(&picture)?;
+                let converted = self.convert_texture(&texture);
+                self.uploaded = Some(texture);
+                converted
+            }
+        }
+    }
+
+    fn upload(&mut self, picture: &CpuPicture<'_>) -> Result<wgpu::Texture, GpuError> {
+        picture.check()?;
+        let size = (picture.width, picture.height);
+        let most = self.gpu.device().limits().max_texture_dimension_2d;
+        if size.0 > most || size.1 > most {
+            let detail = format!("{}×{} is more than the device's {most}", size.0, size.1);
+            return Err(GpuError::BadPicture(detail));
+        }
+        let known = self.uploaded.take().filter(|texture| (texture.width(), texture.height()) == size);
+        let uploaded = known.unwrap_or_else(|| {
+            let format = wgpu::TextureFormat::Bgra8Unorm;
+            texture(&self.gpu, "upload", size, format, wgpu::TextureUsages::COPY_DST)
+        });
+        let rows = wgpu::TexelCopyBufferLayout {
+            offset: 0,
+            bytes_per_row: Some(picture.stride),
+            rows_per_image: None,
+        };
+        self.gpu.queue().write_texture(uploaded.as_image_copy(), picture.data, rows, uploaded.size());
+        Ok(uploaded)
+    }
+
+    fn convert_texture(&mut self, picture: &wgpu::Texture) -> Result<Option<GpuSurface>, GpuError> {
+        let Some(index) = self.ring.take() else { return Ok(None) };
+        let commands = self.commands(picture, index);
+        let released = given_away(&self.gpu, self.ring.buffer(index), After::Shader);
+        match released {
+            Ok(released) => self.ring.write(index, [commands, released]).map(Some),
+            Err(error) => {
+                self.ring.put_back(index);
+                Err(error)
+            }
+        }
+    }
+
+    /// What scales and converts.
+    fn commands(&mut self, picture: &wgpu::Texture, index: usize) -> wgpu::CommandBuffer {
+        let descriptor = wgpu::CommandEncoderDescriptor::default();
+        let mut encoder = self.gpu.device().create_command_encoder(&descriptor);
+        let source = self.record_composite(picture, &mut encoder);
+        self.record_conversion(&source, index, &mut encoder);
+        encoder.finish()
+    }
+
+    /// Scales a picture of another size; one of the right size is given back as it is.
+    fn record_composite(
+        &mut self,
+        picture: &wgpu::Texture,
+        encoder: &mut wgpu::CommandEncoder,
+    ) -> wgpu::Texture {
+        let (width, height) = self.size;
+        if (picture.width(), picture.height()) == self.size {
+            return picture.clone();
+        }
+        let (gpu, format) = (&self.gpu, composite_format(self.layout));
+        let compositor =
+            self.compositor.get_or_insert_with(|| Compositor::with_format(gpu, width, height, format));
+        compositor.record(gpu, picture, encoder).clone()
+    }
+
+    fn record_conversion(
+        &mut self,
+        source: &wgpu::Texture,
+        index: usize,
+        encoder: &mut wgpu::CommandEncoder,
+    ) {
+        let (width, height) = self.size;
+        let bindings = self.bindings(source, index);
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        pass.set_pipeline(&self.pipeline);
+        pass.set_bind_group(0, &bindings, &[]);
+        pass.dispatch_workgroups(width.div_ceil(TILE.0), height.div_ceil(TILE.1), 1);
+    }
+
+    /// Time on the GPU of scaling `picture` and of converting what comes of it, median over `rounds`; the first is
+    /// zero for a picture of the right size. `None`: the adapter has no timestamps.
+    pub fn time(&mut self, picture: &wgpu::Texture, rounds: usize) -> Result<Option<GpuTimes>, GpuError> {
+        check_texture(picture)?;
+        let Some(watch) = Stopwatch::new(&self.gpu) else { return Ok(None) };
+        let Some(index) = self.ring.take() else {
+            return Err(GpuError::NoExport("all of its frames are in use".to_owned()));
+        };
+        let mut source = picture.clone();
+        let composite = watch.median(rounds, |encoder| source = self.record_composite(picture, encoder));
+        let convert = watch.median(rounds, |encoder| self.record_conversion(&source, index, encoder));
+        self.ring.put_back(index);
+        Ok(Some(GpuTimes { composite: composite?, convert: convert? }))
+    }
+
+    fn bindings(&mut self, source: &wgpu::Texture, index: usize) -> wgpu::BindGroup {
+        if self.bound.as_ref().is_none_or(|(bound, _)| bound != source) {
+            self.bound = Some((source.clone(), vec![None; self.ring.len()]));
+        }
+        let make = || {
+            let view = source.create_view(&wgpu::TextureViewDescriptor::default());
+            self.gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some("convert_planes"),
+                layout: &self.pipeline.get_bind_group_layout(0),
+                entries: &[
+                    wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::TextureView(&view) },
+                    wgpu::BindGroupEntry {
+                        binding: 1,
+                        resource: self.ring.buffer(index).as_entire_binding(),
+                    },
+                    wgpu::BindGroupEntry { binding: 2, resource: self.frame.as_entire_binding() },
+                ],
+            })
+        };
+        match self.bound.as_mut().and_then(|(_, groups)| groups.get_mut(index)) {
+            Some(group) => group.get_or_insert_with(make).clone(),
+            None => make(),
+        }
+    }
+}
+
+/// The shader's entry point for a layout.
+fn entry_point(layout: Layout) -> Result<&'static str, GpuError> {
+    match layout {
+        Layout::Nv12 => Ok("nv12"),
+        Layout::P010 => Ok("p010"),
+        Layout::Yuv444 => Ok("yuv444"),
+        Layout::I420 => Err(no_encoder_takes(layout)),
+    }
+}
+
+/// A scaled picture keeps the bits that the frame can show.
+fn composite_format(layout: Layout) -> wgpu::TextureFormat {
+    match layout {
+        Layout::P010 => wgpu::TextureFormat::Rgba16Float,
+        Layout::Nv12 | Layout::I420 | Layout::Yuv444 => wgpu::TextureFormat::Rgba8Unorm,
+    }
+}
+
+/// `Frame` of the shader.
+fn uniform(ring: &SlotRing, matrix: ColourMatrix, (width, height): (u32, u32)) -> [u8; 48] {
+    let [kr, kg, kb] = matrix.weights();
+    let planes = ring.planes();
+    let sizes = [width, height, planes.stride_bytes / 8, (planes.luma_bytes / 8) as u32];
+    let matrix = [kr, kg, kb, 0.0, 2.0 * (1.0 - kb), 2.0 * (1.0 - kr), 0.0, 0.0];
+    let mut bytes = [0; 48];
+    bytes[..16].copy_from_slice(bytemuck::cast_slice(&sizes));
+    bytes[16..].copy_from_slice(bytemuck::cast_slice(&matrix));
+    bytes
+}
+
+fn check_texture(texture: &wgpu::Texture) -> Result<(), GpuError> {
+    use wgpu::TextureFormat::{Bgra8Unorm, Rgb10a2Unorm, Rgba8Unorm, Rgba16Float};
+    let known = matches!(texture.format(), Rgba8Unorm | Bgra8Unorm | Rgb10a2Unorm | Rgba16Float);
+    if !known || !texture.usage().contains(wgpu::TextureUsages::TEXTURE_BINDING) {
+        return Err(GpuError::BadPicture(format!(
+            "its texture is {:?} for {:?}; it must be Rgba8Unorm, Bgra8Unorm, Rgb10a2Unorm or Rgba16Float for \
+             TEXTURE_BINDING",
+            texture.format(),
+            texture.usage()
+        )));
+    }
+    Ok(())
+}
