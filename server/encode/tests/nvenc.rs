@@ -34,6 +34,9 @@ fn why(refused: Result<NvencEncoder, EncodeError>) -> String {
     }
 }
 
+/// Bytes of a part of a picture, whether it is the last, and when it came.
+type Part = (Vec<u8>, bool, Instant);
+
 #[test]
 fn a_machine_without_driver_says_so() {
     let nowhere = tempfile::tempdir().unwrap();
@@ -219,7 +222,7 @@ fn slices_come_before_the_picture_is_whole_and_are_the_picture() {
     let stand_in = StandIn::new();
     let mut encoder = open(&NvencOptions { slices: 4, ..stand_in.options() });
     let clip = Clip::of(Layout::Nv12, SETTINGS.width, SETTINGS.height);
-    let parts: Arc<Mutex<Vec<(Vec<u8>, bool, Instant)>>> = Arc::default();
+    let parts: Arc<Mutex<Vec<Part>>> = Arc::default();
     let sink = Arc::clone(&parts);
     let take = move |slice: nearframe_encode::Slice<'_>| {
         sink.lock().unwrap().push((slice.data.to_vec(), slice.last, Instant::now()));
