@@ -4,7 +4,7 @@
 //! through Chromium's own sender; with `--title app`, the same picture drawn by a program under the compositor.
 //! `link` plays it, and Chromium's own sender in turns with it, through an emulated path. `audio` times a program's
 //! sound, `start` the way to a program's first picture, `density` how many programs fit beside each other,
-//! `compositor` the compositor by itself; `micro` times conversion, packetising and input.
+//! `compositor` the compositor by itself; `placement` judges who plays where and `fleet` simulates a day of it; `micro` times conversion, packetising and input.
 //! A speed is never a test: figures are printed beside their goals, and compared only within one run.
 //!
 //! **Architecture invariant:** the page under measurement does not measure itself: what is shown and heard, and
@@ -14,11 +14,13 @@ mod audio;
 mod compositor;
 mod density;
 mod driver;
+mod fleet;
 mod latency;
 mod link;
 mod machine;
 mod micro;
 mod options;
+mod placement;
 mod process;
 mod quantile;
 mod report;
@@ -75,6 +77,10 @@ enum Bench {
     Start,
     /// The compositor and its copy by themselves
     Compositor,
+    /// Who plays where: how near, how evenly and how fast, over 440,000 nodes
+    Placement(Box<placement::Args>),
+    /// A day of a fleet, simulated
+    Fleet(Box<fleet::Args>),
     /// Conversion, packetising and input
     Micro,
     /// All of them
@@ -106,6 +112,16 @@ fn main() -> Result<ExitCode> {
         Bench::Link(args) => {
             let nearframe = options::found(cli.nearframe, "nearframe", "--nearframe")?;
             return print(&link::run(args, &nearframe, cli.seconds)?, cli.json);
+        }
+        Bench::Placement(args) => {
+            let mut report = Report::new("placement");
+            placement::run(args, &mut report)?;
+            return print(&report, cli.json);
+        }
+        Bench::Fleet(args) => {
+            let mut report = Report::new("fleet");
+            fleet::run(args, &mut report)?;
+            return print(&report, cli.json);
         }
         Bench::Audio => ("audio", &[audio::run]),
         Bench::Density => ("density", &[density::run]),

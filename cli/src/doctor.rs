@@ -2,6 +2,7 @@
 
 use crate::say;
 use anyhow::{Context, Result};
+use nearframe_server::encode::{NvencDevice, VideoBackend, VideoBackendFacts, nvenc_devices};
 use nearframe_server::gpu::{AdapterKind, adapters};
 use nearframe_server::title::catalogue::missing_packages;
 use nearframe_server::title::sandbox::{Held, layers};
@@ -100,20 +101,48 @@ fn gpu() -> Vec<Check> {
 }
 
 fn encoders() -> Vec<Check> {
-    let tried = nearframe_server::encode::video_backends();
-    let told = tried.into_iter().map(|backend| match backend.state {
-        Ok(can) => ok("encoder", format!("{} ({:?}, on the CPU, built in)", can.name, can.codec)),
-        Err(error) => {
-            let found = format!("{:?}: {error}", backend.backend);
-            troubled(
-                "encoder",
-                Verdict::Missing,
-                found,
-                "this encoder is built in: free memory, or report it",
-            )
+    let options = match nearframe_server::encoders::from_environment() {
+        Ok(options) => options,
+        Err(why) => {
+            let advice = "correct the variable, or unset it";
+            return vec![troubled("encoder", Verdict::Missing, format!("{why:#}"), advice)];
         }
-    });
-    told.collect()
+    };
+    let tried = nearframe_server::encode::video_backends_with(&options);
+    let works = tried.iter().any(|backend| backend.state.is_ok());
+    let gpus = nvenc_devices(&options.nvenc.libraries).unwrap_or_default();
+    tried.into_iter().map(|backend| encoder(&backend, works, &gpus)).collect()
+}
+
+/// `works`: some encoder does, so that one that is missing only costs speed.
+fn encoder(backend: &VideoBackendFacts, works: bool, gpus: &[NvencDevice]) -> Check {
+    match (&backend.state, backend.backend) {
+        (Ok(can), VideoBackend::Nvenc) => {
+            let busy = |gpu: &NvencDevice| {
+                gpu.load.map(|load| format!(", {}% busy with {} sessions", load.percent, load.sessions))
+            };
+            let gpus: Vec<_> =
+                gpus.iter().map(|gpu| format!("{}{}", gpu.name, busy(gpu).unwrap_or_default())).collect();
+            ok("encoder", format!("{} ({}, on the GPU): {}", can.name, can.codec, gpus.join("; ")))
+        }
+        (Ok(can), VideoBackend::VulkanVideo) => {
+            ok("encoder", format!("{} ({}, on the GPU)", can.name, can.codec))
+        }
+        (Ok(can), _) => ok("encoder", format!("{} ({}, on the CPU, built in)", can.name, can.codec)),
+        (Err(why), VideoBackend::Nvenc | VideoBackend::VulkanVideo) => {
+            let advice = match backend.backend {
+                VideoBackend::Nvenc => "only on NVIDIA GPUs; the next encoder of this list is used instead",
+                _ => {
+                    "only on GPUs whose driver has Vulkan Video; the next encoder of this list is used instead"
+                }
+            };
+            let verdict = if works { Verdict::Limited } else { Verdict::Missing };
+            troubled("encoder", verdict, why, advice)
+        }
+        (Err(why), _) => {
+            troubled("encoder", Verdict::Missing, why, "this encoder is built in: free memory, or report it")
+        }
+    }
 }
 
 fn audio() -> Check {

@@ -11,6 +11,7 @@ use crate::network::IceServer;
 use crate::receipt::SignedReceipt;
 use crate::save::SaveGrant;
 use crate::session::{EndReason, Generation, Seat};
+use crate::terms::NodeTerms;
 use crate::title::{TitleEntry, TitleHash, TitleId};
 use crate::version::VersionOffer;
 use crate::{NodeId, PeerId, SessionId};
@@ -43,6 +44,9 @@ pub struct NodeOffer {
     pub encoders: Vec<String>,
     /// Titles it holds.
     pub titles: Vec<HeldTitle>,
+    /// What it can do and on what terms.
+    #[serde(default)]
+    pub terms: NodeTerms,
 }
 
 /// A title that a node holds.

@@ -9,5 +9,6 @@ mod golden;
 mod input;
 mod key_codes;
 mod messages;
+mod offers;
 mod saves;
 mod signed;

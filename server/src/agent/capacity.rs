@@ -5,7 +5,7 @@
 //! machine, release and encoder and remembered in the data directory.
 
 use anyhow::{Context, Result};
-use nearframe_encode::{Codec, FrameRequest, VideoPreference, VideoSettings, open_video};
+use nearframe_encode::{Codec, EncoderChain, FrameRequest, VideoEncoder, VideoOptions, VideoSettings};
 use nearframe_gpu::Converter;
 use nearframe_protocol::title::TitleManifest;
 use nearframe_title::FrameTick;
@@ -42,11 +42,11 @@ struct Capacity {
 }
 
 /// Sessions at once.
-pub(crate) fn slots(data_dir: &Path) -> u32 {
+pub(crate) fn slots(data_dir: &Path, video: &VideoOptions) -> u32 {
     let file = data_dir.join("capacity.json");
     let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
     let known = fs::read(&file).ok().and_then(|bytes| serde_json::from_slice::<Capacity>(&bytes).ok());
-    let encoder = encoder_name();
+    let encoder = encoder_name(video);
     if let Some(known) = known
         && known.release == env!("CARGO_PKG_VERSION")
         && known.processors == processors
@@ -54,7 +54,7 @@ pub(crate) fn slots(data_dir: &Path) -> u32 {
     {
         return known.slots;
     }
-    match session_cost() {
+    match session_cost(video) {
         Ok(session_s_per_s) => {
             let slots = fitting(processors, session_s_per_s);
             info!(slots, session_s_per_s, processors, "capacity measured");
@@ -73,8 +73,9 @@ pub(crate) fn slots(data_dir: &Path) -> u32 {
     }
 }
 
-fn encoder_name() -> String {
-    let best = nearframe_encode::video_backends().into_iter().find_map(|backend| backend.state.ok());
+fn encoder_name(video: &VideoOptions) -> String {
+    let best =
+        nearframe_encode::video_backends_with(video).into_iter().find_map(|backend| backend.state.ok());
     best.map_or_else(|| "none".to_owned(), |capabilities| capabilities.name.to_owned())
 }
 
@@ -84,7 +85,7 @@ fn fitting(processors: usize, session_s_per_s: f64) -> u32 {
 }
 
 /// Processor seconds of one second of one session.
-fn session_cost() -> Result<f64> {
+fn session_cost(video: &VideoOptions) -> Result<f64> {
     let manifest = TitleManifest::parse(TRIAL).context("the trial's manifest")?;
     let run = &manifest.run;
     let no_gpu = || Err(nearframe_title::TitleFailure("the trial needs no GPU".to_owned()));
@@ -96,7 +97,7 @@ fn session_cost() -> Result<f64> {
         fps: run.fps,
         bitrate_bps: BITRATE_BPS,
     };
-    let mut encoder = open_video(settings, VideoPreference::Best)?;
+    let mut encoder = EncoderChain::open(settings, video.clone())?;
     let mut converter = Converter::new(None, encoder.capabilities().layout, run.width, run.height)?;
     let interval = Duration::from_secs(1) / run.fps;
     let mut before = Duration::ZERO;
@@ -125,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_session_costs_something_and_what_fits_follows_from_it() {
-        let cost = session_cost().unwrap();
+        let cost = session_cost(&VideoOptions::default()).unwrap();
         assert!(cost > 0.005, "{cost} processor seconds a second");
         assert_eq!(fitting(2, 0.4), 3);
         assert_eq!(fitting(1, 5.0), 1, "one session is always offered");
@@ -135,15 +136,19 @@ mod tests {
     #[test]
     fn what_was_measured_is_remembered_for_this_machine_only() {
         let dir = tempfile::tempdir().unwrap();
-        let slots_here = slots(dir.path());
+        let slots_here = slots(dir.path(), &VideoOptions::default());
         let file = dir.path().join("capacity.json");
         let mut known: Capacity = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
         assert_eq!(known.slots, slots_here);
         known.slots = 63;
         fs::write(&file, serde_json::to_vec(&known).unwrap()).unwrap();
-        assert_eq!(slots(dir.path()), 63, "not measured again");
+        assert_eq!(slots(dir.path(), &VideoOptions::default()), 63, "not measured again");
         known.processors += 1;
         fs::write(&file, serde_json::to_vec(&known).unwrap()).unwrap();
-        assert_ne!(slots(dir.path()), 63, "another machine's capacity was believed");
+        assert_ne!(
+            slots(dir.path(), &VideoOptions::default()),
+            63,
+            "another machine's capacity was believed"
+        );
     }
 }

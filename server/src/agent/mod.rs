@@ -16,9 +16,11 @@ mod worker_process;
 
 use anyhow::{Context, Result};
 use base64::Engine;
+use nearframe_encode::VideoOptions;
 use nearframe_protocol::TitleId;
 use nearframe_protocol::link::{FromNode, HeldTitle, MAX_COVERS_BYTES, NodeOffer, ToNode};
 use nearframe_protocol::network::MediaNetwork;
+use nearframe_protocol::terms::NodeTerms;
 use nearframe_protocol::title::{TitleKind, Trust};
 use nearframe_title::catalogue;
 use std::path::PathBuf;
@@ -64,6 +66,8 @@ pub struct Config {
     pub network: MediaNetwork,
     /// Highest video bitrate of a session.
     pub max_bitrate_bps: u32,
+    /// Which video encoders sessions may use, and how.
+    pub video: VideoOptions,
     /// What workers log, as a filter; `None`: the usual.
     pub worker_log: Option<String>,
     /// The program that becomes a worker when called with the argument `worker`.
@@ -90,7 +94,7 @@ pub async fn run(config: Config, mut shutdown: watch::Receiver<bool>) -> Result<
         .with_context(|| format!("creating the data directory {}", config.data_dir.display()))?;
     let key = identity::load_or_create(&config.data_dir)?;
     let titles = load_titles(&config)?;
-    let slots = config.slots.unwrap_or_else(|| capacity::slots(&config.data_dir));
+    let slots = config.slots.unwrap_or_else(|| capacity::slots(&config.data_dir, &config.video));
     let offer = describe(&config, slots, &titles);
     info!(node_key = %key.public(), adapter = %offer.adapter, titles = titles.len(), slots, "node starts");
 
@@ -200,12 +204,13 @@ fn describe(config: &Config, slots: u32, titles: &[catalogue::LoadedTitle]) -> N
         region: config.region.clone(),
         slots,
         adapter: nearframe_gpu::adapters().first().map_or_else(|| "none".to_owned(), ToString::to_string),
-        encoders: nearframe_encode::video_backends()
+        encoders: nearframe_encode::video_backends_with(&config.video)
             .into_iter()
             .filter_map(|backend| backend.state.ok())
             .map(|capabilities| capabilities.name.to_owned())
             .collect(),
         titles: titles.iter().map(|title| announce(title, &mut room)).collect(),
+        terms: NodeTerms { codecs: vec!["h264".to_owned()], ..NodeTerms::default() },
     }
 }
 

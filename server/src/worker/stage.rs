@@ -39,6 +39,7 @@ impl Stage {
                 gpu: None,
             },
             start_bps: start_bps.min(START_BPS),
+            video: crate::encoders::from_environment()?,
             input: Arc::clone(&input),
             voice: Arc::clone(&voice),
             events: events_in,

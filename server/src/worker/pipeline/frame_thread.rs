@@ -3,7 +3,7 @@
 use super::{PipelineConfig, PipelineEvent, PipelineInfo, RawFrame, Shared, audio_thread, encode_thread};
 use crate::worker::now_us;
 use anyhow::{Context, Result};
-use nearframe_encode::{Codec, VideoEncoder, VideoPreference, VideoSettings};
+use nearframe_encode::{Codec, EncoderChain, VideoEncoder, VideoSettings};
 use nearframe_gpu::{AdapterKind, Converter, Gpu, Layout};
 use nearframe_stream::Quality;
 use nearframe_title::{FrameTick, TitleFailure, TitleSource, TitleStatus};
@@ -38,16 +38,21 @@ impl Stage {
         }
         let Quality { width, height, .. } = wanted;
         if (width, height) != (self.quality.width, self.quality.height) {
-            let conversion = self.converter.conversion();
-            self.converter = match &self.gpu {
-                Some(gpu) => {
-                    Converter::with_conversion(Arc::clone(gpu), self.layout, width, height, conversion)
-                }
-                None => Converter::new(None, self.layout, width, height),
-            }
-            .context("preparing another size of picture")?;
+            self.convert_into(self.layout, width, height)?;
         }
         self.quality = wanted;
+        Ok(())
+    }
+
+    /// Makes another converter, which converts GPU pictures in the way that was found faster.
+    fn convert_into(&mut self, layout: Layout, width: u32, height: u32) -> Result<()> {
+        let conversion = self.converter.conversion();
+        self.converter = match &self.gpu {
+            Some(gpu) => Converter::with_conversion(Arc::clone(gpu), layout, width, height, conversion),
+            None => Converter::new(None, layout, width, height),
+        }
+        .context("preparing another kind of picture")?;
+        self.layout = layout;
         Ok(())
     }
 }
@@ -61,6 +66,7 @@ pub(super) fn run(shared: &Arc<Shared>, config: &PipelineConfig) {
 
 fn open_and_draw(shared: &Arc<Shared>, config: &PipelineConfig) -> Result<()> {
     let (mut stage, encoder, info) = open(config)?;
+    shared.set_layout(stage.layout);
     let sound = stage.title.audio();
     if let Some(sink) = stage.title.microphone() {
         config.voice.listen(sink);
@@ -83,7 +89,7 @@ fn open_and_draw(shared: &Arc<Shared>, config: &PipelineConfig) -> Result<()> {
     })
 }
 
-fn open(config: &PipelineConfig) -> Result<(Stage, Box<dyn VideoEncoder>, PipelineInfo)> {
+fn open(config: &PipelineConfig) -> Result<(Stage, EncoderChain, PipelineInfo)> {
     let gpu: RefCell<Option<Arc<Gpu>>> = RefCell::new(None);
     let open_gpu = || {
         let opened = Gpu::open().map_err(|error| TitleFailure(error.to_string()))?;
@@ -106,7 +112,10 @@ fn open(config: &PipelineConfig) -> Result<(Stage, Box<dyn VideoEncoder>, Pipeli
         fps: run.fps,
         bitrate_bps: config.start_bps,
     };
-    let encoder = nearframe_encode::open_video(settings, VideoPreference::Best)?;
+    let mut encoder = EncoderChain::open(settings, config.video.clone())?;
+    for passed_over in encoder.take_changes() {
+        tracing::info!(encoder = %passed_over.from, why = %passed_over.why, "not used");
+    }
     let gpu = gpu.into_inner();
     let adapter =
         gpu.as_ref().map_or_else(|| "none (drawn by the CPU)".to_owned(), |gpu| gpu.facts().to_string());
@@ -188,6 +197,9 @@ fn draw_frame(
     let quality = shared.quality();
     if quality != stage.quality {
         stage.follow(quality)?;
+    }
+    if let Some(layout) = shared.layout().filter(|layout| *layout != stage.layout) {
+        stage.convert_into(layout, quality.width, quality.height)?;
     }
     let wishes = shared.wishes.lock().map(|mut wishes| std::mem::take(&mut *wishes)).unwrap_or_default();
     wishes.into_iter().for_each(|wish| stage.title.tell(wish));

@@ -15,7 +15,8 @@ use super::input_port::{InputPort, SEATS};
 use super::transport::Transport;
 use super::voice::VoicePort;
 use mailbox::Mailbox;
-use nearframe_gpu::Surface;
+use nearframe_encode::{EncoderChange, VideoOptions};
+use nearframe_gpu::{Layout, Surface};
 use nearframe_protocol::title::TitleManifest;
 use nearframe_stream::{FrameClock, Quality};
 use nearframe_title::{PlayerWish, Surroundings, TitleNotice};
@@ -39,6 +40,8 @@ pub(crate) struct PipelineConfig {
     pub(crate) seed: u64,
     pub(crate) around: Surroundings,
     pub(crate) start_bps: u32,
+    /// Which encoders may be used, and how.
+    pub(crate) video: VideoOptions,
     pub(crate) input: Arc<InputPort>,
     pub(crate) voice: Arc<VoicePort>,
     pub(crate) events: mpsc::UnboundedSender<PipelineEvent>,
@@ -53,6 +56,13 @@ pub(crate) enum PipelineEvent {
     FirstFrame,
     /// The title has something for the page.
     Notice(TitleNotice),
+    /// The encoder failed and another took over within the same stream.
+    EncoderChanged {
+        /// The one that is in use now.
+        encoder: String,
+        /// What gave way to it.
+        change: EncoderChange,
+    },
     /// The title ended by itself.
     Exited,
     /// The title, the GPU or the encoder failed for good.
@@ -110,6 +120,8 @@ pub(crate) struct Shared {
     peers: RwLock<Vec<Arc<dyn Transport>>>,
     /// What is to be encoded from the next frame on.
     quality: Mutex<Quality>,
+    /// How the encoder in use takes its pictures; `None` before there is one.
+    layout: Mutex<Option<Layout>>,
 }
 
 impl Shared {
@@ -139,6 +151,14 @@ impl Shared {
 
     fn quality(&self) -> Quality {
         *self.quality.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn layout(&self) -> Option<Layout> {
+        *self.layout.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_layout(&self, layout: Layout) {
+        *self.layout.lock().unwrap_or_else(PoisonError::into_inner) = Some(layout);
     }
 
     fn each_peer(&self, mut act: impl FnMut(&Arc<dyn Transport>)) {
@@ -174,6 +194,7 @@ impl Pipeline {
             clock: Mutex::new(FrameClock::new(period(whole), Instant::now())),
             peers: RwLock::new(Vec::new()),
             quality: Mutex::new(whole),
+            layout: Mutex::default(),
         });
         let frame = {
             let shared = Arc::clone(&shared);
