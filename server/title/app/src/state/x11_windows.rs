@@ -97,7 +97,7 @@ impl State {
             }
             WindowNotice::Fill(id) => {
                 self.with_x11(id, |window| {
-                    (window.whole, window.own, window.undecided) = (true, None, false)
+                    (window.whole, window.own, window.undecided) = (true, None, false);
                 });
                 self.place_x11(id, None, false);
             }
