@@ -17,6 +17,8 @@ const SETTINGS: VideoSettings =
     VideoSettings { codec: Codec::H264, width: 320, height: 192, fps: 60, bitrate_bps: 2_000_000 };
 
 const SIZE: (u32, u32) = (SETTINGS.width, SETTINGS.height);
+/// What a slice sink was handed, and when.
+type Part = (Vec<u8>, bool, Instant);
 
 fn open(options: &NvencOptions) -> NvencEncoder {
     NvencEncoder::open(SETTINGS, options).expect("the stand-in opens")
