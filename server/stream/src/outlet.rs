@@ -8,6 +8,7 @@ use crate::history::{Cargo, SendHistory};
 use crate::pacer::{Queued, Stream};
 use crate::retransmit::{Stored, rtx_ids};
 use crate::rtp::{ExtensionIds, FecIds, PacketKind, RtpPacket, Seed, StreamIds};
+use bytes::Bytes;
 use std::time::Instant;
 
 /// Minimum and maximum of 0: show each frame as soon as it is decoded. Above 0 the receiver would space

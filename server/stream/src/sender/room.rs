@@ -67,7 +67,7 @@ impl MediaSender {
     }
 
     fn takes_at_once(&self, now: Instant, interval: Duration, bytes: usize) -> bool {
-        let room = self.estimator.room_bytes(now, interval.mul_f64(BURST_SHARE));
+        let room = self.estimator.room_bytes(now, interval.mul_f64(BURST_SHARE), Duration::ZERO, 0);
         bytes <= MAX_BURST_BYTES && bytes as f64 <= room
     }
 }
