@@ -125,9 +125,17 @@ fn encoder(backend: &VideoBackendFacts, works: bool, gpus: &[NvencDevice]) -> Ch
                 gpus.iter().map(|gpu| format!("{}{}", gpu.name, busy(gpu).unwrap_or_default())).collect();
             ok("encoder", format!("{} ({}, on the GPU): {}", can.name, can.codec, gpus.join("; ")))
         }
+        (Ok(can), VideoBackend::VulkanVideo) => {
+            ok("encoder", format!("{} ({}, on the GPU)", can.name, can.codec))
+        }
         (Ok(can), _) => ok("encoder", format!("{} ({}, on the CPU, built in)", can.name, can.codec)),
-        (Err(why), VideoBackend::Nvenc) => {
-            let advice = "only on NVIDIA GPUs; the next encoder of this list is used instead";
+        (Err(why), VideoBackend::Nvenc | VideoBackend::VulkanVideo) => {
+            let advice = match backend.backend {
+                VideoBackend::Nvenc => "only on NVIDIA GPUs; the next encoder of this list is used instead",
+                _ => {
+                    "only on GPUs whose driver has Vulkan Video; the next encoder of this list is used instead"
+                }
+            };
             let verdict = if works { Verdict::Limited } else { Verdict::Missing };
             troubled("encoder", verdict, why, advice)
         }

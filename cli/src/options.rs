@@ -132,7 +132,7 @@ section! {
         /// Highest video bitrate of a session, in bit/s [default: 10000000]
         #[arg(long, env = "NEARFRAME_MAX_BITRATE_BPS", value_name = "BPS")]
         max_bitrate_bps: u32,
-        /// Video encoder: auto, nvenc or openh264 [default: auto, the best that works]
+        /// Video encoder: auto, nvenc, vulkan or openh264 [default: auto, the best that works]
         #[arg(long, env = "NEARFRAME_ENCODER", value_name = "NAME")]
         encoder: String,
         /// How thoroughly NVENC searches: p1, the fastest, to p7, the finest [default: p1]

@@ -40,6 +40,7 @@ pub(crate) fn to_environment(options: &VideoOptions) -> Vec<(&'static str, OsStr
     let encoder = match options.preference {
         VideoPreference::Best => "auto",
         VideoPreference::Only(VideoBackend::Nvenc) => "nvenc",
+        VideoPreference::Only(VideoBackend::VulkanVideo) => "vulkan",
         VideoPreference::Only(VideoBackend::OpenH264) => "openh264",
         VideoPreference::Only(VideoBackend::Probe) => "probe",
     };

@@ -18,8 +18,8 @@ pub use audio::{AUDIO_CHANNELS, AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ, AudioDecoder
 pub use backend::{
     EncoderChain, EncoderChange, EncoderLoad, NvencDevice, NvencEncoder, NvencOptions, NvencPreset,
     NvidiaLibraries, OpenH264Encoder, OpusDecoder, OpusEncoder, ProbeEncoder, VideoBackend,
-    VideoBackendFacts, VideoOptions, VideoPreference, by_load, nvenc_devices, open_backend, open_video,
-    probe_frame, video_backends, video_backends_with,
+    VideoBackendFacts, VideoOptions, VideoPreference, VulkanVideoEncoder, by_load, nvenc_devices,
+    open_backend, open_video, probe_frame, video_backends, video_backends_with,
 };
 pub use video::{
     AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, Slice, SliceSink, VideoEncoder,

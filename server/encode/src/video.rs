@@ -175,7 +175,7 @@ pub(crate) fn h264_most_bps(level_idc: u32) -> u32 {
     H264_LEVELS.iter().find(|level| level.0 >= level_idc).unwrap_or(&H264_LEVELS[8]).3 * 1_000
 }
 
-/// The refusal of [`VideoEncoder::stream_slices`] by encoders on the CPU, whose pictures are whole at once.
+/// The refusal of [`VideoEncoder::stream_slices`] by encoders whose pictures are whole at once.
 pub(crate) fn no_slices(encoder: &'static str) -> EncodeError {
     let what = "slices before the picture is whole".to_owned();
     EncodeError::Unsupported { encoder, what, allowed: "whole pictures".to_owned() }

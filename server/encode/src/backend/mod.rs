@@ -6,6 +6,7 @@ mod openh264;
 mod opus;
 mod opus_decoder;
 mod probe;
+mod vulkan_video;
 
 pub use chain::{EncoderChain, EncoderChange};
 pub use nvenc::{
@@ -16,6 +17,7 @@ pub use openh264::OpenH264Encoder;
 pub use opus::OpusEncoder;
 pub use opus_decoder::OpusDecoder;
 pub use probe::{ProbeEncoder, probe_frame};
+pub use vulkan_video::VulkanVideoEncoder;
 
 use crate::video::{Capabilities, Codec, EncodeError, VideoEncoder, VideoSettings};
 use std::fmt;
@@ -25,6 +27,8 @@ use std::fmt;
 pub enum VideoBackend {
     /// The encoder of NVIDIA's GPUs.
     Nvenc,
+    /// The encoder of any GPU whose driver has Vulkan Video.
+    VulkanVideo,
     /// Cisco's H.264 encoder on the CPU; built in, so there on every machine.
     OpenH264,
     /// Emits byte streams of exact sizes without a picture, for tests and benches of what carries them.
@@ -33,13 +37,14 @@ pub enum VideoBackend {
 
 impl VideoBackend {
     /// Those that a session may be given, best first. The last one works everywhere.
-    pub const BEST_FIRST: [Self; 2] = [Self::Nvenc, Self::OpenH264];
+    pub const BEST_FIRST: [Self; 3] = [Self::Nvenc, Self::VulkanVideo, Self::OpenH264];
 }
 
 impl fmt::Display for VideoBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Nvenc => "NVENC",
+            Self::VulkanVideo => "Vulkan Video",
             Self::OpenH264 => "OpenH264",
             Self::Probe => "Probe",
         })
@@ -73,9 +78,12 @@ impl std::str::FromStr for VideoPreference {
         match text {
             "auto" => Ok(Self::Best),
             "nvenc" => Ok(Self::Only(VideoBackend::Nvenc)),
+            "vulkan" => Ok(Self::Only(VideoBackend::VulkanVideo)),
             "openh264" => Ok(Self::Only(VideoBackend::OpenH264)),
             "probe" => Ok(Self::Only(VideoBackend::Probe)),
-            _ => Err(format!("{text:?} is no video encoder; allowed are auto, nvenc, openh264, probe")),
+            _ => {
+                Err(format!("{text:?} is no video encoder; allowed are auto, nvenc, vulkan, openh264, probe"))
+            }
         }
     }
 }
@@ -106,6 +114,7 @@ pub fn open_backend(
 ) -> Result<Box<dyn VideoEncoder>, EncodeError> {
     Ok(match backend {
         VideoBackend::Nvenc => Box::new(NvencEncoder::open(settings, &options.nvenc)?),
+        VideoBackend::VulkanVideo => Box::new(VulkanVideoEncoder::open(settings)?),
         VideoBackend::OpenH264 => Box::new(OpenH264Encoder::open(settings)?),
         VideoBackend::Probe => Box::new(ProbeEncoder::open(settings)?),
     })
@@ -154,9 +163,10 @@ mod tests {
     fn an_encoder_is_chosen_by_name() {
         assert_eq!("auto".parse(), Ok(VideoPreference::Best));
         assert_eq!("nvenc".parse(), Ok(VideoPreference::Only(VideoBackend::Nvenc)));
+        assert_eq!("vulkan".parse(), Ok(VideoPreference::Only(VideoBackend::VulkanVideo)));
         assert_eq!("openh264".parse(), Ok(VideoPreference::Only(VideoBackend::OpenH264)));
         assert_eq!("probe".parse(), Ok(VideoPreference::Only(VideoBackend::Probe)));
         let refused = "x264".parse::<VideoPreference>().unwrap_err();
-        assert!(refused.contains("auto, nvenc, openh264, probe"), "{refused}");
+        assert!(refused.contains("auto, nvenc, vulkan, openh264, probe"), "{refused}");
     }
 }
