@@ -15,12 +15,11 @@ const AT_ONCE_MS: f64 = 0.1;
 /// First and last departure of each frame's packets, by timestamp.
 type Departures = Rc<RefCell<BTreeMap<u32, (Duration, Duration)>>>;
 
+/// Whether a packet that leaves at this time is lost.
+type Judge = Box<dyn FnMut(Duration, &RtpPacket) -> bool>;
+
 /// Lets packets go and notes when video left; every `nth` packet from `from` on is lost.
-fn watch(
-    departures: &Departures,
-    nth: usize,
-    from: Duration,
-) -> Box<dyn FnMut(Duration, &RtpPacket) -> bool> {
+fn watch(departures: &Departures, nth: usize, from: Duration) -> Judge {
     let (departures, mut count) = (Rc::clone(departures), 0);
     Box::new(move |at, packet| {
         if packet.ssrc == VIDEO_SSRC {

@@ -155,20 +155,26 @@ impl TappedCipher {
     ) -> Result<[u8; TAG_LEN], CryptoError> {
         let mut keyed = self.tap.keyed.lock().map_err(|_| refused("the sealer's lock is poisoned"))?;
         match keyed.as_mut() {
-            Some(known) if known.cipher == self.id => known.sealer.seal(header, payload).map_err(refused),
+            Some(known) if known.cipher == self.id => {
+                known.sealer.seal(header, payload).map_err(|why| refused(&why))
+            }
             Some(known) if known.cipher > self.id => Err(refused("a newer key is in use")),
-            _ => keyed.insert(self.keyed(nonce, header)?).sealer.seal(header, payload).map_err(refused),
+            _ => keyed
+                .insert(self.keyed(nonce, header)?)
+                .sealer
+                .seal(header, payload)
+                .map_err(|why| refused(&why)),
         }
     }
 
     fn keyed(&self, nonce: &[u8], header: &[u8]) -> Result<Keyed, CryptoError> {
         let expected = CryptoError::InvalidNonceLength { expected: 12, actual: nonce.len() };
         let salt = Sealer::salt_of(nonce, header).ok_or(expected)?;
-        let sealer = Sealer::new(self.algorithm, self.key.as_ref(), salt).map_err(refused)?;
+        let sealer = Sealer::new(self.algorithm, self.key.as_ref(), salt).map_err(|why| refused(&why))?;
         Ok(Keyed { cipher: self.id, sealer })
     }
 }
 
-fn refused(why: impl ToString) -> CryptoError {
+fn refused(why: &(impl ToString + ?Sized)) -> CryptoError {
     CryptoError::Provider(why.to_string())
 }
