@@ -17,7 +17,7 @@ mod video;
 pub use audio::{AUDIO_CHANNELS, AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ, AudioDecoder, AudioEncoder};
 pub use backend::{
     OpenH264Encoder, OpusDecoder, OpusEncoder, ProbeEncoder, VideoBackend, VideoBackendFacts,
-    VideoPreference, open_video, probe_frame, video_backends,
+    VideoPreference, VulkanVideoEncoder, open_video, probe_frame, video_backends,
 };
 pub use video::{
     AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, VideoEncoder, VideoSettings,

@@ -4,21 +4,41 @@ mod openh264;
 mod opus;
 mod opus_decoder;
 mod probe;
+mod vulkan_video;
 
 pub use openh264::OpenH264Encoder;
 pub use opus::OpusEncoder;
 pub use opus_decoder::OpusDecoder;
 pub use probe::{ProbeEncoder, probe_frame};
+pub use vulkan_video::VulkanVideoEncoder;
 
 use crate::video::{Capabilities, Codec, EncodeError, VideoEncoder, VideoSettings};
+use std::fmt;
 
 /// The video encoders of this build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VideoBackend {
+    /// The encoder of any GPU whose driver has Vulkan Video.
+    VulkanVideo,
     /// Cisco's H.264 encoder on the CPU; built in, so there on every machine.
     OpenH264,
     /// Emits byte streams of exact sizes without a picture, for tests and benches of what carries them.
     Probe,
+}
+
+impl VideoBackend {
+    /// Those that a session may be given, best first. The last one works everywhere.
+    pub const BEST_FIRST: [Self; 2] = [Self::VulkanVideo, Self::OpenH264];
+}
+
+impl fmt::Display for VideoBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::VulkanVideo => "Vulkan Video",
+            Self::OpenH264 => "OpenH264",
+            Self::Probe => "Probe",
+        })
+    }
 }
 
 /// What is configured about the encoder.
@@ -31,15 +51,26 @@ pub enum VideoPreference {
     Only(VideoBackend),
 }
 
+impl VideoPreference {
+    /// What is tried, in this order.
+    pub fn order(self) -> Vec<VideoBackend> {
+        match self {
+            Self::Best => VideoBackend::BEST_FIRST.to_vec(),
+            Self::Only(backend) => vec![backend],
+        }
+    }
+}
+
 impl std::str::FromStr for VideoPreference {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "auto" => Ok(Self::Best),
+            "vulkan" => Ok(Self::Only(VideoBackend::VulkanVideo)),
             "openh264" => Ok(Self::Only(VideoBackend::OpenH264)),
             "probe" => Ok(Self::Only(VideoBackend::Probe)),
-            _ => Err(format!("{text:?} is no video encoder; allowed are auto, openh264, probe")),
+            _ => Err(format!("{text:?} is no video encoder; allowed are auto, vulkan, openh264, probe")),
         }
     }
 }
@@ -53,26 +84,45 @@ pub struct VideoBackendFacts {
     pub state: Result<Capabilities, String>,
 }
 
-/// Opens an encoder for one stream.
+/// Opens one backend, or says why it cannot be used.
+pub fn open_backend(
+    backend: VideoBackend,
+    settings: VideoSettings,
+) -> Result<Box<dyn VideoEncoder>, EncodeError> {
+    Ok(match backend {
+        VideoBackend::VulkanVideo => Box::new(VulkanVideoEncoder::open(settings)?),
+        VideoBackend::OpenH264 => Box::new(OpenH264Encoder::open(settings)?),
+        VideoBackend::Probe => Box::new(ProbeEncoder::open(settings)?),
+    })
+}
+
+/// Opens the first encoder for one stream that can be used here.
 pub fn open_video(
     settings: VideoSettings,
     preference: VideoPreference,
 ) -> Result<Box<dyn VideoEncoder>, EncodeError> {
-    match preference {
-        VideoPreference::Best | VideoPreference::Only(VideoBackend::OpenH264) => {
-            Ok(Box::new(OpenH264Encoder::open(settings)?))
+    let mut refusal = None;
+    for backend in preference.order() {
+        match open_backend(backend, settings) {
+            Ok(encoder) => return Ok(encoder),
+            Err(error) => refusal = Some(error),
         }
-        VideoPreference::Only(VideoBackend::Probe) => Ok(Box::new(ProbeEncoder::open(settings)?)),
     }
+    Err(refusal.expect("every preference tries something"))
 }
 
 /// The encoders a session may be given, best first, each tried with a small picture.
 pub fn video_backends() -> Vec<VideoBackendFacts> {
-    let settings = VideoSettings { codec: Codec::H264, width: 64, height: 64, fps: 30, bitrate_bps: 500_000 };
-    let state = open_video(settings, VideoPreference::Only(VideoBackend::OpenH264))
-        .map(|encoder| encoder.capabilities().clone())
-        .map_err(|error| error.to_string());
-    vec![VideoBackendFacts { backend: VideoBackend::OpenH264, state }]
+    /// Larger than the least that hardware takes.
+    const TRIED: VideoSettings =
+        VideoSettings { codec: Codec::H264, width: 320, height: 192, fps: 30, bitrate_bps: 500_000 };
+    let tried = |backend| {
+        let state = open_backend(backend, TRIED)
+            .map(|encoder| encoder.capabilities().clone())
+            .map_err(|error| error.to_string());
+        VideoBackendFacts { backend, state }
+    };
+    VideoBackend::BEST_FIRST.into_iter().map(tried).collect()
 }
 
 #[cfg(test)]
@@ -85,6 +135,6 @@ mod tests {
         assert_eq!("openh264".parse(), Ok(VideoPreference::Only(VideoBackend::OpenH264)));
         assert_eq!("probe".parse(), Ok(VideoPreference::Only(VideoBackend::Probe)));
         let refused = "x264".parse::<VideoPreference>().unwrap_err();
-        assert!(refused.contains("auto, openh264, probe"), "{refused}");
+        assert!(refused.contains("auto, vulkan, openh264, probe"), "{refused}");
     }
 }
