@@ -202,6 +202,7 @@ mod tests {
             adapter: String::new(),
             encoders: vec![],
             titles: titles.collect(),
+            capability: None,
         }
     }
 

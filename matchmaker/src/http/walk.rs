@@ -69,6 +69,7 @@ async fn house() -> House {
         adapter: String::new(),
         encoders: vec![],
         titles: vec![],
+        capability: None,
     };
     store.add_enrolment([1; 32], u64::MAX).await.unwrap();
     let key = NodeKey::from_seed([1; 32]).public();
