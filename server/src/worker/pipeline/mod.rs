@@ -7,7 +7,11 @@
 mod audio_thread;
 mod encode_thread;
 mod frame_thread;
+mod frames;
+#[cfg(test)]
+mod gpu_tests;
 mod mailbox;
+mod recovery;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +19,7 @@ use super::input_port::{InputPort, SEATS};
 use super::transport::Transport;
 use super::voice::VoicePort;
 use mailbox::Mailbox;
-use nearframe_gpu::Surface;
+use nearframe_gpu::{Gpu, GpuError, Surface};
 use nearframe_protocol::title::TitleManifest;
 use nearframe_stream::{FrameClock, Quality};
 use nearframe_title::{PlayerWish, Surroundings, TitleNotice};
@@ -32,12 +36,16 @@ const MAX_WISHES: usize = 16;
 /// Frames that may be told of between two encoded ones.
 const MAX_RECEIVED: usize = 64;
 
+/// Opens the session's GPU: at the start, and again when it was lost.
+pub(crate) type GpuSource = Arc<dyn Fn() -> Result<Arc<Gpu>, GpuError> + Send + Sync>;
+
 /// What a pipeline is made from.
 pub(crate) struct PipelineConfig {
     pub(crate) title_dir: PathBuf,
     pub(crate) manifest: TitleManifest,
     pub(crate) seed: u64,
     pub(crate) around: Surroundings,
+    pub(crate) open_gpu: GpuSource,
     pub(crate) start_bps: u32,
     pub(crate) input: Arc<InputPort>,
     pub(crate) voice: Arc<VoicePort>,
@@ -55,7 +63,9 @@ pub(crate) enum PipelineEvent {
     Notice(TitleNotice),
     /// The title ended by itself.
     Exited,
-    /// The title, the GPU or the encoder failed for good.
+    /// The GPU failed for good; another machine may do better.
+    GpuGone(String),
+    /// The title or the encoder failed for good.
     Failed(String),
 }
 

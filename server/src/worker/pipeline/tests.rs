@@ -27,6 +27,7 @@ fn pipeline() -> (Pipeline, Arc<InputPort>, mpsc::UnboundedReceiver<PipelineEven
             launcher: PathBuf::new(),
             gpu: None,
         },
+        open_gpu: Arc::new(Gpu::open),
         start_bps: 1_000_000,
         input: Arc::clone(&input),
         voice: Arc::default(),
