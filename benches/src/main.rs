@@ -4,7 +4,8 @@
 //! through Chromium's own sender; with `--title app`, the same picture drawn by a program under the compositor.
 //! `link` plays it, and Chromium's own sender in turns with it, through an emulated path. `audio` times a program's
 //! sound, `start` the way to a program's first picture, `density` how many programs fit beside each other,
-//! `compositor` the compositor by itself; `micro` times conversion, packetising and input.
+//! `compositor` the compositor by itself; `gpu` what GPU and encoders do with frames, from one file that can be
+//! carried to another machine; `micro` times conversion, packetising and input.
 //! A speed is never a test: figures are printed beside their goals, and compared only within one run.
 //!
 //! **Architecture invariant:** the page under measurement does not measure itself: what is shown and heard, and
@@ -14,6 +15,7 @@ mod audio;
 mod compositor;
 mod density;
 mod driver;
+mod gpu;
 mod latency;
 mod link;
 mod machine;
@@ -75,6 +77,8 @@ enum Bench {
     Start,
     /// The compositor and its copy by themselves
     Compositor,
+    /// GPU conversion, exported frames, encoders and recovery; needs no other program and no files
+    Gpu,
     /// Conversion, packetising and input
     Micro,
     /// All of them
@@ -111,12 +115,16 @@ fn main() -> Result<ExitCode> {
         Bench::Density => ("density", &[density::run]),
         Bench::Start => ("start", &[start::run]),
         Bench::Compositor => ("compositor", &[compositor::run]),
+        Bench::Gpu => ("gpu", &[]),
         Bench::Micro => ("micro", &[]),
         Bench::All => ("all", &WHOLE_SYSTEM),
     };
     let mut report = Report::new(name);
     if matches!(cli.bench, Bench::Micro | Bench::All) {
         micro::run(&mut report);
+    }
+    if matches!(cli.bench, Bench::Gpu | Bench::All) {
+        gpu::run(&mut report);
     }
     if !runs.is_empty() {
         let options = Options::new(cli.nearframe, cli.probe, cli.seconds.unwrap_or(SECONDS), cli.starts)?;
