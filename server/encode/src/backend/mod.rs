@@ -85,7 +85,7 @@ pub struct VideoBackendFacts {
 }
 
 /// Opens one backend, or says why it cannot be used.
-pub fn open_backend(
+pub(crate) fn open_backend(
     backend: VideoBackend,
     settings: VideoSettings,
 ) -> Result<Box<dyn VideoEncoder>, EncodeError> {

@@ -170,7 +170,7 @@ mod tests {
             slots in 2u32..9, acts in proptest::collection::vec((0u8..10, 0u32..12), 1..200),
         ) {
             let mut dpb = Dpb::new(slots);
-            let (mut next, mut lost) = (0, Vec::<u32>::new());
+            let (mut next, mut lost) = (0_u32, Vec::<u32>::new());
             for (act, back) in acts {
                 match act {
                     0 => dpb.acknowledge(next.saturating_sub(back)),
