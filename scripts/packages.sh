@@ -23,7 +23,9 @@ packages_run=(
 packages_test=(
   chromium      # the browser that end-to-end tests play in
   iproute2      # addresses of the emulated path's two ends
+  postgresql    # the database that records of more than one machine are tested on
   coturn        # the TURN server that relayed sessions are tested through
+  openssl       # makes the certificate of that server
   pebble        # the ACME server that certificates are tested against
   libsdl2-2.0-0 # the library that most games take gamepads from
   mesa-utils    # OpenGL programs, on Wayland and X11

@@ -5,7 +5,8 @@
 //! `link` plays it, and Chromium's own sender in turns with it, through an emulated path. `audio` times a program's
 //! sound, `start` the way to a program's first picture, `density` how many programs fit beside each other,
 //! `compositor` the compositor by itself; `gpu` what GPU and encoders do with frames, from one file that can be
-//! carried to another machine; `micro` times conversion, packetising and input.
+//! carried to another machine; `placement` judges who plays where and `fleet` simulates a day of it; `micro` times
+//! conversion, packetising and input.
 //! A speed is never a test: figures are printed beside their goals, and compared only within one run.
 //!
 //! **Architecture invariant:** the page under measurement does not measure itself: what is shown and heard, and
@@ -15,12 +16,14 @@ mod audio;
 mod compositor;
 mod density;
 mod driver;
+mod fleet;
 mod gpu;
 mod latency;
 mod link;
 mod machine;
 mod micro;
 mod options;
+mod placement;
 mod process;
 mod quantile;
 mod report;
@@ -79,6 +82,10 @@ enum Bench {
     Compositor,
     /// GPU conversion, exported frames, encoders and recovery; needs no other program and no files
     Gpu,
+    /// Who plays where: how near, how evenly and how fast, over 440,000 nodes
+    Placement(Box<placement::Args>),
+    /// A day of a fleet, simulated
+    Fleet(Box<fleet::Args>),
     /// Conversion, packetising and input
     Micro,
     /// All of them
@@ -110,6 +117,16 @@ fn main() -> Result<ExitCode> {
         Bench::Link(args) => {
             let nearframe = options::found(cli.nearframe, "nearframe", "--nearframe")?;
             return print(&link::run(args, &nearframe, cli.seconds)?, cli.json);
+        }
+        Bench::Placement(args) => {
+            let mut report = Report::new("placement");
+            placement::run(args, &mut report)?;
+            return print(&report, cli.json);
+        }
+        Bench::Fleet(args) => {
+            let mut report = Report::new("fleet");
+            fleet::run(args, &mut report)?;
+            return print(&report, cli.json);
         }
         Bench::Audio => ("audio", &[audio::run]),
         Bench::Density => ("density", &[density::run]),

@@ -4,7 +4,7 @@ use crate::say;
 use anyhow::{Context, Result};
 use nearframe_protocol::capability::Capability;
 use nearframe_server::capability::{Machine, measure};
-use nearframe_server::encode::VideoBackend;
+use nearframe_server::encode::{NvencDevice, VideoBackend, VideoBackendFacts, VideoOptions, nvenc_devices};
 use nearframe_server::gpu::{AdapterFacts, AdapterKind};
 use nearframe_server::title::catalogue::missing_packages;
 use nearframe_server::title::sandbox::{Held, layers};
@@ -50,8 +50,9 @@ struct Report {
 
 /// Looks at the machine and prints what was found, as a table or as one JSON object.
 pub(crate) fn print(json: bool) -> Result<()> {
-    let machine = Machine::look();
+    let (machine, wrong) = look();
     let mut checks = gpu(&machine.adapters);
+    checks.extend(wrong);
     checks.extend(encoders(&machine));
     checks.push(audio());
     checks.extend(ports());
@@ -124,22 +125,53 @@ fn gpu(found: &[AdapterFacts]) -> Vec<Check> {
         .collect()
 }
 
+/// What is there, and what is wrong with how it is to be used.
+fn look() -> (Machine, Option<Check>) {
+    match nearframe_server::encoders::from_environment() {
+        Ok(video) => (Machine::look(&video), None),
+        Err(why) => {
+            let advice = "correct the variable, or unset it";
+            let wrong = troubled("encoder", Verdict::Missing, format!("{why:#}"), advice);
+            (Machine::look(&VideoOptions::default()), Some(wrong))
+        }
+    }
+}
+
 fn encoders(machine: &Machine) -> Vec<Check> {
-    let told = machine.encoders.iter().map(|backend| match &backend.state {
-        Ok(can) => {
-            let place = if can.device.is_some() { "on the GPU" } else { "on the CPU, built in" };
-            ok("encoder", format!("{} ({}, {place})", can.name, can.codec))
+    let works = machine.encoders.iter().any(|backend| backend.state.is_ok());
+    let gpus = nvenc_devices(&machine.video.nvenc.libraries).unwrap_or_default();
+    machine.encoders.iter().map(|backend| encoder(backend, works, &gpus)).collect()
+}
+
+/// `works`: some encoder does, so that one that is missing only costs speed.
+fn encoder(backend: &VideoBackendFacts, works: bool, gpus: &[NvencDevice]) -> Check {
+    match (&backend.state, backend.backend) {
+        (Ok(can), VideoBackend::Nvenc) => {
+            let busy = |gpu: &NvencDevice| {
+                gpu.load.map(|load| format!(", {}% busy with {} sessions", load.percent, load.sessions))
+            };
+            let gpus: Vec<_> =
+                gpus.iter().map(|gpu| format!("{}{}", gpu.name, busy(gpu).unwrap_or_default())).collect();
+            ok("encoder", format!("{} ({}, on the GPU): {}", can.name, can.codec, gpus.join("; ")))
         }
-        Err(error) if backend.backend == VideoBackend::OpenH264 => {
-            let advice = "this encoder is built in: free memory, or report it";
-            troubled("encoder", Verdict::Missing, error, advice)
+        (Ok(can), VideoBackend::VulkanVideo) => {
+            ok("encoder", format!("{} ({}, on the GPU)", can.name, can.codec))
         }
-        Err(error) => {
-            let advice = "another encoder takes its place; a GPU and a driver that have it encode faster";
-            troubled("encoder", Verdict::Limited, error, advice)
+        (Ok(can), _) => ok("encoder", format!("{} ({}, on the CPU, built in)", can.name, can.codec)),
+        (Err(why), VideoBackend::Nvenc | VideoBackend::VulkanVideo) => {
+            let advice = match backend.backend {
+                VideoBackend::Nvenc => "only on NVIDIA GPUs; the next encoder of this list is used instead",
+                _ => {
+                    "only on GPUs whose driver has Vulkan Video; the next encoder of this list is used instead"
+                }
+            };
+            let verdict = if works { Verdict::Limited } else { Verdict::Missing };
+            troubled("encoder", verdict, why, advice)
         }
-    });
-    told.collect()
+        (Err(why), _) => {
+            troubled("encoder", Verdict::Missing, why, "this encoder is built in: free memory, or report it")
+        }
+    }
 }
 
 fn audio() -> Check {
@@ -230,7 +262,7 @@ mod tests {
 
     #[test]
     fn every_area_is_looked_at() {
-        let mut areas: Vec<_> = encoders(&Machine::look())
+        let mut areas: Vec<_> = encoders(&look().0)
             .into_iter()
             .chain([audio()])
             .chain(ports())

@@ -25,6 +25,8 @@ use clap::Parser;
 use command::{Command, CommandLine};
 use options::General;
 use std::future::Future;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -46,8 +48,24 @@ fn start() -> Result<()> {
         .install_default()
         .map_err(|_| anyhow!("another crypto provider was installed first"))?;
     let (general, command) = CommandLine::parse().layered()?;
+    if matches!(command, Command::Up { .. } | Command::Node { .. } | Command::Doctor { .. }) {
+        away_from_desktops();
+    }
     log::start(&general)?;
     dispatch(&general, command)
+}
+
+/// Graphics drivers look for a desktop's sockets and complain where no folder for them is named. A running process
+/// cannot name one safely, so the program is started again in its own place.
+fn away_from_desktops() {
+    const FOLDER: &str = "XDG_RUNTIME_DIR";
+    /// Nobody can put a socket there.
+    const NOWHERE: &str = "/nonexistent";
+    let named = std::env::var_os(FOLDER).is_some_and(|folder| Path::new(&folder).is_absolute());
+    if let (false, Ok(own)) = (named, std::env::current_exe()) {
+        // Returns only where it failed: then they complain.
+        let _ = std::process::Command::new(own).args(std::env::args_os().skip(1)).env(FOLDER, NOWHERE).exec();
+    }
 }
 
 fn dispatch(general: &General, command: Command) -> Result<()> {

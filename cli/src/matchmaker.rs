@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use url::Url;
 
-/// Puts a matchmaker's configuration together; its database lives in `data`.
+/// Puts a matchmaker's configuration together; its database lives in `data`, or where `database_url` says.
 pub(crate) fn configure(
     door: &Door,
     door_options: &DoorOptions,
@@ -18,6 +18,7 @@ pub(crate) fn configure(
 ) -> Result<Config> {
     let mut config = Config {
         data_dir: data.to_owned(),
+        database_url: options.database_url.clone(),
         allowed_origins: door_options.allowed_origins.clone().unwrap_or_default(),
         public_url: Some(Url::parse(door.url()).context("the door's address")?),
         certificate_pin: door.pin().map(hex::encode),

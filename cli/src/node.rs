@@ -7,6 +7,7 @@ use nearframe_protocol::TitleId;
 use nearframe_protocol::network::MediaNetwork;
 use nearframe_protocol::title::Trust;
 use nearframe_server::agent::Config;
+use nearframe_server::encoders;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::{env, fs};
@@ -81,6 +82,11 @@ pub(crate) fn configure(
         slots,
         network: network(options, reached_at)?,
         max_bitrate_bps,
+        video: encoders::options(
+            options.encoder.as_deref(),
+            options.nvenc_preset.as_deref(),
+            options.nvidia_libraries.as_deref(),
+        )?,
         worker_log: None,
         worker_exe: env::current_exe().context("finding the program itself, to start sessions with")?,
     })

@@ -86,6 +86,9 @@ section! {
     /// `[matchmaker]`: what it hands out and what it charges.
     #[command(next_help_heading = "Matchmaker")]
     Matchmaking {
+        /// PostgreSQL database for the record, such as postgres://user@host/nearframe [default: a file below --data]
+        #[arg(long, env = "NEARFRAME_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+        database_url: String,
         /// STUN servers, such as stun:stun.example.org:3478
         #[arg(long, env = "NEARFRAME_STUN", value_name = "URL", value_delimiter = ',')]
         stun: Vec<String>,
@@ -129,6 +132,15 @@ section! {
         /// Highest video bitrate of a session, in bit/s [default: 10000000]
         #[arg(long, env = "NEARFRAME_MAX_BITRATE_BPS", value_name = "BPS")]
         max_bitrate_bps: u32,
+        /// Video encoder: auto, nvenc, vulkan or openh264 [default: auto, the best that works]
+        #[arg(long, env = "NEARFRAME_ENCODER", value_name = "NAME")]
+        encoder: String,
+        /// How thoroughly NVENC searches: p1, the fastest, to p7, the finest [default: p1]
+        #[arg(long, env = "NEARFRAME_NVENC_PRESET", value_name = "PRESET")]
+        nvenc_preset: String,
+        /// Folder with libcuda.so.1, libnvidia-encode.so.1 and libnvidia-ml.so.1 [default: the system's loader finds them]
+        #[arg(long, env = "NEARFRAME_NVIDIA_LIBRARIES", value_name = "DIR")]
+        nvidia_libraries: PathBuf,
         /// Addresses that media leaves from [default: loopback, or the listened-on address]
         #[arg(long, env = "NEARFRAME_MEDIA_BIND", value_name = "ADDR", value_delimiter = ',')]
         media_bind: Vec<IpAddr>,

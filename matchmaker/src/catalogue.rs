@@ -4,10 +4,13 @@ use crate::state::Shared;
 use crate::store::StoreError;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use nearframe_placement::{Request, decide};
+use nearframe_placement::Request;
+use nearframe_placement::caps::GPU_TIERS;
+use nearframe_placement::geo::Place;
 use nearframe_protocol::TitleId;
 use nearframe_protocol::api::Title;
 use nearframe_protocol::link::{HeldTitle, NodeOffer};
+use nearframe_protocol::terms::NodeTerms;
 
 /// Largest cover, in bytes.
 const MAX_COVER_BYTES: usize = 256 * 1024;
@@ -15,6 +18,11 @@ const MAX_COVER_BYTES: usize = 256 * 1024;
 const MAX_TITLES: usize = 256;
 /// Sessions that one machine could ever run at once.
 const MAX_SLOTS: u32 = 1024;
+/// Largest picture and rate that a node may claim to encode.
+const MAX_PIXELS: u32 = 16_384;
+const MAX_FPS: u32 = 1000;
+/// Largest amount of a price or a pledge, in micro-units.
+const MAX_MICROS: i128 = 1_000_000_000_000_000;
 /// Controls a catalogue entry may list.
 const MAX_CONTROLS: usize = 64;
 
@@ -54,6 +62,7 @@ pub(crate) fn check_offer(offer: &NodeOffer) -> Result<(), String> {
     if !fits(&offer.region, 16) || !fits(&offer.adapter, 256) {
         return Err("region (16 bytes) or adapter (256 bytes) is too long".to_owned());
     }
+    check_terms(&offer.terms)?;
     if offer.encoders.len() > 16 || offer.encoders.iter().any(|encoder| !fits(encoder, 64)) {
         return Err("at most 16 encoders of 64 bytes".to_owned());
     }
@@ -82,6 +91,28 @@ pub(crate) fn check_offer(offer: &NodeOffer) -> Result<(), String> {
     Ok(())
 }
 
+/// Refuses terms that cannot be true.
+fn check_terms(terms: &NodeTerms) -> Result<(), String> {
+    if terms.codecs.len() > 16 || terms.codecs.iter().any(|codec| codec.len() > 32) {
+        return Err("at most 16 codecs of 32 bytes".to_owned());
+    }
+    if terms.max_width > MAX_PIXELS || terms.max_height > MAX_PIXELS || terms.max_fps > MAX_FPS {
+        return Err(format!("at most {MAX_PIXELS} × {MAX_PIXELS} pixels at {MAX_FPS} frames a second"));
+    }
+    if terms.gpu_tier > GPU_TIERS {
+        return Err(format!("the GPU tier is 0 to {GPU_TIERS}"));
+    }
+    let amounts = [&terms.price_per_hour, &terms.stake];
+    if amounts.into_iter().flatten().any(|money| !(0..=MAX_MICROS).contains(&money.amount_micros)) {
+        return Err("price and stake are 0 to a billion".to_owned());
+    }
+    let place = terms.location.map(|at| Place::new(at.latitude_deg, at.longitude_deg));
+    if place.is_some_and(|place| place.is_none()) {
+        return Err("the location is no place on Earth".to_owned());
+    }
+    Ok(())
+}
+
 /// The title as the catalogue has it.
 pub(crate) fn held(shared: &Shared, id: &TitleId) -> Option<HeldTitle> {
     shared.fleet().titles(shared.uptime_ms()).get(id).map(|held| (*held).clone())
@@ -91,12 +122,12 @@ pub(crate) fn held(shared: &Shared, id: &TitleId) -> Option<HeldTitle> {
 pub(crate) async fn titles(shared: &Shared) -> Result<Vec<Title>, StoreError> {
     let busy = shared.store.busy().await?;
     let now = shared.uptime_ms();
-    let fleet = shared.fleet();
+    let mut fleet = shared.fleet();
+    fleet.refresh(&busy, now);
     let titles = fleet.titles(now).into_iter().map(|(id, held)| {
         let mut entry = held.entry.clone();
         entry.cover = held.cover_base64.as_ref().map(|_| format!("/v1/titles/{id}/cover"));
-        let request = Request { title: id.clone(), hash: entry.hash, regions: Vec::new() };
-        let available = decide(&request, fleet.candidates(&id, &busy, now)).is_ok();
+        let available = fleet.can_take(&Request::play(id.clone(), entry.hash));
         Title { entry, available }
     });
     Ok(titles.collect())
@@ -105,6 +136,29 @@ pub(crate) async fn titles(shared: &Shared) -> Result<Vec<Title>, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn terms_that_cannot_be_true_are_refused() {
+        use nearframe_protocol::terms::{Evidence, Location};
+        use nearframe_protocol::{Currency, Money};
+        assert_eq!(check_terms(&NodeTerms::default()), Ok(()));
+        let money = |amount_micros| Some(Money { amount_micros, currency: Currency::new("EUR").unwrap() });
+        let at = |latitude_deg, longitude_deg| {
+            Some(Location { latitude_deg, longitude_deg, asn: None, evidence: Evidence::Declared })
+        };
+        let terms = NodeTerms::default;
+        assert!(check_terms(&NodeTerms { location: at(48.1, 11.6), stake: money(5), ..terms() }).is_ok());
+        for impossible in [
+            NodeTerms { codecs: vec!["x".repeat(33)], ..terms() },
+            NodeTerms { max_width: 20_000, ..terms() },
+            NodeTerms { gpu_tier: 8, ..terms() },
+            NodeTerms { price_per_hour: money(-1), ..terms() },
+            NodeTerms { location: at(91.0, 0.0), ..terms() },
+            NodeTerms { location: at(f64::NAN, 0.0), ..terms() },
+        ] {
+            assert!(check_terms(&impossible).is_err(), "{impossible:?}");
+        }
+    }
 
     #[test]
     fn a_cover_is_known_by_its_bytes() {

@@ -12,8 +12,11 @@ use url::Url;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Folder of the database; created when missing.
+    /// Folder of the database and of assets; created when missing.
     pub data_dir: PathBuf,
+    /// A PostgreSQL database, such as `postgres://user@host/nearframe`, that keeps the record instead of a file
+    /// in `data_dir`.
+    pub database_url: Option<String>,
     /// Origins beside our own, such as `https://games.example`, that may embed the player, call the API
     /// and open sockets: one list for CORS, WebSocket origins and `frame-ancestors`.
     pub allowed_origins: Vec<String>,
@@ -71,6 +74,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             data_dir: PathBuf::from("nearframe-data"),
+            database_url: None,
             allowed_origins: Vec::new(),
             public_url: None,
             certificate_pin: None,
@@ -91,6 +95,11 @@ impl Config {
         let bad = |key, allowed| Err(Error::Config { key, allowed });
         if self.data_dir.as_os_str().is_empty() {
             return bad("data_dir", "a folder");
+        }
+        let is_postgres =
+            |url: &String| ["postgres://", "postgresql://"].iter().any(|it| url.starts_with(it));
+        if !self.database_url.iter().all(is_postgres) {
+            return bad("database_url", "an address such as postgres://user@host/nearframe");
         }
         for origin in &self.allowed_origins {
             if parse_origin(origin).is_none_or(|parsed| parsed != *origin) {

@@ -17,6 +17,7 @@ mod http;
 mod ice;
 mod jobs;
 mod metrics;
+mod placements;
 mod random;
 mod saves;
 mod sessions;
@@ -34,7 +35,7 @@ use state::{Phase, Shared};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use store::{SqliteStore, Store, StoreError};
+use store::{PostgresStore, SqliteStore, Store, StoreError};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use utoipa::OpenApi;
@@ -89,8 +90,11 @@ impl Matchmaker {
         let unusable = |error| Error::DataDir { path: path.clone(), error };
         tokio::fs::create_dir_all(&path).await.map_err(unusable)?;
         let assets = LocalFolder::open(&path.join(ASSETS)).await.map_err(unusable)?;
-        let store = SqliteStore::open(&path.join(DATABASE)).await?;
-        Self::with_parts(config, Arc::new(store), Arc::new(assets)).await
+        let store: Arc<dyn Store> = match &config.database_url {
+            Some(url) => Arc::new(PostgresStore::open(url).await?),
+            None => Arc::new(SqliteStore::open(&path.join(DATABASE)).await?),
+        };
+        Self::with_parts(config, store, Arc::new(assets)).await
     }
 
     /// The same on a given store, with assets in memory.

@@ -7,11 +7,13 @@ use crate::bus::SessionEvent;
 use crate::catalogue;
 use crate::http::problem::{Code, Problem};
 use crate::ice;
+use crate::placements;
 use crate::random;
 use crate::saves;
 use crate::state::{Phase, Shared, now_ms};
 use crate::store::{Created, Idempotency, NewSession, SaveOwner, SessionRow, StoreError};
-use nearframe_placement::{Request, decide};
+use nearframe_placement::Request;
+use nearframe_placement::latency::Client;
 use nearframe_protocol::api::{CreateSession, CreatedSession};
 use nearframe_protocol::link::ToNode;
 use nearframe_protocol::signal::ToPage;
@@ -79,23 +81,27 @@ pub(crate) async fn create(shared: &Shared, wanted: Wanted) -> Result<(CreatedSe
 
 /// Decides on a node and writes the lease; decides again when the last slot was just taken.
 async fn lease(shared: &Shared, mut new: NewSession) -> Result<(SessionRow, bool), Problem> {
-    let request = Request { title: new.title.clone(), hash: new.title_hash, regions: Vec::new() };
+    let request = Request::play(new.title.clone(), new.title_hash);
+    // The id is drawn at random; its first bytes serve as dice.
+    let seed = u64::from_le_bytes(*new.id.as_bytes().first_chunk().expect("an id has 16 bytes"));
     let mut busy = shared.store.busy().await?;
     for _ in 0..MAX_TRIES {
         let now = shared.uptime_ms();
-        let decision = decide(&request, shared.fleet().candidates(&request.title, &busy, now));
-        let no = match decision {
-            Ok(decision) => {
-                new.node = decision.node;
-                None
-            }
-            Err(no) => Some(no),
+        let decision = {
+            let mut fleet = shared.fleet();
+            fleet.refresh(&busy, now);
+            fleet.decide(&request, &Client::default(), seed)
         };
+        if let Some(chosen) = decision.as_ref().ok().and_then(|decision| decision.chosen) {
+            new.node = chosen.node;
+        }
         // Also without a free node: the request may be a repetition of one that was answered.
         match shared.store.create_session(&new).await? {
             Created::New(row) => {
                 shared.metrics.sessions_created.add();
                 tracing::info!(session = %row.id, node = %row.node, title = %row.title, "session leased");
+                let reasons = decision.ok().and_then(|why| placements::describe(shared, row.id, &why));
+                reasons.into_iter().for_each(|reasons| shared.placements.keep(reasons));
                 return Ok((row, false));
             }
             Created::Again(row) => return Ok((row, true)),
@@ -110,7 +116,7 @@ async fn lease(shared: &Shared, mut new: NewSession) -> Result<(SessionRow, bool
                 return Err(Problem::new(Code::KeyReused, detail));
             }
         }
-        if let Some(no) = no {
+        if let Err(no) = decision {
             tracing::info!(title = %request.title, %no, "no node for a session");
             return Err(no_capacity(&no.to_string()));
         }

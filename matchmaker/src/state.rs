@@ -5,6 +5,7 @@ use crate::bus::Bus;
 use crate::config::Config;
 use crate::http::limits::Limiter;
 use crate::metrics::Metrics;
+use crate::placements::Placements;
 use crate::saves::Saves;
 use crate::store::{Hash, Store};
 use base64::Engine;
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) assets: Arc<dyn Assets>,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) saves: Saves,
+    /// Why sessions run where they run.
+    pub(crate) placements: Placements,
     pub(crate) metrics: Metrics,
     pub(crate) session_limit: Limiter,
     pub(crate) socket_limit: Limiter,
@@ -66,15 +69,16 @@ impl Shared {
         Self {
             session_limit: Limiter::per_minute(config.limits.sessions_per_minute),
             socket_limit: Limiter::per_minute(config.limits.sockets_per_minute),
+            fleet: Mutex::new(Fleet::new(config.currency.clone())),
             config,
             store,
             assets,
             bus,
             saves: Saves::new(),
+            placements: Placements::default(),
             metrics: Metrics::default(),
             phase: watch::Sender::new(Phase::Open),
             ready: watch::Sender::new(false),
-            fleet: Mutex::new(Fleet::new()),
             key,
             started: Instant::now(),
         }

@@ -2,16 +2,20 @@
 //! counted twice, whatever crashes in between.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod postgres;
+
 use nearframe_ledger::{Tariff, verify};
 use nearframe_matchmaker::store::{
-    Admission, Created, Idempotency, MemoryStore, NewSession, SqliteStore, Store,
+    Admission, Created, Idempotency, MemoryStore, NewSession, PostgresStore, SqliteStore, Store,
 };
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
+use nearframe_protocol::terms::NodeTerms;
 use nearframe_protocol::{
     Currency, EndReason, Generation, GuestId, LeaseId, NodeId, NodeKey, SessionId, TitleHash, TitleId,
 };
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -56,6 +60,7 @@ async fn enrol(store: &dyn Store, slots: &[u32]) -> Vec<NodeId> {
             encoders: vec![],
             titles: vec![],
             capability: None,
+            terms: NodeTerms::default(),
         };
         match store.admit_node(&key(n).public(), Some([n; 32]), &offer, NOW).await.unwrap() {
             Admission::Admitted(node) => nodes.push(node),
@@ -182,38 +187,65 @@ proptest! {
     }
 }
 
+/// Takes all steps at once, each in a task of its own.
+async fn race(store: Arc<dyn Store>, slots: Vec<u32>, steps: Vec<Step>) {
+    let nodes = enrol(&*store, &slots).await;
+    let slots: HashMap<_, _> = nodes.iter().copied().zip(slots).collect();
+    let mut tasks = tokio::task::JoinSet::new();
+    for step in steps {
+        let (store, nodes) = (Arc::clone(&store), nodes.clone());
+        tasks.spawn(async move { take_step(&*store, &nodes, step).await });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+    check_invariants(&*store, &slots).await;
+    store.close().await;
+}
+
+fn threads() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+fn slots() -> impl Strategy<Value = Vec<u32>> {
+    prop::collection::vec(0..4u32, usize::from(NODES))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 6, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn slots_are_never_exceeded_when_requests_race(
-        slots in prop::collection::vec(0..4u32, usize::from(NODES)),
+        slots in slots(),
         steps in prop::collection::vec(step(), 20..40),
     ) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        runtime.block_on(async {
+        threads().block_on(async {
             let folder = tempfile::tempdir().unwrap();
-            let store = Arc::new(SqliteStore::open(&folder.path().join("db")).await.unwrap());
-            let nodes = enrol(&*store, &slots).await;
-            let slots: HashMap<_, _> = nodes.iter().copied().zip(slots).collect();
-            let mut tasks = tokio::task::JoinSet::new();
-            for step in steps {
-                let (store, nodes) = (Arc::clone(&store), nodes.clone());
-                tasks.spawn(async move { take_step(&*store, &nodes, step).await });
-            }
-            while let Some(done) = tasks.join_next().await {
-                done.unwrap();
-            }
-            check_invariants(&*store, &slots).await;
-            store.close().await;
+            race(Arc::new(SqliteStore::open(&folder.path().join("db")).await.unwrap()), slots, steps).await;
         });
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_players_who_want_the_last_slots_exactly_as_many_get_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Arc::new(SqliteStore::open(&folder.path().join("db")).await.unwrap());
+#[test]
+fn in_postgres_as_well_slots_are_never_exceeded_when_requests_race() {
+    let (runtime, cases) = (threads(), 12);
+    let server = runtime.block_on(postgres::Server::start());
+    let mut runner =
+        TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() });
+    let next = std::sync::atomic::AtomicU32::new(0);
+    let steps = prop::collection::vec(step(), 20..60);
+    let checked = runner.run(&(slots(), steps), |(slots, steps)| {
+        let name = format!("case{}", next.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        runtime.block_on(async {
+            race(Arc::new(PostgresStore::open(&server.database(&name).await).await.unwrap()), slots, steps)
+                .await;
+        });
+        Ok(())
+    });
+    checked.unwrap();
+}
+
+async fn many_want_the_last_slots(store: Arc<dyn Store>) {
     let node = enrol(&*store, &[5]).await[0];
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..40u8 {
@@ -224,4 +256,37 @@ async fn of_many_players_who_want_the_last_slots_exactly_as_many_get_one() {
     assert_eq!(created.iter().filter(|c| matches!(c, Created::New(_))).count(), 5);
     assert_eq!(created.iter().filter(|c| matches!(c, Created::NoCapacity)).count(), 35);
     store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_players_who_want_the_last_slots_exactly_as_many_get_one() {
+    let folder = tempfile::tempdir().unwrap();
+    many_want_the_last_slots(Arc::new(SqliteStore::open(&folder.path().join("db")).await.unwrap())).await;
+    let server = postgres::Server::start().await;
+    let url = server.database("last_slots").await;
+    many_want_the_last_slots(Arc::new(PostgresStore::open(&url).await.unwrap())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_matchmakers_on_one_database_count_the_same_slots_and_receipts() {
+    let server = postgres::Server::start().await;
+    let url = server.database("shared").await;
+    let stores = [PostgresStore::open(&url), PostgresStore::open(&url)];
+    let stores: Vec<Arc<dyn Store>> = futures_util::future::join_all(stores)
+        .await
+        .into_iter()
+        .map(|store| Arc::new(store.unwrap()) as _)
+        .collect();
+    let node = enrol(&*stores[0], &[3]).await[0];
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..24u8 {
+        let store = Arc::clone(&stores[usize::from(n % 2)]);
+        tasks.spawn(async move { store.create_session(&new(n, [n; 16], node)).await.unwrap() });
+    }
+    let created = tasks.join_all().await;
+    assert_eq!(created.iter().filter(|c| matches!(c, Created::New(_))).count(), 3);
+    assert_eq!(stores[0].busy().await.unwrap(), stores[1].busy().await.unwrap());
+    for store in stores {
+        store.close().await;
+    }
 }

@@ -1,14 +1,17 @@
 //! What every store does, whichever it is.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod postgres;
+
 use nearframe_ledger::chain::LATE_WINDOW_MS;
 use nearframe_ledger::{Account, Kind, Tariff, verify};
 use nearframe_matchmaker::store::{
-    Admission, Created, Idempotency, MemoryStore, NewSave, NewSession, SaveOwner, SaveRow, Saved,
-    SqliteStore, Store, StoreError, Taken,
+    Admission, Created, Idempotency, MemoryStore, NewSave, NewSession, PostgresStore, SaveOwner, SaveRow,
+    Saved, SqliteStore, Store, StoreError, Taken,
 };
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
+use nearframe_protocol::terms::NodeTerms;
 use nearframe_protocol::{
     Currency, EndReason, Generation, GuestId, LeaseId, NodeId, NodeKey, PackHash, SaveVersion, SessionId,
     SessionState, TitleHash, TitleId,
@@ -31,6 +34,7 @@ fn offer(slots: u32) -> NodeOffer {
         encoders: vec![],
         titles: vec![],
         capability: None,
+        terms: NodeTerms::default(),
     }
 }
 
@@ -366,6 +370,16 @@ macro_rules! contract {
                 let folder = tempfile::tempdir().unwrap();
                 let store = SqliteStore::open(&folder.path().join("db")).await.unwrap();
                 super::$case(&store).await;
+                store.close().await;
+            })*
+        }
+        /// One server for all of them, with a database for each.
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn postgres() {
+            let server = postgres::Server::start().await;
+            $({
+                let store = PostgresStore::open(&server.database(stringify!($case)).await).await.unwrap();
+                $case(&store).await;
                 store.close().await;
             })*
         }

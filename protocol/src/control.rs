@@ -190,6 +190,11 @@ pub enum ToPage {
         /// At most [`MAX_CLIPBOARD_BYTES`].
         text: String,
     },
+    /// Something is wrong that the player should know of; the session goes on.
+    Warning {
+        /// What, and what becomes of it: for the player.
+        text: String,
+    },
     /// The session is over.
     Ended {
         /// Why.

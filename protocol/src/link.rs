@@ -12,6 +12,7 @@ use crate::network::IceServer;
 use crate::receipt::SignedReceipt;
 use crate::save::SaveGrant;
 use crate::session::{EndReason, Generation, Seat};
+use crate::terms::NodeTerms;
 use crate::title::{TitleEntry, TitleHash, TitleId};
 use crate::version::VersionOffer;
 use crate::{NodeId, PeerId, SessionId};
@@ -47,6 +48,9 @@ pub struct NodeOffer {
     /// What was measured there, signed; absent from nodes of releases that measure nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capability: Option<SignedCapability>,
+    /// What it can do and on what terms.
+    #[serde(default)]
+    pub terms: NodeTerms,
 }
 
 /// A title that a node holds.

@@ -8,6 +8,7 @@
 
 pub mod agent;
 pub mod capability;
+pub mod encoders;
 mod frames;
 pub mod worker;
 

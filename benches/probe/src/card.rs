@@ -9,6 +9,8 @@ use nearframe_probe::stamp::Stamp;
 
 /// Pictures that the marker stays lit after a press.
 const FLASH_FRAMES: u32 = 8;
+/// Lamps for a gamepad's buttons.
+const PAD_LAMPS: usize = 16;
 /// Decides the noise of the moving picture.
 const SEED: u64 = 1;
 /// Smallest side of a lamp in px.
@@ -22,6 +24,8 @@ const MARKER: Pixel = [40, 32, 32, 255];
 pub(crate) struct Card {
     keys: [bool; 256],
     buttons: [bool; 5],
+    /// A gamepad's buttons, a bit each.
+    pad: u32,
     /// Lamps that changed since they were drawn: number and state.
     changed: Vec<(usize, bool)>,
     flash: u32,
@@ -39,6 +43,7 @@ impl Card {
         Self {
             keys: [false; 256],
             buttons: [false; 5],
+            pad: 0,
             changed: Vec::new(),
             flash: 0,
             frame: 0,
@@ -60,6 +65,15 @@ impl Card {
         let Some(number) = keys::button(code) else { return };
         let was = std::mem::replace(&mut self.buttons[number], down);
         self.set(self.keys.len() + number, was, down);
+    }
+
+    /// A gamepad's buttons, a bit each, of which the first sixteen have lamps.
+    pub(crate) fn pad(&mut self, buttons: u32) {
+        let was = std::mem::replace(&mut self.pad, buttons);
+        for bit in 0..PAD_LAMPS {
+            let (was, down) = (was >> bit & 1 == 1, buttons >> bit & 1 == 1);
+            self.set(self.keys.len() + self.buttons.len() + bit, was, down);
+        }
     }
 
     /// A finger came down.

@@ -20,7 +20,7 @@
 //!
 //! | mode | phases | rows |
 //! | --- | --- | --- |
-//! | 1 stamp, 2 x11 | none | none: the lamps and the marker of the testcard instead, and no row 1; with `--moving` its moving picture behind them |
+//! | 1 stamp, 2 x11 | none | none: the lamps and the marker of the testcard instead, and no row 1; with `--moving` its moving picture behind them. Mode 2 has lamps for a gamepad's buttons, from 261 on: bit = code − 0x130 |
 //! | 3 dialog | 0 dialog open, 1 pop-up open, 2 pop-up dismissed by the compositor, 3 both closed | the dialog is magenta, 4 × 3 cells large (centred: columns 6–9, rows 3–5); the pop-up is cyan and covers columns 12–13, rows 6–7 |
 //! | 4 launcher | 0 | the launcher's window is yellow all over; the game that follows is an ordinary picture |
 //! | 5 crash, 6 hang, 8 slow, 9 flood, 10 exit, 16 spin | 0 | none |
@@ -28,6 +28,7 @@
 //! | 11 lock | 0 unlocked, 1 locked | 2, 3: sum of the relative motion x, y as i32 in 1/256 px |
 //! | 12 cursor | 0 a picture of 32 × 32 px, hot at (4, 6), its left half opaque magenta, its right half green at half strength; 1 crosshair; 2 hidden | none |
 //! | 13 text | 0 waiting, 1 text-input is active | 2: bytes received, 3: FNV-1a (32 bit) of all of them |
+//! | 21 type | 0 | as 13, of the text that keys make |
 //! | 14 pad | 0 none, 1 open | 2: buttons, bit = code − 0x130; 3, 4: left, right stick, x and above it y as i16; 5: triggers, left and above it right as u8, then hat x + 1, y + 1 in two bits each |
 //! | 15 touch | number of points down | 2–7: points in slots 0–5 as x and above it y in px, 0xFFFFFFFF where there is none |
 //! | 17 beep | 0 | 2: beeps so far; rows 6–8 are white for 100 ms after a press and black otherwise |

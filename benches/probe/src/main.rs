@@ -36,7 +36,7 @@ struct Options {
     /// Show the testcard's moving picture, in the mode `stamp`.
     #[arg(long)]
     moving: bool,
-    /// The gamepad's event node, in the mode `pad`.
+    /// The gamepad's event node, in the modes `pad` and `x11`.
     #[arg(long, default_value = "/dev/input/event77")]
     device: PathBuf,
 }
@@ -47,7 +47,7 @@ fn main() -> Result<()> {
         bail!("a picture needs at least {} × {MIN_HEIGHT} px", stamp::MIN_WIDTH);
     }
     match options.mode {
-        Mode::X11 => x11::run((options.width, options.height)),
+        Mode::X11 => x11::run((options.width, options.height), &options.device),
         _ => play::run(&options),
     }
 }

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 pub enum Mode {
     /// Draws the testcard's stamp and lamps right after each frame callback.
     Stamp = 1,
-    /// The same as an X11 program.
+    /// The same as an X11 program, with lamps for the buttons of the gamepad `--device`.
     X11 = 2,
     /// Opens a dialog; Enter closes it and opens a pop-up menu; Enter closes that.
     Dialog = 3,
@@ -46,6 +46,8 @@ pub enum Mode {
     Evil = 19,
     /// Records the player's voice and shows how loud it is.
     Voice = 20,
+    /// Makes text of keys by the keyboard's layout, dead keys included, and shows its hash.
+    Type = 21,
 }
 
 impl Mode {
@@ -65,6 +67,6 @@ mod tests {
             assert_eq!(Mode::from_number(*mode as u16), Some(*mode));
         }
         assert_eq!(Mode::from_number(0), None);
-        assert_eq!(Mode::from_number(21), None);
+        assert_eq!(Mode::from_number(22), None);
     }
 }

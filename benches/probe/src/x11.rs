@@ -5,8 +5,10 @@
 
 use crate::card::Card;
 use crate::clock::now_us;
+use crate::play::pad::Pad;
 use anyhow::{Context, Result};
 use nearframe_probe::canvas::{Canvas, runs};
+use std::path::Path;
 use x11rb::connection::{Connection, RequestConnection};
 use x11rb::protocol::Event;
 use x11rb::protocol::present::{ConnectionExt as _, EventMask as PresentMask};
@@ -29,9 +31,10 @@ const WHEEL: std::ops::RangeInclusive<u8> = 4..=7;
 const SIDE_BUTTONS: (u8, u32) = (8, 0x113);
 
 /// Draws the card until the server ends the connection.
-pub(crate) fn run(size: (usize, usize)) -> Result<()> {
+pub(crate) fn run(size: (usize, usize), device: &Path) -> Result<()> {
     let (connection, screen) = x11rb::connect(None).context("connecting to the X11 server")?;
-    let window = Window::open(connection, screen, size)?;
+    let mut window = Window::open(connection, screen, size)?;
+    window.pad = Pad::open(device).inspect_err(|error| eprintln!("no gamepad: {error}")).ok();
     window.play()
 }
 
@@ -42,6 +45,7 @@ struct Window {
     depth: u8,
     canvas: Canvas,
     card: Card,
+    pad: Option<Pad>,
     /// Keys that are down, by keycode.
     held: [bool; 256],
     inputs: u32,
@@ -109,6 +113,7 @@ impl Window {
             depth: root.root_depth,
             canvas,
             card: Card::new(false),
+            pad: None,
             held: [false; 256],
             inputs: 0,
             turns: 0,
@@ -173,6 +178,15 @@ impl Window {
 
     /// Draws a picture and asks for the next turn.
     fn turn(&mut self) -> Result<()> {
+        if let Some(pad) = &mut self.pad {
+            match pad.update() {
+                Ok(()) => self.card.pad(pad.controls.buttons),
+                Err(error) => {
+                    eprintln!("the gamepad is gone: {error}");
+                    self.pad = None;
+                }
+            }
+        }
         self.card.draw(&mut self.canvas, now_us(), self.inputs);
         let stride = self.canvas.stride();
         let most = (self.connection.maximum_request_bytes().saturating_sub(REQUEST_HEADER) / stride).max(1);

@@ -90,6 +90,7 @@ fn config() -> SenderConfig {
         extensions: ExtensionIds {
             playout_delay: Some(1),
             transport_cc: Some(2),
+            feedback_request: None,
             dependency_descriptor: None,
         },
         audio_extensions: ExtensionIds { transport_cc: Some(2), ..ExtensionIds::default() },

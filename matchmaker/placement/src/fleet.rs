@@ -3,9 +3,10 @@
 //! A node whose link drops stays a member until it was silent for [`NODE_LOST_MS`]: it may come back,
 //! and its sessions run on meanwhile. Times are milliseconds of one monotonic clock.
 
-use crate::decide::Candidate;
+use crate::placing::Board;
+use crate::profile::{Profile, Vouched};
 use nearframe_protocol::link::{HeldTitle, NODE_LOST_MS, NodeOffer};
-use nearframe_protocol::{NodeId, TitleId};
+use nearframe_protocol::{Currency, NodeId, TitleId};
 use std::collections::{BTreeMap, HashMap};
 
 /// One node.
@@ -34,15 +35,17 @@ impl Member {
 }
 
 /// All nodes that are there or awaited.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Fleet {
-    members: BTreeMap<NodeId, Member>,
+    pub(crate) members: BTreeMap<NodeId, Member>,
+    pub(crate) board: Board,
+    currency: Currency,
 }
 
 impl Fleet {
-    /// An empty fleet.
-    pub fn new() -> Self {
-        Self::default()
+    /// An empty fleet whose prices are compared in `currency`.
+    pub fn new(currency: Currency) -> Self {
+        Self { members: BTreeMap::new(), board: Board::default(), currency }
     }
 
     /// A node that ran sessions before this process started and is given until `lost_at_ms` to call.
@@ -60,6 +63,7 @@ impl Fleet {
     /// A node said hello through `link`, which replaces any older one.
     pub fn join(&mut self, node: NodeId, link: u64, offer: NodeOffer, now_ms: u64) {
         let lost_at_ms = now_ms + NODE_LOST_MS;
+        self.board.seat(node, &offer, &Profile::of(&offer, Vouched::default(), &self.currency));
         let member = Member {
             offer: Some(offer),
             draining: false,
@@ -109,6 +113,7 @@ impl Fleet {
             self.members.iter().filter(|(_, m)| now_ms >= m.lost_at_ms).map(|(node, _)| *node).collect();
         for node in &lost {
             self.members.remove(node);
+            self.board.index.remove(*node);
         }
         lost
     }
@@ -144,25 +149,6 @@ impl Fleet {
             .collect()
     }
 
-    /// All nodes as candidates for `title`, with the slots that leases hold in `busy`.
-    pub fn candidates(
-        &self,
-        title: &TitleId,
-        busy: &HashMap<NodeId, u32>,
-        now_ms: u64,
-    ) -> impl Iterator<Item = Candidate> {
-        self.members.iter().map(move |(node, member)| Candidate {
-            node: *node,
-            online: member.is_online(now_ms),
-            draining: member.draining,
-            slots: member.offer.as_ref().map_or(0, |offer| offer.slots),
-            busy: busy.get(node).copied().unwrap_or(0),
-            region: member.offer.as_ref().map(|offer| offer.region.clone()).unwrap_or_default(),
-            holds: member.title(title).map(|held| held.entry.hash),
-            rtt_ms: None,
-        })
-    }
-
     fn through(&mut self, node: NodeId, link: u64) -> Option<&mut Member> {
         self.members.get_mut(&node).filter(|member| member.link == Some(link))
     }
@@ -172,6 +158,7 @@ impl Fleet {
 mod tests {
     use super::*;
     use nearframe_protocol::TitleHash;
+    use nearframe_protocol::terms::NodeTerms;
     use nearframe_protocol::title::{TitleEntry, TouchControls};
 
     fn node(n: u8) -> NodeId {
@@ -203,12 +190,13 @@ mod tests {
             encoders: vec![],
             titles: titles.collect(),
             capability: None,
+            terms: NodeTerms::default(),
         }
     }
 
     #[test]
     fn a_node_is_lost_exactly_three_seconds_after_its_last_word() {
-        let mut fleet = Fleet::new();
+        let mut fleet = Fleet::new(Currency::new("EUR").unwrap());
         fleet.join(node(1), 1, offer(&[1]), 0);
         fleet.heard(node(1), 1, 1000);
         assert!(fleet.take_lost(1000 + NODE_LOST_MS - 1).is_empty());
@@ -218,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_dropped_link_makes_a_node_offline_but_not_lost_until_it_stayed_away() {
-        let mut fleet = Fleet::new();
+        let mut fleet = Fleet::new(Currency::new("EUR").unwrap());
         fleet.join(node(1), 1, offer(&[1]), 0);
         fleet.unlink(node(1), 1);
         assert!(!fleet.member(node(1)).unwrap().is_online(10));
@@ -230,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_replaced_link_has_no_say_any_more() {
-        let mut fleet = Fleet::new();
+        let mut fleet = Fleet::new(Currency::new("EUR").unwrap());
         fleet.join(node(1), 1, offer(&[1]), 0);
         fleet.join(node(1), 2, offer(&[1]), 0);
         fleet.heard(node(1), 1, 2000);
@@ -243,7 +231,7 @@ mod tests {
 
     #[test]
     fn old_and_repeated_heartbeats_change_nothing() {
-        let mut fleet = Fleet::new();
+        let mut fleet = Fleet::new(Currency::new("EUR").unwrap());
         fleet.join(node(1), 1, offer(&[]), 0);
         let taken: Vec<_> = [1, 1, 3, 2, 4].map(|n| fleet.heartbeat(node(1), 1, n, 0)).into();
         assert_eq!(taken, [true, false, true, false, true]);
@@ -251,7 +239,7 @@ mod tests {
 
     #[test]
     fn the_bytes_that_most_nodes_hold_stand_for_a_title() {
-        let mut fleet = Fleet::new();
+        let mut fleet = Fleet::new(Currency::new("EUR").unwrap());
         for (n, hash) in [(1, 9), (2, 5), (3, 5)] {
             fleet.join(node(n), 1, offer(&[hash]), 0);
         }

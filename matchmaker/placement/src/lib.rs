@@ -1,14 +1,28 @@
-//! Who plays where, without I/O.
+//! Placement: which node gets a session, and why.
 //!
-//! [`fleet`] knows which nodes are there and when they were last heard; [`decide`](mod@decide) chooses
-//! one of them for a request and explains every no. Deliberately without sockets, a database or a
-//! clock: time comes in as an argument, and the store re-checks capacity when the lease is written.
+//! Sans-I/O: time comes in as a number, chance as a seed, and what is to be done comes out as values. Nothing
+//! here reads a clock, opens a socket or writes a lease; the caller commits a decision in its store, where the
+//! capacity is checked again.
 //!
-//! **Architecture invariant:** the same fleet, request and time always give the same decision, and a
-//! node that fails one hard filter is never chosen, whatever it costs.
+//! `latency` says how far a client is from a site, `index` finds a node among hundreds of thousands, `cost` and
+//! `obstacle` say what it means, `assign` shares what is scarce. The model is derived in docs/placement.md.
 
-pub mod decide;
+pub mod assign;
+pub mod caps;
+pub mod cost;
+pub mod explain;
 pub mod fleet;
+pub mod geo;
+pub mod index;
+pub mod latency;
+pub mod obstacle;
+pub mod placing;
+pub mod profile;
+pub mod region;
+pub mod request;
 
-pub use decide::{Candidate, Decision, NoNode, Obstacle, Request, decide};
+pub use explain::{Explanation, explain};
 pub use fleet::{Fleet, Member};
+pub use index::Index;
+pub use obstacle::{NoNode, Obstacle};
+pub use request::{Needs, Request, Weights};

@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nearframe_protocol::api::{self, CreateSession, CreatedSession, Page, Session, StoredReceipt};
+use nearframe_protocol::placement::Placement;
 use nearframe_protocol::{EndReason, SessionId};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -161,6 +162,28 @@ pub(crate) async fn leave(
     let reason = if caller.owner { EndReason::PlayerLeft } else { EndReason::Operator };
     let row = sessions::end(&shared, row.id, reason).await?.ok_or_else(super::role::unknown_session)?;
     Ok(axum::Json(row.into()))
+}
+
+/// Why the session runs where it runs: the nodes that could have taken it with their costs, and what stood in
+/// the way of the others. Kept by the server that decided, for its last 4096 sessions.
+#[utoipa::path(get, path = "/v1/sessions/{id}/placement", tag = "sessions", operation_id = "explain_placement",
+    params(("id" = SessionId, Path, description = "Session id")),
+    security(("guest" = []), ("ticket" = []), ("operator" = [])),
+    responses(
+        (status = 200, description = "As things stood when it was decided", body = Placement),
+        (status = "default", description = "Any error, such as `not_yours`", body = api::Problem,
+         content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn placement(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<SessionId>,
+) -> Result<axum::Json<Placement>, Problem> {
+    let placement = shared.placements.of(id).ok_or_else(|| {
+        let detail = "The reasons of this placement are not kept any more: another server decided it, this one \
+                      started again since, or it decided 4096 sessions after it.";
+        Problem::new(Code::NotFound, detail)
+    })?;
+    Ok(axum::Json(placement))
 }
 
 /// A session's receipts, in order.

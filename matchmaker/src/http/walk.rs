@@ -10,6 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, header};
 use nearframe_protocol::link::NodeOffer;
+use nearframe_protocol::terms::NodeTerms;
 use nearframe_protocol::{Generation, NodeKey, SessionId, TitleHash, TitleId};
 use std::sync::Arc;
 use tower::ServiceExt;
@@ -70,6 +71,7 @@ async fn house() -> House {
         encoders: vec![],
         titles: vec![],
         capability: None,
+        terms: NodeTerms::default(),
     };
     store.add_enrolment([1; 32], u64::MAX).await.unwrap();
     let key = NodeKey::from_seed([1; 32]).public();

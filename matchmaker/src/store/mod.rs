@@ -1,7 +1,7 @@
 //! What must outlive the process: nodes, sessions, leases, receipts, the journal.
 //!
-//! [`Store`] is a seam: [`SqliteStore`] is the record, [`MemoryStore`] stands in for it in tests and
-//! can crash before a commit. Both pass `tests/store_contract.rs`. What changes state decides nothing
+//! [`Store`] is a seam: [`SqliteStore`] is the record on one machine, [`PostgresStore`] that of more, and
+//! [`MemoryStore`] stands in for them in tests and can crash before a commit. All pass `tests/store_contract.rs`. What changes state decides nothing
 //! about money itself: it calls `nearframe-ledger`.
 //!
 //! **Architecture invariant:** every method is one whole transaction. When it returns an error,
@@ -9,11 +9,14 @@
 
 mod account;
 mod memory;
+mod postgres;
 mod save;
 mod session;
 mod sqlite;
+mod subject;
 
 pub use memory::MemoryStore;
+pub use postgres::PostgresStore;
 pub use save::{NewSave, SaveOwner, SaveRow, Saved};
 pub use session::{Idempotency, NewSession, SessionRow};
 pub use sqlite::SqliteStore;

@@ -12,6 +12,7 @@ use nearframe_matchmaker::{Config, Matchmaker};
 use nearframe_protocol::api::{CreateSession, CreatedSession};
 use nearframe_protocol::key::Nonce;
 use nearframe_protocol::link::{FromNode, HeldTitle, NodeOffer, RunningSession, ToNode, sign_hello};
+use nearframe_protocol::terms::NodeTerms;
 use nearframe_protocol::title::{TitleEntry, TouchControls};
 use nearframe_protocol::{NodeId, NodeKey, SessionId, TitleHash, TitleId, VersionOffer, signal};
 use serde::Serialize;
@@ -229,6 +230,7 @@ impl FakeNode {
             encoders: vec!["none".into()],
             titles: vec![held("meteor", 1)],
             capability: None,
+            terms: NodeTerms::default(),
         }
     }
 

@@ -10,5 +10,6 @@ mod golden;
 mod input;
 mod key_codes;
 mod messages;
+mod offers;
 mod saves;
 mod signed;

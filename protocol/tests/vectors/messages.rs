@@ -96,6 +96,7 @@ fn control_entries() -> Vec<Value> {
         ToPage::Quality { width: 960, height: 540, fps: 60, limit: QualityLimit::Network },
         ToPage::TextInput { active: true },
         ToPage::Clipboard { text: "from the title".to_owned() },
+        ToPage::Warning { text: "Your game cannot be kept at the moment.".to_owned() },
         ToPage::Ended { reason: EndReason::TitleExited, message: EndReason::TitleExited.advice().to_owned() },
     ];
     let mut all = entries(
@@ -108,7 +109,7 @@ fn control_entries() -> Vec<Value> {
     );
     let kinds = kinds!(ToPage: Hello = "hello", Session = "session", Receipt = "receipt", Rumble = "rumble",
                        Cursor = "cursor", PointerLocked = "pointer_locked", TextInput = "text_input",
-                       Clipboard = "clipboard", Quality = "quality", Ended = "ended");
+                       Clipboard = "clipboard", Quality = "quality", Warning = "warning", Ended = "ended");
     all.extend(entries("control", "node", kinds, to_page));
     all
 }

@@ -16,9 +16,12 @@ mod video;
 
 pub use audio::{AUDIO_CHANNELS, AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ, AudioDecoder, AudioEncoder};
 pub use backend::{
-    OpenH264Encoder, OpusDecoder, OpusEncoder, ProbeEncoder, VideoBackend, VideoBackendFacts,
-    VideoPreference, VulkanVideoEncoder, open_video, probe_frame, video_backends,
+    EncoderChain, EncoderChange, EncoderLoad, NvencDevice, NvencEncoder, NvencOptions, NvencPreset,
+    NvidiaLibraries, OpenH264Encoder, OpusDecoder, OpusEncoder, ProbeEncoder, VideoBackend,
+    VideoBackendFacts, VideoOptions, VideoPreference, VulkanVideoEncoder, by_load, nvenc_devices,
+    open_backend, open_video, probe_frame, video_backends, video_backends_with,
 };
 pub use video::{
-    AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, VideoEncoder, VideoSettings,
+    AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, Slice, SliceSink, VideoEncoder,
+    VideoSettings,
 };

@@ -116,6 +116,26 @@ impl VideoSettings {
         surface.as_cpu().ok_or_else(|| self.wrong(layout, surface))
     }
 
+    /// Refuses a surface of another size, whatever its layout.
+    pub(crate) fn check_size(&self, surface: &Surface) -> Result<(), EncodeError> {
+        let fits = (surface.width(), surface.height()) == (self.width, self.height);
+        if fits { Ok(()) } else { Err(self.wrong(surface.layout(), surface)) }
+    }
+
+    /// Refuses a surface in memory of a GPU that the encoder does not read from.
+    pub(crate) fn check_device(
+        &self,
+        device: Option<DeviceUuid>,
+        surface: &Surface,
+    ) -> Result<(), EncodeError> {
+        match surface {
+            Surface::Gpu(on_gpu) if Some(on_gpu.slot().device) != device => {
+                Err(self.wrong(surface.layout(), surface))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn wrong(&self, layout: Layout, surface: &Surface) -> EncodeError {
         let memory = if surface.as_cpu().is_some() { "" } else { " in GPU memory" };
         let (got, width, height) = (surface.layout(), surface.width(), surface.height());
@@ -128,25 +148,37 @@ impl VideoSettings {
     /// The level that size, frame rate and bitrate need (Table A-1), ten times its number. Nobody plays
     /// below level 3.0.
     pub(crate) fn level_idc(&self) -> u32 {
-        /// Level, macroblocks a second, macroblocks a frame, kbit/s.
-        const LEVELS: [(u32, u32, u32, u32); 9] = [
-            (30, 40_500, 1_620, 10_000),
-            (31, 108_000, 3_600, 14_000),
-            (32, 216_000, 5_120, 20_000),
-            (40, 245_760, 8_192, 20_000),
-            (41, 245_760, 8_192, 50_000),
-            (42, 522_240, 8_704, 50_000),
-            (50, 589_824, 22_080, 135_000),
-            (51, 983_040, 36_864, 240_000),
-            (52, 2_073_600, 36_864, 240_000),
-        ];
         let frame = self.width.div_ceil(16) * self.height.div_ceil(16);
         let second = frame * self.fps;
         let suffices = |level: &&(u32, u32, u32, u32)| {
             second <= level.1 && frame <= level.2 && self.bitrate_bps / 1_000 <= level.3
         };
-        LEVELS.iter().find(suffices).map_or(52, |level| level.0)
+        H264_LEVELS.iter().find(suffices).map_or(52, |level| level.0)
     }
+}
+
+/// Level, macroblocks a second, macroblocks a frame, kbit/s.
+const H264_LEVELS: [(u32, u32, u32, u32); 9] = [
+    (30, 40_500, 1_620, 10_000),
+    (31, 108_000, 3_600, 14_000),
+    (32, 216_000, 5_120, 20_000),
+    (40, 245_760, 8_192, 20_000),
+    (41, 245_760, 8_192, 50_000),
+    (42, 522_240, 8_704, 50_000),
+    (50, 589_824, 22_080, 135_000),
+    (51, 983_040, 36_864, 240_000),
+    (52, 2_073_600, 36_864, 240_000),
+];
+
+/// The highest bitrate of a stream that declares this level of H.264.
+pub(crate) fn h264_most_bps(level_idc: u32) -> u32 {
+    H264_LEVELS.iter().find(|level| level.0 >= level_idc).unwrap_or(&H264_LEVELS[8]).3 * 1_000
+}
+
+/// The refusal of [`VideoEncoder::stream_slices`] by encoders whose pictures are whole at once.
+pub(crate) fn no_slices(encoder: &'static str) -> EncodeError {
+    let what = "slices before the picture is whole".to_owned();
+    EncodeError::Unsupported { encoder, what, allowed: "whole pictures".to_owned() }
 }
 
 /// Refuses bitrates that no encoder is run at.
@@ -174,6 +206,8 @@ pub struct Capabilities {
     pub device: Option<DeviceUuid>,
     /// Whether [`VideoEncoder::invalidate`] can avoid a keyframe, given acknowledgements.
     pub reference_invalidation: bool,
+    /// Whether [`VideoEncoder::stream_slices`] works: parts of a picture can be had before it is whole.
+    pub slices: bool,
 }
 
 /// One frame to encode.
@@ -208,6 +242,21 @@ pub struct AccessUnit {
     /// Time the encoder worked on it.
     pub encode_time: Duration,
 }
+
+/// Part of a picture that is still being encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice<'a> {
+    /// As requested.
+    pub frame: u32,
+    /// Whole NAL units (H.264, HEVC) or OBUs (AV1) as the hardware wrote them; those of one frame one after the
+    /// other are its picture.
+    pub data: &'a [u8],
+    /// Nothing follows for this frame.
+    pub last: bool,
+}
+
+/// Takes slices as they come, on a thread of the encoder.
+pub type SliceSink = Box<dyn FnMut(Slice<'_>) + Send>;
 
 /// What came of an invalidation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,6 +299,10 @@ pub trait VideoEncoder: Send {
     /// that follows may be predicted from what came after. The answer holds for the next frame that is
     /// encoded; what comes after builds on that one. Where nothing at all is good, ask for a keyframe.
     fn invalidate(&mut self, newest_good: u32) -> Result<Invalidated, EncodeError>;
+
+    /// From the next frame on hands parts of each picture to `sink` as soon as they are encoded, before
+    /// [`Self::encode`] returns the whole; with `None` no more. Refused where [`Capabilities::slices`] says so.
+    fn stream_slices(&mut self, sink: Option<SliceSink>) -> Result<(), EncodeError>;
 }
 
 /// What can go wrong in an encoder.
@@ -264,6 +317,14 @@ pub enum EncodeError {
         what: String,
         /// What would work.
         allowed: String,
+    },
+    /// The encoder cannot be used on this machine, at least not now.
+    #[error("{encoder} cannot be used here: {why}")]
+    Unavailable {
+        /// Which encoder.
+        encoder: &'static str,
+        /// Why, and what to do about it.
+        why: String,
     },
     /// A surface that does not fit the settings.
     #[error("the surface is {got}, the encoder was opened for {want}")]

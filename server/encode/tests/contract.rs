@@ -2,20 +2,31 @@
 
 mod common;
 
-use common::{Clip, open, request};
+use common::{Clip, open, request, try_open};
 use nearframe_encode::h264::{NalKind, SliceHeader, SliceKind, Sps, nals};
 use nearframe_encode::rate::window_rates;
 use nearframe_encode::{
-    AccessUnit, Codec, EncodeError, FrameRequest, Invalidated, VideoBackend, VideoEncoder, VideoPreference,
-    VideoSettings, open_video, probe_frame, video_backends,
+    AccessUnit, Codec, EncodeError, FrameRequest, Invalidated, VideoBackend, VideoEncoder, VideoSettings,
+    probe_frame, video_backends,
 };
 use nearframe_gpu::{Layout, Surface, SurfaceRing};
 use std::ops::Range;
 use std::time::Duration;
 
-const BACKENDS: [VideoBackend; 2] = [VideoBackend::OpenH264, VideoBackend::Probe];
+/// NVENC runs on a stand-in for NVIDIA's driver: this proves our side of that contract alone.
+const BACKENDS: [VideoBackend; 3] = [VideoBackend::OpenH264, VideoBackend::Nvenc, VideoBackend::Probe];
+/// Those whose pictures can be looked at.
+const REAL: [VideoBackend; 2] = [VideoBackend::OpenH264, VideoBackend::Nvenc];
+/// Those that encode with the CPU.
+const ON_CPU: [VideoBackend; 2] = [VideoBackend::OpenH264, VideoBackend::Probe];
 const SETTINGS: VideoSettings =
     VideoSettings { codec: Codec::H264, width: 640, height: 360, fps: 60, bitrate_bps: 4_000_000 };
+
+/// Share of the target that every second of a busy clip uses. How well hardware fills its buffer is not for the
+/// stand-in to show: the encoder inside aims lower, so that no frame is larger.
+fn least(backend: VideoBackend) -> f64 {
+    if backend == VideoBackend::Nvenc { 0.7 } else { 0.9 }
+}
 
 /// Encodes frames at 60 a second, asking for keyframes where told; what was left out is missing.
 fn run(
@@ -97,10 +108,8 @@ fn the_stream_says_what_it_is() {
     let settings = VideoSettings { width: 642, height: 362, ..SETTINGS };
     for backend in BACKENDS {
         let mut encoder = open(backend, settings);
-        assert_eq!(
-            (encoder.capabilities().codec, encoder.capabilities().layout),
-            (Codec::H264, Layout::I420)
-        );
+        let layout = if ON_CPU.contains(&backend) { Layout::I420 } else { Layout::Nv12 };
+        assert_eq!((encoder.capabilities().codec, encoder.capabilities().layout), (Codec::H264, layout));
         let sps = sps_of(&run(&mut *encoder, &clip, 0..1, |_| false)[0]);
         assert_eq!((sps.width, sps.height), (642, 362), "{backend:?}");
         assert_eq!((sps.profile_idc, sps.constraints >> 6 & 1), (66, 1), "constrained baseline, {backend:?}");
@@ -113,7 +122,7 @@ fn the_stream_says_what_it_is() {
 #[test]
 fn no_slice_is_larger_than_a_packet() {
     let clip = Clip::new(SETTINGS.width, SETTINGS.height);
-    for backend in BACKENDS {
+    for backend in ON_CPU {
         for unit in run(&mut *open(backend, SETTINGS), &clip, 0..20, |_| false) {
             let largest = nals(&unit.data).map(|nal| nal.bytes.len()).max().unwrap();
             assert!(largest <= 1_200, "{backend:?}: {largest} bytes");
@@ -133,7 +142,7 @@ fn the_bitrate_changes_without_a_keyframe() {
         assert!(settling.iter().chain(&units).all(|unit| !unit.keyframe), "{backend:?}");
         let rates = window_rates(&emitted(&units, 60)).unwrap();
         assert!(
-            rates.highest_bps <= 2_200_000.0 && rates.lowest_bps >= 1_700_000.0,
+            rates.highest_bps <= 2_200_000.0 && rates.lowest_bps >= least(backend) * 1_900_000.0,
             "{backend:?}: {rates:?}"
         );
     }
@@ -147,7 +156,7 @@ fn every_second_of_a_busy_clip_keeps_to_the_target() {
         let rates = window_rates(&emitted(&units, 60)).unwrap();
         let target = f64::from(SETTINGS.bitrate_bps);
         assert!(
-            rates.highest_bps <= 1.1 * target && rates.lowest_bps >= 0.9 * target,
+            rates.highest_bps <= 1.1 * target && rates.lowest_bps >= least(backend) * target,
             "{backend:?}: {rates:?}"
         );
         assert!(units.len() >= 238, "{backend:?} left out {}", 240 - units.len());
@@ -170,7 +179,8 @@ fn the_same_calls_give_the_same_bytes() {
 fn a_surface_of_another_size_or_layout_is_refused() {
     for backend in BACKENDS {
         let mut encoder = open(backend, SETTINGS);
-        for (layout, width) in [(Layout::Nv12, 640), (Layout::I420, 320)] {
+        let taken = encoder.capabilities().layout;
+        for (layout, width) in [(Layout::P010, 640), (taken, 320)] {
             let surface = Surface::from(SurfaceRing::new(layout, width, 360).take().unwrap());
             let refused = encoder.encode(&surface, request(0, 60, false));
             assert!(matches!(refused, Err(EncodeError::WrongSurface { .. })), "{backend:?} {layout:?}");
@@ -191,7 +201,10 @@ fn settings_that_cannot_work_are_refused() {
     ];
     for backend in BACKENDS {
         for settings in wrong {
-            let refused = open_video(settings, VideoPreference::Only(backend));
+            if backend == VideoBackend::Nvenc && settings.codec != Codec::H264 {
+                continue;
+            }
+            let refused = try_open(backend, settings);
             assert!(matches!(refused, Err(EncodeError::Unsupported { .. })), "{backend:?} {settings:?}");
         }
         assert!(open(backend, SETTINGS).set_bitrate(1).is_err(), "{backend:?}");
@@ -387,11 +400,13 @@ fn a_cut_is_fitted_into_its_budget_without_a_keyframe() {
 #[test]
 fn a_budget_that_cannot_be_met_is_said() {
     let clip = Clip::new(SETTINGS.width, SETTINGS.height);
-    let mut encoder = open(VideoBackend::OpenH264, SETTINGS);
-    let units = run_budgeted(&mut *encoder, &clip, 0..40, |_| 200, |frame| frame);
-    assert!(units.iter().skip(5).all(|unit| unit.over_budget && unit.data.len() > 200));
-    let units = run_budgeted(&mut *encoder, &clip, 40..80, |_| 20_000, |frame| frame);
-    assert!(units.iter().all(|unit| !unit.over_budget));
+    for backend in REAL {
+        let mut encoder = open(backend, SETTINGS);
+        let units = run_budgeted(&mut *encoder, &clip, 0..40, |_| 200, |frame| frame);
+        assert!(units.iter().skip(5).all(|unit| unit.over_budget && unit.data.len() > 200), "{backend:?}");
+        let units = run_budgeted(&mut *encoder, &clip, 40..80, |_| 20_000, |frame| frame);
+        assert!(units.iter().all(|unit| !unit.over_budget), "{backend:?}");
+    }
 }
 
 #[test]
@@ -447,7 +462,7 @@ fn the_size_changes_without_losing_a_frame() {
                     let sps = sps_of(&unit);
                     assert_eq!((sps.width, sps.height), (width, height), "{backend:?}");
                 }
-                if backend == VideoBackend::OpenH264 {
+                if REAL.contains(&backend) {
                     let decoded = decoder.decode(&unit.data).unwrap().expect("a picture for each unit");
                     let psnr = luma_psnr(&surface, &decoded);
                     assert!(psnr > 22.0, "frame {frame}: {psnr:.1} dB");
@@ -480,18 +495,20 @@ fn refresh_pictures_that_follow_each_other_have_ids_of_their_own() {
 }
 
 #[test]
-fn what_openh264_emits_decodes_to_nearly_the_same_picture() {
-    let clip = Clip::new(320, 180);
-    let settings = VideoSettings { width: 320, height: 180, bitrate_bps: 8_000_000, ..SETTINGS };
-    let mut encoder = open(VideoBackend::OpenH264, settings);
-    let mut decoder = openh264::decoder::Decoder::new().unwrap();
-    for frame in 0..40 {
-        let surface = clip.draw(frame);
-        let unit =
-            encoder.encode(&surface, request(frame, 60, frame == 20)).unwrap().expect("nothing is left out");
-        let decoded = decoder.decode(&unit.data).unwrap().expect("one picture in, one picture out");
-        let psnr = luma_psnr(&surface, &decoded);
-        assert!(frame < 10 || psnr >= 30.0, "frame {frame}: {psnr:.1} dB");
+fn what_is_emitted_decodes_to_nearly_the_same_picture() {
+    let clip = Clip::new(320, 192);
+    let settings = VideoSettings { width: 320, height: 192, bitrate_bps: 8_000_000, ..SETTINGS };
+    for backend in REAL {
+        let mut encoder = open(backend, settings);
+        let mut decoder = openh264::decoder::Decoder::new().unwrap();
+        for frame in 0..40 {
+            let surface = clip.draw(frame);
+            let unit = encoder.encode(&surface, request(frame, 60, frame == 20)).unwrap();
+            let unit = unit.expect("nothing is left out");
+            let decoded = decoder.decode(&unit.data).unwrap().expect("one picture in, one picture out");
+            let psnr = luma_psnr(&surface, &decoded);
+            assert!(frame < 10 || psnr >= 30.0, "{backend:?}, frame {frame}: {psnr:.1} dB");
+        }
     }
 }
 
@@ -505,6 +522,24 @@ fn luma_psnr(surface: &Surface, decoded: &openh264::decoder::DecodedYUV<'_>) -> 
         .map(|(&sent, &seen)| (f64::from(sent) - f64::from(seen)).powi(2))
         .sum();
     10.0 * (255.0 * 255.0 / (error / surface.luma().len() as f64).max(1e-9)).log10()
+}
+
+#[test]
+fn each_frame_comes_out_as_it_goes_in() {
+    let clip = Clip::new(SETTINGS.width, SETTINGS.height);
+    for backend in BACKENDS {
+        let mut encoder = open(backend, SETTINGS);
+        for frame in 0..20 {
+            assert_eq!(
+                encode(&mut *encoder, &clip, frame).frame,
+                frame,
+                "{backend:?}: no frame is held back"
+            );
+        }
+        drop(encoder);
+        // An encoder that ended before its first frame ends as well.
+        drop(open(backend, SETTINGS));
+    }
 }
 
 #[test]
@@ -523,6 +558,14 @@ fn probe_frames_carry_their_number_and_have_the_budgeted_size() {
 #[test]
 fn the_doctor_is_told_which_encoders_open_here() {
     let facts = video_backends();
-    assert_eq!(facts[0].backend, VideoBackend::OpenH264);
-    assert_eq!(facts[0].state.as_ref().unwrap().name, "OpenH264");
+    let tried: Vec<_> = facts.iter().map(|facts| facts.backend).collect();
+    assert_eq!(tried, VideoBackend::BEST_FIRST);
+    assert_eq!(facts[2].state.as_ref().unwrap().name, "OpenH264");
+    // With a driver they open; without, the reason says what to do.
+    for (facts, name) in facts.iter().zip(["NVENC", "Vulkan Video"]) {
+        if let Err(why) = &facts.state {
+            let begins = why.starts_with(&format!("{name} cannot be used here: "));
+            assert!(begins && (why.contains("driver") || why.contains("install")), "{why}");
+        }
+    }
 }

@@ -199,10 +199,12 @@ proptest! {
         ack_loss_percent in 0u32..100,
         cut_every in 10u32..200,
         bitrate_bps in 200_000u32..4_000_000,
-        seed in any::<u64>()
+        seed in any::<u64>(),
+        on_stand_in in any::<bool>()
     ) {
         let clip = Clip::new(SETTINGS.width, SETTINGS.height);
-        let mut encoder = open(VideoBackend::OpenH264, VideoSettings { bitrate_bps, ..SETTINGS });
+        let backend = if on_stand_in { VideoBackend::Nvenc } else { VideoBackend::OpenH264 };
+        let mut encoder = open(backend, VideoSettings { bitrate_bps, ..SETTINGS });
         let link = Link { loss_percent, burst, delay, ack_loss_percent, cut_every };
         let outcome = play(&mut *encoder, &clip, 250, link, seed);
         prop_assert!(outcome.decodable > 0, "{link:?}: {outcome:?}");
@@ -211,10 +213,12 @@ proptest! {
     #[test]
     fn nothing_that_a_receiver_says_breaks_the_stream(
         words in proptest::collection::vec((0u8..12, any::<u32>(), 0u32..80), 80),
+        on_stand_in in any::<bool>()
     ) {
         let clips = [(192, 112), (96, 64)].map(|(width, height)| Clip::new(width, height));
         let mut clip = &clips[0];
-        let mut encoder = open(VideoBackend::OpenH264, SETTINGS);
+        let backend = if on_stand_in { VideoBackend::Nvenc } else { VideoBackend::OpenH264 };
+        let mut encoder = open(backend, SETTINGS);
         let mut whole = Decoder::new().unwrap();
         let mut forbidden = BTreeSet::new();
         let mut sent = BTreeSet::new();

@@ -157,6 +157,11 @@ impl SurfaceRing {
         Self { layout, width, height, free: Arc::new(Mutex::new(free)) }
     }
 
+    /// Whether its surfaces are of this layout and size.
+    pub fn fits(&self, layout: Layout, width: u32, height: u32) -> bool {
+        (self.layout, self.width, self.height) == (layout, width, height)
+    }
+
     /// A free surface with unspecified content, or none while all are in use.
     pub fn take(&self) -> Option<CpuSurface> {
         let data = self.free.lock().ok()?.pop()?;

@@ -49,7 +49,7 @@ impl Rgb {
     }
 
     fn edges(width: u32, height: u32) -> Self {
-        Self::new(width, height, |x, y| [x / 3 & 1, y / 5 & 1, (x + y) / 7 & 1].map(|bit| bit * 1023))
+        Self::new(width, height, |x, y| [(x / 3) & 1, (y / 5) & 1, ((x + y) / 7) & 1].map(|bit| bit * 1023))
     }
 
     fn texture(&self, gpu: &Gpu) -> wgpu::Texture {

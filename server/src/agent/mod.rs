@@ -16,10 +16,12 @@ mod worker_process;
 use crate::capability::{self, Machine};
 use anyhow::{Context, Result};
 use base64::Engine;
+use nearframe_encode::VideoOptions;
 use nearframe_protocol::TitleId;
 use nearframe_protocol::capability::SignedCapability;
 use nearframe_protocol::link::{FromNode, HeldTitle, MAX_COVERS_BYTES, NodeOffer, ToNode};
 use nearframe_protocol::network::MediaNetwork;
+use nearframe_protocol::terms::NodeTerms;
 use nearframe_protocol::title::{TitleKind, Trust};
 use nearframe_title::catalogue;
 use std::path::PathBuf;
@@ -65,6 +67,8 @@ pub struct Config {
     pub network: MediaNetwork,
     /// Highest video bitrate of a session.
     pub max_bitrate_bps: u32,
+    /// Which video encoders sessions may use, and how.
+    pub video: VideoOptions,
     /// What workers log, as a filter; `None`: the usual.
     pub worker_log: Option<String>,
     /// The program that becomes a worker when called with the argument `worker`.
@@ -91,7 +95,7 @@ pub async fn run(config: Config, mut shutdown: watch::Receiver<bool>) -> Result<
         .with_context(|| format!("creating the data directory {}", config.data_dir.display()))?;
     let key = identity::load_or_create(&config.data_dir)?;
     let titles = load_titles(&config)?;
-    let machine = Machine::look();
+    let machine = Machine::look(&config.video);
     // An owner who says how many sessions fit need not wait for a measurement; one that is remembered is told.
     let measured = match config.slots {
         None => Some(capability::report(&config.data_dir, &key, &machine)),
@@ -217,6 +221,7 @@ fn describe(
         encoders: machine.encoder_names(),
         titles: titles.iter().map(|title| announce(title, &mut room)).collect(),
         capability,
+        terms: NodeTerms { codecs: vec!["h264".to_owned()], ..NodeTerms::default() },
     }
 }
 

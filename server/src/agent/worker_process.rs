@@ -99,6 +99,7 @@ async fn start(
         .env("MALLOC_MMAP_THRESHOLD_", LARGE_BYTES)
         .envs(nearframe_title::process_env(&place.dir))
         .envs(config.worker_log.as_ref().map(|filter| ("NEARFRAME_LOG", filter)))
+        .envs(crate::encoders::to_environment(&config.video))
         // Drivers look for sockets of a desktop there, and complain when there is none.
         .env("XDG_RUNTIME_DIR", &place.dir)
         .stdin(Stdio::from(OwnedFd::from(theirs)))

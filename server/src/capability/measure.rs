@@ -2,7 +2,7 @@
 
 use super::{Machine, sessions};
 use nearframe_encode::{
-    Codec, EncodeError, FrameRequest, VideoBackend, VideoEncoder, VideoPreference, VideoSettings, open_video,
+    Codec, EncodeError, FrameRequest, VideoBackend, VideoEncoder, VideoOptions, VideoSettings, open_backend,
 };
 use nearframe_gpu::{
     AdapterFacts, ColourMatrix, Converter, CpuPicture, Gpu, GpuConverter, GpuError, Layout, Picture,
@@ -29,7 +29,7 @@ pub fn measure(machine: &Machine) -> Capability {
     let mut capability = Capability {
         measured_at_ms: unix_ms(),
         release: env!("CARGO_PKG_VERSION").to_owned(),
-        sessions: sessions::fitting_here(),
+        sessions: sessions::fitting_here(&machine.video),
         ..Capability::default()
     };
     conversions_on_cpu(&mut capability);
@@ -134,16 +134,20 @@ fn encoders(machine: &Machine, capability: &mut Capability) {
         let name = format!("{:?}", facts.backend);
         match &facts.state {
             Err(why) => missing(capability, &name, why),
-            Ok(_) => Codec::ALL.into_iter().for_each(|codec| encoder(capability, facts.backend, codec)),
+            Ok(_) => {
+                for codec in Codec::ALL {
+                    encoder(capability, &machine.video, facts.backend, codec);
+                }
+            }
         }
     }
 }
 
-fn encoder(capability: &mut Capability, backend: VideoBackend, codec: Codec) {
-    let most = sessions_at_once(backend, codec);
+fn encoder(capability: &mut Capability, video: &VideoOptions, backend: VideoBackend, codec: Codec) {
+    let most = sessions_at_once(video, backend, codec);
     for (width, height) in SIZES {
         let settings = settings(codec, width, height);
-        match encode(settings, backend) {
+        match encode(settings, video, backend) {
             Ok((name, frame_us)) => capability.encoders.push(EncoderCapability {
                 name: name.to_owned(),
                 codec: codec.to_string(),
@@ -168,16 +172,20 @@ fn settings(codec: Codec, width: u16, height: u16) -> VideoSettings {
 }
 
 /// How many stay open beside each other.
-fn sessions_at_once(backend: VideoBackend, codec: Codec) -> u32 {
+fn sessions_at_once(video: &VideoOptions, backend: VideoBackend, codec: Codec) -> u32 {
     let settings = VideoSettings { bitrate_bps: 1_000_000, ..settings(codec, 320, 180) };
-    let open = || open_video(settings, VideoPreference::Only(backend)).ok();
+    let open = || open_backend(backend, settings, video).ok();
     let opened: Vec<Box<dyn VideoEncoder>> = (0..MOST_SESSIONS).map_while(|_| open()).collect();
     opened.len() as u32
 }
 
 /// The encoder's name and the median time of a frame.
-fn encode(settings: VideoSettings, backend: VideoBackend) -> Result<(&'static str, u32), EncodeError> {
-    let mut encoder = open_video(settings, VideoPreference::Only(backend))?;
+fn encode(
+    settings: VideoSettings,
+    video: &VideoOptions,
+    backend: VideoBackend,
+) -> Result<(&'static str, u32), EncodeError> {
+    let mut encoder = open_backend(backend, settings, video)?;
     let failed = |error: &dyn std::fmt::Display| EncodeError::Backend {
         encoder: "the trial",
         doing: "converting",
@@ -228,7 +236,7 @@ mod tests {
 
     #[test]
     fn everything_that_is_here_is_measured_and_the_rest_has_a_reason() {
-        let machine = Machine::look();
+        let machine = Machine::look(&VideoOptions::default());
         let capability = measure(&machine);
         capability.check().unwrap();
         assert_eq!(capability.adapters.len(), machine.adapters.len());

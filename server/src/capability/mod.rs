@@ -8,7 +8,7 @@ mod sessions;
 
 pub use measure::measure;
 
-use nearframe_encode::VideoBackendFacts;
+use nearframe_encode::{VideoBackendFacts, VideoOptions, video_backends_with};
 use nearframe_gpu::AdapterFacts;
 use nearframe_protocol::NodeKey;
 use nearframe_protocol::capability::SignedCapability;
@@ -25,12 +25,15 @@ pub struct Machine {
     pub adapters: Vec<AdapterFacts>,
     /// Encoders, best first, and why one cannot be opened.
     pub encoders: Vec<VideoBackendFacts>,
+    /// Which of them may be used, and how.
+    pub video: VideoOptions,
 }
 
 impl Machine {
     /// Asks drivers and encoders.
-    pub fn look() -> Self {
-        Self { adapters: nearframe_gpu::adapters(), encoders: nearframe_encode::video_backends() }
+    pub fn look(video: &VideoOptions) -> Self {
+        let (adapters, encoders) = (nearframe_gpu::adapters(), video_backends_with(video));
+        Self { adapters, encoders, video: video.clone() }
     }
 
     /// Names of the encoders that open here, best first.
@@ -130,7 +133,7 @@ mod tests {
     #[test]
     fn a_report_is_remembered_until_machine_or_key_change() {
         let (dir, key) = (tempfile::tempdir().unwrap(), NodeKey::from_seed([3; 32]));
-        let machine = Machine::look();
+        let machine = Machine::look(&VideoOptions::default());
         let first = report(dir.path(), &key, &machine);
         first.verify(&key.public()).unwrap();
         first.capability.check().unwrap();

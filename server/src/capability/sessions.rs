@@ -4,7 +4,7 @@
 //! that costs in processor time says how many such sessions fit beside each other.
 
 use anyhow::{Context, Result};
-use nearframe_encode::{Codec, FrameRequest, VideoPreference, VideoSettings, open_video};
+use nearframe_encode::{Codec, EncoderChain, FrameRequest, VideoEncoder, VideoOptions, VideoSettings};
 use nearframe_gpu::Converter;
 use nearframe_protocol::title::TitleManifest;
 use nearframe_title::FrameTick;
@@ -28,9 +28,9 @@ const FOR_SESSIONS: f64 = 0.75;
 const MOST: u32 = 64;
 
 /// Sessions at once, at least one.
-pub(super) fn fitting_here() -> u32 {
+pub(super) fn fitting_here(video: &VideoOptions) -> u32 {
     let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
-    match session_cost() {
+    match session_cost(video) {
         Ok(session_s_per_s) => fitting(processors, session_s_per_s),
         Err(error) => {
             warn!("capacity could not be measured, one session is offered: {error:#}");
@@ -45,7 +45,7 @@ fn fitting(processors: usize, session_s_per_s: f64) -> u32 {
 }
 
 /// Processor seconds of one second of one session.
-fn session_cost() -> Result<f64> {
+fn session_cost(video: &VideoOptions) -> Result<f64> {
     let manifest = TitleManifest::parse(TRIAL).context("the trial's manifest")?;
     let run = &manifest.run;
     let no_gpu = || Err(nearframe_title::TitleFailure("the trial needs no GPU".to_owned()));
@@ -57,7 +57,7 @@ fn session_cost() -> Result<f64> {
         fps: run.fps,
         bitrate_bps: BITRATE_BPS,
     };
-    let mut encoder = open_video(settings, VideoPreference::Best)?;
+    let mut encoder = EncoderChain::open(settings, video.clone())?;
     let mut converter = Converter::new(None, encoder.capabilities().layout, run.width, run.height)?;
     let interval = Duration::from_secs(1) / run.fps;
     let mut before = Duration::ZERO;
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_session_costs_something_and_what_fits_follows_from_it() {
-        let cost = session_cost().unwrap();
+        let cost = session_cost(&VideoOptions::default()).unwrap();
         assert!(cost > 0.005, "{cost} processor seconds a second");
         assert_eq!(fitting(2, 0.4), 3);
         assert_eq!(fitting(1, 5.0), 1, "one session is always offered");

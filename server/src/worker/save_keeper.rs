@@ -17,9 +17,15 @@ use tracing::{info, warn};
 
 /// How often a running title's saves are looked at.
 const INTERVAL: Duration = Duration::from_secs(60);
+/// How soon after a failure.
+const RETRY: Duration = Duration::from_secs(10);
 /// Tries to find the files at rest; a title that writes all the time is packed at the next look.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(300);
+
+const NOT_KEPT: &str = "Your game cannot be kept at the moment. What was kept before is safe, and it is tried \
+                        again every few seconds.";
+const KEPT_AGAIN: &str = "Your game is kept again.";
 
 /// Packs on its own thread until told to finish.
 pub(crate) struct SaveKeeper {
@@ -35,11 +41,14 @@ struct Keeper {
     limits: Limits,
     last_hash: Option<[u8; 32]>,
     written: u32,
+    /// The player has been told that it does not work.
+    failing: bool,
+    warnings: mpsc::UnboundedSender<&'static str>,
     to_agent: mpsc::Sender<FromWorker>,
 }
 
 impl SaveKeeper {
-    /// Restores what was saved; then keeps what changes.
+    /// Restores what was saved; then keeps what changes. What goes wrong meanwhile is said in `warnings`.
     ///
     /// # Errors
     /// A pack that is there but cannot be restored: the title must not start without it, or it would save over it.
@@ -47,6 +56,7 @@ impl SaveKeeper {
         home: &Path,
         paths: &[String],
         save_dir: &Path,
+        warnings: mpsc::UnboundedSender<&'static str>,
         to_agent: mpsc::Sender<FromWorker>,
     ) -> Result<Self> {
         let limits = Limits::default();
@@ -66,6 +76,8 @@ impl SaveKeeper {
             limits,
             last_hash,
             written: 0,
+            failing: false,
+            warnings,
             to_agent,
         };
         let (finish, finished) = channel();
@@ -92,16 +104,25 @@ impl SaveKeeper {
 impl Keeper {
     fn run(mut self, finished: &Receiver<()>) {
         loop {
-            let last = match finished.recv_timeout(INTERVAL) {
+            let last = match finished.recv_timeout(if self.failing { RETRY } else { INTERVAL }) {
                 Err(RecvTimeoutError::Timeout) => false,
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => true,
             };
-            if let Err(error) = self.keep(last) {
-                warn!("the saved game is not kept this time: {error:#}");
-            }
+            self.look(last);
             if last {
                 return;
             }
+        }
+    }
+
+    /// Keeps what is new, and tells the player when that fails, once, and when it works again.
+    fn look(&mut self, last: bool) {
+        let kept =
+            self.keep(last).inspect_err(|error| warn!("the saved game is not kept this time: {error:#}"));
+        if kept.is_err() != self.failing {
+            self.failing = kept.is_err();
+            // A session that is ending listens no more.
+            let _ = self.warnings.send(if self.failing { NOT_KEPT } else { KEPT_AGAIN });
         }
     }
 
@@ -152,58 +173,13 @@ fn write_whole(fresh: &Path, place: &Path, bytes: &[u8]) -> Result<()> {
         file.sync_all()?;
         fs::rename(fresh, place)
     };
-    write().with_context(|| format!("writing {}", place.display()))
+    write()
+        .inspect_err(|_| {
+            // What did go onto a full disk is no use to anybody.
+            let _ = fs::remove_file(fresh);
+        })
+        .with_context(|| format!("writing {}", place.display()))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Room {
-        _root: tempfile::TempDir,
-        home: PathBuf,
-        save_dir: PathBuf,
-        said: mpsc::Receiver<FromWorker>,
-        to_agent: mpsc::Sender<FromWorker>,
-    }
-
-    fn room() -> Room {
-        let root = tempfile::tempdir().unwrap();
-        let (home, save_dir) = (root.path().join("home"), root.path().join("saves"));
-        fs::create_dir(&home).unwrap();
-        fs::create_dir(&save_dir).unwrap();
-        let (to_agent, said) = mpsc::channel(8);
-        Room { _root: root, home, save_dir, said, to_agent }
-    }
-
-    fn paths() -> Vec<String> {
-        vec!["saves".to_owned()]
-    }
-
-    #[tokio::test]
-    async fn what_a_title_saved_is_told_once_and_comes_back() {
-        let mut room = room();
-        let keeper = SaveKeeper::start(&room.home, &paths(), &room.save_dir, room.to_agent.clone()).unwrap();
-        fs::create_dir(room.home.join("saves")).unwrap();
-        fs::write(room.home.join("saves/slot1"), b"level 3").unwrap();
-        keeper.finish().await;
-        let Some(FromWorker::Saved { file, last: true, files: 1, .. }) = room.said.recv().await else {
-            panic!("no pack")
-        };
-        fs::rename(&file, room.save_dir.join(RESTORE_PACK)).unwrap();
-        fs::remove_dir_all(room.home.join("saves")).unwrap();
-
-        let keeper = SaveKeeper::start(&room.home, &paths(), &room.save_dir, room.to_agent.clone()).unwrap();
-        assert_eq!(fs::read(room.home.join("saves/slot1")).unwrap(), b"level 3");
-        keeper.finish().await;
-        assert!(room.said.try_recv().is_err(), "what did not change is not saved again");
-    }
-
-    #[test]
-    fn a_broken_pack_keeps_the_title_from_starting() {
-        let room = room();
-        fs::write(room.save_dir.join(RESTORE_PACK), b"rubbish").unwrap();
-        let error = SaveKeeper::start(&room.home, &paths(), &room.save_dir, room.to_agent).err().unwrap();
-        assert!(format!("{error:#}").contains("restoring the saved game"), "{error:#}");
-    }
-}
+mod tests;

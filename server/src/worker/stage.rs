@@ -40,6 +40,7 @@ impl Stage {
             },
             open_gpu: Arc::new(nearframe_gpu::Gpu::open),
             start_bps: start_bps.min(START_BPS),
+            video: crate::encoders::from_environment()?,
             input: Arc::clone(&input),
             voice: Arc::clone(&voice),
             events: events_in,

@@ -2,18 +2,22 @@
 //!
 //! Reports are 50 ms apart and as old as the way back. In between, the path's queue follows from what was
 //! sent (Lindley's recursion): each packet adds its own transmission, each moment takes its length away. A
-//! report sets it right. While feedback is overdue, the path is taken to stand still.
+//! report sets it right. Feedback that is overdue tells of a path that stands still, or of a way back that does.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Bound: two seconds at 2000 packets a second. What is older has left the path, or never will.
 const MAX_UNREPORTED: usize = 4096;
-/// Weight of one report in the usual distance between them.
-const INTERVAL_WEIGHT: f64 = 1.0 / 8.0;
+/// Weight of one report in the usual distance between them: the longer ones count, which lie between the last
+/// report of a frame and the first of the next where a frame has several.
+const LONGER_WEIGHT: f64 = 1.0 / 2.0;
+const SHORTER_WEIGHT: f64 = 1.0 / 128.0;
 /// Feedback is overdue after this many usual distances and [`GRACE_S`].
 const PATIENCE: f64 = 1.3;
 const GRACE_S: f64 = 0.01;
+/// Feedback that is late by more than that is missing because nothing passes, not because somebody was busy.
+const STANDSTILL_S: f64 = 0.05;
 /// No usual distance is longer: libwebrtc reports at least every 250 ms.
 const MAX_INTERVAL_S: f64 = 0.25;
 
@@ -32,7 +36,7 @@ pub(crate) struct Backlog {
 
 impl Backlog {
     pub(crate) fn new(now: Instant) -> Self {
-        let (unreported, interval_s) = (VecDeque::new(), 0.1);
+        let (unreported, interval_s) = (VecDeque::new(), 0.05);
         Self { unreported, wait_s: 0.0, at: now, reported_at: None, interval_s }
     }
 
@@ -49,11 +53,10 @@ impl Backlog {
         if let Some(before) = self.reported_at.replace(now) {
             // A pause of ours is no slow feedback.
             let elapsed = now.saturating_duration_since(before).as_secs_f64().min(MAX_INTERVAL_S);
-            self.interval_s += (elapsed - self.interval_s) * INTERVAL_WEIGHT;
+            let weight = if elapsed > self.interval_s { LONGER_WEIGHT } else { SHORTER_WEIGHT };
+            self.interval_s += (elapsed - self.interval_s) * weight;
         }
-        while self.unreported.front().is_some_and(|&(at, _)| at <= departure) {
-            self.unreported.pop_front();
-        }
+        self.forget_until(departure);
         (self.wait_s, self.at) = (queue.as_secs_f64(), departure);
         for index in 0..self.unreported.len() {
             let (at, bits) = self.unreported[index];
@@ -61,13 +64,29 @@ impl Backlog {
         }
     }
 
-    /// How long a packet sent now would wait in the path.
-    pub(crate) fn wait(&self, now: Instant) -> Duration {
-        let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
-        Duration::from_secs_f64((self.wait_s - elapsed).max(0.0) + self.overdue_s(now))
+    /// All that left until then was reported, whether or not it tells of the queue: none of it is overdue.
+    pub(crate) fn forget_until(&mut self, departure: Instant) {
+        while self.unreported.front().is_some_and(|&(at, _)| at <= departure) {
+            self.unreported.pop_front();
+        }
     }
 
-    /// For how long the path has stood still, as far as missing feedback can tell.
+    /// How long a packet sent now would wait in the path, as far as reports tell.
+    pub(crate) fn wait(&self, now: Instant) -> Duration {
+        let elapsed = now.saturating_duration_since(self.at).as_secs_f64();
+        Duration::from_secs_f64((self.wait_s - elapsed).max(0.0))
+    }
+
+    /// For how long the path, or the way back, has stood still, as far as missing feedback can tell.
+    pub(crate) fn overdue(&self, now: Instant) -> Duration {
+        Duration::from_secs_f64(self.overdue_s(now))
+    }
+
+    /// Whether nothing seems to pass any more.
+    pub(crate) fn stands_still(&self, now: Instant) -> bool {
+        self.overdue_s(now) > STANDSTILL_S
+    }
+
     fn overdue_s(&self, now: Instant) -> f64 {
         let (Some(reported), Some(&(oldest, _))) = (self.reported_at, self.unreported.front()) else {
             return 0.0;
@@ -106,7 +125,19 @@ mod tests {
     }
 
     #[test]
-    fn overdue_feedback_is_a_path_that_stands_still() {
+    fn what_was_reported_is_not_overdue_though_nothing_is_sent_any_more() {
+        let start = Instant::now();
+        let mut backlog = Backlog::new(start);
+        backlog.on_report(start, start, Duration::ZERO, 10e6);
+        backlog.on_sent(start + MS, 1000.0, 10e6);
+        assert!(backlog.overdue(start + MS * 640) > MS * 500);
+        backlog.on_report(start + MS * 20, start, Duration::ZERO, 10e6);
+        backlog.forget_until(start + MS);
+        assert_eq!(backlog.overdue(start + MS * 640), Duration::ZERO);
+    }
+
+    #[test]
+    fn overdue_feedback_is_noticed_after_a_while_and_counted() {
         let start = Instant::now();
         let mut backlog = Backlog::new(start);
         for i in 1..40 {
@@ -115,8 +146,9 @@ mod tests {
             backlog.on_sent(now, 1000.0, 10e6);
         }
         let last = start + MS * 50 * 39;
-        assert_eq!(backlog.wait(last + MS * 70), Duration::ZERO);
-        let wait = backlog.wait(last + MS * 400);
+        assert_eq!(backlog.overdue(last + MS * 70), Duration::ZERO);
+        let wait = backlog.overdue(last + MS * 400);
         assert!(wait > MS * 310 && wait < MS * 340, "{wait:?}");
+        assert!(!backlog.stands_still(last + MS * 110) && backlog.stands_still(last + MS * 140));
     }
 }

@@ -114,7 +114,8 @@ impl Rate {
         (now.saturating_duration_since(at) < MEMORY).then_some(bps)
     }
 
-    fn learn(&mut self, now: Instant, run: &Burst) {
+    /// Learns from a run, of which `fresh_us` are news.
+    fn learn(&mut self, now: Instant, run: &Burst, fresh_us: i64) {
         let span = run.last.arrival - run.first.arrival;
         if run.packets < MIN_RUN_PACKETS || span < MIN_RUN_US || !run.is_even() {
             return;
@@ -132,7 +133,7 @@ impl Rate {
             let weight = if contradicts && span >= LONG_RUN_US || fallen {
                 1.0
             } else {
-                1.0 - (-(span as f64) / SMOOTHING_US).exp()
+                1.0 - (-(fresh_us.min(span) as f64) / SMOOTHING_US).exp()
             };
             known + (sample - known) * weight
         });
@@ -144,6 +145,8 @@ impl Rate {
 #[derive(Debug, Default)]
 pub(crate) struct Dispersion {
     run: VecDeque<Passed>,
+    /// Arrival of the newest packet of it that `share` has learnt from.
+    learnt_until: Option<i64>,
     /// The part of the run that lies within one burst.
     section: Option<Burst>,
     /// From sections: the whole bottleneck's rate, unless others send at the same moment.
@@ -185,10 +188,22 @@ impl Dispersion {
 
     /// To be called after the packets of a report: a run need not end to be believed.
     pub(crate) fn on_report(&mut self, now: Instant) {
-        if self.run_span() >= FALLEN_RUN_US
-            && let Some(run) = self.run_so_far()
-        {
-            self.share.learn(now, &run);
+        if self.run_span() >= FALLEN_RUN_US && self.fresh_us() >= FALLEN_RUN_US {
+            self.learn_share(now);
+        }
+    }
+
+    /// How much of the run is news to `share`.
+    fn fresh_us(&self) -> i64 {
+        let newest = self.run.back().map_or(0, |last| last.arrival);
+        self.learnt_until.map_or_else(|| self.run_span(), |until| newest - until)
+    }
+
+    fn learn_share(&mut self, now: Instant) {
+        let fresh_us = self.fresh_us();
+        if let Some(run) = self.run_so_far() {
+            self.share.learn(now, &run, fresh_us);
+            self.learnt_until = Some(run.last.arrival);
         }
     }
 
@@ -257,10 +272,11 @@ impl Dispersion {
     }
 
     fn close_run(&mut self, now: Instant) {
-        if let Some(run) = self.run_so_far() {
-            self.share.learn(now, &run);
+        if self.fresh_us() > 0 {
+            self.learn_share(now);
         }
         self.run.clear();
+        self.learnt_until = None;
     }
 
     fn extend_section(&mut self, now: Instant, passed: Passed) {
@@ -273,7 +289,7 @@ impl Dispersion {
 
     fn close_section(&mut self, now: Instant) {
         if let Some(section) = self.section.take() {
-            self.capacity.learn(now, &section);
+            self.capacity.learn(now, &section, section.last.arrival - section.first.arrival);
         }
     }
 

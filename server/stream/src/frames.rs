@@ -24,6 +24,8 @@ struct Part {
     arrived: bool,
     /// It counts for parity: receivers do not add up what came as a retransmission.
     adds_up: bool,
+    /// The receiver reported it, itself or its retransmission: nothing was concluded.
+    reported: bool,
     /// When the receiver said last that it misses it.
     asked: Option<Instant>,
 }
@@ -98,14 +100,14 @@ impl FrameLog {
     /// A packet of video arrived.
     pub(crate) fn arrived(&mut self, sequence: u64) {
         if let Some(part) = self.part_mut(sequence) {
-            (part.arrived, part.adds_up) = (true, true);
+            (part.arrived, part.adds_up, part.reported) = (true, true, true);
         }
     }
 
     /// A retransmission of a packet of video arrived.
     pub(crate) fn repeat_arrived(&mut self, sequence: u64) {
         if let Some(part) = self.part_mut(sequence) {
-            part.arrived = true;
+            (part.arrived, part.reported) = (true, true);
         }
     }
 
@@ -142,7 +144,9 @@ impl FrameLog {
                 let (first, second) = (missing.next(), missing.next());
                 self.parity[index].spent = second.is_none();
                 if let (Some(sequence), None) = (first, second) {
-                    self.arrived(sequence);
+                    if let Some(part) = self.part_mut(sequence) {
+                        (part.arrived, part.adds_up) = (true, true);
+                    }
                     news = true;
                 }
             }
@@ -151,7 +155,25 @@ impl FrameLog {
 
     /// Notes that the receiver misses this packet; returns whether it said so before.
     pub(crate) fn asked(&mut self, now: Instant, sequence: u64) -> bool {
-        self.part_mut(sequence).is_some_and(|part| part.asked.replace(now).is_some())
+        let again = self.part_mut(sequence).is_some_and(|part| part.asked.replace(now).is_some());
+        if again {
+            self.doubt(sequence);
+        }
+        again
+    }
+
+    /// A packet that was concluded to be there, because parity restores it or nobody missed it, is asked for once
+    /// more: it is not, and no frame that builds on it can be shown yet.
+    fn doubt(&mut self, sequence: u64) {
+        let Some(index) = self.index(sequence) else { return };
+        let concluded = |part: &&mut Part| part.arrived && !part.reported;
+        let Some(part) = self.part_mut(sequence).filter(concluded) else { return };
+        (part.arrived, part.adds_up) = (false, false);
+        self.frames[index].good = false;
+        for later in index + 1..self.frames.len() {
+            let good = self.frames[later].refs.refers_to.is_none_or(|reference| self.is_good(reference));
+            self.frames[later].good &= good;
+        }
     }
 
     /// What has to be sent again, given what the receiver says it misses and that `asked` is news: all that
@@ -381,6 +403,24 @@ mod tests {
             }
             assert_eq!(log.settle().is_empty(), repeated);
         }
+    }
+
+    #[test]
+    fn what_was_only_concluded_to_be_there_is_missing_once_it_is_asked_for_again() {
+        let (mut log, start) = log(2);
+        protect(&mut log, 0);
+        packets(0).skip(1).chain(packets(1)).for_each(|sequence| log.arrived(sequence));
+        (0..3).for_each(|parity| log.parity_arrived(parity));
+        assert_eq!(log.settle(), [0, 1]);
+        // Receivers ask before parity can have come.
+        assert!(!log.asked(start, 0));
+        assert_eq!(log.newest_good(), Some(1));
+        assert!(log.asked(start, 0));
+        assert_eq!((log.settle(), log.newest_good()), (vec![], None));
+        log.repeat_arrived(0);
+        assert_eq!(log.settle(), [0, 1]);
+        log.asked(start, 0);
+        assert_eq!(log.newest_good(), Some(1), "what was reported is there, whatever crosses it");
     }
 
     fn to_send_again(log: &mut FrameLog, asked: &[u64]) -> Vec<u64> {

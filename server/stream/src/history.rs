@@ -75,7 +75,7 @@ impl SendHistory {
         Self { entries: VecDeque::new(), first: first_sequence }
     }
 
-    /// Notes a departure and gives the packet its number. `media` is false for probes.
+    /// Notes a departure and gives the packet its number, of which 16 bits are sent. `media` is false for probes.
     pub(crate) fn stamp(
         &mut self,
         now: Instant,
@@ -83,7 +83,7 @@ impl SendHistory {
         probe: Option<u32>,
         media: bool,
         cargo: Cargo,
-    ) -> u16 {
+    ) -> u64 {
         while self.entries.front().is_some_and(|entry| {
             self.entries.len() >= MAX_ENTRIES || now.saturating_duration_since(entry.departure) > MAX_AGE
         }) {
@@ -91,7 +91,7 @@ impl SendHistory {
             self.first += 1;
         }
         self.entries.push_back(Sent { departure: now, size, probe, media, cargo, fate: Fate::Unknown });
-        (self.first + self.entries.len() as u64 - 1) as u16
+        self.first + self.entries.len() as u64 - 1
     }
 
     /// Applies one report; what it says again, or of packets never sent, changes nothing.
@@ -157,7 +157,10 @@ mod tests {
     fn a_fate_is_told_once_and_a_late_packet_is_taken_back_from_the_lost() {
         let now = Instant::now();
         let mut history = SendHistory::new(65_535);
-        assert_eq!([0; 3].map(|_| history.stamp(now, 100, None, true, Cargo::Other)), [65_535, 0, 1]);
+        assert_eq!(
+            [0; 3].map(|_| history.stamp(now, 100, None, true, Cargo::Other)),
+            [65_535, 65_536, 65_537]
+        );
         let fates = history.resolve(&report(&[(65_535, Some(1)), (0, None), (1, Some(2))]));
         assert_eq!((fates.packets.len(), fates.newly_lost), (3, 1));
         let fates = history.resolve(&report(&[(65_535, Some(1)), (0, Some(3))]));

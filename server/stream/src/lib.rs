@@ -12,6 +12,7 @@
 //! **Architecture invariant:** nothing here waits, reads a clock or draws randomness; every queue has a
 //! bound in packets or in time; no byte that comes from the network can make this crate panic.
 
+mod asking;
 mod backlog;
 mod clock;
 mod company;

@@ -1,5 +1,6 @@
 //! The last thing before a packet leaves: SSRC, numbers and header extensions.
 
+use crate::asking::Asking;
 use crate::config::SenderConfig;
 use crate::descriptor::{self, FrameRefs};
 use crate::history::{Cargo, SendHistory};
@@ -12,8 +13,6 @@ use std::time::Instant;
 /// Minimum and maximum of 0: show each frame as soon as it is decoded. Above 0 the receiver would space
 /// frames out.
 const PLAYOUT_DELAY_ZERO: Bytes = Bytes::from_static(&[0, 0, 0]);
-/// Holds the place of the transport-wide number, which is known last.
-const NO_NUMBER: Bytes = Bytes::from_static(&[0; 2]);
 
 #[derive(Debug)]
 struct Port {
@@ -31,6 +30,7 @@ pub(crate) struct Outlet {
     video: Port,
     audio: Port,
     fec: Option<FecIds>,
+    pub(crate) asking: Asking,
     pub(crate) history: SendHistory,
 }
 
@@ -40,7 +40,10 @@ impl Outlet {
         let video = port(config.video, config.extensions);
         let audio_type = config.audio_red_payload_type.unwrap_or(config.audio.payload_type);
         let audio = port(StreamIds { payload_type: audio_type, ..config.audio }, config.audio_extensions);
-        Self { video, audio, fec: config.fec, history: SendHistory::new(seed.first_sequence()) }
+        // One numbering for all: who takes the request for one kind of media takes it for both.
+        let agreed = [video.extensions, audio.extensions].iter().all(|ids| ids.feedback_request.is_some());
+        let (asking, history) = (Asking::new(agreed), SendHistory::new(seed.first_sequence()));
+        Self { video, audio, fec: config.fec, asking, history }
     }
 
     /// The packet as it leaves now, as part of `probe` where one runs.
@@ -51,21 +54,23 @@ impl Outlet {
         place: Place,
         probe: Option<u32>,
     ) -> RtpPacket {
+        self.asking.tick(now);
+        let number = Number::of(&self.asking);
         let port = match queued.stream {
             Stream::Video => &mut self.video,
             Stream::Audio => &mut self.audio,
         };
         let mut packet = match (queued.kind, self.fec) {
-            (PacketKind::Retransmission | PacketKind::Probe, _) => port.again(queued, place),
-            (PacketKind::Fec, Some(ids)) => port.parity(ids, &queued.packet),
-            (kind, _) => port.media(&queued.packet, kind, place),
+            (PacketKind::Retransmission | PacketKind::Probe, _) => port.again(queued, place, &number),
+            (PacketKind::Fec, Some(ids)) => port.parity(ids, &queued.packet, &number),
+            (kind, _) => port.media(&queued.packet, kind, place, &number),
         };
         if port.extensions.transport_cc.is_some() {
             let media = queued.kind != PacketKind::Probe;
             let cargo = cargo(queued, packet.ssrc == port.ids.ssrc);
             let number = self.history.stamp(now, packet.wire_len(), probe, media, cargo);
             if let Some((_, content)) = packet.extensions.last_mut() {
-                *content = Bytes::copy_from_slice(&number.to_be_bytes());
+                *content = self.asking.content(now, number, packet.marker);
             }
         }
         packet
@@ -73,7 +78,7 @@ impl Outlet {
 
     /// A packet of video as it will leave, without its transport-wide number.
     pub(crate) fn unnumbered(&self, packet: &Stored, place: Place) -> RtpPacket {
-        self.video.media(packet, PacketKind::Video, place)
+        self.video.media(packet, PacketKind::Video, place, &Number::of(&self.asking))
     }
 }
 
@@ -88,49 +93,65 @@ fn cargo(queued: &Queued, own: bool) -> Cargo {
     }
 }
 
+/// Which extension carries the transport-wide number, and what stands there until it is known.
+struct Number {
+    asks: bool,
+    place: Bytes,
+}
+
+impl Number {
+    fn of(asking: &Asking) -> Self {
+        Self { asks: asking.is_on(), place: asking.place() }
+    }
+
+    fn extension(&self, ids: ExtensionIds) -> Option<(u8, Bytes)> {
+        let id = if self.asks { ids.feedback_request } else { ids.transport_cc };
+        id.map(|id| (id, self.place.clone()))
+    }
+}
+
 impl Port {
     /// A packet for the first time.
-    fn media(&self, stored: &Stored, kind: PacketKind, place: Place) -> RtpPacket {
+    fn media(&self, stored: &Stored, kind: PacketKind, place: Place, number: &Number) -> RtpPacket {
         RtpPacket {
             payload_type: self.ids.payload_type,
             marker: stored.marker,
             sequence: stored.sequence as u16,
             timestamp: stored.timestamp,
             ssrc: self.ids.ssrc,
-            extensions: self.extensions(stored.marker, place),
+            extensions: self.extensions(stored.marker, place, number),
             payload: stored.payload(),
             kind,
         }
     }
 
     /// A packet that left before, on the stream of retransmissions where there is one.
-    fn again(&mut self, queued: &Queued, place: Place) -> RtpPacket {
-        let packet = self.media(&queued.packet, queued.kind, place);
+    fn again(&mut self, queued: &Queued, place: Place, number: &Number) -> RtpPacket {
+        let packet = self.media(&queued.packet, queued.kind, place, number);
         let Some((ssrc, payload_type)) = rtx_ids(&self.ids) else { return packet };
         let sequence = self.rtx_sequence as u16;
         self.rtx_sequence += 1;
         RtpPacket { ssrc, payload_type, sequence, payload: queued.packet.data.clone(), ..packet }
     }
 
-    fn parity(&self, ids: FecIds, stored: &Stored) -> RtpPacket {
+    fn parity(&self, ids: FecIds, stored: &Stored, number: &Number) -> RtpPacket {
         RtpPacket {
             payload_type: ids.payload_type,
             marker: false,
             sequence: stored.sequence as u16,
             timestamp: stored.timestamp,
             ssrc: ids.ssrc,
-            extensions: self.extensions.transport_cc.map(|id| (id, NO_NUMBER)).into_iter().collect(),
+            extensions: number.extension(self.extensions).into_iter().collect(),
             payload: stored.payload(),
             kind: PacketKind::Fec,
         }
     }
 
     /// The header extensions, the transport-wide number last.
-    fn extensions(&self, last: bool, place: Place) -> Vec<(u8, Bytes)> {
+    fn extensions(&self, last: bool, place: Place, number: &Number) -> Vec<(u8, Bytes)> {
         let playout_delay = self.extensions.playout_delay.map(|id| (id, PLAYOUT_DELAY_ZERO));
         let descriptor = self.extensions.dependency_descriptor.zip(place);
         let descriptor = descriptor.map(|(id, (refs, first))| (id, descriptor::write(refs, first, last)));
-        let number = self.extensions.transport_cc.map(|id| (id, NO_NUMBER));
-        [playout_delay, descriptor, number].into_iter().flatten().collect()
+        [playout_delay, descriptor, number.extension(self.extensions)].into_iter().flatten().collect()
     }
 }

@@ -26,6 +26,8 @@ const MIN_SIZE: usize = 400;
 const RTT_WEIGHT: u32 = 8;
 /// Taken for granted before one is measured.
 const UNKNOWN_RTT: Duration = Duration::from_millis(50);
+/// Packets of so long are averaged: a frame's last ones wait for its first.
+const MEAN_WINDOW: Duration = Duration::from_millis(50);
 /// A standing queue shorter than this is none.
 pub(crate) const CALM: Duration = Duration::from_millis(7);
 /// A round-trip time above this is a mistake.
@@ -95,8 +97,8 @@ pub(crate) struct PathMeter {
     company: Company,
     /// Departure and queue of the newest packet that arrived.
     newest: Option<(Instant, Duration)>,
-    /// What the large packets of the last report had to queue on average.
-    mean_queue: Duration,
+    /// What the large packets of the last reports had to queue together, µs, and how many they were.
+    queues: VecDeque<(Instant, i64, i64)>,
     rtt: Option<Duration>,
 }
 
@@ -113,7 +115,7 @@ impl PathMeter {
             dispersion: Dispersion::default(),
             company: Company::default(),
             newest: None,
-            mean_queue: Duration::ZERO,
+            queues: VecDeque::new(),
             rtt: None,
         }
     }
@@ -145,7 +147,7 @@ impl PathMeter {
             }
         }
         if count > 0 {
-            self.mean_queue = Duration::from_micros((total / count).unsigned_abs());
+            self.note_queue(now, total, count);
         }
         self.dispersion.on_report(now);
         self.note_rtt(now, reports);
@@ -155,6 +157,15 @@ impl PathMeter {
             || self.fates.front().is_some_and(|&(at, ..)| now.saturating_duration_since(at) > LOSS_WINDOW)
         {
             self.fates.pop_front();
+        }
+    }
+
+    fn note_queue(&mut self, now: Instant, total: i64, count: i64) {
+        self.queues.push_back((now, total, count));
+        while self.queues.len() > MAX_SAMPLES
+            || self.queues.front().is_some_and(|&(at, ..)| now.saturating_duration_since(at) >= MEAN_WINDOW)
+        {
+            self.queues.pop_front();
         }
     }
 
@@ -252,9 +263,12 @@ impl PathMeter {
     pub(crate) fn newest(&self) -> Option<(Instant, Duration)> {
         self.newest
     }
-    /// What the packets of the last report had to queue on average.
+    /// What the packets of the last three frames had to queue on average.
     pub(crate) fn mean_queue(&self) -> Duration {
-        self.mean_queue
+        let (total, count) = self.queues.iter().fold((0i64, 0), |(total, count), &(_, queued, packets)| {
+            (total.saturating_add(queued), count + packets)
+        });
+        Duration::from_micros((total / count.max(1)).unsigned_abs())
     }
     /// How much the delay varies from frame to frame without congestion.
     pub(crate) fn jitter(&self) -> Duration {

@@ -41,6 +41,9 @@ pub struct ExtensionIds {
     pub playout_delay: Option<u8>,
     /// `http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01`
     pub transport_cc: Option<u8>,
+    /// `http://www.webrtc.org/experiments/rtp-hdrext/transport-wide-cc-02`: the same number, and reports when they
+    /// are asked for. Of use only beside `transport_cc`, which takes its place where nobody answers.
+    pub feedback_request: Option<u8>,
     /// `https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension`; with it a
     /// receiver goes on after a frame that is lost for good, without a keyframe.
     pub dependency_descriptor: Option<u8>,
@@ -53,6 +56,7 @@ impl ExtensionIds {
         Self {
             playout_delay: self.playout_delay.filter(fits),
             transport_cc: self.transport_cc.filter(fits),
+            feedback_request: self.transport_cc.filter(fits).and(self.feedback_request.filter(fits)),
             dependency_descriptor: self.dependency_descriptor.filter(fits),
         }
     }

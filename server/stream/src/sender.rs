@@ -44,6 +44,8 @@ const REPAIR_HEADROOM: f64 = 1.15;
 /// Audio on the wire until it is measured, bits a second: Opus at 96 kbit/s in packets of 10 ms.
 const EXPECTED_AUDIO_BPS: f64 = 160_000.0;
 
+/// What the usual time of encoding follows one frame by.
+const LEAD_WEIGHT: u32 = 8;
 /// A picture that stands still for longer is a stall. Nobody sees one of 80 ms.
 const MAX_STILL: Duration = Duration::from_millis(80);
 /// As much may be sent then, whatever the path; the next after twice the time, up to eight times this, so
@@ -151,6 +153,10 @@ pub struct MediaSender {
     repair_rate: SecondMeter,
     audio_rate: SecondMeter,
     told_bps: u64,
+    /// When a limit was asked for of a frame that has yet to come.
+    asked_at: Option<Instant>,
+    /// From then until it comes, usually.
+    lead: Duration,
     /// When a frame was last queued.
     pushed_at: Option<Instant>,
     /// For how long the picture had stood still then, if that was long.
@@ -182,6 +188,8 @@ impl MediaSender {
         let opus = config.audio.payload_type;
         Self {
             told_bps: config.start_bps,
+            asked_at: None,
+            lead: Duration::ZERO,
             pushed_at: None,
             still: Duration::ZERO,
             outlet: Outlet::new(&config, &mut seed),
@@ -218,6 +226,7 @@ impl MediaSender {
     /// lost for good, is dropped as well, and what the picture needs is asked for.
     pub fn push_video(&mut self, now: Instant, frame: VideoFrame<'_>) {
         self.drop_stale(now);
+        self.note_lead(now);
         let refers_to = if frame.keyframe { None } else { frame.refers_to.or(self.offered) };
         if !self.admits(now, &frame, refers_to) {
             self.offered = Some(frame.frame);
@@ -242,6 +251,13 @@ impl MediaSender {
         let parity = self.protect(now, &packets);
         let window = self.window(now, frame.keyframe);
         self.pacer.push_video(now, window, packets.into_iter().chain(parity));
+    }
+
+    /// How long a frame was encoded after its limit was asked for.
+    fn note_lead(&mut self, now: Instant) {
+        let Some(asked_at) = self.asked_at.take() else { return };
+        let lead = now.saturating_duration_since(asked_at).min(Duration::from_secs(1) / self.config.fps);
+        self.lead = (self.lead * (LEAD_WEIGHT - 1) + lead) / LEAD_WEIGHT;
     }
 
     /// The packets of a frame, numbered.
@@ -322,19 +338,23 @@ impl MediaSender {
         self.recovery.set_frame_rate(self.config.fps);
     }
 
-    /// Whether a bottleneck was met lately. Elsewhere a frame may be larger than its share for once.
-    pub fn is_constrained(&self, now: Instant) -> bool {
-        self.estimator.is_constrained(now)
+    /// Bytes that the next frame may have at most; `None` where the path carries more than the bitrate says.
+    pub fn frame_limit(&mut self, now: Instant) -> Option<usize> {
+        self.asked_at = Some(now);
+        let budget = self.frame_budget(now);
+        let share = self.told_bps / 8 / u64::from(self.config.fps);
+        let late = (budget as u64) < share && self.estimator.is_late(now);
+        (late || self.estimator.is_constrained(now)).then_some(budget)
     }
 
     /// Bytes that the next frame may have at most to be through before the one after it: what the path
-    /// carries in a frame's interval, less what is queued in it and here. Where that is less than a picture
+    /// carries in a frame's interval, less what will be queued in it and here once the frame is encoded. Where that is less than a picture
     /// needs, leave this frame out; a picture that stood still for long may be replaced by a poor one.
-    pub fn frame_budget(&mut self, now: Instant) -> usize {
+    fn frame_budget(&mut self, now: Instant) -> usize {
         let interval = Duration::from_secs(1) / self.config.fps;
         let other = (self.audio_rate.bps(now) + self.repair_rate.bps(now)) * interval.as_secs_f64() / 8.0;
-        let room = self.estimator.room_bytes(now, interval) - other;
-        let budget = ((room * PAYLOAD_SHARE).max(0.0) as usize).saturating_sub(self.pacer.waiting_bytes());
+        let room = self.estimator.room_bytes(now, interval, self.lead, self.pacer.waiting_bytes()) - other;
+        let budget = (room * PAYLOAD_SHARE).max(0.0) as usize;
         let patience = (self.still * 2).clamp(MAX_STILL, MAX_STILL * 8);
         let still = self.pushed_at.is_some_and(|at| now.saturating_duration_since(at) >= patience);
         if still { budget.max(STILL_BYTES) } else { budget }

@@ -251,7 +251,11 @@ fn check_program(dir: &Path, manifest: &TitleManifest) -> Result<(), LoadReason>
             packages: Vec::new(),
         });
     }
-    Ok(())
+    match nearframe_sandbox::unrunnable(&path) {
+        Ok(None) => Ok(()),
+        Ok(Some(problem)) => Err(LoadReason::Program { path, problem, packages: Vec::new() }),
+        Err(error) => Err(LoadReason::Read { path, error }),
+    }
 }
 
 fn read_bounded(path: &Path, max_bytes: u64) -> Result<Vec<u8>, LoadReason> {
@@ -338,6 +342,25 @@ mod tests {
         write(root.path(), "c.png", &vec![0; MAX_COVER_BYTES as usize + 1]);
         let error = load_title(root.path()).unwrap_err().to_string();
         assert!(error.contains("256 KiB"), "{error}");
+    }
+
+    #[test]
+    fn a_program_that_cannot_run_here_is_refused_with_the_reason() {
+        let root = tempfile::tempdir().unwrap();
+        let manifest =
+            "id = \"a\"\nname = \"A\"\nversion = \"1\"\n[run]\nkind = \"app\"\ncommand = [\"game\"]\n";
+        write(root.path(), "title.toml", manifest.as_bytes());
+        let mut old = b"\x7fELF\x01\x01\x01".to_vec();
+        old.resize(64, 0);
+        for (content, says) in [(&old[..], "32-bit program"), (b"MZ", "Windows"), (b"text", "#!")] {
+            write(root.path(), "game", content);
+            let executable = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(root.path().join("game"), executable).unwrap();
+            let error = load_title(root.path()).unwrap_err().to_string();
+            assert!(error.contains("run.command") && error.contains(says), "{error}");
+        }
+        write(root.path(), "game", b"#!/bin/sh\n");
+        load_title(root.path()).unwrap();
     }
 
     #[cfg(unix)]

@@ -7,6 +7,7 @@ import './tests/titles.js';
 import './tests/hands.js';
 import './tests/touch.js';
 import './tests/outage.js';
+import './tests/reports.js';
 import './tests/detours.js';
 import './tests/endings.js';
 import './tests/receipts.js';

@@ -88,7 +88,7 @@ describe('starting', () => {
 describe('losing the network', () => {
   it('tries an ICE restart first, then new peers, keeping the old one', () => {
     const walk = playing().do(stalled);
-    expect(walk.effects).toEqual([{ do: 'restart_ice', peer: 1 }]);
+    expect(walk.effects).toEqual([{ do: 'renew_signal' }, { do: 'restart_ice', peer: 1 }]);
     expect(viewOf(walk.state)).toMatchObject({ kind: 'reconnecting', since_ms: 10_000 });
     walk.do(tick(10_700 + RESTART_PATIENCE_MS + 1));
     expect(walk.effects).toEqual([

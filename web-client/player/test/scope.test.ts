@@ -142,9 +142,11 @@ describe('the signalling socket', () => {
 
   it('replaces a connection attempt that hangs, and backs off from a server that is down', () => {
     const { sockets, newest } = setUp();
-    vi.advanceTimersByTime(2_100);
+    vi.advanceTimersByTime(700);
     expect(sockets).toHaveLength(2);
     expect(sockets[0]?.closed).toBe(true);
+    vi.advanceTimersByTime(1_000);
+    expect(sockets).toHaveLength(2);
     const before = sockets.length;
     for (let ms = 0; ms < 60_000; ms += 50) {
       if (newest().readyState === WebSocket.CONNECTING) newest().lose();
@@ -152,6 +154,20 @@ describe('the signalling socket', () => {
     }
     expect(sockets.length - before).toBeLessThan(25);
     expect(sockets.length - before).toBeGreaterThan(10);
+  });
+
+  it('is replaced where it was silent for long, not where it is new or spoke just now', () => {
+    const { signal, sockets, newest } = setUp();
+    const renewIn = (ms: number): number => {
+      vi.advanceTimersByTime(ms);
+      signal.renew(performance.now());
+      return sockets.length;
+    };
+    expect(renewIn(100)).toBe(1);
+    newest().open();
+    expect(renewIn(2_000)).toBe(2);
+    newest().open();
+    expect(renewIn(100)).toBe(2);
   });
 
   it('never sends candidates of a peer whose offer this socket has not carried', () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { NodeClock } from '../src/stats/clock';
 import { FrameLedger } from '../src/stats/frames';
 import { readRtc } from '../src/stats/rtc';
-import { isStalled } from '../src/stats/stall';
+import { isStalled, isSuspect } from '../src/stats/stall';
 import { percentile, Ring } from '../src/stats/window';
 import { Statistics } from '../src/stats/snapshot';
 import { pictureNow, statsRows } from '../src/element/stats-panel';
@@ -192,7 +192,7 @@ describe('the picture now', () => {
 });
 
 describe('a stall', () => {
-  const signs = { now_ms: 10_000, last_frame_ms: 9_200, last_facts_ms: 9_990, online_ms: undefined, path_lost: false };
+  const signs = { now_ms: 10_000, last_frame_ms: 9_200, last_facts_ms: 9_990, online_ms: undefined, greeted_ms: undefined, path_lost: false };
   it('needs a sign that the network is at fault', () => {
     expect(isStalled(signs)).toBe(false);
     expect(isStalled({ ...signs, path_lost: true })).toBe(true);
@@ -202,6 +202,17 @@ describe('a stall', () => {
   });
   it('is not declared while frames come', () => {
     expect(isStalled({ ...signs, last_frame_ms: 9_400, path_lost: true })).toBe(false);
+  });
+  it('is suspected as soon as nothing comes at all, and declared once the server answers by another way', () => {
+    const silent = { ...signs, last_frame_ms: 9_600, last_facts_ms: 9_620 };
+    expect(isSuspect(silent)).toBe(true);
+    expect(isSuspect({ ...silent, last_facts_ms: 9_700 })).toBe(false);
+    expect(isStalled(silent)).toBe(false);
+    expect(isStalled({ ...silent, greeted_ms: 9_990 })).toBe(true);
+    expect(isStalled({ ...silent, online_ms: 9_700 })).toBe(true);
+    // An answer from before the silence says nothing of it.
+    expect(isStalled({ ...silent, greeted_ms: 9_900 })).toBe(false);
+    expect(isStalled({ ...silent, greeted_ms: 9_990, last_facts_ms: 9_995 })).toBe(false);
   });
   it('is declared where frames are announced but never shown', () => {
     expect(isStalled({ ...signs, last_frame_ms: 6_900 })).toBe(true);

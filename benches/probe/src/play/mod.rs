@@ -2,13 +2,14 @@
 
 mod beep;
 mod evil;
-mod pad;
+pub(crate) mod pad;
 mod pointer;
 mod save;
 mod screen;
 mod stamp;
 mod text;
 mod trouble;
+mod typing;
 mod voice;
 mod windows;
 
@@ -70,6 +71,7 @@ fn begin(options: &Options, client: &mut Client) -> Result<Box<dyn Play>> {
         Mode::Lock => Box::new(pointer::LockPlay::begin(client)?),
         Mode::Cursor => Box::new(pointer::CursorPlay::begin(client)?),
         Mode::Touch => Box::new(pointer::TouchPlay::begin(client)?),
+        Mode::Type => Box::new(typing::TypePlay::begin(client)?),
         Mode::Text => Box::new(text::TextPlay::begin(client)?),
         Mode::Pad => Box::new(pad::PadPlay::begin(client, options.device.clone())?),
         Mode::Beep => Box::new(beep::BeepPlay::begin(client)?),

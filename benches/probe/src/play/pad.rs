@@ -11,7 +11,7 @@ use evdev::{
 use nearframe_probe::cells;
 use nearframe_probe::mode::Mode;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How often a pad that is not there is looked for.
@@ -22,9 +22,9 @@ const RUMBLE_MS: u16 = 5000;
 
 /// What a pad's controls are at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Controls {
+pub(crate) struct Controls {
     /// Bit = code − `BTN_SOUTH`.
-    buttons: u32,
+    pub(crate) buttons: u32,
     /// By code, up to `ABS_HAT0Y`.
     axes: [i32; 18],
 }
@@ -63,14 +63,14 @@ impl Controls {
 }
 
 /// An open pad.
-struct Pad {
+pub(crate) struct Pad {
     device: Device,
-    controls: Controls,
+    pub(crate) controls: Controls,
     effect: Option<FFEffect>,
 }
 
 impl Pad {
-    fn open(path: &PathBuf) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let mut device = Device::open(path)?;
         device.set_nonblocking(true)?;
         let mut controls = Controls::default();
@@ -91,7 +91,7 @@ impl Pad {
     }
 
     /// Takes what the pad told since; fails when it is gone.
-    fn update(&mut self) -> io::Result<()> {
+    pub(crate) fn update(&mut self) -> io::Result<()> {
         let before = self.controls.buttons & 1;
         let events = match self.device.fetch_events() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),

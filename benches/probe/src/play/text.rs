@@ -46,11 +46,11 @@ impl Play for TextPlay {
     }
 }
 
-const FNV_OFFSET: u32 = 0x811c_9dc5;
+pub(super) const FNV_OFFSET: u32 = 0x811c_9dc5;
 const FNV_PRIME: u32 = 0x0100_0193;
 
 /// FNV-1a, 32 bit, continued.
-fn fnv1a(hash: u32, bytes: &[u8]) -> u32 {
+pub(super) fn fnv1a(hash: u32, bytes: &[u8]) -> u32 {
     bytes.iter().fold(hash, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(FNV_PRIME))
 }
 

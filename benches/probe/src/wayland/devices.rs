@@ -4,6 +4,8 @@ use super::surface::allocate;
 use super::{Client, Happening, WindowId};
 use anyhow::{Context, Result};
 use nearframe_probe::canvas::Canvas;
+use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use wayland_client::protocol::wl_keyboard::{self, KeyState, WlKeyboard};
 use wayland_client::protocol::wl_pointer::{self, ButtonState, WlPointer};
@@ -122,10 +124,24 @@ impl Dispatch<WlKeyboard, ()> for Client {
                 client.pressed = serial;
                 client.tell(Happening::Key { code: key, down });
             }
+            wl_keyboard::Event::Keymap { fd, size, .. } => match read_keymap(fd, size) {
+                Ok(keymap) => client.tell(Happening::Keymap(keymap)),
+                Err(error) => eprintln!("the keyboard's layout cannot be read: {error}"),
+            },
+            wl_keyboard::Event::Modifiers { mods_depressed, mods_latched, mods_locked, group, .. } => {
+                client.tell(Happening::Modifiers([mods_depressed, mods_latched, mods_locked, group]));
+            }
             wl_keyboard::Event::Leave { .. } => client.tell(Happening::KeysLost),
             _ => {}
         }
     }
+}
+
+/// The text ends with a zero byte, which is part of its size.
+fn read_keymap(fd: OwnedFd, size: u32) -> std::io::Result<String> {
+    let mut text = vec![0; size.saturating_sub(1) as usize];
+    File::from(fd).read_exact_at(&mut text, 0)?;
+    String::from_utf8(text).map_err(std::io::Error::other)
 }
 
 impl Dispatch<WlPointer, ()> for Client {

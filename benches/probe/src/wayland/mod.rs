@@ -33,6 +33,10 @@ pub(crate) enum Happening {
     Closed(WindowId),
     /// A key by its evdev code.
     Key { code: u32, down: bool },
+    /// What keys write, in xkb's text format.
+    Keymap(String),
+    /// Which modifiers hold: depressed, latched, locked, and the group.
+    Modifiers([u32; 4]),
     /// All keys are to be forgotten: the keyboard went elsewhere.
     KeysLost,
     /// A pointer's button by its evdev code.
@@ -73,6 +77,8 @@ impl Happening {
             Self::Frame(_)
             | Self::Closed(_)
             | Self::KeysLost
+            | Self::Keymap(_)
+            | Self::Modifiers(_)
             | Self::Entered
             | Self::Locked(_)
             | Self::TouchCancel

@@ -1,11 +1,18 @@
 //! One file per implementation, and the choice among them.
 
+mod chain;
+mod nvenc;
 mod openh264;
 mod opus;
 mod opus_decoder;
 mod probe;
 mod vulkan_video;
 
+pub use chain::{EncoderChain, EncoderChange};
+pub use nvenc::{
+    EncoderLoad, NvencDevice, NvencEncoder, NvencOptions, NvencPreset, NvidiaLibraries, by_load,
+    nvenc_devices,
+};
 pub use openh264::OpenH264Encoder;
 pub use opus::OpusEncoder;
 pub use opus_decoder::OpusDecoder;
@@ -18,6 +25,8 @@ use std::fmt;
 /// The video encoders of this build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VideoBackend {
+    /// The encoder of NVIDIA's GPUs.
+    Nvenc,
     /// The encoder of any GPU whose driver has Vulkan Video.
     VulkanVideo,
     /// Cisco's H.264 encoder on the CPU; built in, so there on every machine.
@@ -28,12 +37,13 @@ pub enum VideoBackend {
 
 impl VideoBackend {
     /// Those that a session may be given, best first. The last one works everywhere.
-    pub const BEST_FIRST: [Self; 2] = [Self::VulkanVideo, Self::OpenH264];
+    pub const BEST_FIRST: [Self; 3] = [Self::Nvenc, Self::VulkanVideo, Self::OpenH264];
 }
 
 impl fmt::Display for VideoBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Nvenc => "NVENC",
             Self::VulkanVideo => "Vulkan Video",
             Self::OpenH264 => "OpenH264",
             Self::Probe => "Probe",
@@ -67,12 +77,24 @@ impl std::str::FromStr for VideoPreference {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "auto" => Ok(Self::Best),
+            "nvenc" => Ok(Self::Only(VideoBackend::Nvenc)),
             "vulkan" => Ok(Self::Only(VideoBackend::VulkanVideo)),
             "openh264" => Ok(Self::Only(VideoBackend::OpenH264)),
             "probe" => Ok(Self::Only(VideoBackend::Probe)),
-            _ => Err(format!("{text:?} is no video encoder; allowed are auto, vulkan, openh264, probe")),
+            _ => {
+                Err(format!("{text:?} is no video encoder; allowed are auto, nvenc, vulkan, openh264, probe"))
+            }
         }
     }
+}
+
+/// What an encoder is chosen by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VideoOptions {
+    /// Which encoders may be used.
+    pub preference: VideoPreference,
+    /// How NVIDIA's is run.
+    pub nvenc: NvencOptions,
 }
 
 /// An encoder and whether it can be opened on this machine, for `nearframe doctor`.
@@ -85,11 +107,13 @@ pub struct VideoBackendFacts {
 }
 
 /// Opens one backend, or says why it cannot be used.
-pub(crate) fn open_backend(
+pub fn open_backend(
     backend: VideoBackend,
     settings: VideoSettings,
+    options: &VideoOptions,
 ) -> Result<Box<dyn VideoEncoder>, EncodeError> {
     Ok(match backend {
+        VideoBackend::Nvenc => Box::new(NvencEncoder::open(settings, &options.nvenc)?),
         VideoBackend::VulkanVideo => Box::new(VulkanVideoEncoder::open(settings)?),
         VideoBackend::OpenH264 => Box::new(OpenH264Encoder::open(settings)?),
         VideoBackend::Probe => Box::new(ProbeEncoder::open(settings)?),
@@ -101,9 +125,10 @@ pub fn open_video(
     settings: VideoSettings,
     preference: VideoPreference,
 ) -> Result<Box<dyn VideoEncoder>, EncodeError> {
+    let options = VideoOptions { preference, ..Default::default() };
     let mut refusal = None;
     for backend in preference.order() {
-        match open_backend(backend, settings) {
+        match open_backend(backend, settings, &options) {
             Ok(encoder) => return Ok(encoder),
             Err(error) => refusal = Some(error),
         }
@@ -113,16 +138,21 @@ pub fn open_video(
 
 /// The encoders a session may be given, best first, each tried with a small picture.
 pub fn video_backends() -> Vec<VideoBackendFacts> {
-    /// Larger than the least that hardware takes.
+    video_backends_with(&VideoOptions::default())
+}
+
+/// As [`video_backends`], with what is configured.
+pub fn video_backends_with(options: &VideoOptions) -> Vec<VideoBackendFacts> {
+    /// Larger than the least that hardware takes (145×49 of H.264, 129×33 of HEVC, 192×128 of AV1).
     const TRIED: VideoSettings =
         VideoSettings { codec: Codec::H264, width: 320, height: 192, fps: 30, bitrate_bps: 500_000 };
     let tried = |backend| {
-        let state = open_backend(backend, TRIED)
+        let state = open_backend(backend, TRIED, options)
             .map(|encoder| encoder.capabilities().clone())
             .map_err(|error| error.to_string());
         VideoBackendFacts { backend, state }
     };
-    VideoBackend::BEST_FIRST.into_iter().map(tried).collect()
+    options.preference.order().into_iter().map(tried).collect()
 }
 
 #[cfg(test)]
@@ -132,9 +162,11 @@ mod tests {
     #[test]
     fn an_encoder_is_chosen_by_name() {
         assert_eq!("auto".parse(), Ok(VideoPreference::Best));
+        assert_eq!("nvenc".parse(), Ok(VideoPreference::Only(VideoBackend::Nvenc)));
+        assert_eq!("vulkan".parse(), Ok(VideoPreference::Only(VideoBackend::VulkanVideo)));
         assert_eq!("openh264".parse(), Ok(VideoPreference::Only(VideoBackend::OpenH264)));
         assert_eq!("probe".parse(), Ok(VideoPreference::Only(VideoBackend::Probe)));
         let refused = "x264".parse::<VideoPreference>().unwrap_err();
-        assert!(refused.contains("auto, vulkan, openh264, probe"), "{refused}");
+        assert!(refused.contains("auto, nvenc, vulkan, openh264, probe"), "{refused}");
     }
 }

@@ -6,8 +6,8 @@ mod long_term;
 use crate::h264::with_frame_num_gaps;
 use crate::rate::{Kind, Plan, RateControl, Try, Verdict, Wanted};
 use crate::video::{
-    AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, VideoEncoder, VideoSettings,
-    check_bitrate,
+    AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, SliceSink, VideoEncoder,
+    VideoSettings, check_bitrate, no_slices,
 };
 use library::{Library, NAME, Parameters, Planes, failure};
 use long_term::{LongTerm, Picture};
@@ -43,6 +43,7 @@ impl OpenH264Encoder {
             layout: Layout::I420,
             device: None,
             reference_invalidation: true,
+            slices: false,
         };
         let rate = RateControl::new(settings.bitrate_bps, settings.fps, settings.pixels());
         let long_term = LongTerm::default();
@@ -202,5 +203,9 @@ impl VideoEncoder for OpenH264Encoder {
             self.rate.owe_keyframe();
         }
         Ok(invalidated)
+    }
+
+    fn stream_slices(&mut self, _sink: Option<SliceSink>) -> Result<(), EncodeError> {
+        Err(no_slices(NAME))
     }
 }

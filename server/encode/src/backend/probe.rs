@@ -4,8 +4,8 @@ use crate::h264::{BitReader, BitWriter, NalKind, Sps, nals, push_nal};
 use crate::rate::{Kind, Plan, RateControl, Try, Verdict, Wanted};
 use crate::references::References;
 use crate::video::{
-    AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, VideoEncoder, VideoSettings,
-    check_bitrate,
+    AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, SliceSink, VideoEncoder,
+    VideoSettings, check_bitrate, no_slices,
 };
 use nearframe_gpu::{Layout, Surface};
 use std::time::Instant;
@@ -53,6 +53,7 @@ impl ProbeEncoder {
                 layout: Layout::I420,
                 device: None,
                 reference_invalidation: true,
+                slices: false,
             },
             sps: parameter_set(&settings),
             rate: RateControl::new(settings.bitrate_bps, settings.fps, settings.pixels()),
@@ -298,5 +299,9 @@ impl VideoEncoder for ProbeEncoder {
                 Ok(Invalidated::KeyframeNeeded)
             }
         }
+    }
+
+    fn stream_slices(&mut self, _sink: Option<SliceSink>) -> Result<(), EncodeError> {
+        Err(no_slices(NAME))
     }
 }

@@ -22,8 +22,8 @@ mod source;
 mod words;
 
 use crate::video::{
-    AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, VideoEncoder, VideoSettings,
-    check_bitrate,
+    AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, SliceSink, VideoEncoder,
+    VideoSettings, check_bitrate, no_slices,
 };
 use choice::{Offered, choose};
 use coding::Coder;
@@ -64,7 +64,8 @@ impl VulkanVideoEncoder {
                 allowed: "H.264, HEVC, HEVC 10 bit".to_owned(),
             });
         }
-        let device = Device::open(settings.codec).map_err(|why| failure("opening a device", why))?;
+        let device =
+            Device::open(settings.codec).map_err(|why| EncodeError::Unavailable { encoder: NAME, why })?;
         let (offered, header) =
             profile::query(&device, settings.codec).map_err(|why| failure("asking what it can do", why))?;
         let chosen = choose(&offered, &settings).map_err(|why| unsupported(&device, &settings, &why))?;
@@ -76,6 +77,7 @@ impl VulkanVideoEncoder {
             layout: settings.codec.hardware_layout(),
             device: imports(&device),
             reference_invalidation: true,
+            slices: false,
         };
         Ok(Self {
             settings,
@@ -203,6 +205,10 @@ impl VideoEncoder for VulkanVideoEncoder {
     fn invalidate(&mut self, newest_good: u32) -> Result<Invalidated, EncodeError> {
         Ok(self.dpb.invalidate(newest_good))
     }
+
+    fn stream_slices(&mut self, _sink: Option<SliceSink>) -> Result<(), EncodeError> {
+        Err(no_slices(NAME))
+    }
 }
 
 #[cfg(test)]
@@ -217,7 +223,7 @@ mod tests {
             Ok(encoder) => eprintln!("skipped: {encoder:?} is there"),
             Err(error) => {
                 let text = error.to_string();
-                assert!(text.starts_with("Vulkan Video failed while opening a device: "), "{text}");
+                assert!(text.starts_with("Vulkan Video cannot be used here: "), "{text}");
             }
         }
         let av1 = VulkanVideoEncoder::open(VideoSettings { codec: Codec::Av1, ..settings }).unwrap_err();

@@ -112,7 +112,7 @@ impl Sps {
     }
 
     /// The payload of the set; only sets with `pic_order_cnt_type` 2 can be written.
-    pub(crate) fn write(&self) -> Vec<u8> {
+    pub fn write(&self) -> Vec<u8> {
         let mut bits = BitWriter::default();
         bits.bits(self.profile_idc, 8);
         bits.bits(self.constraints, 8);

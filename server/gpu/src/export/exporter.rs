@@ -7,10 +7,15 @@ use ash::vk;
 use std::ffi::CStr;
 use wgpu::hal::vulkan::Api as Vulkan;
 
-/// What exporting needs beyond what wgpu enables by itself, where the adapter has it.
+/// What exporting needs beyond what wgpu enables by itself, where the adapter has it. Timelines are part of Vulkan 1.2;
+/// wgpu names their extension only on older devices, and what is enabled is known by name alone.
 pub(crate) fn extra_extensions(adapter: &wgpu::hal::vulkan::Adapter) -> Vec<&'static CStr> {
     let capabilities = adapter.physical_device_capabilities();
-    let extra = [ash::khr::external_memory_fd::NAME, ash::khr::external_semaphore_fd::NAME];
+    let extra = [
+        ash::khr::external_memory_fd::NAME,
+        ash::khr::external_semaphore_fd::NAME,
+        ash::khr::timeline_semaphore::NAME,
+    ];
     extra.into_iter().filter(|name| capabilities.supports_extension(name)).collect()
 }
 

@@ -195,6 +195,7 @@ fn reopen(door: &FakeDoor, data: &TempDir) -> (Saves, mpsc::Receiver<Event>) {
         network: MediaNetwork::default(),
         max_bitrate_bps: 1,
         worker_log: None,
+        video: nearframe_encode::VideoOptions::default(),
         worker_exe: PathBuf::new(),
     };
     (Saves::open(&config, events_in).unwrap(), events)

@@ -2,7 +2,7 @@
 
 use super::{PipelineEvent, RawFrame, References, Shared};
 use crate::worker::now_us;
-use nearframe_encode::{AccessUnit, EncodeError, FrameRequest, Invalidated, VideoEncoder};
+use nearframe_encode::{AccessUnit, EncodeError, EncoderChain, FrameRequest, Invalidated, VideoEncoder};
 use nearframe_protocol::facts::FrameFacts;
 use nearframe_stream::{Quality, VideoFrame};
 use std::sync::atomic::Ordering;
@@ -13,11 +13,7 @@ use tokio::sync::mpsc;
 const MIN_PICTURE_BYTES: u32 = 400;
 
 /// Encodes until the mailbox closes.
-pub(super) fn run(
-    shared: &Shared,
-    mut encoder: Box<dyn VideoEncoder>,
-    events: &mpsc::UnboundedSender<PipelineEvent>,
-) {
+pub(super) fn run(shared: &Shared, mut encoder: EncoderChain, events: &mpsc::UnboundedSender<PipelineEvent>) {
     let mut bitrate_bps = 0;
     let mut first = true;
     let mut started_us = None;
@@ -28,7 +24,7 @@ pub(super) fn run(
             continue;
         }
         let wanted = shared.bitrate_bps.load(Ordering::Acquire);
-        let mut result = follow(encoder.as_mut(), &mut now, &raw);
+        let mut result = follow(&mut encoder, &mut now, &raw);
         if wanted != bitrate_bps {
             result = result.and_then(|()| encoder.set_bitrate(wanted));
             bitrate_bps = wanted;
@@ -40,9 +36,10 @@ pub(super) fn run(
             budget_bytes,
         };
         let result = result.and_then(|()| {
-            request.keyframe |= needs_keyframe(shared, encoder.as_mut())?;
+            request.keyframe |= needs_keyframe(shared, &mut encoder)?;
             encoder.encode(&raw.surface, request)
         });
+        tell_changes(shared, &mut encoder, events);
         match result {
             Ok(Some(unit)) => {
                 note_time(shared, unit.encode_time.as_micros() as u64);
@@ -58,6 +55,15 @@ pub(super) fn run(
                 return;
             }
         }
+    }
+}
+
+/// Another encoder may want its pictures in another layout or memory, and the page shows which one it is.
+fn tell_changes(shared: &Shared, encoder: &mut EncoderChain, events: &mpsc::UnboundedSender<PipelineEvent>) {
+    for change in encoder.take_changes() {
+        let can = encoder.capabilities();
+        shared.set_encoder(can.clone());
+        let _ = events.send(PipelineEvent::EncoderChanged { encoder: can.name.to_owned(), change });
     }
 }
 

@@ -5,7 +5,7 @@ use super::recovery::{self, GpuGone, Losses, Parts};
 use super::{PipelineConfig, PipelineEvent, PipelineInfo, RawFrame, Shared, audio_thread, encode_thread};
 use crate::worker::now_us;
 use anyhow::{Context, Result};
-use nearframe_encode::{Capabilities, Codec, VideoEncoder, VideoPreference, VideoSettings};
+use nearframe_encode::{Capabilities, Codec, EncoderChain, VideoEncoder, VideoSettings};
 use nearframe_gpu::{AdapterKind, Gpu, GpuError};
 use nearframe_stream::Quality;
 use nearframe_title::{FrameTick, TitleFailure, TitleSource, TitleStatus};
@@ -98,7 +98,7 @@ fn open_and_draw(shared: &Arc<Shared>, config: &PipelineConfig) -> Result<()> {
     })
 }
 
-fn open(config: &PipelineConfig) -> Result<(Stage, Box<dyn VideoEncoder>, PipelineInfo)> {
+fn open(config: &PipelineConfig) -> Result<(Stage, EncoderChain, PipelineInfo)> {
     let gpu: RefCell<Option<Arc<Gpu>>> = RefCell::new(None);
     let open_gpu = || {
         let opened = (config.open_gpu)().map_err(|error| TitleFailure(error.to_string()))?;
@@ -121,7 +121,10 @@ fn open(config: &PipelineConfig) -> Result<(Stage, Box<dyn VideoEncoder>, Pipeli
         fps: run.fps,
         bitrate_bps: config.start_bps,
     };
-    let encoder = nearframe_encode::open_video(settings, VideoPreference::Best)?;
+    let mut encoder = EncoderChain::open(settings, config.video.clone())?;
+    for passed_over in encoder.take_changes() {
+        tracing::info!(encoder = %passed_over.from, why = %passed_over.why, "not used");
+    }
     let gpu = gpu.into_inner();
     let adapter =
         gpu.as_ref().map_or_else(|| "none (drawn by the CPU)".to_owned(), |gpu| gpu.facts().to_string());
@@ -209,6 +212,10 @@ fn draw_frame(
     let quality = shared.quality();
     if quality != stage.quality {
         stage.follow(quality)?;
+    }
+    if let Some(encoder) = shared.take_encoder() {
+        stage.frames.serve(&encoder, quality.width, quality.height).context("preparing for another encoder")?;
+        stage.encoder = encoder;
     }
     let wishes = shared.wishes.lock().map(|mut wishes| std::mem::take(&mut *wishes)).unwrap_or_default();
     wishes.into_iter().for_each(|wish| stage.title.tell(wish));

@@ -52,6 +52,12 @@ impl Frames {
         Ok(())
     }
 
+    /// Frames for another encoder from now on.
+    pub(super) fn serve(&mut self, encoder: &Capabilities, width: u32, height: u32) -> Result<(), GpuError> {
+        self.taken = Taken { layout: encoder.layout, device: encoder.device };
+        self.resize(width, height)
+    }
+
     /// A converted frame; `None`: all are in use, this one is to be left out.
     pub(super) fn convert(&mut self, picture: &Picture<'_>) -> Result<Option<Surface>, GpuError> {
         match &mut self.way {
@@ -105,7 +111,7 @@ mod tests {
 
     fn encoder(device: Option<DeviceUuid>) -> Capabilities {
         let (name, codec, layout) = ("test", Codec::H264, Layout::Nv12);
-        Capabilities { name, codec, layout, device, reference_invalidation: true }
+        Capabilities { name, codec, layout, device, reference_invalidation: true, slices: false }
     }
 
     fn converted(frames: &mut Frames) -> Surface {

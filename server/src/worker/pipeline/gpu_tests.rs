@@ -63,6 +63,7 @@ fn running(devices: &Arc<Devices>) -> Option<Running> {
         },
         open_gpu: devices.source(),
         start_bps: 1_000_000,
+        video: VideoOptions::default(),
         input: Arc::new(InputPort::new(Instant::now())),
         voice: Arc::default(),
         events,

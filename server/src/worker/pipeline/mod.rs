@@ -19,6 +19,7 @@ use super::input_port::{InputPort, SEATS};
 use super::transport::Transport;
 use super::voice::VoicePort;
 use mailbox::Mailbox;
+use nearframe_encode::{Capabilities, EncoderChange, VideoOptions};
 use nearframe_gpu::{Gpu, GpuError, Surface};
 use nearframe_protocol::title::TitleManifest;
 use nearframe_stream::{FrameClock, Quality};
@@ -47,6 +48,8 @@ pub(crate) struct PipelineConfig {
     pub(crate) around: Surroundings,
     pub(crate) open_gpu: GpuSource,
     pub(crate) start_bps: u32,
+    /// Which encoders may be used, and how.
+    pub(crate) video: VideoOptions,
     pub(crate) input: Arc<InputPort>,
     pub(crate) voice: Arc<VoicePort>,
     pub(crate) events: mpsc::UnboundedSender<PipelineEvent>,
@@ -61,6 +64,13 @@ pub(crate) enum PipelineEvent {
     FirstFrame,
     /// The title has something for the page.
     Notice(TitleNotice),
+    /// The encoder failed and another took over within the same stream.
+    EncoderChanged {
+        /// The one that is in use now.
+        encoder: String,
+        /// What gave way to it.
+        change: EncoderChange,
+    },
     /// The title ended by itself.
     Exited,
     /// The GPU failed for good; another machine may do better.
@@ -120,6 +130,8 @@ pub(crate) struct Shared {
     peers: RwLock<Vec<Arc<dyn Transport>>>,
     /// What is to be encoded from the next frame on.
     quality: Mutex<Quality>,
+    /// The encoder that took over, until pictures are made for it.
+    encoder: Mutex<Option<Capabilities>>,
 }
 
 impl Shared {
@@ -149,6 +161,14 @@ impl Shared {
 
     fn quality(&self) -> Quality {
         *self.quality.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_encoder(&self) -> Option<Capabilities> {
+        self.encoder.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn set_encoder(&self, encoder: Capabilities) {
+        *self.encoder.lock().unwrap_or_else(PoisonError::into_inner) = Some(encoder);
     }
 
     fn each_peer(&self, mut act: impl FnMut(&Arc<dyn Transport>)) {
@@ -184,6 +204,7 @@ impl Pipeline {
             clock: Mutex::new(FrameClock::new(period(whole), Instant::now())),
             peers: RwLock::new(Vec::new()),
             quality: Mutex::new(whole),
+            encoder: Mutex::default(),
         });
         let frame = {
             let shared = Arc::clone(&shared);

@@ -1,5 +1,6 @@
 use super::*;
 use crate::worker::transport::memory::MemoryTransport;
+use nearframe_encode::{NvencOptions, NvidiaLibraries, VideoBackend, VideoPreference};
 use nearframe_protocol::Seat;
 use nearframe_protocol::input::{HeldState, InputEvent, InputPacket, Key, TimedEvent};
 
@@ -15,6 +16,10 @@ height = 180
 "#;
 
 fn pipeline() -> (Pipeline, Arc<InputPort>, mpsc::UnboundedReceiver<PipelineEvent>) {
+    pipeline_with(VideoOptions::default())
+}
+
+fn pipeline_with(video: VideoOptions) -> (Pipeline, Arc<InputPort>, mpsc::UnboundedReceiver<PipelineEvent>) {
     let (events, receiver) = mpsc::unbounded_channel();
     let input = Arc::new(InputPort::new(Instant::now()));
     let config = PipelineConfig {
@@ -29,6 +34,7 @@ fn pipeline() -> (Pipeline, Arc<InputPort>, mpsc::UnboundedReceiver<PipelineEven
         },
         open_gpu: Arc::new(Gpu::open),
         start_bps: 1_000_000,
+        video,
         input: Arc::clone(&input),
         voice: Arc::default(),
         events,
@@ -100,4 +106,69 @@ fn a_player_who_looks_away_costs_nothing_and_comes_back_to_a_keyframe() {
     pipeline.set_hidden(false);
     let next = peer.wait_for(|received| received.video.get(before).copied());
     assert!(next.1, "a keyframe");
+}
+
+/// The stand-in for NVIDIA's driver, a copy of its own with these faults.
+fn stand_in(faults: &str) -> (tempfile::TempDir, VideoOptions) {
+    const FILE: &str = "libnearframe_nvenc_stand_in.so";
+    let folder = tempfile::tempdir().unwrap();
+    let built = std::env::current_exe().unwrap().with_file_name(FILE);
+    let path = folder.path().join(FILE);
+    std::fs::copy(&built, &path).unwrap_or_else(|error| panic!("{}: {error}", built.display()));
+    std::fs::write(path.with_extension("faults"), faults).unwrap();
+    let libraries = NvidiaLibraries { cuda: path.clone(), encode: path.clone(), management: path };
+    let nvenc = NvencOptions { libraries, ..Default::default() };
+    (folder, VideoOptions { preference: VideoPreference::Best, nvenc })
+}
+
+#[test]
+fn an_encoder_that_fails_gives_way_within_a_second_and_the_stream_goes_on() {
+    for fault in ["fail-at=10", "lost-at=10", "hang-at=10"] {
+        let (_folder, video) = stand_in(fault);
+        let (pipeline, _, mut events) = pipeline_with(video);
+        let Some(PipelineEvent::Opened(info)) = events.blocking_recv() else { panic!("{fault}: not opened") };
+        assert_eq!(info.encoder, "NVENC", "{fault}");
+        let peer = Arc::new(MemoryTransport::default());
+        pipeline.set_peers(vec![Arc::clone(&peer) as _]);
+        let frames = peer.wait_for(|received| (received.video.len() >= 30).then(|| received.video.clone()));
+        let keyframes: Vec<_> = frames.iter().filter(|frame| frame.1).map(|frame| frame.0).collect();
+        assert_eq!(keyframes.len(), 2, "{fault}: one to begin with, one of the next encoder: {keyframes:?}");
+        assert!(frames.windows(2).all(|pair| pair[1].0 > pair[0].0), "{fault}");
+        let changed = std::iter::from_fn(|| events.blocking_recv()).find_map(|event| match event {
+            PipelineEvent::EncoderChanged { encoder, change } => Some((encoder, change)),
+            PipelineEvent::Failed(why) => panic!("{fault}: {why}"),
+            _ => None,
+        });
+        let (encoder, change) = changed.unwrap();
+        assert_eq!((encoder.as_str(), change.from), ("OpenH264", VideoBackend::Nvenc), "{fault}");
+        assert!(change.took < Duration::from_secs(1) && change.why.contains("NVENC failed"), "{change:?}");
+        eprintln!("{fault}: encoder_fallback_ms {:.1}", change.took.as_secs_f64() * 1e3);
+    }
+}
+
+#[test]
+fn without_a_free_session_of_the_gpu_the_next_encoder_is_used_from_the_start() {
+    for fault in ["sessions=0", "version=111", "devices=0", "memory=0"] {
+        let (_folder, video) = stand_in(fault);
+        let (pipeline, _, mut events) = pipeline_with(video);
+        let Some(PipelineEvent::Opened(info)) = events.blocking_recv() else { panic!("{fault}: not opened") };
+        assert_eq!(info.encoder, "OpenH264", "{fault}");
+        let peer = Arc::new(MemoryTransport::default());
+        pipeline.set_peers(vec![Arc::clone(&peer) as _]);
+        peer.wait_for(|received| (received.video.len() >= 5).then_some(()));
+    }
+}
+
+#[test]
+fn the_only_encoder_that_may_be_used_ends_the_session_when_it_fails() {
+    let (_folder, best) = stand_in("fail-at=5");
+    let only = VideoOptions { preference: VideoPreference::Only(VideoBackend::Nvenc), ..best };
+    let (pipeline, _, mut events) = pipeline_with(only);
+    let peer = Arc::new(MemoryTransport::default());
+    pipeline.set_peers(vec![Arc::clone(&peer) as _]);
+    let why = std::iter::from_fn(|| events.blocking_recv()).find_map(|event| match event {
+        PipelineEvent::Failed(why) => Some(why),
+        _ => None,
+    });
+    assert!(why.unwrap().contains("NV_ENC_ERR_GENERIC"));
 }

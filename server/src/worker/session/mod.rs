@@ -79,8 +79,9 @@ impl Session {
         to_agent: mpsc::Sender<FromWorker>,
     ) {
         let (peer_events, mut peers_say) = mpsc::unbounded_channel();
+        let (warnings_in, mut warnings) = mpsc::unbounded_channel();
         let (mut session, mut pipeline_says) =
-            match Self::open(start, prepared, peer_events, to_agent.clone()) {
+            match Self::open(start, prepared, peer_events, warnings_in, to_agent.clone()) {
                 Ok(opened) => opened,
                 Err(error) => {
                     let ended =
@@ -99,6 +100,7 @@ impl Session {
                 },
                 Some(event) = peers_say.recv() => session.peer_event(event).await,
                 Some(event) = pipeline_says.recv() => session.pipeline_event(event).await,
+                Some(text) = warnings.recv() => session.warn_players(text),
                 _ = ticks.tick() => session.tick(Instant::now()).await,
             }
         }
@@ -109,13 +111,15 @@ impl Session {
         start: Start,
         prepared: Option<Stage>,
         peer_events: mpsc::UnboundedSender<PeerEvent>,
+        warnings: mpsc::UnboundedSender<&'static str>,
         to_agent: mpsc::Sender<FromWorker>,
     ) -> Result<(Self, mpsc::UnboundedReceiver<PipelineEvent>)> {
         let wanted = stage::wanted(&start);
         let manifest = stage::manifest(&wanted)?;
         let saves = match &start.save_dir {
             Some(save_dir) if !manifest.run.saves.is_empty() => {
-                let keeper = SaveKeeper::start(&start.home, &manifest.run.saves, save_dir, to_agent.clone());
+                let keeper =
+                    SaveKeeper::start(&start.home, &manifest.run.saves, save_dir, warnings, to_agent.clone());
                 Some(keeper?)
             }
             _ => None,
@@ -263,6 +267,14 @@ impl Session {
                 info!(adapter = %info.adapter, encoder = %info.encoder, conversion = %info.conversion, "title opened");
                 self.begin_quality(info.whole);
                 self.info = Some(info);
+                let greeted: Vec<_> = self.peers.keys().copied().collect();
+                greeted.into_iter().for_each(|id| self.introduce(id));
+            }
+            PipelineEvent::EncoderChanged { encoder, change } => {
+                warn!(from = %change.from, to = encoder, why = %change.why, took_ms = change.took.as_millis(), "the encoder changed");
+                if let Some(info) = &mut self.info {
+                    info.encoder = encoder;
+                }
                 let greeted: Vec<_> = self.peers.keys().copied().collect();
                 greeted.into_iter().for_each(|id| self.introduce(id));
             }

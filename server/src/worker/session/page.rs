@@ -105,6 +105,14 @@ impl Session {
         }
     }
 
+    /// Tells the players of something that is wrong.
+    pub(super) fn warn_players(&self, text: &str) {
+        let warning = ToPage::Warning { text: text.to_owned() };
+        for peer in self.peers.values().filter(|peer| peer.transport.seat().is_player()) {
+            peer.transport.send_control(&warning);
+        }
+    }
+
     fn is_player(&self, id: PeerId) -> bool {
         self.peers.get(&id).is_some_and(|peer| peer.transport.seat().is_player())
     }

@@ -28,6 +28,9 @@ pub(super) const PLAYOUT_DELAY_URI: &str = "http://www.webrtc.org/experiments/rt
 pub(super) const TRANSPORT_CC_URI: &str =
     "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
+/// The same with requests for reports.
+pub(super) const FEEDBACK_REQUEST_URI: &str =
+    "http://www.webrtc.org/experiments/rtp-hdrext/transport-wide-cc-02";
 /// Which frames a frame needs (AV1 RTP, appendix A); browsers read it for any codec.
 pub(super) const DEPENDENCY_DESCRIPTOR_URI: &str =
     "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
@@ -105,8 +108,8 @@ impl Wire {
     /// Bytes that the next frame may have, where the path is narrow.
     pub(super) fn frame_budget(&self) -> Option<u32> {
         let now = Instant::now();
-        let budget = self.with_sender(|sender| sender.is_constrained(now).then(|| sender.frame_budget(now)));
-        budget.flatten().map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX))
+        let limit = self.with_sender(|sender| sender.frame_limit(now));
+        limit.flatten().map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX))
     }
 
     pub(super) fn usage(&self) -> Usage {
@@ -197,6 +200,7 @@ fn extension_ids(info: &StreamInfo) -> ExtensionIds {
     ExtensionIds {
         playout_delay: find(PLAYOUT_DELAY_URI),
         transport_cc: find(TRANSPORT_CC_URI),
+        feedback_request: find(FEEDBACK_REQUEST_URI),
         dependency_descriptor: find(DEPENDENCY_DESCRIPTOR_URI),
     }
 }

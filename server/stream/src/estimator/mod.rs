@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 
 /// A standing queue longer than this is congestion.
 const OVERUSE: Duration = Duration::from_millis(15);
+/// A packet that waited for longer leaves less room for the next frame, before a limit is known.
+const LATE: Duration = Duration::from_millis(10);
 /// A queue that grows past this within one report is congestion, if packets arrive slower than they left by
 /// [`SUDDEN_SLOWDOWN`] for [`SUDDEN_SPAN`].
 const SUDDEN: Duration = Duration::from_millis(20);
@@ -77,6 +79,9 @@ const PROVEN_GROWTH: f64 = 10.0;
 /// through before the next.
 const PROVEN_FILL: f64 = 0.8;
 const FILL: f64 = 0.9;
+/// Towards a capacity that is measured lower the target falls by its own size a second, and by this much at most
+/// from one report to the next.
+const MAX_FALL: f64 = 0.05;
 /// A proof that exceeds what was taken for the limit by this much disproves it.
 const DISPROOF: f64 = 1.15;
 /// Share of the target that an idle encoder stays below.
@@ -95,6 +100,12 @@ const SHARED_SERVICE: f64 = 1.2;
 /// A frame's budget never exceeds this many times its share of the target.
 const MAX_BUDGET: f64 = 2.0;
 
+/// Whatever waits here for longer is dropped.
+const MAX_AHEAD: Duration = Duration::from_secs(1);
+/// While feedback is missing, nothing tells whether the path stands still or only the way back. As much is sent on
+/// for so long: enough to go on playing in the one case, and soon through in the other.
+const BLIND_SHARE: f64 = 0.25;
+const MAX_BLIND: Duration = Duration::from_secs(1);
 /// A path that is empty takes this many bytes, however long it takes with them: a poor picture now and then
 /// is better than none.
 const MIN_ROOM: f64 = 1500.0;
@@ -117,10 +128,13 @@ pub trait BandwidthEstimator: Debug + Send {
     fn poll_probe(&mut self, now: Instant) -> Option<ProbePlan>;
     /// What may be sent, bits a second on the wire.
     fn target_bps(&self) -> f64;
-    /// Bytes on the wire that the path would carry from now on within `interval`, after what is queued in it.
-    fn room_bytes(&self, now: Instant, interval: Duration) -> f64;
+    /// Bytes on the wire that the path would carry within `interval` of what leaves in a while, `lead` from now,
+    /// after what is queued in it and `waiting` bytes that are about to leave.
+    fn room_bytes(&self, now: Instant, interval: Duration, lead: Duration, waiting: usize) -> f64;
     /// How long packets stand in the path's queue.
     fn queue_delay(&self) -> Duration;
+    /// Whether packets wait in the path just now, or nothing passes any more, wherever its limit is.
+    fn is_late(&self, now: Instant) -> bool;
     /// Whether a bottleneck was met lately, so that sending faster than the target only fills its queue.
     fn is_constrained(&self, now: Instant) -> bool;
 }
@@ -318,7 +332,7 @@ impl DelayEstimator {
         // Who paces slower gets less through beside others: among them only the queue tells what is fair.
         let clear = !self.is_shared() && self.path.jitter() < BLIND;
         let filled = match self.path.capacity_bps(now).filter(|_| clear) {
-            Some(bps) => (bps * FILL).max(0.95 * self.target),
+            Some(bps) => (bps * FILL).max(self.target * (1.0 - elapsed.min(MAX_FALL))),
             None => f64::MAX,
         };
         self.set_target(wanted.min(shown.max(self.target)).min(filled));
@@ -378,6 +392,10 @@ impl DelayEstimator {
         let service = self.service_bps(now);
         if let Some((departure, queue)) = self.path.newest() {
             self.backlog.on_report(now, departure, queue, service);
+        }
+        // Small packets tell nothing of the queue, but that they arrived.
+        if let Some(newest) = reports.iter().map(|report| report.departure).max() {
+            self.backlog.forget_until(newest);
         }
         let target = self.target;
         self.ceiling = self.ceiling.take().filter(|ceiling| ceiling.holds(now, target));
@@ -510,15 +528,26 @@ impl BandwidthEstimator for DelayEstimator {
         self.path.queue_delay().unwrap_or_default()
     }
 
-    fn room_bytes(&self, now: Instant, interval: Duration) -> f64 {
+    fn room_bytes(&self, now: Instant, interval: Duration, lead: Duration, waiting: usize) -> f64 {
         let share = self.target * interval.as_secs_f64();
         if self.compete.is_some() {
             return share * MAX_BUDGET / 8.0;
         }
-        let wait = self.backlog.wait(now);
-        let room = interval.saturating_sub(wait).as_secs_f64() * self.service_bps(now);
+        let service = self.service_bps(now);
+        let ahead = Duration::from_secs_f64(waiting as f64 * 8.0 / service.max(1.0)).min(MAX_AHEAD);
+        let wait = (self.backlog.wait(now) + ahead).saturating_sub(lead);
+        let overdue = self.backlog.overdue(now);
+        let free = interval.saturating_sub(wait).as_secs_f64() * service;
+        let sure = interval.saturating_sub(wait + overdue).as_secs_f64() * service;
+        let room = if overdue < MAX_BLIND { sure.max(free * BLIND_SHARE) } else { sure };
+        let wait = wait + overdue;
         let least = if wait < interval / 4 { MIN_ROOM * 8.0 } else { 0.0 };
         room.min(share * MAX_BUDGET).max(least) / 8.0
+    }
+
+    fn is_late(&self, now: Instant) -> bool {
+        let queued = self.path.newest().is_some_and(|(_, queue)| queue > LATE + self.path.jitter() * 3);
+        queued || self.backlog.stands_still(now)
     }
 
     fn is_constrained(&self, now: Instant) -> bool {

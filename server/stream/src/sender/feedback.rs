@@ -30,6 +30,7 @@ impl MediaSender {
     }
 
     fn on_transport_cc(&mut self, now: Instant, report: &TwccReport) {
+        self.outlet.asking.answered();
         let fates = self.outlet.history.resolve(report);
         let lost = self.stats.usage.packets_lost.saturating_add_signed(fates.newly_lost);
         self.stats.usage.packets_lost = lost;

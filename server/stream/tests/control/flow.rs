@@ -7,9 +7,11 @@ use nearframe_stream::{
     VideoFrame,
 };
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 const TRANSPORT_CC_ID: u8 = 5;
+const REQUEST_ID: u8 = 6;
 pub(crate) const FRAME: Duration = Duration::from_nanos(16_666_667);
 /// Clocks of two machines differ by up to this.
 const SKEW: f64 = 100e-6;
@@ -27,7 +29,11 @@ pub(crate) fn config(start_bps: u64, max_bps: u64) -> SenderConfig {
         rtx_payload_type: (ssrc == 1).then_some(97),
         clock_rate,
     };
-    let extensions = ExtensionIds { transport_cc: Some(TRANSPORT_CC_ID), ..ExtensionIds::default() };
+    let extensions = ExtensionIds {
+        transport_cc: Some(TRANSPORT_CC_ID),
+        feedback_request: Some(REQUEST_ID),
+        ..ExtensionIds::default()
+    };
     SenderConfig {
         fec: None,
         audio_red_payload_type: None,
@@ -56,13 +62,22 @@ struct Frame {
     done: Option<Instant>,
 }
 
-/// A packet as it came out of the link.
+/// A packet as it goes into the link.
+#[derive(Clone, Copy)]
+pub(crate) struct Sent {
+    pub(crate) number: u64,
+    pub(crate) frame: Option<u32>,
+    pub(crate) size: usize,
+    /// How many packets the report that it asks for covers; 0 asks for none, nothing leaves it to the receiver.
+    pub(crate) ask: Option<u64>,
+}
+
+/// The same as it came out.
 #[derive(Clone, Copy)]
 pub(crate) struct Seen {
     pub(crate) at: Instant,
     pub(crate) queued: Duration,
     pub(crate) marked: bool,
-    pub(crate) size: usize,
 }
 
 pub(crate) struct Flow {
@@ -75,13 +90,22 @@ pub(crate) struct Flow {
     target_bps: f64,
     keyframe_due: bool,
     next_frame: Instant,
+    /// How long a frame is encoded.
+    encoding: Duration,
+    /// Frames being encoded: when each is done, its number, size, and whether it is a keyframe.
+    encoded: VecDeque<(Instant, u32, usize, bool)>,
     next_audio: Instant,
     frames: Vec<Frame>,
     arrivals: Vec<(u64, Instant, bool)>,
+    /// Reports asked for: the first number that each covers, and the last.
+    asked: Vec<(u64, u64)>,
     reported: u64,
     report_at: Instant,
     reports: VecDeque<(Instant, TwccReport)>,
+    /// No report comes back in this time, and all that were made when it is over.
+    deaf: Range<Duration>,
     number_high: u64,
+    reports_itself: bool,
     pub(crate) passed: Vec<(Duration, Duration, usize)>,
     /// Target of the encoder at each frame.
     pub(crate) targets: Vec<(Duration, f64)>,
@@ -102,13 +126,18 @@ impl Flow {
             target_bps: start_bps,
             keyframe_due: true,
             next_frame: at,
+            encoding: Duration::ZERO,
+            encoded: VecDeque::new(),
             next_audio: at,
             frames: Vec::new(),
             arrivals: Vec::new(),
+            asked: Vec::new(),
             reported: 0,
             report_at: at,
             reports: VecDeque::new(),
+            deaf: Duration::MAX..Duration::MAX,
             number_high: 0,
+            reports_itself: false,
             passed: Vec::new(),
             targets: Vec::new(),
             picture: vec![0x77; 1 << 20],
@@ -121,10 +150,30 @@ impl Flow {
         Self::new(start, from, Source::Ours(Box::new(sender)), 3e6, seed ^ 3)
     }
 
+    /// The same with a receiver that reports by itself alone.
+    pub(crate) fn unasked(start: Instant, from: Duration, seed: u64) -> Self {
+        let mut config = config(3_000_000, 20_000_000);
+        config.extensions.feedback_request = None;
+        let sender = MediaSender::new(config, start + from, seed);
+        Self::new(start, from, Source::Ours(Box::new(sender)), 3e6, seed ^ 3)
+    }
+
     /// libwebrtc's, with the same limits.
     pub(crate) fn gcc(start: Instant, from: Duration, seed: u64) -> Self {
         let sender = GccSender::new(start + from, 3e6, 20e6);
         Self::new(start, from, Source::Gcc(Box::new(sender)), 3e6, seed ^ 3)
+    }
+
+    /// An encoder that takes its time.
+    pub(crate) fn slow(mut self, encoding: Duration) -> Self {
+        self.encoding = encoding;
+        self
+    }
+
+    /// A way back that stands still in this time.
+    pub(crate) fn deaf(mut self, during: Range<Duration>) -> Self {
+        self.deaf = during;
+        self
     }
 
     /// An encoder that wants no more than this.
@@ -133,25 +182,28 @@ impl Flow {
         self
     }
 
-    pub(crate) fn on_arrival(&mut self, number: u64, frame: Option<u32>, seen: Seen) {
-        self.arrivals.push((number, seen.at, seen.marked));
-        self.passed.push((seen.at - self.start, seen.queued, seen.size));
-        let Some(frame) = frame.and_then(|frame| self.frames.get_mut(frame as usize)) else { return };
+    pub(crate) fn on_arrival(&mut self, sent: Sent, seen: Seen) {
+        self.arrivals.push((sent.number, seen.at, seen.marked));
+        self.passed.push((seen.at - self.start, seen.queued, sent.size));
+        match sent.ask {
+            None => self.reports_itself = true,
+            Some(0) => {}
+            Some(count) => self.asked.push((sent.number + 1 - count, sent.number)),
+        }
+        let Some(frame) = sent.frame.and_then(|frame| self.frames.get_mut(frame as usize)) else { return };
         frame.arrived += 1;
         if frame.closed && frame.arrived == frame.sent {
             frame.done = Some(seen.at);
         }
     }
 
-    pub(crate) fn step(
-        &mut self,
-        now: Instant,
-        back: Duration,
-        mut send: impl FnMut(usize, u64, Option<u32>),
-    ) {
+    pub(crate) fn step(&mut self, now: Instant, back: Duration, mut send: impl FnMut(Sent)) {
         if self.next_frame <= now {
             self.next_frame += self.interval;
             self.capture(now);
+        }
+        while let Some((_, frame, size, keyframe)) = self.encoded.pop_front_if(|&mut (at, ..)| at <= now) {
+            self.push(now, frame, size, keyframe);
         }
         if self.next_audio <= now {
             self.next_audio += AUDIO;
@@ -164,7 +216,8 @@ impl Flow {
         self.drain(now, &mut send);
     }
 
-    /// One tick of the frame clock: a frame within the budget, or none.
+    /// One tick of the frame clock: a frame within the budget, or none. As in the worker, there is one only where the
+    /// path is narrow.
     fn capture(&mut self, now: Instant) {
         let index = self.frames.len();
         self.frames.push(Frame::default());
@@ -174,19 +227,23 @@ impl Flow {
         let size = match (&mut self.source, self.keyframe_due) {
             (_, true) => KEYFRAME.max(3 * average as usize),
             (Source::Ours(sender), false) => {
-                let budget = sender.frame_budget(now);
-                if budget < MIN_FRAME {
+                let budget = sender.frame_limit(now);
+                if budget.is_some_and(|budget| budget < MIN_FRAME) {
                     return;
                 }
                 // Encoders miss a budget a little, and aim at the average otherwise.
-                let limit = budget as f64 * (0.95 + 0.1 * self.dice.roll());
+                let miss = 0.95 + 0.1 * self.dice.roll();
+                let limit = budget.map_or(f64::MAX, |budget| budget as f64 * miss);
                 (average * noise).min(limit) as usize
             }
             (Source::Gcc(_), false) => (average * noise) as usize,
         };
         let keyframe = std::mem::take(&mut self.keyframe_due);
         let size = size.clamp(MIN_FRAME, self.picture.len());
-        let frame = index as u32;
+        self.encoded.push_back((now + self.encoding, index as u32, size, keyframe));
+    }
+
+    fn push(&mut self, now: Instant, frame: u32, size: usize, keyframe: bool) {
         match &mut self.source {
             Source::Ours(sender) => {
                 let head = [0, 0, 0, 1, if keyframe { 0x65 } else { 0x41 }];
@@ -201,7 +258,7 @@ impl Flow {
         }
     }
 
-    fn drain(&mut self, now: Instant, send: &mut impl FnMut(usize, u64, Option<u32>)) {
+    fn drain(&mut self, now: Instant, send: &mut impl FnMut(Sent)) {
         let frames = &mut self.frames;
         let mut note = |frame: Option<u32>, last: bool| {
             if let Some(frame) = frame.and_then(|frame| frames.get_mut(frame as usize)) {
@@ -215,13 +272,15 @@ impl Flow {
                     sender.handle_timeout(now);
                 }
                 while let Some(packet) = sender.poll_packet(now) {
-                    let number = packet.extensions.iter().find(|(id, _)| *id == TRANSPORT_CC_ID);
-                    let number = number.map_or(0, |(_, n)| u16::from_be_bytes([n[0], n[1]]));
+                    let (_, content) = packet.extensions.last().expect("every packet is numbered");
+                    let number = u16::from_be_bytes([content[0], content[1]]);
+                    let request = content.get(2..4).map(|two| u16::from_be_bytes([two[0], two[1]]));
                     let ahead = number.wrapping_sub(self.number_high as u16) as i16;
                     self.number_high = self.number_high.max(1 << 16).saturating_add_signed(i64::from(ahead));
                     let frame = (packet.kind == PacketKind::Video).then_some(packet.timestamp / 1500);
                     note(frame, packet.marker);
-                    send(packet.wire_len(), self.number_high, frame);
+                    let ask = request.map(|request| u64::from(request & 0x7fff));
+                    send(Sent { number: self.number_high, frame, size: packet.wire_len(), ask });
                 }
                 while let Some(event) = sender.poll_event() {
                     match event {
@@ -236,7 +295,8 @@ impl Flow {
             Source::Gcc(sender) => {
                 while let Some(packet) = sender.poll(now) {
                     note(packet.frame, packet.last);
-                    send(packet.size, packet.number, packet.frame);
+                    let (number, frame, size) = (packet.number, packet.frame, packet.size);
+                    send(Sent { number, frame, size, ask: None });
                 }
                 self.target_bps = sender.video_bps();
             }
@@ -245,34 +305,43 @@ impl Flow {
 
     /// Reports what came in, and hands over reports that have come back.
     fn report(&mut self, now: Instant, back: Duration) {
-        if now - self.report_at.min(now) >= REPORT {
+        for (from, last) in std::mem::take(&mut self.asked) {
+            self.arrivals.retain(|&(number, ..)| number >= from);
+            self.reports.push_back((now + back, self.report_of(from, last)));
+        }
+        if self.reports_itself && now - self.report_at.min(now) >= REPORT {
             self.report_at = now;
             if let (Some(&(first, ..)), Some(&(last, ..))) = (self.arrivals.first(), self.arrivals.last()) {
                 let from = if self.reported == 0 { first } else { self.reported };
                 self.reported = last + 1;
-                let mut arrived = self.arrivals.drain(..).peekable();
-                let mut report = TwccReport { base_seq: from as u16, ..TwccReport::default() };
-                for number in from..=last {
-                    let hit = arrived.next_if(|&(arrived, ..)| arrived == number);
-                    // TWCC tells times in steps of 250 µs.
-                    let at = hit.map(|(_, at, _)| {
-                        Duration::from_micros((at - self.start).as_micros() as u64 / 250 * 250)
-                    });
-                    report.reports.push((number as u16, at));
-                    if hit.is_some_and(|(.., marked)| marked) {
-                        report.marked.push(number as u16);
-                    }
-                }
-                self.reports.push_back((now + back, report));
+                self.reports.push_back((now + back, self.report_of(from, last)));
+                self.arrivals.clear();
             }
         }
-        while self.reports.front().is_some_and(|&(at, _)| at <= now) {
+        let heard = !self.deaf.contains(&(now - self.start));
+        while self.reports.front().is_some_and(|&(at, _)| heard && at <= now) {
             let Some((_, report)) = self.reports.pop_front() else { break };
             match &mut self.source {
                 Source::Ours(sender) => sender.handle_feedback(now, Feedback::TransportCc(report)),
                 Source::Gcc(sender) => sender.on_report(now, &report),
             }
         }
+    }
+
+    fn report_of(&self, from: u64, last: u64) -> TwccReport {
+        let mut arrived = self.arrivals.iter().peekable();
+        let mut report = TwccReport { base_seq: from as u16, ..TwccReport::default() };
+        for number in from..=last {
+            let hit = arrived.next_if(|&&(arrived, ..)| arrived == number);
+            // TWCC tells times in steps of 250 µs.
+            let at = hit
+                .map(|(_, at, _)| Duration::from_micros((*at - self.start).as_micros() as u64 / 250 * 250));
+            report.reports.push((number as u16, at));
+            if hit.is_some_and(|(.., marked)| *marked) {
+                report.marked.push(number as u16);
+            }
+        }
+        report
     }
 
     fn captured(&self, index: usize) -> Instant {

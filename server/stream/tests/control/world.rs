@@ -1,11 +1,11 @@
 //! Media and TCP flows that share one link, in simulated time.
 //!
 //! Every media flow has the same encoder and the same receiver; only the sender differs. The receiver reports
-//! every 50 ms, as libwebrtc does. A frame with a packet missing is never complete: repair is another test's
+//! every 50 ms, or when it is asked to, as libwebrtc does. A frame with a packet missing is never complete: repair is another test's
 //! subject. What counts is what a player sees: at each tick of the frame clock, how long it takes until that
 //! picture or a newer one is there, whether or not a frame was encoded for it.
 
-use crate::flow::{Flow, Seen};
+use crate::flow::{Flow, Seen, Sent};
 use crate::link::{Link, Path};
 use crate::tcp::{Kind, SEGMENT, Tcp};
 use std::collections::VecDeque;
@@ -16,7 +16,7 @@ const STEP: Duration = Duration::from_micros(250);
 
 /// What the link carries.
 pub(crate) enum Load {
-    Media { flow: usize, number: u64, frame: Option<u32>, size: usize },
+    Media { flow: usize, sent: Sent },
     Tcp { flow: usize, number: u64 },
 }
 
@@ -71,9 +71,9 @@ impl World {
         for arrival in self.link.receive(now) {
             let at = arrival.at - self.start;
             match arrival.packet {
-                Load::Media { flow, number, frame, size } => {
-                    let seen = Seen { at: arrival.at, queued: arrival.queued, marked: arrival.marked, size };
-                    self.flows[flow].on_arrival(number, frame, seen);
+                Load::Media { flow, sent } => {
+                    let seen = Seen { at: arrival.at, queued: arrival.queued, marked: arrival.marked };
+                    self.flows[flow].on_arrival(sent, seen);
                 }
                 Load::Tcp { flow, number } => {
                     self.bulks[flow].passed.push((at, SEGMENT));
@@ -82,8 +82,8 @@ impl World {
             }
         }
         for (index, flow) in self.flows.iter_mut().enumerate() {
-            flow.step(now, self.back, |size, number, frame| {
-                self.link.send(now, size, Load::Media { flow: index, number, frame, size });
+            flow.step(now, self.back, |sent| {
+                self.link.send(now, sent.size, Load::Media { flow: index, sent });
             });
         }
         for (index, bulk) in self.bulks.iter_mut().enumerate() {

@@ -21,10 +21,20 @@ struct Lossy {
 
 impl Lossy {
     fn new(rtt: Duration, lose: impl Fn(usize) -> bool) -> Self {
+        Self::with(rtt, false, lose)
+    }
+
+    /// `asks`: the receiver agreed to report on request, and does.
+    fn with(rtt: Duration, asks: bool, lose: impl Fn(usize) -> bool) -> Self {
         let start = Instant::now();
         // Without descriptors, so that frames are not given up that nobody asks for again.
         let mut config = resilient();
         config.extensions.dependency_descriptor = None;
+        if asks {
+            for extensions in [&mut config.extensions, &mut config.audio_extensions] {
+                extensions.feedback_request = extensions.transport_cc.replace(TRANSPORT_CC_ID + 8);
+            }
+        }
         let sender = MediaSender::new(config, start, 9);
         let mut lossy = Self { sender, start, now: start, rtt, frame: 0, sent: Vec::new() };
         for _ in 0..30 {
@@ -141,8 +151,8 @@ proptest! {
 
 #[test]
 fn any_one_packet_of_a_block_can_be_lost() {
-    for rtt in [40, 60, 120] {
-        let mut lossy = Lossy::new(Duration::from_millis(rtt), |number| number % 20 == 0);
+    for (rtt, asks) in [(40, false), (60, false), (60, true), (120, true)] {
+        let mut lossy = Lossy::with(Duration::from_millis(rtt), asks, |number| number % 20 == 0);
         let (media, parity) = lossy.block(&[20_000]);
         assert!(media.len() >= 17, "{} packets are covered", media.len());
         for packet in &media {
@@ -167,7 +177,7 @@ fn a_burst_as_long_as_was_measured_is_restored_wherever_it_falls() {
 
 #[test]
 fn parity_leaves_behind_its_frame_with_a_stream_and_a_transport_number_of_its_own() {
-    let mut lossy = Lossy::new(Duration::from_millis(60), |number| number % 20 == 0);
+    let mut lossy = Lossy::with(Duration::from_millis(60), true, |number| number % 20 == 0);
     let mut next = None;
     for _ in 0..20 {
         let packets = lossy.push(20_000);

@@ -43,6 +43,7 @@ pub(crate) fn config() -> SenderConfig {
         extensions: ExtensionIds {
             playout_delay: Some(4),
             transport_cc: Some(TRANSPORT_CC_ID),
+            feedback_request: None,
             dependency_descriptor: None,
         },
         audio_extensions: ExtensionIds { transport_cc: Some(TRANSPORT_CC_ID), ..ExtensionIds::default() },

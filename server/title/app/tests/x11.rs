@@ -140,6 +140,144 @@ fn a_window_of_fixed_size_is_fitted() {
 }
 
 #[test]
+fn a_window_that_does_not_grow_with_the_screen_is_shown_at_its_own_size() {
+    let fitted = Rect::new(64, 0, 1152, 720);
+    // SDL 1.2 draws into a window within its window, which stays as it is.
+    let mut session = Session::start(Display::X11);
+    let client = Client::connect(&mut session);
+    let frame = client.conn.generate_id().unwrap();
+    let inside = client.conn.generate_id().unwrap();
+    for (id, parent, colour) in [(frame, client.root, 0x00ff00), (inside, frame, 0xff0000)] {
+        let aux = CreateWindowAux::new().background_pixel(colour);
+        client
+            .conn
+            .create_window(0, id, parent, 10, 10, 640, 400, 0, WindowClass::INPUT_OUTPUT, 0, &aux)
+            .unwrap();
+        client.conn.map_subwindows(frame).unwrap();
+    }
+    client.conn.map_window(frame).unwrap();
+    client.conn.flush().unwrap();
+    session.until("the frame keeps its size", |_, frame| targets(frame) == [fitted]);
+
+    // Others ask for their size again when they were given another.
+    let mut session = Session::start(Display::X11);
+    let client = Client::connect(&mut session);
+    let window = client.window((10, 10, 640, 400), 0xff0000, false, false, NONE);
+    let whole = Rect::new(0, 0, WIDTH as i32, HEIGHT as i32);
+    session.until("the window fills the picture", |_, frame| targets(frame) == [whole]);
+    let size = x11rb::protocol::xproto::ConfigureWindowAux::new().width(640).height(400);
+    client.conn.configure_window(window, &size).unwrap();
+    client.conn.flush().unwrap();
+    session.until("the window has its size", |_, frame| targets(frame) == [fitted]);
+    let (state, fullscreen) = (client.atom("_NET_WM_STATE"), client.atom("_NET_WM_STATE_FULLSCREEN"));
+    let data = [1, fullscreen, 0, 1, 0];
+    let wish = x11rb::protocol::xproto::ClientMessageEvent::new(32, window, state, data);
+    client.conn.send_event(false, client.root, EventMask::SUBSTRUCTURE_REDIRECT, wish).unwrap();
+    client.conn.flush().unwrap();
+    session.until("the window fills the picture again", |_, frame| targets(frame) == [whole]);
+}
+
+/// As games of their time do before they open a window.
+fn switch_mode(client: &Client, width: u16, height: u16) {
+    use ::x11rb::protocol::randr::{ConnectionExt as _, Rotation};
+    let screen = client.conn.randr_get_screen_resources_current(client.root).unwrap().reply().unwrap();
+    let mode = screen.modes.iter().find(|mode| (mode.width, mode.height) == (width, height));
+    let mode = mode.expect("Xwayland offers smaller modes").id;
+    let (crtc, at) = (screen.crtcs[0], screen.config_timestamp);
+    let asked = client.conn.randr_set_crtc_config(
+        crtc,
+        CURRENT_TIME,
+        at,
+        0,
+        0,
+        mode,
+        Rotation::ROTATE0,
+        &screen.outputs,
+    );
+    asked.unwrap().reply().unwrap();
+}
+
+#[test]
+fn a_game_that_switches_the_screens_mode_keeps_its_shape_and_the_pointer_follows() {
+    for places_itself in [false, true] {
+        let mut session = Session::start(Display::X11);
+        let mut client = Client::connect(&mut session);
+        switch_mode(&client, 800, 600);
+        client.window((0, 0, 800, 600), 0xff0000, places_itself, false, NONE);
+        let fitted = Rect::new(160, 0, 960, 720);
+        session.until("the screen of the mode is fitted", |_, frame| targets(frame) == [fitted]);
+        session.until("the pointer is where the mode's screen has it", |session, _| {
+            session.frame(vec![Input::Position { x: 880.0, y: 180.0 }]);
+            session.frame(vec![Input::Position { x: 640.0, y: 540.0 }]);
+            client.hear();
+            let at = |x: i16, y: i16| {
+                client.heard.iter().any(|event| {
+                    matches!(event, XEvent::MotionNotify(motion)
+                        if (motion.event_x - x).abs() <= 1 && (motion.event_y - y).abs() <= 1)
+                })
+            };
+            at(600, 150) && at(400, 450)
+        });
+    }
+}
+
+#[test]
+fn an_x11_client_has_the_players_keyboard() {
+    let mut session = Session::start(Display::X11);
+    let client = Client::connect(&mut session);
+    client.window((0, 0, 300, 200), 0xff0000, false, false, NONE);
+    session.until("the window is there", |_, frame| !frame.layers.is_empty());
+    let layout = nearframe_compositor::KeyboardLayout { layout: "de".into(), variant: String::new() };
+    session.compositor.set_layout(layout);
+    // Right of L; right of P; right of 0: ö, ü, and the sharp s.
+    session.until("the keys write German", |_, _| {
+        [(47, 0xf6), (34, 0xfc), (20, 0xdf)].iter().all(|(key, symbol)| {
+            let keys = client.conn.get_keyboard_mapping(*key, 1).unwrap().reply().unwrap();
+            keys.keysyms.first() == Some(symbol)
+        })
+    });
+}
+
+/// What the kernel says of a process, by its number or as `self`.
+fn status_of(pid: &str, name: &str) -> Option<String> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(line.trim_start_matches(':').trim().to_owned())
+}
+
+#[test]
+fn xwayland_is_locked_in() {
+    let mut session = Session::start(Display::X11);
+    let _client = Client::connect(&mut session);
+    let own = std::process::id().to_string();
+    let pids = std::fs::read_dir("/proc").unwrap().flatten();
+    let server = pids
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .find(|pid| {
+            // Between it and this process stands bubblewrap.
+            let outer = status_of(pid, "PPid").unwrap_or_default();
+            status_of(pid, "Name").as_deref() == Some("Xwayland")
+                && status_of(&outer, "PPid") == Some(own.clone())
+        })
+        .expect("the server runs");
+    let namespace = |pid: &str, what: &str| std::fs::read_link(format!("/proc/{pid}/ns/{what}")).unwrap();
+    for what in ["net", "pid", "mnt", "ipc", "uts", "user"] {
+        assert_ne!(namespace(&server, what), namespace("self", what), "{what}");
+    }
+    for (name, wanted) in [
+        ("CapEff", "0000000000000000"),
+        ("CapBnd", "0000000000000000"),
+        ("NoNewPrivs", "1"),
+        ("Seccomp", "2"),
+    ] {
+        assert_eq!(status_of(&server, name).as_deref(), Some(wanted), "{name}");
+    }
+    let mounts = std::fs::read_to_string(format!("/proc/{server}/mountinfo")).unwrap();
+    let system = mounts.lines().find(|line| line.split(' ').nth(4) == Some("/usr")).unwrap();
+    assert!(system.split(' ').nth(5).unwrap().starts_with("ro"), "{system}");
+}
+
+#[test]
 fn a_game_that_grabs_the_pointer_without_a_cursor_gets_it_locked() {
     let mut session = Session::start(Display::X11);
     let mut client = Client::connect(&mut session);

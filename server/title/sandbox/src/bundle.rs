@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{SandboxError, Tried};
+use crate::format::unrunnable;
 use crate::launch::TITLE;
 
 /// More files than any title ships; a folder beyond it is a mistake or an attack.
@@ -111,6 +112,7 @@ pub(crate) fn resolve_command(root: &Path, program: &OsStr) -> Result<PathBuf, S
     if meta.mode() & 0o111 == 0 {
         return Err(fault("is not executable: chmod +x it"));
     }
+    runnable(&real).map_err(|why| fault(&why))?;
     Ok(Path::new(TITLE).join(inside))
 }
 
@@ -121,10 +123,17 @@ fn system_command(program: &Path) -> Result<PathBuf, String> {
         return Err("is neither in /title nor in /usr, and a title sees nothing else".to_owned());
     }
     match fs::metadata(program) {
-        Ok(meta) if meta.is_file() && meta.mode() & 0o111 != 0 => Ok(program.to_owned()),
+        Ok(meta) if meta.is_file() && meta.mode() & 0o111 != 0 => {
+            runnable(program).map(|()| program.to_owned())
+        }
         Ok(_) => Err("is not a program".to_owned()),
         Err(_) => Err("does not exist on this host: install the package that the title requires".to_owned()),
     }
+}
+
+/// What cannot be read here says at its start why it does not run.
+fn runnable(program: &Path) -> Result<(), String> {
+    unrunnable(program).ok().flatten().map_or(Ok(()), Err)
 }
 
 fn check_link(root: &Path, link: &Path) -> Result<(), SandboxError> {

@@ -14,6 +14,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 
 use crate::error::{SandboxError, Tried};
+use crate::helper::{HELPER_FOLDER, Helper};
 use crate::launch::{Access, Bind, HOME, INIT, Launch, PLAYER, RUNTIME, TITLE, UNPRIVILEGED};
 use crate::stage::{self, Stage};
 
@@ -22,7 +23,13 @@ const PROGRAMS: [&str; 3] = ["/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwr
 /// The runtime folder holds sockets; what a title adds there is small.
 const RUNTIME_BYTES: u64 = 8 << 20;
 /// What of `/etc` programs read to run at all, and nothing that says whose machine it is.
-const ETC: [&str; 12] = [
+const ETC: [&str; 18] = [
+    "X11/app-defaults",
+    "alsa",
+    "gtk-2.0",
+    "gtk-3.0",
+    "openal",
+    "xdg",
     "ld.so.cache",
     "ld.so.conf",
     "ld.so.conf.d",
@@ -36,6 +43,10 @@ const ETC: [&str; 12] = [
     "drirc",
     "mime.types",
 ];
+/// Java's own settings lie there, under its version.
+const ETC_PREFIX: &str = "java-";
+/// Where Debian keeps games; a game's settings for the whole machine lie in `/etc` under its name.
+const GAMES: &str = "/usr/games/";
 /// One id for all: programs that ask get an answer that tells nobody apart.
 const MACHINE_ID: &str = "6e6561726672616d6500000000000000\n";
 /// What GPU drivers read to find their device.
@@ -63,16 +74,10 @@ pub(crate) fn program() -> Result<PathBuf, SandboxError> {
 impl Arguments {
     /// The whole sandbox for `launch`; `title_dir` is its checked folder.
     pub(crate) fn new(launch: &Launch, title_dir: &Path, as_root: bool) -> Result<Self, SandboxError> {
-        let mut arguments = Self {
-            words: Vec::new(),
-            broken: false,
-            files: Vec::new(),
-            mounts: Vec::new(),
-            groups: Vec::new(),
-            as_root,
-        };
+        let mut arguments = Self::empty(as_root);
         arguments.isolate();
         arguments.system()?;
+        arguments.settings_of(launch);
         arguments.mount_points(launch);
         arguments.session(launch)?;
         if launch.gpu {
@@ -84,6 +89,43 @@ impl Arguments {
         arguments.words(["--remount-ro", "/dev", "--remount-ro", "/"]);
         arguments.words(["--chdir", TITLE]);
         Ok(arguments)
+    }
+
+    /// The sandbox of a helper, whose `/tmp` may hold `tmp_bytes`. It is the first process inside, so that a signal
+    /// from outside reaches it and no other.
+    pub(crate) fn for_helper(helper: &Helper<'_>, tmp_bytes: u64) -> Result<Self, SandboxError> {
+        let mut arguments = Self::empty(helper.user.is_some());
+        arguments.isolate();
+        arguments.words(["--as-pid-1", "--setenv", "PATH", "/usr/bin:/bin"]);
+        for (name, value) in &helper.env {
+            arguments.words(["--setenv"]);
+            arguments.word(name);
+            arguments.word(value);
+        }
+        arguments.system()?;
+        for folder in ["/tmp", "/dev/shm"] {
+            arguments.words(["--perms", "1777", "--size", &tmp_bytes.to_string(), "--tmpfs", folder]);
+        }
+        arguments.words(["--dir", "/run", "--dir", HELPER_FOLDER]);
+        if helper.gpu {
+            arguments.gpu()?;
+        }
+        if let Some(folder) = helper.folder {
+            arguments.bind("--bind-fd", folder, HELPER_FOLDER)?;
+        }
+        arguments.words(["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", HELPER_FOLDER]);
+        Ok(arguments)
+    }
+
+    fn empty(as_root: bool) -> Self {
+        Self {
+            words: Vec::new(),
+            broken: false,
+            files: Vec::new(),
+            mounts: Vec::new(),
+            groups: Vec::new(),
+            as_root,
+        }
     }
 
     /// What must be put in place before bubblewrap runs.
@@ -136,7 +178,10 @@ impl Arguments {
                 Err(_) => self.words(["--ro-bind-try", folder, folder]),
             }
         }
-        for name in ETC {
+        let java = fs::read_dir("/etc").into_iter().flatten().flatten();
+        let java = java.filter_map(|entry| entry.file_name().into_string().ok());
+        for name in ETC.map(str::to_owned).into_iter().chain(java.filter(|name| name.starts_with(ETC_PREFIX)))
+        {
             let path = format!("/etc/{name}");
             self.words(["--ro-bind-try", &path, &path]);
         }
@@ -150,6 +195,19 @@ impl Arguments {
         self.words(["--symlink", "/tmp", "/var/tmp", "--symlink", "/run", "/var/run"]);
         self.words(["--proc", "/proc", "--dev", "/dev"]);
         Ok(())
+    }
+
+    /// What a game of the system reads of `/etc` under its own name.
+    fn settings_of(&mut self, launch: &Launch) {
+        let game = launch.command.first().and_then(|program| program.to_str()?.strip_prefix(GAMES));
+        if let Some(name) =
+            game.filter(|name| !name.is_empty() && !name.contains('/') && !name.starts_with('.'))
+        {
+            let folder = format!("/etc/{name}");
+            if Path::new(&folder).is_dir() {
+                self.words(["--ro-bind-try", &folder, &folder]);
+            }
+        }
     }
 
     fn mount_points(&mut self, launch: &Launch) {
@@ -286,7 +344,7 @@ fn check_inside(bind: &Bind) -> Result<(), SandboxError> {
 }
 
 /// A file in memory that holds `bytes`, at its start.
-fn data(bytes: &[u8]) -> Result<OwnedFd, SandboxError> {
+pub(crate) fn data(bytes: &[u8]) -> Result<OwnedFd, SandboxError> {
     let what = "a file in memory for bubblewrap";
     let file = rustix::fs::memfd_create(c"nearframe", rustix::fs::MemfdFlags::CLOEXEC).tried(what)?;
     let mut file = fs::File::from(file);

@@ -284,7 +284,8 @@ mod tests {
 
     #[test]
     fn a_process_that_nobody_has_collected_yet_has_ended_all_the_same() {
-        let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let mut child =
+            std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
         let pid = child.id().to_string();
         assert!(!has_ended(&pid));
         child.kill().unwrap();

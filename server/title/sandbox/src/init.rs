@@ -11,6 +11,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -21,6 +22,8 @@ use crate::{paths, seccomp};
 
 /// What a title may lock in memory: audio buffers and such.
 const LOCKED_BYTES: u64 = 64 << 20;
+/// Folders that every desktop's user has, and that some programs expect.
+const USUAL_FOLDERS: [&str; 3] = [".cache", ".config", ".local/share"];
 /// Bubblewrap's process inside counts for the title's user as well.
 const OWN_PROCESSES: u64 = 1;
 /// Said on the status socket once every layer holds, and answered when the title may begin.
@@ -156,6 +159,10 @@ fn lock_in(orders: &Orders) -> Result<(), SandboxError> {
 }
 
 fn become_title(orders: &Orders) -> SandboxError {
+    for folder in USUAL_FOLDERS {
+        // What a saved game has put in the way is the title's to deal with.
+        let _ = std::fs::create_dir_all(Path::new(HOME).join(folder));
+    }
     let mut command = Command::new(&orders.command[0]);
     command.args(&orders.command[1..]).env_clear().envs(orders.environment.iter().cloned());
     let error = command.exec();

@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use crate::groups::Groups;
-use crate::launch::Limits;
+use crate::launch::{Limits, UNPRIVILEGED};
 use crate::{bwrap, paths, spawn};
 
 /// One layer of the sandbox on this host.
@@ -74,7 +74,7 @@ fn bubblewrap() -> LayerState {
     if spawn::as_root() {
         // As titles are started: what root may do says nothing.
         // SAFETY: between fork and exec the closure only makes system calls.
-        unsafe { command.pre_exec(|| spawn::drop_privileges(&[])) };
+        unsafe { command.pre_exec(|| spawn::Becomes::new(UNPRIVILEGED, Vec::new()).enter()) };
     }
     match command.env_clear().output() {
         Ok(output) if output.status.success() => state(name, Held::Yes, None),

@@ -10,6 +10,9 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::launch::INIT;
 
+/// A word of every helper's command line, see [`crate::Helper`].
+pub(crate) const HELPER: &str = "nearframe-helper";
+
 /// Ends every process of a sandbox whose bubblewrap outside is gone.
 pub(crate) fn end() {
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -26,7 +29,7 @@ pub(crate) fn end() {
     }
 }
 
-/// Whether the process at `path` is bubblewrap inside, for our last stage, without the one outside.
+/// Whether the process at `path` is bubblewrap inside, for our last stage or a helper, without the one outside.
 fn abandoned(path: &Path) -> bool {
     // An orphan is below whoever collects orphans; one in use is below the bubblewrap outside.
     let parent = |path: &Path| Some(Path::new("/proc").join(parent(path)?.to_string()));
@@ -35,9 +38,9 @@ fn abandoned(path: &Path) -> bool {
 
 fn is_ours(path: &Path) -> bool {
     let line = fs::read(path.join("cmdline")).unwrap_or_default();
-    let words: Vec<&[u8]> = line.split(|byte| *byte == 0).take(6).collect();
-    words.first().is_some_and(|program| program.ends_with(b"/bwrap"))
-        && words.get(4) == Some(&INIT.as_bytes())
+    let words: Vec<&[u8]> = line.split(|byte| *byte == 0).take(8).collect();
+    let is_at = |index: usize, word: &str| words.get(index) == Some(&word.as_bytes());
+    words.first().is_some_and(|program| program.ends_with(b"/bwrap")) && (is_at(4, INIT) || is_at(7, HELPER))
 }
 
 fn parent(path: &Path) -> Option<u32> {

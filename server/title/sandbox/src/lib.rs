@@ -16,7 +16,9 @@
 mod bundle;
 mod bwrap;
 mod error;
+mod format;
 mod groups;
+mod helper;
 mod home;
 mod init;
 mod launch;
@@ -33,6 +35,8 @@ mod watch;
 
 pub use bundle::check_bundle;
 pub use error::SandboxError;
+pub use format::unrunnable;
+pub use helper::{HELPER_FOLDER, Helper, HelperProcess, helper_user};
 pub use init::init;
 pub use launch::{Access, Bind, Launch, Limits};
 pub use layers::{Held, LayerState, layers};

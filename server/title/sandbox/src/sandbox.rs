@@ -35,6 +35,9 @@ impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Code(code) => write!(f, "ended with code {code}"),
+            Self::Signal(libc::SIGSYS) => {
+                write!(f, "ended for calling the kernel as 32-bit programs do: only 64-bit programs run here")
+            }
             Self::Signal(signal) => write!(f, "ended by signal {signal}"),
             Self::Limit(what) => write!(f, "ended for having used up its {what}"),
         }

@@ -5,12 +5,14 @@
 //! the title away from the kernel's least tested doors.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen as Len, SeccompCmpOp as Op, SeccompCondition,
     SeccompFilter, SeccompRule, TargetArch, sock_filter,
 };
 
+use crate::bwrap::data;
 use crate::error::SandboxError;
 
 #[cfg(target_arch = "x86_64")]
@@ -132,6 +134,22 @@ pub(crate) fn restrict() -> Result<(), SandboxError> {
             .map_err(|error| SandboxError::Start(format!("seccomp: {error}")))?;
     }
     Ok(())
+}
+
+/// All filters as open files in the form that bubblewrap reads.
+pub(crate) fn as_files() -> Result<Vec<OwnedFd>, SandboxError> {
+    let filters = filters().map_err(|error| SandboxError::Start(format!("seccomp: {error}")))?;
+    filters.iter().map(|filter| data(&bytes(filter))).collect()
+}
+
+/// `struct sock_filter`, one after the other.
+fn bytes(filter: &[sock_filter]) -> Vec<u8> {
+    let step = |step: &sock_filter| {
+        let [c, d] = step.code.to_ne_bytes();
+        let [k, l, m, n] = step.k.to_ne_bytes();
+        [c, d, step.jt, step.jf, k, l, m, n]
+    };
+    filter.iter().flat_map(step).collect()
 }
 
 fn filters() -> Result<Vec<BpfProgram>, BackendError> {

@@ -15,7 +15,7 @@ use rustix::fs::{Gid, Uid};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, pidfd_open, setrlimit};
 
 use crate::bwrap::{self, Arguments};
 use crate::error::{SandboxError, Tried};
@@ -71,7 +71,7 @@ pub(crate) fn spawn(
     let mut arguments = Arguments::new(launch, title_dir, as_root())?;
     arguments.option_fd("--json-status-fd", &report_in);
     arguments.option_fd("--block-fd", &gate_out);
-    let supplementary = std::mem::take(&mut arguments.groups).into_iter().map(Gid::from_raw).collect();
+    let becomes = as_root().then(|| Becomes::new(UNPRIVILEGED, std::mem::take(&mut arguments.groups)));
     let stage = arguments.stage();
     let (args, files) = arguments.into_files()?;
 
@@ -83,16 +83,8 @@ pub(crate) fn spawn(
 
     let mut inherited = bwrap::numbers(&files);
     inherited.extend([&args, &report_in, &status_in, &gate_out].map(AsRawFd::as_raw_fd));
-    let entry = Entry {
-        agent: rustix::process::getpid(),
-        inherited,
-        stage,
-        drop_to: as_root().then_some(supplementary),
-    };
-    // SAFETY: between fork and exec the closure only makes system calls on numbers that were collected
-    // before; it neither allocates nor locks.
-    unsafe { command.pre_exec(move || entry.enter()) };
-    let mut outer = command.spawn().tried("starting bubblewrap")?;
+    let entry = Entry { agent: rustix::process::getpid(), inherited, stage, limits: Vec::new(), becomes };
+    let mut outer = entry.start(&mut command).tried("starting bubblewrap")?;
     // What remains open here would keep the pipes from ever ending.
     drop((command, args, files, report_in, status_in, gate_out));
     let drained = tail.drain(output).tried("a thread for the title's output")?;
@@ -122,15 +114,48 @@ pub(crate) fn spawn(
 }
 
 /// What the child does between fork and exec.
-struct Entry {
-    agent: Pid,
-    inherited: Vec<RawFd>,
-    stage: Stage,
-    /// Supplementary groups of the unprivileged user to become, when the agent is root.
-    drop_to: Option<Vec<Gid>>,
+pub(crate) struct Entry {
+    pub(crate) agent: Pid,
+    /// Files that it keeps.
+    pub(crate) inherited: Vec<RawFd>,
+    pub(crate) stage: Stage,
+    pub(crate) limits: Vec<(Resource, u64)>,
+    /// Whom it becomes, when the agent is root.
+    pub(crate) becomes: Option<Becomes>,
+}
+
+/// A user without rights, with a group of the same number.
+pub(crate) struct Becomes {
+    user: Uid,
+    group: Gid,
+    supplementary: Vec<Gid>,
+}
+
+impl Becomes {
+    /// `groups` are those through which it uses devices.
+    pub(crate) fn new(id: u32, groups: Vec<u32>) -> Self {
+        let supplementary = groups.into_iter().map(Gid::from_raw).collect();
+        Self { user: Uid::from_raw(id), group: Gid::from_raw(id), supplementary }
+    }
+
+    /// For good: without a root id left, the kernel takes every capability.
+    pub(crate) fn enter(&self) -> io::Result<()> {
+        rustix::thread::set_thread_groups(&self.supplementary)?;
+        rustix::thread::set_thread_res_gid(self.group, self.group, self.group)?;
+        rustix::thread::set_thread_res_uid(self.user, self.user, self.user)?;
+        Ok(())
+    }
 }
 
 impl Entry {
+    /// Starts `command` by way of this.
+    pub(crate) fn start(self, command: &mut Command) -> io::Result<Child> {
+        // SAFETY: between fork and exec the closure only makes system calls on numbers that were collected
+        // before; it neither allocates nor locks.
+        unsafe { command.pre_exec(move || self.enter()) };
+        command.spawn()
+    }
+
     fn enter(&self) -> io::Result<()> {
         // Kernels before 5.11 lack the flag; the last stage closes everything once more.
         // SAFETY: only flags of files change, in a process that is about to be replaced.
@@ -139,8 +164,12 @@ impl Entry {
             fcntl_setfd(borrowed(*file), FdFlags::empty())?;
         }
         self.stage.set()?;
-        if let Some(groups) = &self.drop_to {
-            drop_privileges(groups)?;
+        for (resource, most) in &self.limits {
+            let most = rustix::process::getrlimit(*resource).maximum.map_or(*most, |now| now.min(*most));
+            setrlimit(*resource, Rlimit { current: Some(most), maximum: Some(most) })?;
+        }
+        if let Some(user) = &self.becomes {
+            user.enter()?;
         }
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         if rustix::process::getppid() != Some(self.agent) {
@@ -150,22 +179,13 @@ impl Entry {
     }
 }
 
-/// Becomes nobody, for good: without a root id left, the kernel takes every capability.
-pub(crate) fn drop_privileges(groups: &[Gid]) -> io::Result<()> {
-    rustix::thread::set_thread_groups(groups)?;
-    let (user, group) = (Uid::from_raw(UNPRIVILEGED), Gid::from_raw(UNPRIVILEGED));
-    rustix::thread::set_thread_res_gid(group, group, group)?;
-    rustix::thread::set_thread_res_uid(user, user, user)?;
-    Ok(())
-}
-
 fn borrowed<'a>(file: RawFd) -> BorrowedFd<'a> {
     // SAFETY: the numbers come from files that their owner keeps open until after the exec.
     unsafe { BorrowedFd::borrow_raw(file) }
 }
 
 /// Finds the first process inside, which waits at the gate.
-fn first_process(report: &mut File, outer: &Child) -> Result<(Pid, OwnedFd), SandboxError> {
+pub(crate) fn first_process(report: &mut File, outer: &Child) -> Result<(Pid, OwnedFd), SandboxError> {
     let text = read_until(report, |text| text.contains(&b'}')).tried("bubblewrap's status")?;
     let silent = || SandboxError::Start(String::new());
     let first = child_pid(&String::from_utf8_lossy(&text)).ok_or_else(silent)?;
@@ -223,7 +243,7 @@ fn read_until(pipe: &mut File, enough: fn(&[u8]) -> bool) -> io::Result<Vec<u8>>
 }
 
 /// Turns silence of the last stage into bubblewrap's own words, and advice.
-fn explain(failure: SandboxError, output: &str) -> SandboxError {
+pub(crate) fn explain(failure: SandboxError, output: &str) -> SandboxError {
     let silent = matches!(&failure, SandboxError::Start(said) if said.is_empty());
     if !silent {
         return failure;

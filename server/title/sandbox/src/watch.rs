@@ -180,7 +180,7 @@ fn exit(status: Option<ExitStatus>, killed: bool) -> Exit {
 }
 
 /// Waits for the first process, which ends after every other of its PID namespace; whether it has.
-fn wait_until_gone(first: &OwnedFd) -> bool {
+pub(crate) fn wait_until_gone(first: &OwnedFd) -> bool {
     let until = Instant::now() + GONE_WITHIN;
     loop {
         let left = until.saturating_duration_since(Instant::now());

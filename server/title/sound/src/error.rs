@@ -26,19 +26,20 @@ pub enum SoundError {
     /// No randomness for the cookie.
     #[error("the system gave no random bytes for the sound server's cookie: {0}")]
     Random(getrandom::Error),
-    /// A program is missing or cannot be run.
-    #[error("cannot run {program}: {source}; install the packages `pulseaudio` and `util-linux`")]
-    Program {
-        /// Which one.
-        program: &'static str,
-        /// The system's words.
-        source: std::io::Error,
-    },
+    /// Its sandbox could not be made.
+    #[error("the sound server cannot be locked in: {0}")]
+    Sandbox(#[from] nearframe_sandbox::SandboxError),
     /// The server ended by itself.
     #[error(
-        "the sound server ended ({0}); PulseAudio 15 or later with systemd's socket activation is needed"
+        "the sound server ended ({status}; {said}); PulseAudio 15 or later with systemd's socket activation is needed: \
+         install the package `pulseaudio`"
     )]
-    Ended(std::process::ExitStatus),
+    Ended {
+        /// How.
+        status: std::process::ExitStatus,
+        /// The last that it said.
+        said: String,
+    },
     /// The server runs, but its sound does not come.
     #[error("the sound server gave no sound: {0}; play goes on without sound until it is started again")]
     Link(String),

@@ -10,8 +10,6 @@ use tracing::warn;
 
 /// PulseAudio's cookies have this size.
 const COOKIE_BYTES: usize = 256;
-/// User ids that systemd, too, hands out for a short time: nobody's files belong to them.
-const USER_IDS: std::ops::RangeInclusive<u32> = 61_184..=65_519;
 
 /// The folder `sound` below the session's own. Removed on drop.
 #[derive(Debug)]
@@ -97,10 +95,7 @@ impl Drop for Folder {
 
 /// Root hands the folder to a user of this session alone, so that no server can touch another.
 fn give_away(server: &Path, cookie: &Path) -> Result<Option<u32>, SoundError> {
-    if !rustix::process::geteuid().is_root() {
-        return Ok(None);
-    }
-    let user = USER_IDS.start() + std::process::id() % (USER_IDS.end() - USER_IDS.start() + 1);
+    let Some(user) = nearframe_sandbox::helper_user() else { return Ok(None) };
     for path in [cookie, server] {
         match chown(path, Some(user), Some(user)) {
             Ok(()) => {}

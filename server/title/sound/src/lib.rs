@@ -127,8 +127,8 @@ impl Sound {
             ("PULSE_COOKIE", inside_cookie.display().to_string()),
             ("PULSE_SINK", server::SINK.to_owned()),
             ("PULSE_LATENCY_MSEC", TITLE_LATENCY_MS.to_string()),
-            // SDL 1.2 and 2, SDL 3, OpenAL Soft. ALSA's own plugin looks at PULSE_SERVER.
-            ("SDL_AUDIODRIVER", "pulseaudio".to_owned()),
+            // SDL 3 and OpenAL Soft may know better servers. SDL 1.2 and 2 share a variable but not the name for
+            // PulseAudio, which both of them try first. ALSA's own plugin looks at PULSE_SERVER.
             ("SDL_AUDIO_DRIVER", "pulseaudio".to_owned()),
             ("ALSOFT_DRIVERS", "pulse".to_owned()),
         ]

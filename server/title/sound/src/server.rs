@@ -2,10 +2,11 @@
 
 use crate::SoundError;
 use crate::folder::ServerFiles;
-use rustix::process::{Pid, Signal, kill_process};
+use nearframe_sandbox::{HELPER_FOLDER, Helper, HelperProcess};
+use rustix::process::Signal;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 
 /// Where the title plays to.
 pub(crate) const SINK: &str = "nearframe";
@@ -14,24 +15,19 @@ pub(crate) const MONITOR: &str = "nearframe.monitor";
 /// Where the player's voice is played to.
 pub(crate) const VOICE_SINK: &str = "voice";
 
-/// Turns its own standard input into the listening socket, and its own folder into a descriptor, in the
-/// form of systemd's socket activation: other descriptors are closed by the server. The folder is reached
-/// through `/proc/self/fd`, since the server's user may not walk the path to it. Before that it makes
-/// sure that its parent is still there, because one that died earlier would not be noticed.
-const LAUNCH: &str = r#"
-[ "$PPID" = "$1" ] || exit 1
-shift
-umask 077
-ulimit -c 0 && ulimit -n 256 && ulimit -v 1048576 || exit 1
-export LISTEN_FDS=2 LISTEN_PID=$$
-exec "$@" 3<&0 4<. </dev/null
-"#;
-const OWN_DIR: &str = "/proc/self/fd/4";
+/// Turns its own standard input into the listening socket in the form of systemd's socket activation: other
+/// descriptors are closed by the server.
+const LAUNCH: &str = "umask 077; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$@\" 3<&0 </dev/null";
+/// A server holds some 10 MiB; streams of a title that opens all it can, some more.
+const MEMORY_BYTES: u64 = 512 << 20;
+/// Threads of its streams and modules.
+const PROCESSES: u64 = 32;
+const OPEN_FILES: u64 = 256;
 
 /// A running server. Dropping it kills the process and waits for its end.
 #[derive(Debug)]
 pub(crate) struct Server {
-    child: Child,
+    process: HelperProcess,
 }
 
 impl Server {
@@ -41,59 +37,53 @@ impl Server {
             .listener
             .try_clone()
             .map_err(|source| SoundError::Folder { path: files.socket.clone(), source })?;
-        let mut command = Command::new("setpriv");
-        if let Some(user) = files.user {
-            command.args(["--reuid", &user.to_string(), "--regid", &user.to_string(), "--clear-groups"]);
-            command.args(["--inh-caps=-all", "--bounding-set=-all"]);
-        }
-        command
-            .args(["--no-new-privs", "--pdeathsig", "KILL", "--", "/bin/sh", "-c", LAUNCH, "sh"])
-            .arg(std::process::id().to_string())
-            .args(arguments(&files.socket, microphone))
-            .env_clear()
-            .envs([
-                ("PATH", "/usr/bin:/bin"),
-                ("LC_ALL", "C"),
-                ("HOME", OWN_DIR),
-                ("PULSE_RUNTIME_PATH", "/proc/self/fd/4/run"),
-                ("PULSE_STATE_PATH", "/proc/self/fd/4/state"),
-                // Not the machine's configuration, and no message bus.
-                ("PULSE_CONFIG", "/dev/null"),
-                ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/dev/null"),
-                ("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/dev/null"),
-            ])
-            .current_dir(&files.dir)
-            .stdin(Stdio::from(OwnedFd::from(listener)))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let child = command.spawn().map_err(|source| SoundError::Program { program: "setpriv", source })?;
-        Ok(Self { child })
+        let mut command: Vec<_> = ["/bin/sh", "-c", LAUNCH, "sh"].map(Into::into).into();
+        command.extend(arguments(&files.socket, microphone).into_iter().map(Into::into));
+        let env = [
+            ("LC_ALL", "C".to_owned()),
+            ("HOME", HELPER_FOLDER.to_owned()),
+            ("PULSE_RUNTIME_PATH", format!("{HELPER_FOLDER}/run")),
+            ("PULSE_STATE_PATH", format!("{HELPER_FOLDER}/state")),
+            // Not the machine's configuration, and no message bus.
+            ("PULSE_CONFIG", "/dev/null".to_owned()),
+            ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/dev/null".to_owned()),
+            ("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/dev/null".to_owned()),
+        ];
+        let process = HelperProcess::start(Helper {
+            command,
+            env: env.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+            folder: Some(&files.dir),
+            files: Vec::new(),
+            stdin: Stdio::from(OwnedFd::from(listener)),
+            user: files.user,
+            gpu: false,
+            memory_bytes: MEMORY_BYTES,
+            processes: PROCESSES,
+            open_files: OPEN_FILES,
+        })?;
+        Ok(Self { process })
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.pid()
     }
 
     /// Sends a signal; a server that is gone already does not mind.
     pub(crate) fn signal(&self, signal: Signal) {
-        let _ = kill_process(Pid::from_child(&self.child), signal);
+        self.process.signal(signal);
     }
 
     /// Ends it now and waits until it is gone.
     pub(crate) fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.process.kill();
     }
 
-    /// How it ended, if it did.
-    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
+    /// How it ended, if it did, and the last that it said.
+    pub(crate) fn ended(&mut self) -> Option<(ExitStatus, String)> {
+        let status = self.process.ended()?;
+        let said = self.process.output_tail();
+        let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+        Some((status, last.to_owned()))
     }
 }
 
@@ -143,7 +133,7 @@ fn modules(socket: &Path, microphone: bool) -> Vec<String> {
     }
     modules.push(format!(
         "module-native-protocol-unix socket=\"{}\" auth-anonymous=0 auth-group-enable=0 \
-         auth-cookie={OWN_DIR}/cookie",
+         auth-cookie={HELPER_FOLDER}/cookie",
         socket.display()
     ));
     modules

@@ -225,12 +225,14 @@ impl Keeper {
                 }
                 // The server's end says more than the streams' loss of it.
                 Some(LinkEvent::Failed(error)) => {
-                    return Err(server.ended().map_or(SoundError::Link(error), SoundError::Ended));
+                    return Err(server.ended().map_or(SoundError::Link(error), |(status, said)| {
+                        SoundError::Ended { status, said }
+                    }));
                 }
                 None => {}
             }
-            if let Some(status) = server.ended() {
-                return Err(SoundError::Ended(status));
+            if let Some((status, said)) = server.ended() {
+                return Err(SoundError::Ended { status, said });
             }
             // Only a server that has given sound is stopped: its start would take it for stalled.
             if limit == STALL_TIME && self.shared.paused.load(Relaxed) {

@@ -129,6 +129,8 @@ fn windows(
     if let Some(x11) = sockets.x11.as_ref().filter(|_| display != Display::Wayland) {
         binds.push(bind(x11, X11_SOCKET, Access::ReadWrite));
         env.push(variable("DISPLAY", ":0"));
+        // Java would otherwise wait for frames that no window manager here draws.
+        env.push(variable("_JAVA_AWT_WM_NONREPARENTING", "1"));
     }
     let driver = match display {
         Display::Wayland => "wayland",

@@ -54,8 +54,8 @@ pub fn process_env(dir: &Path) -> Vec<(String, String)> {
     Sound::process_env(dir)
 }
 
-/// A program that is asked to end gets this long to save.
-const END_WITHIN: Duration = Duration::from_secs(1);
+/// A program that is asked to end gets this long to save; half of what the agent gives its worker.
+const END_WITHIN: Duration = Duration::from_secs(2);
 
 /// Whether the program of `manifest` may draw with the host's GPU.
 pub fn may_use_gpu(manifest: &TitleManifest) -> bool {

@@ -37,8 +37,8 @@ export const PHONE_SIDEWAYS: BrowserContextOptions = {
   screen: { width: 844, height: 390 },
 };
 
-export function launch(): Promise<Browser> {
-  return chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', headless: true, args: FLAGS });
+export function launch(...more: string[]): Promise<Browser> {
+  return chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', headless: true, args: [...FLAGS, ...more] });
 }
 
 /** A page with the probe in it; what breaks in it fails the test that looks at `errors`. */

@@ -31,10 +31,19 @@ export class Fleet {
   }
 
   /** Starts a node and waits until it is enrolled and offers its titles. */
-  async node(name: string, ...args: string[]): Promise<Program> {
+  node(name: string, ...args: string[]): Promise<Program> {
+    return this.#node(name, (...all) => Program.start(...all, ...args));
+  }
+
+  /** The same with a disk of its own, which needs root. */
+  nodeOnDisk(name: string, disk_mib: number, ...args: string[]): Promise<Program> {
+    return this.#node(name, (...all) => Program.startOnDisk(disk_mib, ...all, ...args));
+  }
+
+  async #node(name: string, start: (...args: string[]) => Program): Promise<Program> {
     const code = this.#code ?? (await this.#anotherCode());
     this.#code = undefined;
-    const node = Program.start('node', '--name', name, '--matchmaker', this.address, '--enrolment-code', code, ...args);
+    const node = start('node', '--name', name, '--matchmaker', this.address, '--enrolment-code', code);
     this.nodes.push(node);
     const connected = async (): Promise<true | undefined> => {
       const found = items((await ask(this.base, '/v1/nodes')).body).find((row) => field(row, 'name') === name);

@@ -14,6 +14,8 @@ export interface ProbeTitle {
   /** The program's arguments, the mode first. */
   readonly arguments: readonly string[];
   readonly display?: 'wayland' | 'x11' | 'auto';
+  /** A shell script that is run in the place of the probe, with its arguments; the probe lies beside it. */
+  readonly script?: string;
   /** Further lines below `[run]`. */
   readonly run?: string;
   /** Further tables. */
@@ -27,12 +29,34 @@ const WIDTH = 640;
 const HEIGHT = 360;
 const FPS = 30;
 
-const MODES = ['stamp', 'dialog', 'launcher', 'crash', 'hang', 'exit', 'slow', 'flood', 'spin', 'lock', 'cursor', 'text', 'pad', 'touch', 'beep', 'voice', 'evil'];
+const MODES = ['stamp', 'dialog', 'launcher', 'crash', 'hang', 'exit', 'slow', 'flood', 'spin', 'lock', 'cursor', 'text', 'type', 'pad', 'touch', 'beep', 'voice', 'evil'];
+
+/** Counts only when it is asked to end, and takes its time. */
+const LATE = `#!/bin/sh
+dir=$HOME/.local/share/nearframe-probe
+late() {
+  sleep 0.7
+  mkdir -p "$dir"
+  echo $(($(cat "$dir/count" 2>/dev/null || echo 0) + 100)) > "$dir/count"
+  exit 0
+}
+trap late TERM
+/title/game save &
+wait
+wait
+`;
 
 const PROBES: readonly ProbeTitle[] = [
   ...MODES.map((mode) => ({ id: `probe-${mode}`, arguments: [mode], more: KEEPS })),
   { id: 'probe-x11', arguments: ['x11'], display: 'x11', more: KEEPS },
   { id: 'probe-eat', arguments: ['eat'], more: '[requires]\nmemory_mib = 512\n' },
+  {
+    id: 'probe-late',
+    arguments: [],
+    script: LATE,
+    run: 'saves = [".local/share/nearframe-probe"]',
+    more: KEEPS,
+  },
   { id: 'probe-save', arguments: ['save'], run: 'saves = [".local/share/nearframe-probe"]', more: KEEPS },
 ];
 
@@ -77,7 +101,8 @@ export function writeTitles(): string {
     const dir = join(root, title.id);
     mkdirSync(dir);
     linkSync(original, join(dir, 'game'));
-    writeFileSync(join(dir, 'title.toml'), manifest(title, 'game', ''));
+    if (title.script !== undefined) writeFileSync(join(dir, 'start'), title.script, { mode: 0o755 });
+    writeFileSync(join(dir, 'title.toml'), manifest(title, title.script === undefined ? 'game' : 'start', ''));
   }
   for (const title of SYSTEM) {
     assert(existsSync(title.program), `${title.program} is missing: install ${title.package}`);

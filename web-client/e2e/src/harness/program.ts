@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -28,12 +28,21 @@ export class Program {
   #below = new Map<number, string>();
   #workers: readonly number[] = [];
 
-  private constructor(args: readonly string[]) {
+  private constructor(args: readonly string[], disk_mib?: number) {
     this.#dir = mkdtempSync(join(tmpdir(), 'nearframe-e2e-'));
     this.#temporary = mkdtempSync(join(this.#dir, 'tmp-'));
     // An empty file keeps a configuration of this machine out of the tests.
     writeFileSync(join(this.#dir, 'empty.toml'), '');
-    this.#process = spawn(BINARY, [...args, '--data', join(this.#dir, 'data'), '--config', join(this.#dir, 'empty.toml')], {
+    const data = join(this.#dir, 'data');
+    const command = [BINARY, ...args, '--data', data, '--config', join(this.#dir, 'empty.toml')];
+    if (disk_mib !== undefined) {
+      // A mount that nobody else sees, and that ends with the program.
+      mkdirSync(data);
+      const mount = `mount -t tmpfs -o size=${disk_mib}m none "$0" && exec "$@"`;
+      command.unshift('unshare', '--mount', '/bin/sh', '-c', mount, data);
+    }
+    const [program = BINARY, ...rest] = command;
+    this.#process = spawn(program, rest, {
       env: { ...process.env, TMPDIR: this.#temporary },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -48,6 +57,31 @@ export class Program {
   /** Starts the program; its stdout can be waited for with `line`. */
   static start(...args: string[]): Program {
     return new Program(args);
+  }
+
+  /** Starts it with its data on a disk of this size of its own; needs root. */
+  static startOnDisk(disk_mib: number, ...args: string[]): Program {
+    return new Program(args, disk_mib);
+  }
+
+  /** Fills that disk to the last byte; gives what makes room again. */
+  fillDisk(): () => void {
+    const file = join(`/proc/${this.pid}/root`, this.#dir, 'data', 'filler');
+    const [handle, block] = [openSync(file, 'w'), Buffer.alloc(64 * 1024)];
+    try {
+      for (let size = block.length; size > 0; ) {
+        try {
+          writeSync(handle, block, 0, size);
+        } catch {
+          size >>= 1;
+        }
+      }
+    } finally {
+      closeSync(handle);
+    }
+    return () => {
+      rmSync(file);
+    };
   }
 
   /** `nearframe up` with its address. */

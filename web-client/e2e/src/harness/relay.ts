@@ -23,6 +23,7 @@ export class Wire {
   readonly #relays = new Map<string, Promise<number>>();
   readonly #sockets: Socket[] = [];
   #datagrams = 0;
+  #reports = 0;
 
   /** Takes the page's signalling sockets; has to happen before the page is opened. */
   async attach(page: Page): Promise<void> {
@@ -32,6 +33,11 @@ export class Wire {
   /** Datagrams carried so far: nothing may get around the wire. */
   get datagrams(): number {
     return this.#datagrams;
+  }
+
+  /** Reports of arrivals (transport-wide feedback) that the page sent so far. */
+  get reports(): number {
+    return this.#reports;
   }
 
   cut(): void {
@@ -112,6 +118,7 @@ export class Wire {
     front.on('message', (datagram, from) => {
       if (this.#cut) return;
       this.#datagrams += 1;
+      this.#reports += Number(isReport(datagram));
       const key = `${from.address}:${from.port}`;
       let back = backs.get(key);
       if (back === undefined) {
@@ -135,6 +142,11 @@ export class Wire {
     this.#sockets.push(socket);
     return socket;
   }
+}
+
+/** RTCP's first bytes are readable (RFC 3711, section 3.4): feedback on transport (205) of format 15. */
+function isReport(datagram: Buffer): boolean {
+  return datagram[1] === 205 && ((datagram[0] ?? 0) & 0x1f) === 15;
 }
 
 function parse(text: string | Buffer): Message | undefined {

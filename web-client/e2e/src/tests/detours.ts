@@ -2,15 +2,21 @@
 
 import assert from 'node:assert/strict';
 import type { Page } from 'playwright-core';
-import { DESKTOP } from '../harness/browser.js';
+import { DESKTOP, launch } from '../harness/browser.js';
 import { open, watch } from '../harness/play.js';
 import { Program } from '../harness/program.js';
 import { inPage, separately } from '../harness/scenario.js';
-import { TurnServer } from '../harness/turn.js';
+import { until } from '../harness/wait.js';
+import { TurnServer, type TurnWay } from '../harness/turn.js';
+
+/** Statistics are read once a second. */
+const TOLD_LIMIT_MS = 5_000;
 
 interface Pair {
   readonly local: string;
   readonly protocol: string;
+  /** How the relay is reached, where there is one. */
+  readonly relayProtocol: string;
 }
 
 /** Keeps the page's connections within reach, and lets them be made through a relay alone where wanted. */
@@ -61,28 +67,52 @@ function chosenPair(page: Page): Promise<Pair | undefined> {
     const transport = all.find((row) => row['type'] === 'transport');
     const pair = all.find((row) => row['id'] === transport?.['selectedCandidatePairId']);
     const local = all.find((row) => row['id'] === pair?.['localCandidateId']);
-    return local === undefined ? undefined : { local: String(local['candidateType']), protocol: String(local['protocol']) };
+    const word = (name: string): string => String(local?.[name]);
+    return local === undefined ? undefined : { local: word('candidateType'), protocol: word('protocol'), relayProtocol: word('relayProtocol') };
   });
 }
 
-separately('a page that reaches only a TURN server plays through it', async (browser, t) => {
-  const turn = await TurnServer.start();
-  t.after(() => {
-    turn.stop();
+/** The line of the statistics that tells what the way of the packets costs. */
+async function wayTold(page: Page): Promise<string | undefined> {
+  const said = await page.evaluate(() => {
+    const panel = document.querySelector('near-frame')?.shadowRoot?.querySelector<HTMLElement>('.stats');
+    if (panel === null || panel === undefined) throw new Error('there are no statistics');
+    panel.hidden = false;
+    return panel.innerText;
   });
-  const { program, base } = await Program.up('--turn', turn.url, '--turn-secret-file', turn.secretFile);
-  t.after(() => {
-    program.discard();
+  return /UDP is blocked here|goes round by a relay/.exec(said)?.[0];
+}
+
+const WAYS: readonly [TurnWay, string][] = [
+  ['udp', 'goes round by a relay'],
+  ['tcp', 'UDP is blocked here'],
+  ['tls', 'UDP is blocked here'],
+];
+
+for (const [way, reason] of WAYS) {
+  separately(`a page that reaches only a TURN server, by ${way} at best, plays through it and says so`, async (_, t) => {
+    const turn = await TurnServer.start(way);
+    t.after(() => {
+      turn.stop();
+    });
+    const browser = await launch(`--ignore-certificate-errors-spki-list=${turn.keyHash}`);
+    t.after(() => browser.close());
+    const { program, base } = await Program.up('--turn', turn.urls, '--turn-secret-file', turn.secretFile);
+    t.after(() => {
+      program.discard();
+    });
+    await inPage(`relay by ${way}`, { program, base, browser, t }, DESKTOP, async ({ page }) => {
+      await onConnections(page, 'relay');
+      await open(page, base, 'testcard');
+      const pair = await chosenPair(page);
+      assert.deepEqual([pair?.local, pair?.relayProtocol], ['relay', way]);
+      const { shown } = await watch(page, 1_500);
+      assert(shown > 10, `${shown} frames in 1.5 s through the relay`);
+      await until('the way is told', TOLD_LIMIT_MS, async () => ((await wayTold(page)) === reason ? true : undefined));
+    });
+    await program.stop();
   });
-  await inPage('relay', { program, base, browser, t }, DESKTOP, async ({ page }) => {
-    await onConnections(page, 'relay');
-    await open(page, base, 'testcard');
-    assert.equal((await chosenPair(page))?.local, 'relay');
-    const { shown } = await watch(page, 1_500);
-    assert(shown > 10, `${shown} frames in 1.5 s through the relay`);
-  });
-  await program.stop();
-});
+}
 
 separately('a page that cannot use UDP plays over TCP where the node allows it', async (browser, t) => {
   const { program, base } = await Program.up('--ice-tcp');

@@ -10,6 +10,8 @@ import { probeScenario } from '../harness/scenario.js';
 import { Fingers, type Place } from '../harness/touch.js';
 import { sleep, until } from '../harness/wait.js';
 
+/** Longer than a frame of the program. */
+const PRESS_MS = 80;
 /** An input that shows later than this was lost, not slow. */
 const INPUT_LIMIT_MS = 6_000;
 
@@ -180,6 +182,33 @@ probeScenario('text typed on a phone\'s keyboard reaches the program', async ({ 
   await arrives(page, 'naïve');
 });
 
+/** What a German keyboard writes, as far as it tells a layout. */
+const GERMAN = { KeyQ: 'q', KeyW: 'w', KeyY: 'z', KeyZ: 'y', KeyA: 'a', Semicolon: 'ö', Quote: 'ä', BracketLeft: 'ü', Minus: 'ß' } as const;
+
+probeScenario('a German keyboard writes umlauts, capitals and dead keys', async ({ page, base }) => {
+  await page.addInitScript((writes) => {
+    Object.defineProperty(navigator, 'keyboard', { value: { getLayoutMap: () => Promise.resolve(new Map(Object.entries(writes))) } });
+  }, GERMAN);
+  await open(page, base, 'probe-type');
+  await phase(page, 0, INPUT_LIMIT_MS);
+  let text = '';
+  const types = async (code: string, written: string): Promise<void> => {
+    await page.keyboard.press(code, { delay: PRESS_MS });
+    text += written;
+    await arrives(page, text);
+  };
+  for (const [code, written] of [['KeyZ', 'y'], ['Quote', 'ä'], ['Semicolon', 'ö'], ['BracketLeft', 'ü'], ['Minus', 'ß']] as const) await types(code, written);
+  await page.keyboard.down('ShiftLeft');
+  await types('BracketLeft', 'Ü');
+  await page.keyboard.up('ShiftLeft');
+  // The dead acute, and the right Alt as third level: é and @.
+  await types('Equal', '');
+  await types('KeyE', 'é');
+  await page.keyboard.down('AltRight');
+  await types('KeyQ', '@');
+  await page.keyboard.up('AltRight');
+});
+
 // --- Gamepad ---
 
 /** W3C standard mapping. */
@@ -215,6 +244,23 @@ probeScenario('a gamepad reaches the program, and its rumble comes back', async 
   await setPad(page, {});
   await shows(page, 'everything let go', INPUT_LIMIT_MS, (seen) => seen.number(2) === 0 && seen.number(3) === 0 && seen.number(4) === 0);
 }, DESKTOP);
+
+/** benches/probe/src/card.rs: the lamps of a pad's buttons begin here. */
+const PAD_LAMPS = 261;
+
+probeScenario('a gamepad reaches a program that only knows X11', async ({ page, base }) => {
+  await plugStandInPad(page);
+  await open(page, base, 'probe-x11');
+  const [south, north] = [PAD_LAMPS, PAD_LAMPS + 3];
+  await setPad(page, {});
+  await setPad(page, { buttons: [A] });
+  await lamps(page, 'A', [south], true);
+  await setPad(page, { buttons: [X] });
+  await lamps(page, 'X', [north], true);
+  await lamps(page, 'A let go', [south], false);
+  await setPad(page, {});
+  await lamps(page, 'everything let go', [south, north], false);
+});
 
 // --- Fingers ---
 

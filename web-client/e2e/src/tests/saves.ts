@@ -15,6 +15,8 @@ const SHOWN_LIMIT_MS = 6_000;
 const ENDED_LIMIT_MS = 6_000;
 /** A pack leaves the node right after the title's end. */
 const KEPT_LIMIT_MS = 10_000;
+/** Room for a node with its titles, and for a player's home. */
+const DISK_MIB = 64;
 /** Where the count stands in the picture. */
 const COUNT = 2;
 /** The title's command line within its sandbox. */
@@ -98,4 +100,46 @@ probeScenario('a player finds the saved game again, and nobody else does', async
   await stranger.context().close();
   await open(page, base, 'probe-save');
   assert.equal(await numberIn(page, COUNT, SHOWN_LIMIT_MS), 2);
+});
+
+separately('on a full disk the last whole save stays, the program is told, and play goes on', async (browser, t) => {
+  if (process.getuid?.() !== 0) {
+    t.skip('needs root to mount a small disk');
+    return;
+  }
+  const fleet = await Fleet.start();
+  t.after(() => fleet.discard());
+  const node = await fleet.nodeOnDisk('small', DISK_MIB, '--titles', probeTitles(), '--slots', '2');
+  await inPage('a full disk', { base: fleet.base, browser, t, program: node }, DESKTOP, async ({ page }) => {
+    await open(page, fleet.base, 'probe-save');
+    await countTo(page, 2);
+    await leave(page);
+    const version = await keptAfter(page, 0);
+    await open(page, fleet.base, 'probe-save');
+    assert.equal(await numberIn(page, COUNT, SHOWN_LIMIT_MS), 2);
+    const makeRoom = node.fillDisk();
+    await page.keyboard.press('KeyA');
+    await shows(page, 'a count that could not be written', SHOWN_LIMIT_MS, (seen) => seen.number(COUNT) === 3 && seen.mode?.phase === 1);
+    await leave(page);
+    makeRoom();
+
+    await open(page, fleet.base, 'probe-save');
+    assert.equal(await numberIn(page, COUNT, SHOWN_LIMIT_MS), 2, 'the last whole save');
+    await countTo(page, 4);
+    await leave(page);
+    await keptAfter(page, version);
+  });
+  await node.stop();
+  await fleet.matchmaker.stop();
+});
+
+probeScenario('a program that saves when it is asked to end gets the time to', async ({ page, base }) => {
+  await open(page, base, 'probe-late');
+  assert.equal(await numberIn(page, COUNT, SHOWN_LIMIT_MS), 0);
+  await leave(page);
+  await until('what it saved last is kept', KEPT_LIMIT_MS, async () =>
+    (await saves(page)).some((save) => save.current && save.title === 'probe-late') ? true : undefined,
+  );
+  await open(page, base, 'probe-late');
+  assert.equal(await numberIn(page, COUNT, SHOWN_LIMIT_MS), 100);
 });

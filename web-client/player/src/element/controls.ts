@@ -165,6 +165,9 @@ export class Controls {
       case 'clipboard':
         this.#clipboard.fromTitle(wish.text);
         break;
+      case 'warning':
+        this.#toast.show('warning', wish.text);
+        break;
     }
   }
 

@@ -139,6 +139,7 @@ export class Dialogue {
       case 'pointer_locked':
       case 'text_input':
       case 'clipboard':
+      case 'warning':
         this.options.onWish(message);
         break;
       case 'ended':

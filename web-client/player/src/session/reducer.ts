@@ -136,7 +136,9 @@ function playing(state: Of<'playing'>, event: Event): Step {
     attempt_since_ms: event.at_ms,
     patience_ms: RESTART_PATIENCE_MS,
   };
-  return failed ? tryNewPeer(next, event.at_ms, []) : [next, [{ do: 'restart_ice', peer: state.peer }]];
+  if (failed) return tryNewPeer(next, event.at_ms, []);
+  // What took the path away took the signalling socket's with it.
+  return [next, [{ do: 'renew_signal' }, { do: 'restart_ice', peer: state.peer }]];
 }
 
 function reconnecting(state: Of<'reconnecting'>, event: Event): Step {

@@ -13,7 +13,8 @@ import { Picture, type ShownFrame } from '../picture';
 import { ReceiptChain } from '../receipts';
 import { Scope } from '../scope';
 import { Statistics } from '../stats/snapshot';
-import { isStalled } from '../stats/stall';
+import { isStalled, isSuspect } from '../stats/stall';
+import { watchNetwork } from '../network';
 import { SignalSocket } from '../transport/signal';
 import type { Offer, Peer } from '../transport/peer';
 import { refuseAttestation } from '../wire/attest';
@@ -30,7 +31,7 @@ import { sameView, viewOf, type View } from './view';
 /** Timeouts of the reducer are met to within this. */
 const TICK_MS = 200;
 /** The stall detector looks this often. */
-const STALL_CHECK_MS = 100;
+const STALL_CHECK_MS = 50;
 /** Gamepads are polled and merged input is flushed this often: browsers allow no shorter timer. */
 const FAST_MS = 4;
 const STATS_MS = 1_000;
@@ -74,6 +75,8 @@ export class Play {
   #iceServers: RTCIceServer[] = [];
   #last_frame_ms = 0;
   #online_ms: number | undefined;
+  /** When the server last greeted this page on a new socket. */
+  #greeted_ms: number | undefined;
 
   constructor(private readonly options: PlayOptions) {
     const { video, audio, onSoundBlocked } = options;
@@ -167,12 +170,15 @@ export class Play {
       this.#dialogue?.tick(now_ms);
     });
     scope.interval(STATS_MS, () => void this.#sample());
-    scope.listen(window, 'online', () => {
-      this.#online_ms = performance.now();
-      this.#dispatch({ type: 'online', at_ms: this.#online_ms });
-    });
+    scope.listen(window, 'online', () => this.#networkChanged());
+    watchNetwork(scope, () => this.#networkChanged());
     scope.listen(document, 'visibilitychange', () => this.#visibility());
     scope.listen(window, 'pagehide', () => this.#dispatch({ type: this.#kept === undefined ? 'leave' : 'suspend' }));
+  }
+
+  #networkChanged(): void {
+    this.#online_ms = performance.now();
+    this.#dispatch({ type: 'online', at_ms: this.#online_ms });
   }
 
   #visibility(): void {
@@ -189,14 +195,16 @@ export class Play {
   #checkStall(): void {
     if (this.#state.kind !== 'playing' || document.hidden) return;
     const now_ms = performance.now();
-    const stalled = isStalled({
+    const signs = {
       now_ms,
       last_frame_ms: this.#last_frame_ms,
       last_facts_ms: this.#dialogue?.last_facts_ms ?? now_ms,
       online_ms: this.#online_ms,
+      greeted_ms: this.#greeted_ms,
       path_lost: this.#peers.shownPeer?.pathLost ?? true,
-    });
-    if (stalled) this.#dispatch({ type: 'stalled', at_ms: now_ms, last_frame_ms: this.#last_frame_ms });
+    };
+    if (isStalled(signs)) this.#dispatch({ type: 'stalled', at_ms: now_ms, last_frame_ms: this.#last_frame_ms });
+    else if (isSuspect(signs)) this.#signal?.renew(now_ms);
   }
 
   async #sample(): Promise<void> {
@@ -375,6 +383,8 @@ export class Play {
     switch (message.type) {
       case 'welcome':
         this.#iceServers = message.ice_servers;
+        this.#greeted_ms = performance.now();
+        this.#checkStall();
         break;
       case 'answer':
         void this.#answered(message, created);

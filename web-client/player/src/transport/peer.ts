@@ -8,7 +8,15 @@
 
 import { Scope } from '../scope';
 import { toHex } from '../wire/bytes';
-import { preferH264, renewJitterBuffer, shortenJitterBuffer, wishForExtensions, withStereo } from './sdp';
+import {
+  negotiatesExtensions,
+  preferH264,
+  renewJitterBuffer,
+  shortenJitterBuffer,
+  wishForExtensions,
+  withReportsOnRequest,
+  withStereo,
+} from './sdp';
 
 /** Candidates that come ahead of the answer; a node has a handful of addresses. */
 const EARLY_CANDIDATES_MAX = 32;
@@ -113,9 +121,20 @@ export class Peer {
     if (this.#pc.signalingState === 'closed') return undefined;
     const nonce = toHex(crypto.getRandomValues(new Uint8Array(32)));
     this.#nonces.push(nonce);
-    await this.#pc.setLocalDescription({ ...offer, sdp: withStereo(offer.sdp ?? '') });
+    await this.#describe(withStereo(offer.sdp ?? ''));
     const sdp = this.#pc.localDescription?.sdp;
     return sdp === undefined ? undefined : { sdp, nonce };
+  }
+
+  /** Only browsers that let a page choose header extensions take one more from the description. */
+  async #describe(sdp: string): Promise<void> {
+    const more = this.#pc.getTransceivers().some(negotiatesExtensions) ? withReportsOnRequest(sdp, this.#pc.currentLocalDescription?.sdp) : sdp;
+    try {
+      await this.#pc.setLocalDescription({ type: 'offer', sdp: more });
+    } catch (error) {
+      if (more === sdp) throw error;
+      await this.#pc.setLocalDescription({ type: 'offer', sdp });
+    }
   }
 
   /** The nonce of the newest offer. */

@@ -2,6 +2,12 @@
 
 /** Extensions that the node uses and that default offers lack or may drop. */
 const WANTED_EXTENSIONS = ['dependency-descriptor', 'playout-delay', 'transport-wide-cc'];
+/** How arrivals are reported, every 50 ms… */
+const REPORTS = 'http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01';
+/** …or whenever the node asks. */
+const REPORTS_ON_REQUEST = 'http://www.webrtc.org/experiments/rtp-hdrext/transport-wide-cc-02';
+/** Extensions of the short form have these numbers (RFC 8285, section 4.2). */
+const EXTENSION_ID_MAX = 14;
 /** Audio concealment starts below this on jittery networks; more is heard as lag. */
 const AUDIO_JITTER_TARGET_MS = 20;
 
@@ -20,7 +26,7 @@ interface DelayHints {
   playoutDelayHint?: number | null;
 }
 
-function negotiatesExtensions(transceiver: object): transceiver is ExtensionNegotiation {
+export function negotiatesExtensions(transceiver: object): transceiver is ExtensionNegotiation {
   return 'getHeaderExtensionsToNegotiate' in transceiver && 'setHeaderExtensionsToNegotiate' in transceiver;
 }
 
@@ -75,6 +81,33 @@ export function withStereo(sdp: string): string {
     const line = new RegExp(`^(a=fmtp:${type} )(?!.*stereo=1)(.*?)(\r?)$`, 'gm');
     return text.replace(line, '$1$2;stereo=1$3');
   }, sdp);
+}
+
+/**
+ * The offer with reports on request for what is received. Chromium has them, takes them from its own description, and
+ * has no other interface for them; an offer without room for one more extension stays as it is. An extension keeps its
+ * number as long as the connection lives: `before` is the description that was offered last, if there was one.
+ */
+export function withReportsOnRequest(sdp: string, before = ''): string {
+  const used = new Set([...sdp.matchAll(/^a=extmap:(\d+)/gm)].map(([, id]) => Number(id)));
+  let id = requestId(sdp) ?? requestId(before) ?? EXTENSION_ID_MAX;
+  if (requestId(sdp) === undefined) while (used.has(id)) id -= 1;
+  if (id <= 0) return sdp;
+  const sections = sdp.split(/^(?=m=)/m);
+  return sections.map((section) => (/^a=recvonly\r?$/m.test(section) ? withRequests(section, id) : section)).join('');
+}
+
+/** Which number the extension has there. */
+function requestId(sdp: string): number | undefined {
+  const line = sdp.split(/\r?\n/).find((one) => one.startsWith('a=extmap:') && one.endsWith(` ${REPORTS_ON_REQUEST}`));
+  const id = Number(/^a=extmap:(\d+)/.exec(line ?? '')?.[1]);
+  return Number.isInteger(id) ? id : undefined;
+}
+
+function withRequests(section: string, id: number): string {
+  if (requestId(section) !== undefined) return section;
+  const line = new RegExp(`^a=extmap:\\d+ ${REPORTS.replaceAll('.', '\\.')}(\r?)$`, 'm');
+  return section.replace(line, `$&\na=extmap:${id} ${REPORTS_ON_REQUEST}$1`);
 }
 
 /** Takes the wish back and makes it again: a browser that let a buffer grow starts it anew. */

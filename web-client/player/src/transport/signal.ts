@@ -12,8 +12,13 @@ import { CURRENT } from '../wire/version';
 
 /** One offer and its candidates; a browser finds far fewer, and what exceeds it is a lesser path. */
 const OUTBOX_MAX = 64;
-/** A connect attempt that hangs in a dead network is replaced after this. */
-const CONNECT_LIMIT_MS = 2_000;
+/**
+ * A connect attempt that hangs is replaced after this: a lost first packet would be repeated by the system after a
+ * second only. Each attempt gets twice as long as the one before…
+ */
+const CONNECT_LIMIT_MIN_MS = 600;
+/** …up to this, for networks that take long to answer. */
+const CONNECT_LIMIT_MAX_MS = 4_000;
 const BACKOFF_MIN_MS = 250;
 /** Slow enough for a server that is down, fast enough for one that restarts. */
 const BACKOFF_MAX_MS = 4_000;
@@ -47,6 +52,8 @@ export class SignalSocket {
   #socket: WebSocket | undefined;
   #attempt: Scope;
   #backoff_ms = BACKOFF_MIN_MS;
+  #limit_ms = CONNECT_LIMIT_MIN_MS;
+  /** When the server last said anything, or a connection was begun. */
   #heard_ms = 0;
   /** Peers whose offers went through this socket: the matchmaker takes candidates of no others. */
   #offered = new Set<string>();
@@ -73,9 +80,11 @@ export class SignalSocket {
     this.#transmit({ type: 'leave' });
   }
 
-  /** Opens a new socket unless this one proved alive a moment ago. */
+  /** Opens a new socket unless this one proved alive, or was begun, a moment ago. */
   renew(now_ms: number): void {
-    if (now_ms - this.#heard_ms > SILENCE_MS) this.#reconnect(0);
+    if (now_ms - this.#heard_ms <= SILENCE_MS) return;
+    this.#limit_ms = CONNECT_LIMIT_MIN_MS;
+    this.#reconnect(0);
   }
 
   #transmitPeer(message: PeerMessage): void {
@@ -101,8 +110,10 @@ export class SignalSocket {
     const attempt = this.#attempt;
     const socket = this.#options.connect?.(this.#options.url) ?? new WebSocket(this.#options.url);
     this.#socket = socket;
+    this.#heard_ms = performance.now();
     attempt.add(() => socket.close());
-    const stopLimit = attempt.timeout(CONNECT_LIMIT_MS, () => this.#reconnect(0));
+    const stopLimit = attempt.timeout(this.#limit_ms, () => this.#reconnect(0));
+    this.#limit_ms = Math.min(CONNECT_LIMIT_MAX_MS, this.#limit_ms * 2);
     attempt.listen(socket, 'open', () => {
       stopLimit();
       this.#transmit({ type: 'hello', versions: CURRENT, ticket: this.#options.ticket });
@@ -129,7 +140,10 @@ export class SignalSocket {
     if (message === undefined) return;
     this.#over = message.type === 'ended' || (message.type === 'error' && !PASSING_ERRORS.has(message.code));
     if (message.type === 'error' && !this.#over) return;
-    if (message.type === 'welcome') this.#backoff_ms = BACKOFF_MIN_MS;
+    if (message.type === 'welcome') {
+      this.#backoff_ms = BACKOFF_MIN_MS;
+      this.#limit_ms = CONNECT_LIMIT_MIN_MS;
+    }
     if (message.type === 'answer' && this.#outbox[0]?.peer === message.peer) this.#outbox = [];
     this.#options.onMessage(message);
   }

@@ -91,10 +91,12 @@ export type ControlToPage =
   | { readonly type: 'text_input'; readonly active: boolean }
   /** The title put text on the clipboard. */
   | { readonly type: 'clipboard'; readonly text: string }
+  /** Something is wrong that the player should know of; the session goes on. */
+  | { readonly type: 'warning'; readonly text: string }
   | { readonly type: 'ended'; readonly reason: string; readonly message: string };
 
-/** What a title asks of the page around its picture. */
-export type TitleWish = Extract<ControlToPage, { type: 'cursor' | 'pointer_locked' | 'text_input' | 'clipboard' }>;
+/** What a title, or the node for it, asks of the page around its picture. */
+export type TitleWish = Extract<ControlToPage, { type: 'cursor' | 'pointer_locked' | 'text_input' | 'clipboard' | 'warning' }>;
 
 /** Reads one message; `undefined` for a type of a later release, a `WireError` for anything malformed. */
 export function parseControl(raw: string): ControlToPage | undefined {
@@ -135,6 +137,8 @@ export function parseControl(raw: string): ControlToPage | undefined {
       return { type: 'text_input', active: flag(json, 'active') };
     case 'clipboard':
       return { type: 'clipboard', text: text(json, 'text') };
+    case 'warning':
+      return { type: 'warning', text: text(json, 'text') };
     case 'ended':
       return { type: 'ended', reason: text(json, 'reason'), message: text(json, 'message') };
     default:

@@ -216,6 +216,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/sessions/{id}/placement": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Why the session runs where it runs: the nodes that could have taken it with their costs, and what stood in
+         *     the way of the others. Kept by the server that decided, for its last 4096 sessions.
+         */
+        get: operations["explain_placement"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/sessions/{id}/receipts": {
         parameters: {
             query?: never;
@@ -624,6 +644,88 @@ export interface components {
             /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
             next_cursor?: string | null;
         };
+        /** @description A decision with its reasons, as things stood when it was taken. */
+        Placement: {
+            /**
+             * Format: int64
+             * @description How many nodes could have taken it.
+             */
+            allowed: number;
+            /**
+             * @description The cheapest of the nodes that may take the session, cheapest first, at most 16; the chosen one is among
+             *     them.
+             */
+            candidates: components["schemas"]["PlacementCandidate"][];
+            /** @description The node that was chosen. */
+            chosen: components["schemas"]["NodeId"];
+            /** @description Whether every node was looked at; of a large fleet, the nearest 2048 are. */
+            complete: boolean;
+            /**
+             * Format: int64
+             * @description When it was decided, Unix ms.
+             */
+            decided_at_ms: number;
+            /** @description Some of them by name, at most 16. */
+            examples: components["schemas"]["RefusedNode"][];
+            /** @description Why the others could not: each is counted under the first thing that stood in its way. */
+            refused: components["schemas"]["RefusedCount"][];
+            /** @description Of which session. */
+            session: components["schemas"]["SessionId"];
+        };
+        /** @description A node that may take the session. */
+        PlacementCandidate: {
+            /** @description What it costs. */
+            cost: components["schemas"]["PlacementCost"];
+            /** @description What its owner calls it. */
+            name: string;
+            /** @description Which. */
+            node: components["schemas"]["NodeId"];
+            /** @description Where it is; empty if unknown. */
+            region: string;
+        };
+        /** @description A cost and its terms, all in the worth of one microsecond of round trip. */
+        PlacementCost: {
+            /**
+             * Format: int64
+             * @description Earned by waiting.
+             */
+            credit: number;
+            /**
+             * Format: int64
+             * @description The chance that it breaks the session.
+             */
+            failure: number;
+            /**
+             * Format: int64
+             * @description How loaded it is.
+             */
+            load: number;
+            /**
+             * Format: int64
+             * @description Bringing the title into memory.
+             */
+            locality: number;
+            /**
+             * Format: int64
+             * @description Price.
+             */
+            price: number;
+            /**
+             * Format: int64
+             * @description Round trip above the best site's.
+             */
+            rtt: number;
+            /**
+             * Format: int64
+             * @description What others would give for a slot at its site.
+             */
+            scarcity: number;
+            /**
+             * Format: int64
+             * @description The sum of the terms less the credit, at least 0.
+             */
+            total: number;
+        };
         /** @description An error (RFC 9457, `application/problem+json`). */
         Problem: {
             /** @description Stable code, such as `no_capacity`. */
@@ -703,6 +805,30 @@ export interface components {
         };
         /** @description SHA-256 of a receipt's canonical bytes. */
         ReceiptHash: string;
+        /** @description How many nodes one obstacle stopped. */
+        RefusedCount: {
+            /**
+             * Format: int64
+             * @description How many nodes.
+             */
+            nodes: number;
+            /**
+             * @description A stable code: `offline`, `banned`, `draining`, `title_missing`, `other_version`, `region`, `codec`,
+             *     `resolution`, `gpu_tier`, `trust`, `stake`, `price`, `not_for_batch`, `distance` or `full`.
+             */
+            obstacle: string;
+            /** @description The same in words. */
+            words: string;
+        };
+        /** @description A node that cannot take the session. */
+        RefusedNode: {
+            /** @description What its owner calls it. */
+            name: string;
+            /** @description Which. */
+            node: components["schemas"]["NodeId"];
+            /** @description The code of what stands in its way. */
+            obstacle: string;
+        };
         /** @description A save of the guest's. */
         Save: {
             based_on?: null | components["schemas"]["SaveVersion"];
@@ -1368,6 +1494,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description Any error, such as `not_yours` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    explain_placement: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Session id */
+                id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As things stood when it was decided */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Placement"];
                 };
             };
             /** @description Any error, such as `not_yours` */

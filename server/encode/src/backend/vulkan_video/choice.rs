@@ -112,8 +112,8 @@ fn level(settings: &VideoSettings, coded: (u32, u32)) -> u32 {
         Codec::Hevc | Codec::Hevc10 | Codec::Av1 => hevc_level(settings),
     };
     let holds = |level: &u32| max_dpb_frames(settings.codec, *level, coded) + 1 >= WANTED_SLOTS.min(6);
-    let candidates = [41, 42, 50, 51, 52].into_iter().filter(|level| *level >= needed.max(LEAST_LEVEL));
-    candidates.clone().find(holds).or(candidates.last()).unwrap_or(needed)
+    let mut candidates = [41, 42, 50, 51, 52].into_iter().filter(|level| *level >= needed.max(LEAST_LEVEL));
+    candidates.clone().find(holds).or(candidates.next_back()).unwrap_or(needed)
 }
 
 /// Ten times the level of main tier that carries size and rate (HEVC tables A.8 and A.9).

@@ -62,8 +62,8 @@ impl Device {
         // SAFETY: the instance is alive.
         let mut found = unsafe { instance.enumerate_physical_devices() }
             .map_err(|error| format!("Vulkan lists no devices: {error}"))?;
-        // SAFETY: the physical devices are this instance's.
         found.sort_by_key(|physical| {
+            // SAFETY: the physical devices are this instance's.
             match unsafe { instance.get_physical_device_properties(*physical) }.device_type {
                 vk::PhysicalDeviceType::DISCRETE_GPU => 0,
                 vk::PhysicalDeviceType::INTEGRATED_GPU => 1,

@@ -1,6 +1,8 @@
 //! What is offered to the page: H.264 with retransmission, Opus, and the header extensions in use.
 
-use crate::worker::transport::wire::{DEPENDENCY_DESCRIPTOR_URI, PLAYOUT_DELAY_URI, TRANSPORT_CC_URI, Wire};
+use crate::worker::transport::wire::{
+    DEPENDENCY_DESCRIPTOR_URI, FEEDBACK_REQUEST_URI, PLAYOUT_DELAY_URI, TRANSPORT_CC_URI, Wire,
+};
 use anyhow::Result;
 use rtc::interceptor::{Registry, Slot};
 use rtc::media_stream::MediaStreamTrack;
@@ -82,6 +84,8 @@ pub(super) fn engine(wire: &Arc<Wire>) -> Result<(MediaEngine, Registry)> {
         (DEPENDENCY_DESCRIPTOR_URI, RtpCodecKind::Video),
         (TRANSPORT_CC_URI, RtpCodecKind::Video),
         (TRANSPORT_CC_URI, RtpCodecKind::Audio),
+        (FEEDBACK_REQUEST_URI, RtpCodecKind::Video),
+        (FEEDBACK_REQUEST_URI, RtpCodecKind::Audio),
     ] {
         engine.register_header_extension(
             RTCRtpHeaderExtensionCapability { uri: uri.to_owned() },

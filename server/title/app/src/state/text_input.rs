@@ -123,8 +123,8 @@ impl State {
             Some(Rect::new(
                 x.round() as i32,
                 y.round() as i32,
-                (area.size.w * view.scale).round() as i32,
-                (area.size.h * view.scale).round() as i32,
+                (area.size.w * view.scale_x).round() as i32,
+                (area.size.h * view.scale_y).round() as i32,
             ))
         });
         (true, caret)

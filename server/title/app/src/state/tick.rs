@@ -138,6 +138,7 @@ impl State {
         let waited_us = timing::now_us();
         self.latch();
         self.popups.cleanup();
+        self.settle_modes();
         self.lay_out();
         self.refresh_cursor();
         let layers = self.layers();

@@ -29,32 +29,40 @@ pub(crate) struct Windows {
 /// From the title's coordinates to pixels of the picture: `pixel = logical * scale + offset`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Mapping {
-    pub(crate) scale: f64,
-    pub(crate) x: f64,
-    pub(crate) y: f64,
+    pub(crate) scale_x: f64,
+    pub(crate) scale_y: f64,
+    x: f64,
+    y: f64,
 }
 
 impl Default for Mapping {
     fn default() -> Self {
-        Self { scale: 1.0, x: 0.0, y: 0.0 }
+        Self { scale_x: 1.0, scale_y: 1.0, x: 0.0, y: 0.0 }
     }
 }
 
 impl Mapping {
-    /// The largest centred mapping of a window that fits into the picture.
-    fn fit(window: Size<i32, Logical>, picture: (u32, u32)) -> Self {
-        let (w, h) = (f64::from(window.w.max(1)), f64::from(window.h.max(1)));
+    /// The largest centred mapping of a window that fits into the picture and has the `shape` of what is drawn in
+    /// it. The two differ where Xwayland plays a screen of another mode, which it stretches over the whole of ours.
+    fn fit(window: Size<i32, Logical>, shape: Size<i32, Logical>, picture: (u32, u32)) -> Self {
+        let edge = |length: i32| f64::from(length.max(1));
         let (width, height) = (f64::from(picture.0), f64::from(picture.1));
-        let scale = (width / w).min(height / h);
-        Self { scale, x: ((width - w * scale) / 2.0).round(), y: ((height - h * scale) / 2.0).round() }
+        let scale = (width / edge(shape.w)).min(height / edge(shape.h));
+        let (shown_w, shown_h) = (edge(shape.w) * scale, edge(shape.h) * scale);
+        Self {
+            scale_x: shown_w / edge(window.w),
+            scale_y: shown_h / edge(window.h),
+            x: ((width - shown_w) / 2.0).round(),
+            y: ((height - shown_h) / 2.0).round(),
+        }
     }
     /// Pixels of the picture in the title's coordinates.
     pub(crate) fn to_logical(self, x: f64, y: f64) -> Point<f64, Logical> {
-        ((x - self.x) / self.scale, (y - self.y) / self.scale).into()
+        ((x - self.x) / self.scale_x, (y - self.y) / self.scale_y).into()
     }
     /// The title's coordinates in pixels of the picture.
     pub(crate) fn to_picture(self, point: Point<f64, Logical>) -> (f64, f64) {
-        (point.x * self.scale + self.x, point.y * self.scale + self.y)
+        (point.x * self.scale_x + self.x, point.y * self.scale_y + self.y)
     }
 }
 
@@ -87,7 +95,7 @@ impl Window {
     /// is a window like any other to us.
     pub(crate) fn is_menu(&self, screen: Size<i32, Logical>) -> bool {
         let Role::X11(window) = &self.role else { return false };
-        let size = window.geometry.size;
+        let (size, screen) = (window.geometry.size, window.mode.unwrap_or(screen));
         window.info.override_redirect && (size.w < screen.w || size.h < screen.h)
     }
     fn wants_keyboard(&self, screen: Size<i32, Logical>) -> bool {
@@ -112,6 +120,12 @@ impl Window {
             }),
             Role::X11(window) => window.info.title.clone(),
         }
+    }
+    /// The shape of what is drawn in it, which Xwayland may stretch to another.
+    fn shape(&self, views: &State) -> Size<i32, Logical> {
+        let stretched = self.surface().filter(|_| matches!(self.role, Role::X11(_)));
+        let picture = stretched.and_then(|surface| views.surfaces.get(surface)?.picture.as_ref());
+        picture.map_or_else(|| self.geometry(views).size, |picture| (picture.width, picture.height).into())
     }
     /// The part of the surface that is the window, without shadows.
     pub(crate) fn geometry(&self, views: &State) -> Rectangle<i32, Logical> {
@@ -344,7 +358,9 @@ impl State {
             window.shown && !dialog && !window.is_menu(self.screen()) && geometry.size.w > 0
         });
         let main_size = main.map(|(_, (_, geometry))| geometry.size);
-        let view = main_size.map_or_else(Mapping::default, |size| Mapping::fit(size, picture));
+        let view = main.map_or_else(Mapping::default, |(window, (_, geometry))| {
+            Mapping::fit(geometry.size, window.shape(self), picture)
+        });
         self.windows.logical = main_size;
         let screen = main_size.unwrap_or(self.screen());
         for (index, (dialog, geometry)) in places.iter().enumerate() {
@@ -391,11 +407,20 @@ mod tests {
 
     #[test]
     fn a_window_of_another_size_is_fitted_and_points_map_back() {
-        let view = Mapping::fit((640, 480).into(), (1280, 720));
-        assert_eq!(view, Mapping { scale: 1.5, x: 160.0, y: 0.0 });
+        let view = Mapping::fit((640, 480).into(), (640, 480).into(), (1280, 720));
+        assert_eq!(view, Mapping { scale_x: 1.5, scale_y: 1.5, x: 160.0, y: 0.0 });
         let point = view.to_logical(640.0, 360.0);
         assert_eq!((point.x, point.y), (320.0, 240.0));
         assert_eq!(view.to_picture(point), (640.0, 360.0));
+    }
+
+    #[test]
+    fn a_screen_of_another_mode_keeps_its_shape() {
+        let view = Mapping::fit((1280, 720).into(), (800, 600).into(), (1280, 720));
+        assert_eq!(view, Mapping { scale_x: 0.75, scale_y: 1.0, x: 160.0, y: 0.0 });
+        let point = view.to_logical(160.0, 719.0);
+        assert_eq!((point.x, point.y), (0.0, 719.0));
+        assert_eq!(view.to_picture((1280.0, 720.0).into()), (1120.0, 720.0));
     }
 
     #[test]

@@ -18,21 +18,41 @@ impl State {
         match notice {
             WindowNotice::Map { id, info, geometry } => {
                 if self.x11_index(id).is_none() {
-                    let window =
-                        XWindow { id, info: info.clone(), geometry, surface_id: None, surface: None };
-                    self.add_window(Role::X11(window));
+                    self.add_window(Role::X11(XWindow {
+                        id,
+                        info: info.clone(),
+                        geometry,
+                        mode: None,
+                        own: None,
+                        whole: false,
+                        undecided: false,
+                        surface_id: None,
+                        surface: None,
+                    }));
                 }
+                let screen = self.screen();
                 self.with_x11(id, |window| {
+                    window.mode = info.mode;
+                    window.whole = info.wants_whole;
+                    window.own = (info.is_frame && !window.whole).then_some(geometry.size);
                     window.info = info;
                     window.geometry = geometry;
+                    window.undecided = window.mode.is_none() && may_be_a_screen(geometry, screen);
                 });
                 self.place_x11(id, None, true);
             }
             WindowNotice::Changed { id, info } => {
-                let before =
-                    self.x11_index(id).and_then(|index| x11_of(&self.windows.stack[index])?.info.fixed_size);
-                let resized = before != info.fixed_size;
-                self.with_x11(id, |window| window.info = info);
+                let resized = self.x11_index(id).is_some_and(|index| {
+                    x11_of(&self.windows.stack[index]).is_some_and(|window| {
+                        (window.info.fixed_size, window.info.mode) != (info.fixed_size, info.mode)
+                    })
+                });
+                self.with_x11(id, |window| {
+                    if window.info.mode != info.mode {
+                        window.mode = info.mode;
+                    }
+                    window.info = info;
+                });
                 if resized {
                     self.place_x11(id, None, false);
                 }
@@ -52,8 +72,20 @@ impl State {
                 self.refocus();
             }
             WindowNotice::Resize { id, width, height } => {
-                let size = self.x11_index(id).map_or((0, 0).into(), |index| self.x11_size(index));
+                let Some(size) = self.x11_index(id).map(|index| self.x11_size(index)) else {
+                    if let Some(wm) = self.wm() {
+                        wm.grant(id, width, height);
+                    }
+                    return;
+                };
                 let wanted: Size<i32, Logical> = (width.unwrap_or(size.w), height.unwrap_or(size.h)).into();
+                let screen = self.screen();
+                self.with_x11(id, |window| {
+                    // One that is told to fill the screen, and asks for another size all the same, draws at that.
+                    if !window.whole && window.surface_id.is_some() {
+                        window.own = (wanted != screen).then_some(wanted);
+                    }
+                });
                 self.place_x11(id, Some(wanted), false);
             }
             WindowNotice::Moved { id, geometry } => self.with_x11(id, |window| window.geometry = geometry),
@@ -62,6 +94,12 @@ impl State {
                     window.surface_id = Some(surface);
                     window.surface = None;
                 });
+            }
+            WindowNotice::Fill(id) => {
+                self.with_x11(id, |window| {
+                    (window.whole, window.own, window.undecided) = (true, None, false);
+                });
+                self.place_x11(id, None, false);
             }
             WindowNotice::Activate(id) => {
                 let surface =
@@ -108,9 +146,16 @@ impl State {
         let place = if dialog {
             let free = logical - own;
             Rectangle::new((free.w.max(0) / 2, free.h.max(0) / 2).into(), own)
+        } else if let Some(size) = window.mode {
+            // It fills the screen that its client has switched to, and Xwayland has that fill ours.
+            Rectangle::from_size(size)
         } else if let Some(size) = window.info.fixed_size {
             // What it says counts more than what it has: some say so before they have resized.
             Rectangle::from_size(size)
+        } else if let Some(size) = window.own {
+            Rectangle::from_size(size)
+        } else if window.undecided {
+            Rectangle::from_size(window.geometry.size)
         } else {
             Rectangle::from_size(screen)
         };
@@ -121,6 +166,39 @@ impl State {
             }
         }
         self.with_x11(id, |window| window.geometry = place);
+    }
+
+    /// Sees which windows Xwayland stretches, and which it does not any more.
+    pub(crate) fn settle_modes(&mut self) {
+        let mut placed = Vec::new();
+        for index in 0..self.windows.stack.len() {
+            let Some(window) = x11_of(&self.windows.stack[index]).filter(|window| window.surface.is_some())
+            else {
+                continue;
+            };
+            let Some((drawn, shown)) = self.drawn_and_shown(window) else { continue };
+            let (id, mode) = (window.id, window.mode);
+            if drawn != shown {
+                self.with_x11(id, |window| (window.mode, window.undecided) = (Some(drawn), false));
+                // It may be no menu any more.
+                if mode.is_none() {
+                    self.refocus();
+                }
+            } else if window.undecided || mode == Some(drawn) && drawn != self.screen() {
+                self.with_x11(id, |window| (window.mode, window.undecided) = (None, false));
+                placed.push(id);
+            }
+        }
+        for id in placed {
+            self.place_x11(id, None, false);
+        }
+    }
+
+    /// The size of a window's picture, and the size at which Xwayland wants it shown.
+    fn drawn_and_shown(&self, window: &XWindow) -> Option<(Size<i32, Logical>, Size<i32, Logical>)> {
+        let surface = window.surface.as_ref()?;
+        let picture = self.surfaces.get(surface)?.picture.as_ref()?;
+        Some(((picture.width, picture.height).into(), self.size_of(surface)))
     }
 
     /// The session has another size.
@@ -185,6 +263,13 @@ impl State {
         self.windows.stack.retain(|window| x11_of(window).is_none());
         self.refocus();
     }
+}
+
+/// Whether a window may cover the screen of a smaller mode than ours: the smallest that Xwayland plays is this.
+fn may_be_a_screen(geometry: Rectangle<i32, Logical>, screen: Size<i32, Logical>) -> bool {
+    let (size, corner) = (geometry.size, geometry.loc);
+    let smaller = size.w <= screen.w && size.h <= screen.h && size != screen;
+    corner == (0, 0).into() && smaller && size.w >= 320 && size.h >= 200
 }
 
 fn x11_of(window: &Window) -> Option<&XWindow> {

@@ -70,9 +70,9 @@ impl State {
             return;
         }
         let display = &mut self.display.clone();
-        let dir = self.settings.dir.clone();
+        let gpu = self.settings.dmabuf.is_some();
         let started =
-            Server::start(&x11.listener, &dir, &self.events, |stream| self.clients.admit(display, stream));
+            Server::start(&x11.listener, gpu, &self.events, |stream| self.clients.admit(display, stream));
         match started {
             Ok(server) => x11.server = Some(server),
             Err(error) => {

@@ -1,23 +1,16 @@
-//! The Xwayland process.
+//! The Xwayland process, in a sandbox of its own: it reads what a hostile title sends.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    ffi::OsString,
+    io::Read,
     os::{
-        fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
-        unix::{
-            net::{UnixListener, UnixStream},
-            process::CommandExt,
-        },
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+        unix::net::{UnixListener, UnixStream},
     },
-    path::Path,
-    process::{Child, ChildStderr, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    process::Stdio,
 };
 
-use rustix::{
-    io::{FdFlags, fcntl_setfd},
-    process::{Signal, set_parent_process_death_signal},
-};
+use nearframe_sandbox::{Helper, HelperProcess, helper_user};
 use smithay::reexports::{
     calloop::{
         Interest, LoopHandle, Mode, PostAction,
@@ -30,14 +23,18 @@ use smithay::reexports::{
 use super::{Notice, Wm};
 use crate::state::State;
 
-/// Lines of Xwayland's own messages that are passed on.
-const MESSAGES: usize = 200;
+/// Pictures of a title's windows lie in Xwayland, and so do pixmaps, of which a hostile title makes all it can.
+const MEMORY_BYTES: u64 = 1 << 30;
+/// Itself, its threads, and the compiler of keyboard layouts with its shell.
+const PROCESSES: u64 = 32;
+/// Clients and the memory of their pictures.
+const OPEN_FILES: u64 = 2048;
 /// What the window manager's thread may have said before it waits for us.
 const NOTICES: usize = 256;
 
 /// A running Xwayland. Dropping it ends it.
 pub(crate) struct Server {
-    child: Child,
+    process: HelperProcess,
     pub(crate) client: Client,
     /// Once it is ready.
     pub(crate) wm: Option<Wm>,
@@ -45,8 +42,9 @@ pub(crate) struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Err(error) = self.child.kill().and_then(|()| self.child.wait()) {
-            tracing::warn!(%error, "Xwayland could not be ended");
+        let said = self.process.output_tail();
+        if !said.is_empty() {
+            tracing::debug!(target: "xwayland", "{said}");
         }
     }
 }
@@ -55,7 +53,7 @@ impl Server {
     /// Starts Xwayland on our listening socket. `admit` makes its other end a Wayland client.
     pub(crate) fn start(
         listener: &UnixListener,
-        dir: &Path,
+        gpu: bool,
         events: &LoopHandle<'static, State>,
         admit: impl FnOnce(UnixStream) -> Option<Client>,
     ) -> Result<Self, std::io::Error> {
@@ -65,18 +63,9 @@ impl Server {
         ready_ours.set_nonblocking(true)?;
         let client = admit(wayland_ours).ok_or_else(|| std::io::Error::other("too many clients"))?;
         let listener: OwnedFd = listener.try_clone()?.into();
-        let mut command = command(
-            dir,
-            listener.as_raw_fd(),
-            wm_theirs.as_raw_fd(),
-            wayland_theirs.as_raw_fd(),
-            ready_theirs.as_raw_fd(),
-        );
-        let mut child = command.spawn()?;
-        if let Some(stderr) = child.stderr.take() {
-            std::thread::Builder::new().name("xwayland-log".into()).spawn(move || log(stderr))?;
-        }
-        let server = Self { child, client, wm: None };
+        let files = [listener.as_fd(), wm_theirs.as_fd(), wayland_theirs.as_fd(), ready_theirs.as_fd()];
+        let process = HelperProcess::start(helper(files, gpu)).map_err(std::io::Error::other)?;
+        let server = Self { process, client, wm: None };
         let mut wm = Some(wm_ours);
         // Its ends close with it, so that whoever reads ours sees when it has ended.
         drop((listener, wm_theirs, wayland_theirs, ready_theirs));
@@ -101,61 +90,40 @@ impl Server {
     }
 }
 
-/// Users that nobody has, of which a session's helpers take one when nearframe is root.
-const FIRST_USER: u32 = 61_184;
-const USERS: u32 = 4_336;
-
-/// The display's number is only a name here: clients connect to the socket that we hand over. It differs
-/// from server to server because their keyboard compilers share a folder for temporary files.
-fn command(dir: &Path, listener: RawFd, wm: RawFd, wayland: RawFd, ready: RawFd) -> Command {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let number = (std::process::id() % 40_000) + 1_000 + NEXT.fetch_add(1, Ordering::Relaxed) % 20_000;
-    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
-    let mut command = Command::new("setpriv");
-    if rustix::process::geteuid().is_root() {
-        // It reads what a hostile title sends: as a user of its own, without a capability.
-        let user = (FIRST_USER + std::process::id() % USERS).to_string();
-        command.args(["--reuid", &user, "--regid", &user, "--clear-groups"]);
-        command.args(["--inh-caps=-all", "--bounding-set=-all"]);
-    }
-    command
-        .args(["--no-new-privs", "--pdeathsig", "KILL", "--", "Xwayland"])
-        .arg(format!(":{number}"))
-        // System V shared memory is named by numbers of an IPC namespace, and the title has another than we: a
-        // number of its own would mean somebody else's memory here.
-        .args(["-extension", "MIT-SHM"])
+/// The display's number is only a name here: clients connect to the socket that we hand over.
+fn helper([listener, wm, wayland, ready]: [BorrowedFd<'_>; 4], gpu: bool) -> Helper<'_> {
+    let number = |file: BorrowedFd<'_>| OsString::from(file.as_raw_fd().to_string());
+    let mut command: Vec<OsString> = [
+        "Xwayland",
+        ":0",
+        // System V shared memory is named by numbers of an IPC namespace, and the title has another than it.
+        "-extension",
+        "MIT-SHM",
         // The folder of the session is the access control.
-        .args(["-rootless", "-terminate", "-ac", "-nolisten", "tcp", "-nolisten", "local"])
-        .args(["-listenfd", &listener.to_string()])
-        .args(["-wm", &wm.to_string()])
-        .args(["-displayfd", &ready.to_string()])
-        .env_clear()
-        .env("PATH", path)
-        .env("XDG_RUNTIME_DIR", dir)
-        .env("WAYLAND_SOCKET", wayland.to_string())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    inherit(&mut command, [listener, wm, wayland, ready]);
-    command
-}
-
-/// Lets the child have these descriptors, and makes it end with the thread that starts it.
-#[allow(unsafe_code)]
-fn inherit(command: &mut Command, descriptors: [RawFd; 4]) {
-    let prepare = move || {
-        set_parent_process_death_signal(Some(Signal::KILL))?;
-        for fd in descriptors {
-            // SAFETY: the caller keeps these descriptors open until the child has been started, and the
-            // child has copies of its own after the fork.
-            fcntl_setfd(unsafe { BorrowedFd::borrow_raw(fd) }, FdFlags::empty())?;
-        }
-        Ok(())
-    };
-    // SAFETY: between fork and exec only `prctl` and `fcntl` are called, both async-signal-safe; nothing
-    // allocates or locks.
-    unsafe {
-        command.pre_exec(prepare);
+        "-rootless",
+        "-terminate",
+        "-ac",
+        "-nolisten",
+        "tcp",
+        "-nolisten",
+        "local",
+    ]
+    .map(Into::into)
+    .into();
+    for (option, file) in [("-listenfd", listener), ("-wm", wm), ("-displayfd", ready)] {
+        command.extend([option.into(), number(file)]);
+    }
+    Helper {
+        command,
+        env: vec![("XDG_RUNTIME_DIR".into(), "/tmp".into()), ("WAYLAND_SOCKET".into(), number(wayland))],
+        folder: None,
+        files: vec![listener, wm, wayland, ready],
+        stdin: Stdio::null(),
+        user: helper_user(),
+        gpu,
+        memory_bytes: MEMORY_BYTES,
+        processes: PROCESSES,
+        open_files: OPEN_FILES,
     }
 }
 
@@ -168,13 +136,4 @@ fn manage_windows(events: &LoopHandle<'static, State>, stream: UnixStream) -> Re
         })
         .map_err(|error| std::io::Error::other(error.error))?;
     Wm::start(stream, notices)
-}
-
-fn log(stderr: ChildStderr) {
-    // What is not passed on is read all the same, so that the server never waits for us.
-    for (number, line) in BufReader::new(stderr).lines().map_while(Result::ok).enumerate() {
-        if number < MESSAGES {
-            tracing::debug!(target: "xwayland", "{line}");
-        }
-    }
 }

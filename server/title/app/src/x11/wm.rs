@@ -40,8 +40,17 @@ x11rb::atom_manager! {
         CLIPBOARD, INCR, TARGETS, UTF8_STRING, NEARFRAME_CLIPBOARD,
         WL_SURFACE_ID, WM_PROTOCOLS, WM_S0, WM_STATE, WM_TAKE_FOCUS,
         _NET_ACTIVE_WINDOW, _NET_SUPPORTED, _NET_SUPPORTING_WM_CHECK, _NET_WM_CM_S0, _NET_WM_NAME,
-        _NET_WM_STATE, _NET_WM_STATE_FULLSCREEN, _NET_WM_WINDOW_TYPE, _NET_WM_WINDOW_TYPE_DIALOG,
+        _NET_WM_STATE, _NET_WM_STATE_FULLSCREEN, _NET_WM_STATE_MAXIMIZED_HORZ, _NET_WM_STATE_MAXIMIZED_VERT,
+        _NET_WM_WINDOW_TYPE, _NET_WM_WINDOW_TYPE_DIALOG,
         _NET_WM_WINDOW_TYPE_SPLASH, _NET_WM_WINDOW_TYPE_UTILITY,
+        _XWAYLAND_RANDR_EMU_MONITOR_RECTS,
+    }
+}
+
+impl Atoms {
+    /// The states of a window that is to fill the screen.
+    pub(crate) fn whole(&self) -> [u32; 3] {
+        [self._NET_WM_STATE_FULLSCREEN, self._NET_WM_STATE_MAXIMIZED_HORZ, self._NET_WM_STATE_MAXIMIZED_VERT]
     }
 }
 
@@ -90,6 +99,8 @@ pub(crate) enum WindowNotice {
     },
     /// It wants to be in front.
     Activate(Window),
+    /// It wants to fill the screen.
+    Fill(Window),
 }
 
 /// The compositor's way to the X server.
@@ -137,6 +148,14 @@ impl Wm {
             conn.send_event(false, id, EventMask::STRUCTURE_NOTIFY, told)?;
             Ok(())
         });
+    }
+
+    /// Gives a window that is not shown yet the size that it asks for.
+    pub(crate) fn grant(&self, id: Window, width: Option<i32>, height: Option<i32>) {
+        let edge = |length: Option<i32>| length.map(|length| length.clamp(1, 16_384) as u32);
+        let mut aux = ConfigureWindowAux::new();
+        (aux.width, aux.height) = (edge(width), edge(height));
+        self.attempt(|conn| conn.configure_window(id, &aux).map(drop));
     }
 
     /// Shows a window, filling the picture or not.
@@ -355,6 +374,7 @@ impl Reader<'_> {
             [AtomEnum::WM_NAME, AtomEnum::WM_NORMAL_HINTS, AtomEnum::WM_HINTS, AtomEnum::WM_TRANSIENT_FOR];
         atom == self.atoms._NET_WM_NAME
             || atom == self.atoms._NET_WM_WINDOW_TYPE
+            || atom == self.atoms._XWAYLAND_RANDR_EMU_MONITOR_RECTS
             || standard.iter().any(|name| u32::from(*name) == atom)
     }
 
@@ -362,6 +382,13 @@ impl Reader<'_> {
         let id = event.window;
         if event.type_ == self.atoms.WL_SURFACE_ID && event.format == 32 {
             Some(WindowNotice::Surface { id, surface: event.data.as_data32()[0] })
+        } else if event.type_ == self.atoms._NET_WM_STATE && event.format == 32 {
+            /// `_NET_WM_STATE_REMOVE`; the others add.
+            const REMOVE: u32 = 0;
+            let [action, first, second, ..] = event.data.as_data32();
+            let wanted =
+                action != REMOVE && self.atoms.whole().iter().any(|state| [first, second].contains(state));
+            wanted.then_some(WindowNotice::Fill(id))
         } else if event.type_ == self.atoms._NET_ACTIVE_WINDOW {
             Some(WindowNotice::Activate(id))
         } else {

@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::stage::Stage;
-use crate::{escapes, life, normal};
+use crate::{escapes, helpers, life, normal};
 
 const HOME: &str = "/home/player";
 
@@ -22,6 +22,7 @@ pub(crate) fn act(words: &[String]) -> ExitCode {
         "hang" => hang(&words[1..]),
         "attack-into-home" => attack_into_home(),
         "agent-of-another-user" => escapes::agent_of_another_user(),
+        "agent-with-a-helper" => helpers::agent_with_a_helper(&words[1]),
         "agent-that-dies" => life::agent_that_dies(&words[1]),
         "normal" => normal::inside(),
         "spin" => spin(words[1].parse().unwrap()),

@@ -28,8 +28,8 @@ pub(crate) const TESTS: &[Test] = &[
 const AT_LEAST: usize = 55;
 
 /// A host full of what a title must not reach.
-struct Host {
-    aims: BTreeMap<String, String>,
+pub(crate) struct Host {
+    pub(crate) aims: BTreeMap<String, String>,
     victim: Child,
     segment: i32,
     shm: PathBuf,
@@ -37,7 +37,7 @@ struct Host {
 }
 
 impl Host {
-    fn around(stage: &Stage) -> Self {
+    pub(crate) fn around(stage: &Stage) -> Self {
         let secret = stage.path("host/secret");
         fs::write(&secret, "secret").unwrap();
         fs::write(stage.path("host/save"), "another player's save").unwrap();
@@ -152,7 +152,7 @@ fn suid(stage: &Stage) {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o4755)).unwrap();
 }
 
-fn answers(text: &str) -> BTreeMap<String, String> {
+pub(crate) fn answers(text: &str) -> BTreeMap<String, String> {
     text.lines()
         .filter_map(|line| line.split_once('\t'))
         .map(|(name, rest)| (name.into(), rest.into()))

@@ -11,6 +11,7 @@ mod acts;
 mod bombs;
 mod escapes;
 mod files;
+mod helpers;
 mod kernel;
 mod life;
 mod network;
@@ -40,7 +41,8 @@ fn main() -> ExitCode {
 
 /// The part of a test harness that cargo and nextest ask for: a list, and one test by its exact name.
 fn run(words: &[String]) -> ExitCode {
-    let tests: Vec<Test> = [escapes::TESTS, normal::TESTS, bombs::TESTS, life::TESTS].concat();
+    let tests: Vec<Test> =
+        [escapes::TESTS, normal::TESTS, bombs::TESTS, life::TESTS, helpers::TESTS].concat();
     let has = |word: &str| words.iter().any(|given| given == word);
     if has("--list") {
         // None is ignored.

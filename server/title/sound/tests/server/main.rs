@@ -187,6 +187,12 @@ fn the_server_has_no_rights_to_spare() {
         };
         assert_eq!(field("NoNewPrivs:"), ["1"]);
         assert_eq!(field("CapEff:"), ["0000000000000000"]);
+        assert_eq!(field("Seccomp:"), ["2"]);
+        let namespace = |pid: &str, what: &str| std::fs::read_link(format!("/proc/{pid}/ns/{what}")).unwrap();
+        let pid = sound.server_pid().unwrap().to_string();
+        for what in ["net", "pid", "mnt", "ipc", "uts", "user"] {
+            assert_ne!(namespace(&pid, what), namespace("self", what), "{what}");
+        }
         if rustix::process::geteuid().is_root() {
             assert_eq!(field("CapBnd:"), ["0000000000000000"]);
             assert!(field("Uid:").iter().all(|uid| uid != "0"), "it runs as root");

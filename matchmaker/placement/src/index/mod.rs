@@ -1,0 +1,229 @@
+//! The fleet, arranged for search: by site, and in each site one bitmap for each ability.
+//!
+//! A decision walks the sites of a client from near to far and ANDs a handful of words in each, so that its
+//! cost hangs on how far it must walk and hardly on how many nodes there are. Positions are claimed and
+//! released exactly: no node ever gives more slots than it has.
+
+pub(crate) mod scan;
+pub mod search;
+mod site;
+pub mod titles;
+
+pub use search::{Found, Scratch};
+pub(crate) use site::{Record, SiteNodes, closed};
+pub use titles::{TitleKey, Titles};
+
+use crate::latency::SiteId;
+use crate::profile::Profile;
+use crate::region::{RegionId, Regions};
+use nearframe_protocol::NodeId;
+use std::collections::HashMap;
+
+/// Where a node stands in the index. Valid while the node is there; a node that came back stands elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Handle {
+    /// Its site.
+    pub site: SiteId,
+    at: u32,
+    /// Which of the nodes that have stood there.
+    serial: u32,
+}
+
+/// The right to slots of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Claim {
+    /// Whose.
+    pub node: NodeId,
+    handle: Handle,
+    slots: u16,
+}
+
+impl Claim {
+    /// How many.
+    pub fn slots(&self) -> u16 {
+        self.slots
+    }
+}
+
+/// Why slots cannot be claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimError {
+    /// The node left, or stands elsewhere by now.
+    #[error("the node is gone: decide again")]
+    Gone,
+    /// It takes nothing new.
+    #[error("the node takes no new sessions: decide again")]
+    Closed,
+    /// Others were faster.
+    #[error("the node's slots are taken: decide again")]
+    Full,
+}
+
+/// Nodes by site.
+#[derive(Clone, Debug, Default)]
+pub struct Index {
+    /// The regions of all sites.
+    pub regions: Regions,
+    /// The titles of all nodes.
+    pub titles: Titles,
+    sites: Vec<SiteNodes>,
+    handles: HashMap<NodeId, Handle>,
+    /// Of the node that joined last.
+    serial: u32,
+}
+
+impl Index {
+    /// No sites, no nodes.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the next site; ids count up from 0, as they do in the latency model. All nodes of a site stand in
+    /// one region, so that residency is decided once for all of them.
+    pub fn add_site(&mut self, region: &str) -> SiteId {
+        let region = self.regions.intern(region);
+        self.sites.push(SiteNodes::new(region));
+        SiteId(u16::try_from(self.sites.len() - 1).expect("sites are fewer than 65,536"))
+    }
+
+    /// How many sites there are.
+    pub fn sites(&self) -> usize {
+        self.sites.len()
+    }
+
+    /// The region of a site.
+    pub fn region(&self, site: SiteId) -> Option<RegionId> {
+        self.sites.get(site.index()).map(|site| site.region)
+    }
+
+    /// A node joins, with all its slots free, or replaces what was known of it. `None`: no such site.
+    pub fn insert(
+        &mut self,
+        node: NodeId,
+        site: SiteId,
+        profile: &Profile,
+        titles: &[TitleKey],
+    ) -> Option<Handle> {
+        self.remove(node);
+        self.serial = self.serial.wrapping_add(1);
+        let record = Record { serial: self.serial, ..Record::new(node, profile, 0) };
+        let at = self.sites.get_mut(site.index())?.insert(record, titles);
+        let handle = Handle { site, at, serial: self.serial };
+        self.handles.insert(node, handle);
+        Some(handle)
+    }
+
+    /// A node leaves; claims on it are void.
+    pub fn remove(&mut self, node: NodeId) {
+        if let Some(handle) = self.handles.remove(&node) {
+            self.sites[handle.site.index()].remove(handle.at);
+        }
+    }
+
+    /// Where a node stands.
+    pub fn handle(&self, node: NodeId) -> Option<Handle> {
+        self.handles.get(&node).copied()
+    }
+
+    /// How many nodes there are.
+    pub fn len(&self) -> usize {
+        self.handles.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.handles.is_empty()
+    }
+
+    /// Connected and heard in time, or not.
+    pub fn set_online(&mut self, node: NodeId, online: bool) {
+        self.set_closed(node, closed::OFFLINE, !online);
+    }
+
+    /// Takes no new sessions, or does again.
+    pub fn set_draining(&mut self, node: NodeId, draining: bool) {
+        self.set_closed(node, closed::DRAINING, draining);
+    }
+
+    /// Shut out by an operator, or no longer.
+    pub fn set_banned(&mut self, node: NodeId, banned: bool) {
+        self.set_closed(node, closed::BANNED, banned);
+    }
+
+    /// So many of the node's slots are taken, by the word of whoever keeps the leases. More than it has counts
+    /// as all.
+    pub fn set_busy(&mut self, node: NodeId, busy: u32) {
+        if let Some((site, at, record)) = self.located(node) {
+            let free = u32::from(record.slots).saturating_sub(busy);
+            let free = u16::try_from(free).expect("fewer than the slots");
+            site.set_free(at, free);
+        }
+    }
+
+    /// The node answers this much slower (or faster) than its site, µs; moves a quarter of the way each time,
+    /// by at most a millisecond, so that a single odd session moves little.
+    pub fn observe_offset(&mut self, node: NodeId, offset_us: i32) {
+        if let Some((site, at, record)) = self.located(node) {
+            let mut record = record.clone();
+            let step = (offset_us.saturating_sub(record.offset_us) / 4).clamp(-1000, 1000);
+            record.offset_us = record.offset_us.saturating_add(step).max(-search::FASTER_US.cast_signed());
+            site.write(at, record);
+        }
+    }
+
+    /// What others would give for a slot at this site, µs.
+    pub fn set_scarcity(&mut self, site: SiteId, scarcity_us: u32) {
+        if let Some(site) = self.sites.get_mut(site.index()) {
+            site.scarcity_us = scarcity_us;
+        }
+    }
+
+    /// Open nodes of a site, their slots, and how many of those are free.
+    pub fn totals(&self, site: SiteId) -> (u32, u32, u32) {
+        self.sites.get(site.index()).map_or((0, 0, 0), SiteNodes::totals)
+    }
+
+    /// Takes `slots` of a node, if it still has them.
+    pub fn claim(&mut self, found: &Found, slots: u16) -> Result<Claim, ClaimError> {
+        let site = self.sites.get_mut(found.handle.site.index()).ok_or(ClaimError::Gone)?;
+        let record = site.record(found.handle.at).filter(|record| record.serial == found.handle.serial);
+        let record = record.ok_or(ClaimError::Gone)?;
+        if record.closed != 0 {
+            return Err(ClaimError::Closed);
+        }
+        let free = record.free.checked_sub(slots).ok_or(ClaimError::Full)?;
+        site.set_free(found.handle.at, free);
+        Ok(Claim { node: found.node, handle: found.handle, slots })
+    }
+
+    /// Gives claimed slots back; once, because the claim is used up. A node that left keeps nothing.
+    pub fn release(&mut self, claim: Claim) {
+        let Some(site) = self.sites.get_mut(claim.handle.site.index()) else { return };
+        if let Some(record) =
+            site.record(claim.handle.at).filter(|record| record.serial == claim.handle.serial)
+        {
+            let free = record.free.saturating_add(claim.slots).min(record.slots);
+            site.set_free(claim.handle.at, free);
+        }
+    }
+
+    /// Slots and free slots of a node.
+    pub fn slots(&self, node: NodeId) -> Option<(u16, u16)> {
+        let handle = self.handle(node)?;
+        self.sites[handle.site.index()].record(handle.at).map(|record| (record.slots, record.free))
+    }
+
+    fn set_closed(&mut self, node: NodeId, reason: u8, set: bool) {
+        if let Some((site, at, record)) = self.located(node) {
+            let closed = if set { record.closed | reason } else { record.closed & !reason };
+            site.set_closed(at, closed);
+        }
+    }
+
+    fn located(&mut self, node: NodeId) -> Option<(&mut SiteNodes, u32, Record)> {
+        let handle = *self.handles.get(&node)?;
+        let site = &mut self.sites[handle.site.index()];
+        let record = site.record(handle.at)?.clone();
+        Some((site, handle.at, record))
+    }
+}

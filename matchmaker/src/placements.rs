@@ -1,0 +1,125 @@
+//! Why sessions run where they run, for whoever asks afterwards.
+//!
+//! Kept in memory by the server that decided: reasons are for a person who wonders now, not a record.
+
+use crate::state::{Shared, now_ms};
+use nearframe_placement::index::Found;
+use nearframe_placement::{Explanation, Fleet};
+use nearframe_protocol::placement::{
+    Placement, PlacementCandidate, PlacementCost, RefusedCount, RefusedNode,
+};
+use nearframe_protocol::{NodeId, SessionId};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
+/// Sessions whose reasons are kept, at about 4 KiB each.
+const MOST: usize = 4096;
+
+/// The reasons of the last decisions.
+#[derive(Debug, Default)]
+pub(crate) struct Placements {
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    order: VecDeque<SessionId>,
+    reasons: HashMap<SessionId, Placement>,
+}
+
+impl Placements {
+    pub(crate) fn keep(&self, placement: Placement) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = placement.session;
+        if kept.reasons.insert(session, placement).is_none() {
+            kept.order.push_back(session);
+        }
+        if kept.order.len() > MOST
+            && let Some(oldest) = kept.order.pop_front()
+        {
+            kept.reasons.remove(&oldest);
+        }
+    }
+
+    pub(crate) fn of(&self, session: SessionId) -> Option<Placement> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).reasons.get(&session).cloned()
+    }
+}
+
+/// An explanation in the words of the API.
+pub(crate) fn describe(shared: &Shared, session: SessionId, explanation: &Explanation) -> Option<Placement> {
+    let fleet = shared.fleet();
+    let candidate = |found: &Found| PlacementCandidate {
+        node: found.node,
+        name: name(&fleet, found.node),
+        region: fleet.region_of(found.node).to_owned(),
+        cost: PlacementCost {
+            total: found.terms.total(),
+            rtt: found.terms.rtt,
+            price: found.terms.price,
+            failure: found.terms.failure,
+            scarcity: found.terms.scarcity,
+            load: found.terms.load,
+            locality: found.terms.locality,
+            credit: found.terms.credit,
+        },
+    };
+    let no = &explanation.no;
+    Some(Placement {
+        session,
+        decided_at_ms: now_ms(),
+        chosen: explanation.chosen?.node,
+        candidates: explanation.candidates.iter().map(candidate).collect(),
+        allowed: explanation.allowed as u64,
+        refused: no
+            .counts
+            .iter()
+            .map(|(obstacle, nodes)| RefusedCount {
+                obstacle: obstacle.code().to_owned(),
+                words: obstacle.to_string(),
+                nodes: *nodes as u64,
+            })
+            .collect(),
+        examples: no
+            .examples
+            .iter()
+            .map(|(node, obstacle)| RefusedNode {
+                node: *node,
+                name: name(&fleet, *node),
+                obstacle: obstacle.code().to_owned(),
+            })
+            .collect(),
+        complete: explanation.complete,
+    })
+}
+
+fn name(fleet: &Fleet, node: NodeId) -> String {
+    let offer = fleet.member(node).and_then(|member| member.offer.as_ref());
+    offer.map(|offer| offer.name.clone()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random;
+
+    #[test]
+    fn the_reasons_of_the_oldest_session_make_room() {
+        let placements = Placements::default();
+        let placement = || Placement {
+            session: random::session_id(),
+            decided_at_ms: 0,
+            chosen: NodeId::from_bytes([1; 16]),
+            candidates: vec![],
+            allowed: 1,
+            refused: vec![],
+            examples: vec![],
+            complete: true,
+        };
+        let first = placement();
+        placements.keep(first.clone());
+        assert_eq!(placements.of(first.session), Some(first.clone()));
+        (0..MOST).for_each(|_| placements.keep(placement()));
+        assert_eq!(placements.of(first.session), None);
+    }
+}

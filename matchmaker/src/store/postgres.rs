@@ -1,0 +1,62 @@
+//! PostgreSQL: the record of money and leases of more than one machine.
+//!
+//! `synchronous_commit` is on whatever the server's default: what was committed survives a power cut. Statements see
+//! what was committed before them (`READ COMMITTED`); transactions that decide about the same thing wait for each
+//! other by advisory locks, which end with the transaction.
+
+#[path = "sql/mod.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same statements for another database")]
+mod sql;
+
+use super::StoreError;
+use super::subject::Subject;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
+use sqlx::{Postgres, Transaction, query};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Transactions at once; the disk is the limit long before.
+const CONNECTIONS: u32 = 16;
+/// How long a request waits for a connection before it is told that the database is away.
+const CONNECTION_WITHIN: Duration = Duration::from_secs(5);
+/// A statement that takes longer is stuck behind one that hangs: it is taken back, and can be repeated.
+const STATEMENT_WITHIN_MS: &str = "10000";
+
+type Db = Postgres;
+type DbRow = PgRow;
+type Connection = PgConnection;
+type SqlStore = PostgresStore;
+
+/// The store in a PostgreSQL database.
+#[derive(Debug)]
+pub struct PostgresStore {
+    writer: PgPool,
+    readers: PgPool,
+}
+
+impl PostgresStore {
+    /// Connects to the database of a `postgres://` address and brings its schema up to date. Where several
+    /// programs start at once, one does and the others wait for it.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let options = PgConnectOptions::from_str(url)?
+            .application_name("nearframe-matchmaker")
+            .options([("synchronous_commit", "on"), ("statement_timeout", STATEMENT_WITHIN_MS)]);
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(CONNECTION_WITHIN)
+            .connect_with(options)
+            .await?;
+        sqlx::migrate!("migrations/postgres").run(&pool).await?;
+        Ok(Self { writer: pool.clone(), readers: pool })
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        Ok(self.writer.begin().await?)
+    }
+}
+
+/// Waits until no other transaction decides about the subject; this one does until it ends.
+async fn lock(connection: &mut PgConnection, subject: Subject) -> Result<(), StoreError> {
+    query("SELECT pg_advisory_xact_lock($1)").bind(subject.number()).execute(connection).await?;
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! The statements of the record, written once and compiled for each database that keeps it.
+//!
+//! Whoever includes this module gives it the database's types, `SqlStore` with its `writer`, its `readers` and
+//! `begin`, and `lock`. The statements keep to what SQLite and PostgreSQL both say: numbered parameters, integers of
+//! 64 bits, sums cast back to them.
+//!
+//! **Architecture invariant:** a transaction that decides by what it has read locks the [`Subject`] first. Subjects
+//! are locked in the order in which they stand there, so that no two transactions wait for each other.
+
+mod nodes;
+mod receipts;
+mod rows;
+mod saves;
+mod sessions;
+
+use super::{Connection, Db, DbRow, SqlStore, lock};
+use crate::store::subject::Subject;
+use crate::store::{
+    Admission, Created, Ended, Hash, Idempotency, NewSave, NewSession, NodeRow, SaveOwner, SaveRow, Saved,
+    SessionRow, Store, StoreError, Taken,
+};
+use async_trait::async_trait;
+use nearframe_ledger::Transfer;
+use nearframe_protocol::api::StoredReceipt;
+use nearframe_protocol::link::NodeOffer;
+use nearframe_protocol::receipt::SignedReceipt;
+use nearframe_protocol::{EndReason, Generation, GuestId, NodeId, PublicKey, SessionId};
+use std::collections::HashMap;
+
+#[async_trait]
+impl Store for SqlStore {
+    async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
+        nodes::secret(self, name, fresh).await
+    }
+    async fn add_enrolment(&self, code: Hash, expires_at_ms: u64) -> Result<(), StoreError> {
+        nodes::add_enrolment(self, code, expires_at_ms).await
+    }
+    async fn admit_node(
+        &self,
+        key: &PublicKey,
+        code: Option<Hash>,
+        offer: &NodeOffer,
+        now_ms: u64,
+    ) -> Result<Admission, StoreError> {
+        nodes::admit(self, key, code, offer, now_ms).await
+    }
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        nodes::all(self).await
+    }
+    async fn node_key(&self, node: NodeId) -> Result<Option<PublicKey>, StoreError> {
+        nodes::key(self, node).await
+    }
+    async fn add_operator_link(&self, token: Hash, expires_at_ms: u64) -> Result<(), StoreError> {
+        nodes::add_operator_link(self, token, expires_at_ms).await
+    }
+    async fn redeem_operator_link(
+        &self,
+        token: Hash,
+        now_ms: u64,
+        cookie: Hash,
+        cookie_expires_at_ms: u64,
+    ) -> Result<bool, StoreError> {
+        nodes::redeem_operator_link(self, token, now_ms, cookie, cookie_expires_at_ms).await
+    }
+    async fn is_operator(&self, cookie: Hash, now_ms: u64) -> Result<bool, StoreError> {
+        nodes::is_operator(self, cookie, now_ms).await
+    }
+    async fn create_session(&self, new: &NewSession) -> Result<Created, StoreError> {
+        sessions::create(self, new).await
+    }
+    async fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError> {
+        sessions::one(&self.readers, id).await
+    }
+    async fn sessions_of(
+        &self,
+        guest: GuestId,
+        after: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        sessions::of_guest(self, guest, after, limit).await
+    }
+    async fn active_sessions(&self) -> Result<Vec<SessionRow>, StoreError> {
+        sessions::active(self).await
+    }
+    async fn busy(&self) -> Result<HashMap<NodeId, u32>, StoreError> {
+        sessions::busy(self).await
+    }
+    async fn set_live(&self, id: SessionId, generation: Generation) -> Result<bool, StoreError> {
+        sessions::set_live(self, id, generation).await
+    }
+    async fn end_session(
+        &self,
+        id: SessionId,
+        reason: EndReason,
+        now_ms: u64,
+    ) -> Result<Option<Ended>, StoreError> {
+        sessions::end(self, id, reason, now_ms).await
+    }
+    async fn take_receipt(&self, receipt: &SignedReceipt, now_ms: u64) -> Result<Taken, StoreError> {
+        receipts::take(self, receipt, now_ms).await
+    }
+    async fn receipts(
+        &self,
+        session: SessionId,
+        offset: u32,
+        limit: u32,
+    ) -> Result<Vec<StoredReceipt>, StoreError> {
+        receipts::of_session(self, session, offset, limit).await
+    }
+    async fn close_accounts(&self, now_ms: u64) -> Result<u32, StoreError> {
+        receipts::close_accounts(self, now_ms).await
+    }
+    async fn journal(&self) -> Result<Vec<Transfer>, StoreError> {
+        receipts::journal(self).await
+    }
+    async fn add_save(&self, new: &NewSave) -> Result<Saved, StoreError> {
+        saves::add(self, new).await
+    }
+    async fn saves_of(&self, guest: GuestId) -> Result<Vec<SaveRow>, StoreError> {
+        saves::of_guest(self, guest).await
+    }
+    async fn saves_of_title(&self, owner: &SaveOwner) -> Result<Vec<SaveRow>, StoreError> {
+        saves::of_title(&self.readers, owner).await
+    }
+    async fn remove_saves(&self, owner: &SaveOwner, now_ms: u64) -> Result<u32, StoreError> {
+        saves::remove(self, owner, now_ms).await
+    }
+    async fn note_asset(&self, asset: Hash, now_ms: u64) -> Result<(), StoreError> {
+        saves::note_alone(self, asset, now_ms).await
+    }
+    async fn unreferenced_assets(&self, before_ms: u64, limit: u32) -> Result<Vec<Hash>, StoreError> {
+        saves::unreferenced(self, before_ms, limit).await
+    }
+    async fn forget_asset(&self, asset: Hash) -> Result<(), StoreError> {
+        saves::forget(self, asset).await
+    }
+    async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&self.readers).await?;
+        Ok(())
+    }
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}

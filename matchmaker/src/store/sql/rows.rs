@@ -1,0 +1,108 @@
+//! From rows to types and back. A value that no release writes is [`StoreError::Corrupt`].
+
+use super::DbRow;
+use crate::store::{SessionRow, StoreError};
+use nearframe_ledger::{Kind, Tariff, Transfer};
+use nearframe_protocol::{
+    Currency, EndReason, Generation, GuestId, LeaseId, Money, NodeId, PublicKey, SessionId, SessionState,
+    Signature, TitleHash, TitleId, TransferId,
+};
+use sqlx::Row;
+
+pub(super) fn blob<const N: usize>(row: &DbRow, column: &'static str) -> Result<[u8; N], StoreError> {
+    row.try_get::<&[u8], _>(column)?.try_into().map_err(|_| StoreError::Corrupt(column))
+}
+
+pub(super) fn text<'r>(row: &'r DbRow, column: &'static str) -> Result<&'r str, StoreError> {
+    Ok(row.try_get(column)?)
+}
+
+pub(super) fn int<T: TryFrom<i64>>(row: &DbRow, column: &'static str) -> Result<T, StoreError> {
+    row.try_get::<i64, _>(column)?.try_into().map_err(|_| StoreError::Corrupt(column))
+}
+
+pub(super) fn maybe_int<T: TryFrom<i64>>(row: &DbRow, column: &'static str) -> Result<Option<T>, StoreError> {
+    let value: Option<i64> = row.try_get(column)?;
+    value.map(|value| value.try_into().map_err(|_| StoreError::Corrupt(column))).transpose()
+}
+
+/// An unsigned value as the database's signed integer; times and durations stay far below its end.
+pub(super) fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+pub(super) fn state_text(state: SessionState) -> &'static str {
+    match state {
+        SessionState::Starting => "starting",
+        SessionState::Live => "live",
+        SessionState::Ended => "ended",
+    }
+}
+
+fn state(row: &DbRow) -> Result<SessionState, StoreError> {
+    let text = text(row, "state")?;
+    [SessionState::Starting, SessionState::Live, SessionState::Ended]
+        .into_iter()
+        .find(|state| state_text(*state) == text)
+        .ok_or(StoreError::Corrupt("state"))
+}
+
+pub(super) fn tariff(row: &DbRow) -> Result<Tariff, StoreError> {
+    Ok(Tariff {
+        price_micros_per_hour: int(row, "price_micros_per_hour")?,
+        fee_permille: int(row, "fee_permille")?,
+        currency: currency(row)?,
+    })
+}
+
+fn currency(row: &DbRow) -> Result<Currency, StoreError> {
+    Currency::new(text(row, "currency")?).map_err(|_| StoreError::Corrupt("currency"))
+}
+
+pub(super) fn title(row: &DbRow) -> Result<TitleId, StoreError> {
+    TitleId::new(text(row, "title")?).map_err(|_| StoreError::Corrupt("title"))
+}
+
+/// A row of `SESSION_COLUMNS`.
+pub(super) fn session(row: &DbRow) -> Result<SessionRow, StoreError> {
+    let end_reason: Option<&str> = row.try_get("end_reason")?;
+    let parse = |text| EndReason::parse(text).ok_or(StoreError::Corrupt("end_reason"));
+    Ok(SessionRow {
+        id: SessionId::from_bytes(blob(row, "id")?),
+        guest: GuestId::from_bytes(blob(row, "guest_id")?),
+        title: title(row)?,
+        title_hash: TitleHash::from_bytes(blob(row, "title_hash")?),
+        player_key: PublicKey::from_bytes(blob(row, "player_key")?),
+        state: state(row)?,
+        generation: Generation(int(row, "generation")?),
+        lease: LeaseId::from_bytes(blob(row, "lease_id")?),
+        node: NodeId::from_bytes(blob(row, "node_id")?),
+        node_name: text(row, "node_name")?.to_owned(),
+        created_at_ms: int(row, "created_at_ms")?,
+        ended_at_ms: maybe_int(row, "ended_at_ms")?,
+        end_reason: end_reason.map(parse).transpose()?,
+        receipts: int(row, "receipts")?,
+        billed_us: int(row, "billed_us")?,
+        cost: Money { amount_micros: int::<i64>(row, "cost_micros")?.into(), currency: currency(row)? },
+    })
+}
+
+pub(super) fn signature(row: &DbRow, column: &'static str) -> Result<Option<Signature>, StoreError> {
+    let bytes: Option<&[u8]> = row.try_get(column)?;
+    let parse = |bytes: &[u8]| bytes.try_into().map_err(|_| StoreError::Corrupt(column));
+    Ok(bytes.map(parse).transpose()?.map(Signature::from_bytes))
+}
+
+pub(super) fn transfer(row: &DbRow) -> Result<Transfer, StoreError> {
+    let account = |column| text(row, column)?.parse().map_err(|_| StoreError::Corrupt(column));
+    Ok(Transfer {
+        id: TransferId::from_bytes(blob(row, "id")?),
+        lease: LeaseId::from_bytes(blob(row, "lease_id")?),
+        kind: Kind::parse(text(row, "kind")?).ok_or(StoreError::Corrupt("kind"))?,
+        debit: account("debit")?,
+        credit: account("credit")?,
+        amount_micros: int::<i64>(row, "amount_micros")?.into(),
+        currency: currency(row)?,
+        key: text(row, "key")?.to_owned(),
+    })
+}

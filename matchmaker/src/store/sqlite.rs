@@ -1,0 +1,62 @@
+//! SQLite: the record of money and leases on one machine.
+//!
+//! Write-ahead log with `synchronous = FULL`: what was committed survives a power cut. One connection
+//! writes, so transactions never wait for each other inside SQLite; a few read.
+
+#[path = "sql/mod.rs"]
+mod sql;
+
+use super::StoreError;
+use super::subject::Subject;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
+};
+use sqlx::{Sqlite, SqlitePool, Transaction};
+use std::path::Path;
+use std::time::Duration;
+
+/// Readers beside the one writer; requests are short, so a few serve hundreds of players.
+const READERS: u32 = 4;
+/// How long a transaction waits for another process (a backup) that holds the database.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+type Db = Sqlite;
+type DbRow = SqliteRow;
+type Connection = SqliteConnection;
+type SqlStore = SqliteStore;
+
+/// The store in one file.
+#[derive(Debug)]
+pub struct SqliteStore {
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens or creates the database and brings its schema up to date.
+    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        sqlx::migrate!("migrations/sqlite").run(&writer).await?;
+        let readers =
+            SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
+        Ok(Self { writer, readers })
+    }
+
+    /// A transaction that has the right to write from its start.
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+}
+
+/// Nothing to do: only one transaction writes at a time.
+async fn lock(_: &mut SqliteConnection, _: Subject) -> Result<(), StoreError> {
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! A PostgreSQL server of a test's own: its data lies in a folder that goes with it, it listens on a socket in that
+//! folder alone, and it is as durable as any.
+
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Far above what it takes on a loaded machine of two cores.
+const START_WITHIN: Duration = Duration::from_secs(60);
+/// PostgreSQL refuses to run as root; there, it runs as `nobody`.
+const NOBODY: u32 = 65_534;
+
+pub(crate) struct Server {
+    folder: tempfile::TempDir,
+    process: Child,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("nearframe-pg-").tempdir().unwrap();
+        if is_root() {
+            chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        let data = folder.path().join("data");
+        let made = program("initdb")
+            .arg("--pgdata")
+            .arg(&data)
+            .args([
+                "--username=postgres",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--no-instructions",
+            ])
+            .stdout(Stdio::null())
+            .status();
+        assert!(made.unwrap().success(), "initdb failed; its words are above");
+        let mut server = program("postgres");
+        server.arg("-D").arg(&data).arg("-k").arg(folder.path()).args(["-c", "listen_addresses="]);
+        let process = server.stderr(Stdio::null()).spawn().unwrap();
+        let server = Self { folder, process };
+        server.answers().await;
+        server
+    }
+
+    async fn answers(&self) {
+        let until = Instant::now() + START_WITHIN;
+        while !self.client("pg_isready").arg("--quiet").status().unwrap().success() {
+            assert!(Instant::now() < until, "PostgreSQL does not answer within {START_WITHIN:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// A new, empty database; gives its address.
+    pub(crate) async fn database(&self, name: &str) -> String {
+        // The end of a long name is what tells it from others.
+        let name = &name[name.len().saturating_sub(60)..];
+        let made = self.client("createdb").args(["--username=postgres", name]).status();
+        assert!(made.unwrap().success(), "createdb failed; its words are above");
+        format!("postgres:///{name}?user=postgres&host={}", self.folder.path().display())
+    }
+
+    fn client(&self, name: &str) -> Command {
+        let mut client = program(name);
+        client.arg("--host").arg(self.folder.path());
+        client
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Killed outright it would leave a segment of shared memory behind.
+        let mut stop = program("pg_ctl");
+        stop.args(["stop", "--silent", "--mode=fast", "--pgdata"]).arg(self.folder.path().join("data"));
+        if !stop.status().is_ok_and(|status| status.success()) {
+            let _ = self.process.kill();
+        }
+        let _ = self.process.wait();
+    }
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
+}
+
+fn program(name: &str) -> Command {
+    let mut command = Command::new(find(name));
+    // Of us it would inherit a folder that it may not read.
+    command.current_dir("/");
+    if is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    command
+}
+
+/// On the path, or where Debian and Ubuntu put the programs of each version.
+fn find(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let found = versions
+        .map(|version| version.path().join("bin"))
+        .chain(std::env::split_paths(&path))
+        .map(|folder| folder.join(name))
+        .find(|program| Path::is_file(program));
+    found.unwrap_or_else(|| panic!("{name} is missing: install PostgreSQL (`make test` does)"))
+}

@@ -1,0 +1,203 @@
+//! What turns pictures into bytes.
+//!
+//! H.264 goes through OpenH264, with the stream's parameter set rewritten as the settings say. OpenH264 can go back
+//! to long-term references only, so a picture after an invalidation refers to one a few frames older than NVENC would
+//! choose; as with NVENC it is one that was not invalidated, or the picture is intra. HEVC and AV1 are shells.
+
+use crate::params::{Codec, Settings};
+use nearframe_encode::h264::{Colour, NalKind, Sps, nals, push_nal};
+use nearframe_encode::{FrameRequest, Invalidated, OpenH264Encoder, VideoEncoder, VideoSettings};
+use nearframe_gpu::{Layout, SurfaceRing};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Pictures until one may become a long-term reference: as late as reports of a player come.
+const CONFIRMED_AFTER: usize = 4;
+/// `NV_ENC_PIC_TYPE_P` and `NV_ENC_PIC_TYPE_IDR`.
+pub(crate) const P: u32 = 0;
+pub(crate) const IDR: u32 = 3;
+
+/// A picture as it comes out.
+pub(crate) struct Coded {
+    pub(crate) data: Vec<u8>,
+    pub(crate) kind: u32,
+}
+
+/// One session's.
+pub(crate) struct Engine {
+    settings: Settings,
+    openh264: Option<OpenH264Encoder>,
+    /// Pictures that are kept for reference, oldest first, and whether they may be used.
+    kept: VecDeque<(u64, bool)>,
+    began: bool,
+}
+
+impl Engine {
+    pub(crate) fn start(settings: &Settings) -> Result<Self, String> {
+        let openh264 = match settings.codec {
+            Codec::H264 => Some(OpenH264Encoder::open(video(settings)).map_err(|error| error.to_string())?),
+            _ => None,
+        };
+        Ok(Self { settings: settings.clone(), openh264, kept: VecDeque::new(), began: false })
+    }
+
+    /// Takes over other settings; `anew`: the next picture is a keyframe.
+    pub(crate) fn change(&mut self, settings: &Settings, anew: bool) -> Result<(), String> {
+        if let Some(encoder) = &mut self.openh264 {
+            let done = encoder
+                .set_size(settings.width, settings.height)
+                .and_then(|()| encoder.set_frame_rate(settings.fps))
+                .map_err(|error| error.to_string());
+            done?;
+        }
+        self.settings = settings.clone();
+        if anew {
+            self.kept.clear();
+            self.began = false;
+        }
+        Ok(())
+    }
+
+    /// Whether the picture is kept, and may be used no more from now on; nor what came after it.
+    pub(crate) fn invalidate(&mut self, timestamp: u64) -> bool {
+        let Some(at) = self.kept.iter().position(|(kept, _)| *kept == timestamp) else { return false };
+        // Without other references each picture is made from the one before.
+        self.kept.iter_mut().skip(at).for_each(|(_, valid)| *valid = false);
+        true
+    }
+
+    /// Encodes NV12 (or P010) samples without padding.
+    pub(crate) fn encode(
+        &mut self,
+        luma: &[u8],
+        chroma: &[u8],
+        timestamp: u64,
+        keyframe: bool,
+    ) -> Result<Coded, String> {
+        let newest = self.kept.iter().rev().find(|(_, valid)| *valid).map(|(kept, _)| *kept);
+        let broken = self.kept.back().is_some_and(|(_, valid)| !valid);
+        let mut keyframe = keyframe || !self.began || newest.is_none();
+        let budget = if self.settings.vbv_bits > 0 {
+            self.settings.vbv_bits / 8
+        } else {
+            self.settings.bitrate_bps / self.settings.fps / 8
+        };
+        let coded = match self.openh264.as_mut() {
+            Some(encoder) => {
+                let told = |error: nearframe_encode::EncodeError| error.to_string();
+                if let Some((old, true)) = self.kept.iter().rev().nth(CONFIRMED_AFTER - 1) {
+                    encoder.acknowledge(*old as u32).map_err(told)?;
+                }
+                if let (true, Some(good)) = (broken, newest) {
+                    keyframe |= encoder.invalidate(good as u32).map_err(told)? == Invalidated::KeyframeNeeded;
+                }
+                let request = FrameRequest {
+                    frame: timestamp as u32,
+                    at: Duration::from_secs(timestamp) / self.settings.fps,
+                    keyframe,
+                    budget_bytes: Some(budget),
+                };
+                let ring = SurfaceRing::new(Layout::I420, self.settings.width, self.settings.height);
+                let mut surface = ring.take().ok_or("no memory for a picture")?;
+                let (to_luma, to_chroma) = surface.planes_mut();
+                to_luma.copy_from_slice(luma);
+                let half = to_chroma.len() / 2;
+                let (cb, cr) = to_chroma.split_at_mut(half);
+                for ((pair, cb), cr) in chroma.chunks_exact(2).zip(cb).zip(cr) {
+                    (*cb, *cr) = (pair[0], pair[1]);
+                }
+                let unit = encoder.encode(&surface.into(), request).map_err(told)?;
+                let unit = unit.ok_or("a picture with a budget is never left out")?;
+                let kind = if unit.keyframe { IDR } else { P };
+                Coded { data: rewrite(&unit.data, &self.settings)?, kind }
+            }
+            None => shell(self.settings.codec, budget as usize, timestamp, keyframe),
+        };
+        if coded.kind == IDR {
+            self.kept.clear();
+        }
+        self.began = true;
+        if self.kept.len() >= self.settings.references.max(1) as usize {
+            self.kept.pop_front();
+        }
+        self.kept.push_back((timestamp, true));
+        Ok(coded)
+    }
+}
+
+fn video(settings: &Settings) -> VideoSettings {
+    VideoSettings {
+        codec: nearframe_encode::Codec::H264,
+        width: settings.width,
+        height: settings.height,
+        fps: settings.fps,
+        bitrate_bps: settings.bitrate_bps,
+    }
+}
+
+/// The stream with a parameter set as the settings say: baseline as NVENC writes it, without gaps.
+fn rewrite(data: &[u8], settings: &Settings) -> Result<Vec<u8>, String> {
+    let mut rewritten = Vec::with_capacity(data.len() + 16);
+    for nal in nals(data) {
+        if nal.kind() != NalKind::Sps {
+            rewritten.extend_from_slice(&[0, 0, 0, 1]);
+            rewritten.extend_from_slice(nal.bytes);
+            continue;
+        }
+        let set = Sps::parse(&nal).ok_or("OpenH264's parameter set cannot be read")?;
+        let colour = settings.colours.map(|(full_range, primaries, transfer, matrix)| Colour {
+            full_range,
+            primaries,
+            transfer,
+            matrix,
+        });
+        let set = Sps {
+            constraints: 0,
+            level_idc: settings.level,
+            max_num_ref_frames: settings.references.max(set.max_num_ref_frames),
+            frame_num_gaps: false,
+            colour,
+            max_reorder_frames: settings.restricts_reordering.then_some(0),
+            ..set
+        };
+        push_nal(&mut rewritten, nal.bytes[0], &set.write());
+    }
+    Ok(rewritten)
+}
+
+/// Bytes in the order and of the size of a picture, but without one.
+fn shell(codec: Codec, bytes: usize, timestamp: u64, keyframe: bool) -> Coded {
+    let mut data = Vec::with_capacity(bytes + 64);
+    let filler = |room: usize| (0..room).map(|at| 0x80 | (timestamp as usize + at) as u8);
+    match codec {
+        Codec::Av1 => {
+            data.extend_from_slice(&[0x12, 0]);
+            if keyframe {
+                data.extend_from_slice(&[0x0a, 4, 0x80, 0x81, 0x82, 0x83]);
+            }
+            let room = bytes.saturating_sub(data.len() + 5).clamp(1, (1 << 21) - 1);
+            // A frame, and its size in three groups of seven bits.
+            let size = [room as u8 | 0x80, (room >> 7) as u8 | 0x80, (room >> 14) as u8 & 0x7f];
+            data.push(0x32);
+            data.extend_from_slice(&size);
+            data.extend(filler(room));
+        }
+        _ => {
+            const VPS: u8 = 32;
+            const SPS: u8 = 33;
+            const PPS: u8 = 34;
+            const REFRESH: u8 = 19;
+            const TRAILING: u8 = 1;
+            if keyframe {
+                for kind in [VPS, SPS, PPS] {
+                    data.extend_from_slice(&[0, 0, 0, 1, kind << 1, 1, 0x80, 0x81]);
+                }
+            }
+            let kind = if keyframe { REFRESH } else { TRAILING };
+            data.extend_from_slice(&[0, 0, 0, 1, kind << 1, 1]);
+            let room = bytes.saturating_sub(data.len()).max(1);
+            data.extend(filler(room));
+        }
+    }
+    Coded { data, kind: if keyframe { IDR } else { P } }
+}
