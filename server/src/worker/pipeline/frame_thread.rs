@@ -214,7 +214,10 @@ fn draw_frame(
         stage.follow(quality)?;
     }
     if let Some(encoder) = shared.take_encoder() {
-        stage.frames.serve(&encoder, quality.width, quality.height).context("preparing for another encoder")?;
+        stage
+            .frames
+            .serve(&encoder, quality.width, quality.height)
+            .context("preparing for another encoder")?;
         stage.encoder = encoder;
     }
     let wishes = shared.wishes.lock().map(|mut wishes| std::mem::take(&mut *wishes)).unwrap_or_default();
