@@ -103,8 +103,8 @@ export async function pressKeys(page, seconds) {
 export async function collect(page) {
   const probe = await page.evaluate(async () => {
     const until_ms = performance.now();
-    const { frames, shown, unreadable, keys, sent, since, figures } = window.nearframeProbe;
-    return { frames, shown, unreadable, keys, sent, since_ms: since, until_ms, video: await figures() };
+    const { frames, steps, shown, unreadable, keys, sent, traces, since, figures } = window.nearframeProbe;
+    return { frames, steps, shown, unreadable, keys, sent, traces, since_ms: since, until_ms, video: await figures() };
   });
   return { ...probe, time_origin_ms: await timeOrigin(page) };
 }

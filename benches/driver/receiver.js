@@ -21,6 +21,8 @@
      * the next frame already lies under it; each frame counts where it was first seen.
      */
     frames: [],
+    /** `[drawn_us, received_at, decoded_at, refreshed_at, shown_at]` of those of them of which the browser tells. */
+    steps: [],
     /** Frames shown in all, and those without a readable stamp. */
     shown: 0,
     unreadable: 0,
@@ -34,6 +36,8 @@
     keys: [],
     /** `[captured_us, size_bytes, target_kbps]` as the node's facts say, for every frame sent. */
     sent: [],
+    /** `[captured_us, drawn_us, converted_us, encoded_us, sent_us]` as the facts say, each counted from the first. */
+    traces: [],
     /** Frames that facts came of, since the page was opened. */
     frameCount: 0,
     /** Every connection made, newest last. */
@@ -54,6 +58,8 @@
     probe.unreadable = 0;
     probe.keys = [];
     probe.sent = [];
+    probe.steps = [];
+    probe.traces = [];
   }
 
   function crc16(bytes) {
@@ -101,7 +107,7 @@
   function observe(video) {
     if (probe.video === video) return;
     probe.video = video;
-    const onFrame = () => {
+    const onFrame = (refreshed_at, meta) => {
       const at = performance.now();
       if (probe.video !== video) return;
       video.requestVideoFrameCallback(onFrame);
@@ -110,7 +116,7 @@
       if (probe.firstPictureAt === undefined) void hasPicture(video).then((has) => has && (probe.firstPictureAt ??= at));
       const { since } = probe;
       void readStamp(video).then((stamp) => {
-        if (probe.since === since) note(at, stamp);
+        if (probe.since === since) note(at, stamp, refreshed_at, meta);
       });
     };
     video.requestVideoFrameCallback(onFrame);
@@ -137,9 +143,15 @@
     }
   }
 
-  function note(at, stamp) {
-    if (stamp === undefined) probe.unreadable += 1;
-    else if (probe.frames.length < SAMPLES_MAX && probe.frames.at(-1)?.[2] !== stamp[1]) probe.frames.push([at, ...stamp]);
+  function note(at, stamp, refreshed_at, { receiveTime, processingDuration }) {
+    if (stamp === undefined) {
+      probe.unreadable += 1;
+      return;
+    }
+    if (probe.frames.length >= SAMPLES_MAX || probe.frames.at(-1)?.[2] === stamp[1]) return;
+    probe.frames.push([at, ...stamp]);
+    if (receiveTime === undefined || processingDuration === undefined) return;
+    probe.steps.push([stamp[0], receiveTime, receiveTime + processingDuration * 1000, refreshed_at, at]);
   }
 
   const media = HTMLMediaElement.prototype;
@@ -175,7 +187,9 @@
     if (view.getUint8(0) !== 1 || view.getUint8(1) !== 1) return;
     probe.frameCount += 1;
     if (probe.sent.length >= SAMPLES_MAX) return;
-    probe.sent.push([Number(view.getBigUint64(8, true)), view.getUint32(28, true), view.getUint32(24, true)]);
+    const captured_us = Number(view.getBigUint64(8, true));
+    probe.sent.push([captured_us, view.getUint32(28, true), view.getUint32(24, true)]);
+    probe.traces.push([captured_us, ...[32, 36, 40, 44].map((at) => view.getUint32(at, true))]);
   }
 
   for (const [type, down] of [['keydown', true], ['keyup', false]]) {

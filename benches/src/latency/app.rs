@@ -65,7 +65,7 @@ pub(crate) fn run(options: &Options, report: &mut Report) -> Result<()> {
     let (mut card, mut app) = (Shown::default(), Shown::default());
     for _ in 0..TURNS {
         for (title, shown) in [(TESTCARD, &mut card), (STAMP, &mut app)] {
-            let (done, _) = play(&system, title, options.seconds.div_ceil(TURNS), 1)
+            let (done, ..) = play(&system, title, options.seconds.div_ceil(TURNS), 1)
                 .with_context(|| format!("playing {title}"))?;
             shown.add(&Samples::from(done));
         }

@@ -64,6 +64,8 @@ pub(super) fn add(measured: &Measured, report: &mut Report) {
     report.add(DECODE, ours.decode_ms(), NO_FRAME);
     report.add(BITRATE, ours.bitrate_mbps(), NO_FRAME);
     cost(measured, report);
+    measured.stages.add(report);
+    measured.cpu.add(report);
     bitrate(ours, report);
     agreement(measured, &ages, &inputs, report);
     match &measured.peer {

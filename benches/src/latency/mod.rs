@@ -11,6 +11,7 @@ pub(crate) mod drawing;
 pub(crate) mod samples;
 
 mod figures;
+mod stages;
 
 use crate::driver::Driver;
 use crate::options::Options;
@@ -20,6 +21,7 @@ use crate::system::System;
 use analysis::Samples;
 use anyhow::{Context, Result};
 use samples::{Done, Event, Own};
+use stages::{CpuShares, Stages};
 
 /// What our sender may use at most, and Chromium's as well: `max_bitrate_bps` of a node by default.
 const BITRATE_CAP_BPS: u32 = 10_000_000;
@@ -29,6 +31,8 @@ const TESTCARD: &str = "testcard";
 /// Everything measured in one run.
 struct Measured {
     ours: Samples,
+    stages: Stages,
+    cpu: CpuShares,
     own: Own,
     first_frames_ms: Vec<f64>,
     cost: Cost,
@@ -40,32 +44,41 @@ struct Measured {
 pub(crate) fn run(options: &Options, report: &mut Report) -> Result<()> {
     let system = System::start(&options.nearframe, &[])?;
     let played = play(&system, TESTCARD, options.seconds, options.starts);
-    let (done, cost) = played.context("playing through nearframe")?;
+    let (done, cost, cpu) = played.context("playing through nearframe")?;
     system.stop()?;
     let drawing_s_per_s = drawing::cpu_share(options.length())?;
     let peer = peer(options).context("playing through Chromium's own sender");
     let own = done.own.clone().context("the page said nothing of itself")?;
     let first_frames_ms = done.first_frames_ms.clone();
+    let stages = Stages::of(&done);
     let ours = Samples::from(done);
-    figures::add(&Measured { ours, own, first_frames_ms, cost, drawing_s_per_s, peer }, report);
+    let measured = Measured { ours, stages, cpu, own, first_frames_ms, cost, drawing_s_per_s, peer };
+    figures::add(&measured, report);
     Ok(())
 }
 
 /// Our own page and programs; the worker's cost is taken while the page is measured.
-fn play(system: &System, title: &str, seconds: u64, starts: u32) -> Result<(Done, Cost)> {
+fn play(system: &System, title: &str, seconds: u64, starts: u32) -> Result<(Done, Cost, CpuShares)> {
     let args = [system.base().to_owned(), seconds.to_string(), starts.to_string(), title.to_owned()];
     let mut driver = Driver::start("play.mjs", &args)?;
-    let mut meter = None;
-    let mut cost = None;
+    let mut meters = None;
+    let mut costs = None;
     let done = loop {
         match driver.next()? {
-            Event::Measuring => meter = Some(Meter::start(system.busiest_worker()?)?),
-            Event::Measured => cost = meter.take().map(Meter::finish).transpose()?,
+            Event::Measuring => {
+                let worker = system.busiest_worker()?;
+                meters = Some((Meter::start(worker)?, stages::CpuMeter::start(worker)?));
+            }
+            Event::Measured => {
+                let (whole, threads) = meters.take().context("the driver measured backwards")?;
+                costs = Some((whole.finish()?, threads.finish()?));
+            }
             Event::Done(done) => break *done,
         }
     };
     driver.finish()?;
-    Ok((done, cost.context("the driver never measured")?))
+    let (cost, cpu) = costs.context("the driver never measured")?;
+    Ok((done, cost, cpu))
 }
 
 /// Chromium's own sender.

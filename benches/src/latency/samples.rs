@@ -19,12 +19,18 @@ pub(crate) enum Event {
 pub(crate) struct Done {
     /// `[shown_at_ms, drawn_us, frame, serial]`.
     pub(crate) frames: Vec<(f64, f64, u32, u32)>,
+    /// `[drawn_us, received_at_ms, decoded_at_ms, refreshed_at_ms, shown_at_ms]`.
+    #[serde(default)]
+    pub(crate) steps: Vec<(f64, f64, f64, f64, f64)>,
     pub(crate) shown: u64,
     pub(crate) unreadable: u64,
     /// `[handled_at_ms, event_at_ms, code, down]`.
     pub(crate) keys: Vec<(f64, f64, String, bool)>,
     /// `[captured_us, size_bytes, target_kbps]`.
     pub(crate) sent: Vec<(f64, f64, f64)>,
+    /// `[captured_us, drawn_us, converted_us, encoded_us, sent_us]`, each counted from the first.
+    #[serde(default)]
+    pub(crate) traces: Vec<(f64, f64, f64, f64, f64)>,
     /// Page times between which frames were counted.
     pub(crate) since_ms: f64,
     pub(crate) until_ms: f64,

@@ -3,6 +3,7 @@
 mod conversion;
 mod input;
 mod packets;
+mod send;
 
 use crate::quantile::quantile;
 use crate::report::Report;
@@ -15,6 +16,7 @@ const ROUNDS: usize = 15;
 pub(crate) fn run(report: &mut Report) {
     conversion::run(report);
     packets::run(report);
+    send::run(report);
     input::run(report);
 }
 

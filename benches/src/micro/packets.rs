@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 const SLICES: usize = 18;
 const SLICE_BYTES: usize = 1150;
 const FRAMES: u32 = 120;
-const FRAME_TIME: Duration = Duration::from_micros(16_667);
+pub(super) const FRAME_TIME: Duration = Duration::from_micros(16_667);
 /// Far above what the frames need, so that the pacer never holds one over to the next.
 const BITRATE_BPS: u64 = 40_000_000;
 
 const PACKETISE: Spec = lower("packetise_ns_per_packet", "ns", None);
 
 pub(super) fn run(report: &mut Report) {
-    let keyframe = access_unit(5);
-    let delta = access_unit(1);
+    let keyframe = access_unit(5, SLICES, SLICE_BYTES);
+    let delta = access_unit(1, SLICES, SLICE_BYTES);
     let mut now = Instant::now();
-    let mut sender = MediaSender::new(config(), now, 1);
+    let mut sender = MediaSender::new(config(false), now, 1);
     let mut frame = 0u32;
     let seconds = seconds_per_unit(|| {
         let mut packets = 0;
@@ -64,17 +64,18 @@ fn drain(sender: &mut MediaSender, start: Instant) -> usize {
 }
 
 /// Annex B slices of the given NAL unit type.
-fn access_unit(kind: u8) -> Vec<u8> {
-    let mut data = Vec::with_capacity(SLICES * (SLICE_BYTES + 4));
-    for slice in 0..SLICES {
+pub(super) fn access_unit(kind: u8, slices: usize, slice_bytes: usize) -> Vec<u8> {
+    let mut data = Vec::with_capacity(slices * (slice_bytes + 4));
+    for slice in 0..slices {
         data.extend([0, 0, 0, 1, 0x60 | kind]);
         // No zero bytes: nothing in it may look like a start code.
-        data.extend((1..SLICE_BYTES).map(|i| ((i * 31 + slice) % 255) as u8 + 1));
+        data.extend((1..slice_bytes).map(|i| ((i * 31 + slice) % 255) as u8 + 1));
     }
     data
 }
 
-fn config() -> SenderConfig {
+/// Of a page that takes the Dependency Descriptor, or not.
+pub(super) fn config(descriptor: bool) -> SenderConfig {
     let ids = |ssrc, payload_type, clock_rate| StreamIds {
         ssrc,
         rtx_ssrc: Some(ssrc + 1),
@@ -91,7 +92,7 @@ fn config() -> SenderConfig {
             playout_delay: Some(1),
             transport_cc: Some(2),
             feedback_request: None,
-            dependency_descriptor: None,
+            dependency_descriptor: descriptor.then_some(3),
         },
         audio_extensions: ExtensionIds { transport_cc: Some(2), ..ExtensionIds::default() },
         max_payload: 1150,

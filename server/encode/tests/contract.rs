@@ -122,7 +122,7 @@ fn the_stream_says_what_it_is() {
 #[test]
 fn no_slice_is_larger_than_a_packet() {
     let clip = Clip::new(SETTINGS.width, SETTINGS.height);
-    for backend in ON_CPU {
+    for backend in BACKENDS {
         for unit in run(&mut *open(backend, SETTINGS), &clip, 0..20, |_| false) {
             let largest = nals(&unit.data).map(|nal| nal.bytes.len()).max().unwrap();
             assert!(largest <= 1_200, "{backend:?}: {largest} bytes");

@@ -17,8 +17,6 @@ const SETTINGS: VideoSettings =
     VideoSettings { codec: Codec::H264, width: 320, height: 192, fps: 60, bitrate_bps: 2_000_000 };
 
 const SIZE: (u32, u32) = (SETTINGS.width, SETTINGS.height);
-/// What a slice sink was handed, and when.
-type Part = (Vec<u8>, bool, Instant);
 
 fn open(options: &NvencOptions) -> NvencEncoder {
     NvencEncoder::open(SETTINGS, options).expect("the stand-in opens")
@@ -35,6 +33,9 @@ fn why(refused: Result<NvencEncoder, EncodeError>) -> String {
         Ok(_) => panic!("it opened"),
     }
 }
+
+/// Bytes of a part of a picture, whether it is the last, and when it came.
+type Part = (Vec<u8>, bool, Instant);
 
 #[test]
 fn a_machine_without_driver_says_so() {

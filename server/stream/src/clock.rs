@@ -2,51 +2,74 @@
 //!
 //! The page says for every shown frame how long it lay ready before the display took it. The clock moves
 //! its ticks so that this wait becomes a small margin: two free timers would cost half a frame on average
-//! and a whole one at worst. Waits are angles on a circle of one period, so samples either side of the
-//! wrap do not average to the middle.
+//! and a whole one at worst. Waits are angles on a circle of one cycle, the time after which frames and
+//! refreshes meet again, so samples either side of the wrap do not average to the middle.
+//!
+//! How small the margin may be is learnt ([`margin`]): every frame that was sent and never shown came too
+//! late for its turn.
 
+mod margin;
+mod phase;
+
+use margin::Margin;
+use phase::{Response, circular_mean, common_cycle, wrap};
 use std::collections::VecDeque;
-use std::f64::consts::TAU;
 use std::time::{Duration, Instant};
 
 /// Waits in one mean: 0.4 s at 60 Hz.
 const SAMPLES: usize = 24;
 /// Waits that were on their way when a correction ended speak of the phase before it: 0.1 s at 60 Hz.
 const STALE_SAMPLES: usize = 6;
-/// Wait that is aimed at on a steady path, in ms. At 1.5 ms it was fragile, and at 3 ms a busy browser missed two
-/// refreshes a second.
-const TARGET_MS: f64 = 4.0;
-/// Spread of the waits that the target covers already, in ms.
-const STEADY_MS: f64 = 1.0;
-/// The target grows by this many standard deviations beyond the steady spread.
-const JITTER_FACTOR: f64 = 2.0;
-/// The target is never more than this share of the period: above, the frame before would fit better.
-const MAX_TARGET: f64 = 0.5;
+/// The margin is never more than this share of a cycle: above, the refresh before would fit better.
+const MAX_MARGIN: f64 = 0.5;
 /// Largest change of one period, as a share of it: too small to be seen as uneven motion.
 const SLEW: f64 = 0.015;
 /// Errors below this are noise, in ms.
 const DEADBAND_MS: f64 = 0.3;
 /// Larger errors are corrected whole, smaller ones in half, in ms.
 const COARSE_MS: f64 = 1.5;
-/// Below this concentration the waits have no phase: the display's rate does not divide into ours.
-const MIN_CONCENTRATION: f64 = 0.3;
+/// Share of an error that is taken for drift of the display against our period, and made up for with every tick
+/// from then on: without it the wait would be off by what the display drifts between two corrections.
+const TRIM: f64 = 0.12;
+/// No display's clock is further from what it says than this share: 59.94 Hz for 60 is 0.001.
+const MAX_TRIM: f64 = 0.0015;
+/// Frames on their way to the display; more than this and the page has stopped reporting.
+const MAX_UNREPORTED: usize = 256;
 
 /// Ticks of one period, phase-locked to the display of one player: the first one's where there are more.
 #[derive(Debug)]
 pub struct FrameClock {
     period: Duration,
+    /// Of the display, where the page has told.
+    refresh: Option<Duration>,
     next: Instant,
     waits_ms: VecDeque<f64>,
+    /// RTP timestamps of frames that were sent and not yet reported, oldest first.
+    unreported: VecDeque<u32>,
+    margin: Margin,
+    response: Response,
     stale: usize,
     /// Rest of the running correction in ms; positive makes ticks later.
     pending_ms: f64,
+    /// What each period is longer than it is said to be, in ms.
+    trim_ms: f64,
 }
 
 impl FrameClock {
     /// Ticks every `period`, first at `start`. A period of zero is taken as 1 ms.
     pub fn new(period: Duration, start: Instant) -> Self {
-        let period = period.max(Duration::from_millis(1));
-        Self { period, next: start, waits_ms: VecDeque::with_capacity(SAMPLES), stale: 0, pending_ms: 0.0 }
+        Self {
+            period: period.max(Duration::from_millis(1)),
+            refresh: None,
+            next: start,
+            waits_ms: VecDeque::with_capacity(SAMPLES),
+            unreported: VecDeque::new(),
+            margin: Margin::default(),
+            response: Response::default(),
+            stale: 0,
+            pending_ms: 0.0,
+            trim_ms: 0.0,
+        }
     }
 
     /// Ticks in another period from the next tick on; the phase is found anew.
@@ -54,9 +77,22 @@ impl FrameClock {
         let period = period.max(Duration::from_millis(1));
         if period != self.period {
             self.period = period;
-            self.waits_ms.clear();
-            self.pending_ms = 0.0;
-            self.stale = STALE_SAMPLES;
+            self.forget();
+        }
+    }
+
+    /// Begins again at `now`, after a pause; what was learnt of the way to the display is kept.
+    pub fn restart(&mut self, now: Instant) {
+        self.next = now;
+        self.unreported.clear();
+        self.forget();
+    }
+
+    /// How often the player's display refreshes. Unknown, it is taken to refresh once for each frame.
+    pub fn set_refresh(&mut self, refresh: Option<Duration>) {
+        if refresh != self.refresh {
+            self.refresh = refresh;
+            self.forget();
         }
     }
 
@@ -80,8 +116,17 @@ impl FrameClock {
         skipped
     }
 
+    /// A frame was sent.
+    pub fn sent(&mut self, rtp_timestamp: u32) {
+        if self.unreported.len() >= MAX_UNREPORTED {
+            self.unreported.pop_front();
+        }
+        self.unreported.push_back(rtp_timestamp);
+    }
+
     /// A frame lay ready for `wait_us` before the display took it; negative came too late for its turn.
-    pub fn shown(&mut self, wait_us: i64) {
+    pub fn shown(&mut self, rtp_timestamp: u32, wait_us: i64) {
+        let missed = self.missed_before(rtp_timestamp);
         if self.pending_ms != 0.0 {
             return;
         }
@@ -89,6 +134,7 @@ impl FrameClock {
             self.stale -= 1;
             return;
         }
+        self.margin.missed(missed);
         self.waits_ms.push_back(wait_us as f64 / 1000.0);
         if self.waits_ms.len() >= SAMPLES {
             self.correct();
@@ -96,48 +142,52 @@ impl FrameClock {
         }
     }
 
+    /// Frames that were sent before this one and never shown.
+    fn missed_before(&mut self, rtp_timestamp: u32) -> usize {
+        let Some(index) = self.unreported.iter().position(|&sent| sent == rtp_timestamp) else { return 0 };
+        self.unreported.drain(..=index);
+        index
+    }
+
     /// Where the mean of the collected waits calls for it, begins a correction.
     fn correct(&mut self) {
-        let period_ms = self.period.as_secs_f64() * 1000.0;
-        let Some((mean_ms, spread_ms)) = circular_mean(&self.waits_ms, period_ms) else { return };
-        let target_ms =
-            (TARGET_MS + JITTER_FACTOR * (spread_ms - STEADY_MS).max(0.0)).min(MAX_TARGET * period_ms);
-        let error_ms = wrap(mean_ms - target_ms, period_ms);
+        let Some(cycle_ms) = common_cycle(self.period, self.refresh) else { return };
+        let Some(mean_ms) = circular_mean(&self.waits_ms, cycle_ms) else { return };
+        self.margin.learn(self.waits_ms.iter().map(|wait| wrap(mean_ms - wait, cycle_ms)));
+        if !self.response.follows(mean_ms, cycle_ms) {
+            self.trim_ms = 0.0;
+            return;
+        }
+        let target_ms = self.margin.target_ms().min(MAX_MARGIN * cycle_ms);
+        let error_ms = wrap(mean_ms - target_ms, cycle_ms);
+        let is_coarse = error_ms.abs() > COARSE_MS;
+        if !is_coarse {
+            let most = MAX_TRIM * self.period.as_secs_f64() * 1000.0;
+            self.trim_ms = (self.trim_ms + error_ms * TRIM / SAMPLES as f64).clamp(-most, most);
+        }
         if error_ms.abs() > DEADBAND_MS {
-            self.pending_ms = if error_ms.abs() > COARSE_MS { error_ms } else { error_ms / 2.0 };
+            self.pending_ms = if is_coarse { error_ms } else { error_ms / 2.0 };
+            self.response.moved(mean_ms, self.pending_ms);
         }
     }
 
     /// Takes this tick's part of the running correction.
     fn step_ms(&mut self) -> f64 {
-        let most = self.period.as_secs_f64() * 1000.0 * SLEW;
+        let most = self.period.as_secs_f64() * 1000.0 * (SLEW - MAX_TRIM);
         let step = self.pending_ms.clamp(-most, most);
         if step != 0.0 {
             self.pending_ms -= step;
             self.stale = STALE_SAMPLES;
         }
-        step
+        step + self.trim_ms
     }
-}
 
-/// Circular mean and standard deviation of waits, in ms; `None` where they have no common phase.
-fn circular_mean(waits_ms: &VecDeque<f64>, period_ms: f64) -> Option<(f64, f64)> {
-    let count = waits_ms.len() as f64;
-    let (x, y) = waits_ms.iter().fold((0.0, 0.0), |(x, y), wait| {
-        let angle = wait / period_ms * TAU;
-        (x + angle.cos(), y + angle.sin())
-    });
-    if x.hypot(y) / count < MIN_CONCENTRATION {
-        return None;
+    fn forget(&mut self) {
+        self.waits_ms.clear();
+        (self.pending_ms, self.trim_ms) = (0.0, 0.0);
+        self.response = Response::default();
+        self.stale = STALE_SAMPLES;
     }
-    let mean = y.atan2(x) / TAU * period_ms;
-    let squares: f64 = waits_ms.iter().map(|wait| wrap(wait - mean, period_ms).powi(2)).sum();
-    Some((mean, (squares / count).sqrt()))
-}
-
-/// The value in −period/2..period/2 that differs by whole periods.
-fn wrap(ms: f64, period_ms: f64) -> f64 {
-    ms - (ms / period_ms).round() * period_ms
 }
 
 #[cfg(test)]
@@ -159,32 +209,42 @@ mod tests {
     }
 
     #[test]
-    fn waits_either_side_of_the_wrap_have_their_mean_at_the_wrap() {
-        let waits = VecDeque::from([0.5, 16.2, 0.5, 16.2]);
-        let (mean, spread) = circular_mean(&waits, 16.667).unwrap();
-        assert!(mean.abs() < 0.1 && spread < 0.6, "{mean} {spread}");
-    }
-
-    #[test]
     fn waits_without_a_phase_move_nothing() {
         let start = Instant::now();
         let mut clock = FrameClock::new(PERIOD, start);
-        (0..SAMPLES as i64).for_each(|i| clock.shown(i * 16_667 / SAMPLES as i64));
+        (0..SAMPLES as u32).for_each(|i| clock.shown(i, i64::from(i) * 16_667 / SAMPLES as i64));
         clock.tick(start);
         assert_eq!(clock.next_tick(), start + PERIOD);
+    }
+
+    #[test]
+    fn frames_are_missed_that_were_sent_before_a_shown_one_and_others_are_not() {
+        let mut clock = FrameClock::new(PERIOD, Instant::now());
+        (0..6).for_each(|frame| clock.sent(frame * 1500));
+        assert_eq!(clock.missed_before(0), 0);
+        assert_eq!(clock.missed_before(3000), 1);
+        assert_eq!(clock.missed_before(77), 0, "a frame that was never sent");
+        assert_eq!(clock.missed_before(4500), 0);
+        (0..2 * MAX_UNREPORTED as u32).for_each(|frame| clock.sent(frame));
+        assert_eq!(clock.unreported.len(), MAX_UNREPORTED);
     }
 
     proptest! {
         #[test]
         fn whatever_is_reported_ticks_move_forward_by_at_most_the_slew(
-            waits in proptest::collection::vec(any::<i64>(), 0..400),
+            waits in proptest::collection::vec((any::<u32>(), any::<i64>()), 0..400),
+            refresh_us in proptest::option::of(0u64..100_000),
             lateness_us in proptest::collection::vec(0u64..60_000, 100),
         ) {
             let start = Instant::now();
             let mut clock = FrameClock::new(PERIOD, start);
+            clock.set_refresh(refresh_us.map(Duration::from_micros));
             let mut waits = waits.into_iter();
             for late in lateness_us {
-                waits.by_ref().take(4).for_each(|wait| clock.shown(wait));
+                for (timestamp, wait) in waits.by_ref().take(4) {
+                    clock.sent(timestamp);
+                    clock.shown(timestamp, wait);
+                }
                 let due = clock.next_tick();
                 let now = due + Duration::from_micros(late);
                 let skipped = clock.tick(now);

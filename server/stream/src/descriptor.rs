@@ -5,8 +5,6 @@
 //! frame once all it refers to are decoded, whatever lies between; without it, a gap in sequence numbers
 //! ends the picture until the next keyframe.
 
-use bytes::Bytes;
-
 /// Templates of the structure that a keyframe brings.
 const KEYFRAME_TEMPLATE: u32 = 0;
 const DELTA_TEMPLATE: u32 = 1;
@@ -14,6 +12,8 @@ const DELTA_TEMPLATE: u32 = 1;
 const DELTA_DIFFERENCE: u32 = 1;
 /// Largest frame difference that can be written: 12 bits of `fdiff_minus_one`.
 pub(crate) const MAX_DIFFERENCE: u32 = 1 << 12;
+/// A keyframe's first packet has the longest: three bytes and the structure's 34 bits.
+const MAX_LEN: usize = 8;
 /// `next_layer_idc` (A.8.3).
 const SAME_LAYER: u32 = 0;
 const NO_MORE_TEMPLATES: u32 = 3;
@@ -31,7 +31,7 @@ pub(crate) struct FrameRefs {
 
 /// The extension's content for a packet that is the `first` or `last` of its frame: three bytes, and more
 /// on a keyframe's first packet and on a frame that does not refer to the one before.
-pub(crate) fn write(frame: FrameRefs, first: bool, last: bool) -> Bytes {
+pub(crate) fn write(frame: FrameRefs, first: bool, last: bool) -> Content {
     let template = if frame.refers_to.is_none() { KEYFRAME_TEMPLATE } else { DELTA_TEMPLATE };
     let mut bits = BitWriter::default();
     bits.put(u32::from(first), 1);
@@ -43,7 +43,7 @@ pub(crate) fn write(frame: FrameRefs, first: bool, last: bool) -> Bytes {
         None | Some(DELTA_DIFFERENCE) => {}
         Some(difference) => custom_difference(&mut bits, difference),
     }
-    bits.bytes.into()
+    bits.content
 }
 
 /// `template_dependency_structure` (A.8.3).
@@ -78,26 +78,40 @@ fn custom_difference(bits: &mut BitWriter, difference: u32) {
     bits.put(0, 2);
 }
 
-/// Bits, most significant first, the last byte filled with zeros.
-#[derive(Default)]
-struct BitWriter {
-    bytes: Vec<u8>,
+/// The descriptor's bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Content {
+    bytes: [u8; MAX_LEN],
     len: usize,
 }
 
+impl std::ops::Deref for Content {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// Bits, most significant first, the last byte filled with zeros.
+#[derive(Default)]
+struct BitWriter {
+    content: Content,
+    bits: usize,
+}
+
 impl BitWriter {
+    /// Appends the low `bits` of `value`, a byte's rest at a time.
     fn put(&mut self, value: u32, bits: u32) {
-        for bit in (0..bits).rev() {
-            if self.len.is_multiple_of(8) {
-                self.bytes.push(0);
-            }
-            if value >> bit & 1 == 1
-                && let Some(byte) = self.bytes.last_mut()
-            {
-                *byte |= 0x80 >> (self.len % 8);
-            }
-            self.len += 1;
+        let mut left = bits;
+        while left > 0 {
+            let free = 8 - (self.bits % 8) as u32;
+            let taken = left.min(free);
+            let part = value >> (left - taken) & ((1 << taken) - 1);
+            self.content.bytes[self.bits / 8] |= (part << (free - taken)) as u8;
+            self.bits += taken as usize;
+            left -= taken;
         }
+        self.content.len = self.bits.div_ceil(8);
     }
 }
 

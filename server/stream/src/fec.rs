@@ -222,7 +222,7 @@ mod tests {
             sequence: 0,
             timestamp: 0,
             ssrc: 1,
-            extensions: Vec::new(),
+            extensions: crate::extensions::Extensions::default(),
             payload: Bytes::from_static(&[1; 40]),
             kind: crate::rtp::PacketKind::Video,
         };

@@ -356,7 +356,7 @@ mod tests {
                 sequence: sequence as u16,
                 timestamp: 0,
                 ssrc: 1,
-                extensions: Vec::new(),
+                extensions: crate::extensions::Extensions::default(),
                 payload: Bytes::from_static(&[7; 20]),
                 kind: PacketKind::Video,
             };

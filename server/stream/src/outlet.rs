@@ -3,6 +3,7 @@
 use crate::asking::Asking;
 use crate::config::SenderConfig;
 use crate::descriptor::{self, FrameRefs};
+use crate::extensions::Extensions;
 use crate::history::{Cargo, SendHistory};
 use crate::pacer::{Queued, Stream};
 use crate::retransmit::{Stored, rtx_ids};
@@ -12,7 +13,7 @@ use std::time::Instant;
 
 /// Minimum and maximum of 0: show each frame as soon as it is decoded. Above 0 the receiver would space
 /// frames out.
-const PLAYOUT_DELAY_ZERO: Bytes = Bytes::from_static(&[0, 0, 0]);
+const PLAYOUT_DELAY_ZERO: [u8; 3] = [0; 3];
 
 #[derive(Debug)]
 struct Port {
@@ -69,8 +70,8 @@ impl Outlet {
             let media = queued.kind != PacketKind::Probe;
             let cargo = cargo(queued, packet.ssrc == port.ids.ssrc);
             let number = self.history.stamp(now, packet.wire_len(), probe, media, cargo);
-            if let Some((_, content)) = packet.extensions.last_mut() {
-                *content = self.asking.content(now, number, packet.marker);
+            if !packet.extensions.is_empty() {
+                packet.extensions.finish(&self.asking.content(now, number, packet.marker));
             }
         }
         packet
@@ -148,10 +149,17 @@ impl Port {
     }
 
     /// The header extensions, the transport-wide number last.
-    fn extensions(&self, last: bool, place: Place, number: &Number) -> Vec<(u8, Bytes)> {
-        let playout_delay = self.extensions.playout_delay.map(|id| (id, PLAYOUT_DELAY_ZERO));
-        let descriptor = self.extensions.dependency_descriptor.zip(place);
-        let descriptor = descriptor.map(|(id, (refs, first))| (id, descriptor::write(refs, first, last)));
-        [playout_delay, descriptor, number.extension(self.extensions)].into_iter().flatten().collect()
+    fn extensions(&self, last: bool, place: Place, number: &Number) -> Extensions {
+        let mut extensions = Extensions::default();
+        if let Some(id) = self.extensions.playout_delay {
+            extensions.push(id, &PLAYOUT_DELAY_ZERO);
+        }
+        if let Some((id, (refs, first))) = self.extensions.dependency_descriptor.zip(place) {
+            extensions.push(id, &descriptor::write(refs, first, last));
+        }
+        if let Some((id, content)) = number.extension(self.extensions) {
+            extensions.push(id, &content);
+        }
+        extensions
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! Audio leaves at once, repairs before video, video in order. Video leaves at the pace rate or as fast as
 //! its window asks, whichever is faster. The sender asks for a frame to leave within half its interval and
-//! a keyframe within two; on a path that carries all that is asked for, within an eighth and a half; before a
-//! known bottleneck, where speed only fills its queue, within [`CONSTRAINED_WINDOW`].
+//! a keyframe within two; on a path that carries all that is asked for, within an eighth and a half, and once
+//! it has done so for long, in one go ([`WHOLE_FRAME_WINDOW`]); before a known bottleneck, where speed only
+//! fills its queue, within [`CONSTRAINED_WINDOW`].
 
 use crate::retransmit::Stored;
 use crate::rtp::PacketKind;
@@ -20,6 +21,8 @@ pub(crate) const PACE_FACTOR: f64 = 2.5;
 pub(crate) const AMPLE_PACE_FACTOR: f64 = 10.0;
 /// The same before a bottleneck, which lets the frame through no sooner.
 pub(crate) const CONSTRAINED_PACE_FACTOR: f64 = 1.5;
+/// A frame with this window leaves at once, as one group.
+pub(crate) const WHOLE_FRAME_WINDOW: Duration = GROUP;
 /// Whatever waits longer shows the player the past; the queue is dropped and a keyframe asked for.
 pub(crate) const MAX_QUEUE_AGE: Duration = Duration::from_millis(250);
 /// Below [`MAX_QUEUE_AGE`], so that pacing alone never makes a queue too old.

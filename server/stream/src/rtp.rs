@@ -1,11 +1,10 @@
 //! RTP packets as this crate hands them out, and the numbers in them.
 
-use bytes::{BufMut, Bytes};
+use crate::extensions::Extensions;
+use bytes::Bytes;
 
 /// Bytes of an RTP header without extensions (RFC 3550 §5.1).
 pub(crate) const RTP_HEADER_LEN: usize = 12;
-/// Says that header extensions of the one-byte form follow (RFC 8285 §4.2).
-const ONE_BYTE_FORM: u16 = 0xbede;
 /// What a packet costs on the wire beyond RTP: authentication tag 16, UDP 8, IPv4 20.
 pub(crate) const WIRE_OVERHEAD_LEN: usize = 44;
 
@@ -90,8 +89,8 @@ pub struct RtpPacket {
     pub timestamp: u32,
     /// Which stream.
     pub ssrc: u32,
-    /// One-byte-form header extensions: id and content.
-    pub extensions: Vec<(u8, Bytes)>,
+    /// Header extensions.
+    pub extensions: Extensions,
     /// Shared with the retransmission store; cloning copies no bytes.
     pub payload: Bytes,
     /// What it is for.
@@ -101,7 +100,7 @@ pub struct RtpPacket {
 impl RtpPacket {
     /// Length of the RTP packet before encryption, in bytes.
     pub fn rtp_len(&self) -> usize {
-        RTP_HEADER_LEN + self.extension_block_len() + self.payload.len()
+        RTP_HEADER_LEN + self.extensions.block_len() + self.payload.len()
     }
     /// Length on the wire, encryption, UDP and IP included, in bytes.
     pub fn wire_len(&self) -> usize {
@@ -114,25 +113,24 @@ impl RtpPacket {
         [0x80 | extended, u8::from(self.marker) << 7 | self.payload_type & 0x7f]
     }
 
-    /// The header extensions as they are on the wire, padded to whole words.
-    pub(crate) fn extension_block(&self) -> Vec<u8> {
-        let len = self.extension_block_len();
-        let mut block = Vec::with_capacity(len);
-        if len > 0 {
-            block.put_u16(ONE_BYTE_FORM);
-            block.put_u16(((len - 4) / 4) as u16);
-        }
-        for (id, content) in &self.extensions {
-            block.put_u8(id << 4 | (content.len() as u8).wrapping_sub(1) & 0x0f);
-            block.put_slice(content);
-        }
-        block.resize(len, 0);
-        block
+    /// Appends the packet as it is before encryption; returns the length of its header, extensions included.
+    pub fn write(&self, out: &mut Vec<u8>) -> usize {
+        let start = out.len();
+        out.extend_from_slice(&self.first_bytes());
+        out.extend_from_slice(&self.sequence.to_be_bytes());
+        out.extend_from_slice(&self.timestamp.to_be_bytes());
+        out.extend_from_slice(&self.ssrc.to_be_bytes());
+        self.extensions.write_block(out);
+        let header_len = out.len() - start;
+        out.extend_from_slice(&self.payload);
+        header_len
     }
 
-    fn extension_block_len(&self) -> usize {
-        let contents: usize = self.extensions.iter().map(|(_, content)| 1 + content.len()).sum();
-        if contents == 0 { 0 } else { 4 + contents.next_multiple_of(4) }
+    /// The header extensions as they are on the wire, padded to whole words.
+    pub(crate) fn extension_block(&self) -> Vec<u8> {
+        let mut block = Vec::with_capacity(self.extensions.block_len());
+        self.extensions.write_block(&mut block);
+        block
     }
 }
 

@@ -3,6 +3,7 @@
 mod feedback;
 mod reference;
 mod repair;
+mod room;
 
 use crate::config::SenderConfig;
 use crate::descriptor::FrameRefs;
@@ -13,9 +14,7 @@ use crate::h264;
 use crate::keyframe::KeyframeRequests;
 use crate::loss::LossMeter;
 use crate::outlet::Outlet;
-use crate::pacer::{
-    AMPLE_PACE_FACTOR, CONSTRAINED_PACE_FACTOR, CONSTRAINED_WINDOW, PACE_FACTOR, Pacer, Queued, Stream,
-};
+use crate::pacer::{Pacer, Queued, Stream};
 use crate::probe::ProbePlan;
 use crate::recovery::{REDUNDANCY, RecoveryPolicy};
 use crate::red::RedEncoder;
@@ -99,16 +98,6 @@ pub enum SenderEvent {
     },
 }
 
-/// What is known of the path.
-enum Room {
-    /// A bottleneck was met lately.
-    Constrained,
-    /// Its capacity is still being found.
-    Unknown,
-    /// It carries all that is asked for.
-    Ample,
-}
-
 #[derive(Debug)]
 struct ActiveProbe {
     plan: ProbePlan,
@@ -153,6 +142,8 @@ pub struct MediaSender {
     repair_rate: SecondMeter,
     audio_rate: SecondMeter,
     told_bps: u64,
+    /// Since when the path has carried all that was asked for and lost nothing.
+    ample_since: Option<Instant>,
     /// When a limit was asked for of a frame that has yet to come.
     asked_at: Option<Instant>,
     /// From then until it comes, usually.
@@ -188,6 +179,7 @@ impl MediaSender {
         let opus = config.audio.payload_type;
         Self {
             told_bps: config.start_bps,
+            ample_since: None,
             asked_at: None,
             lead: Duration::ZERO,
             pushed_at: None,
@@ -249,7 +241,7 @@ impl MediaSender {
         let packets = self.queue_up(now, &frame, payloads);
         self.repeat_structure(now, &packets);
         let parity = self.protect(now, &packets);
-        let window = self.window(now, frame.keyframe);
+        let window = self.window(now, frame.keyframe, frame.data.len());
         self.pacer.push_video(now, window, packets.into_iter().chain(parity));
     }
 
@@ -309,12 +301,7 @@ impl MediaSender {
         self.drop_stale(now);
         self.queue_echoes(now);
         let probe_bps = self.probe.as_ref().map_or(0.0, |probe| probe.plan.rate_bps);
-        let factor = match self.room(now) {
-            Room::Constrained => CONSTRAINED_PACE_FACTOR,
-            Room::Unknown => PACE_FACTOR,
-            Room::Ample => AMPLE_PACE_FACTOR,
-        };
-        let pace_bps = (self.estimator.target_bps() * factor).max(probe_bps);
+        let pace_bps = (self.estimator.target_bps() * self.pace_factor(now)).max(probe_bps);
         let queued = self.pacer.poll(now, pace_bps).or_else(|| self.padding(now))?;
         Some(self.release(now, queued))
     }
@@ -380,26 +367,6 @@ impl MediaSender {
     /// Use so far, for receipts.
     pub fn usage(&self) -> Usage {
         Usage { rtt: self.rtt.smoothed(), ..self.stats.usage }
-    }
-
-    fn window(&self, now: Instant, keyframe: bool) -> Duration {
-        let interval = Duration::from_secs(1) / self.config.fps;
-        match (self.room(now), keyframe) {
-            (Room::Constrained, _) => CONSTRAINED_WINDOW,
-            (Room::Unknown, true) => interval * 2,
-            (Room::Unknown, false) | (Room::Ample, true) => interval / 2,
-            (Room::Ample, false) => interval / 8,
-        }
-    }
-
-    fn room(&self, now: Instant) -> Room {
-        if self.estimator.is_constrained(now) {
-            Room::Constrained
-        } else if self.told_bps >= self.config.max_bps {
-            Room::Ample
-        } else {
-            Room::Unknown
-        }
     }
 
     /// A packet sent before, to fill a running probe where there is nothing else to send.

@@ -23,12 +23,23 @@ pub(crate) struct Coded {
     pub(crate) kind: u32,
 }
 
+/// A picture that is kept for reference.
+struct Kept {
+    timestamp: u64,
+    /// It may be used.
+    valid: bool,
+    /// OpenH264 was told that its receiver has it.
+    confirmed: bool,
+}
+
 /// One session's.
 pub(crate) struct Engine {
     settings: Settings,
     openh264: Option<OpenH264Encoder>,
-    /// Pictures that are kept for reference, oldest first, and whether they may be used.
-    kept: VecDeque<(u64, bool)>,
+    /// Oldest first.
+    kept: VecDeque<Kept>,
+    /// A picture was confirmed that is invalid now: OpenH264 would go back to it, unless it begins anew.
+    misled: bool,
     began: bool,
 }
 
@@ -38,7 +49,7 @@ impl Engine {
             Codec::H264 => Some(OpenH264Encoder::open(video(settings)).map_err(|error| error.to_string())?),
             _ => None,
         };
-        Ok(Self { settings: settings.clone(), openh264, kept: VecDeque::new(), began: false })
+        Ok(Self { settings: settings.clone(), openh264, kept: VecDeque::new(), misled: false, began: false })
     }
 
     /// Takes over other settings; `anew`: the next picture is a keyframe.
@@ -53,6 +64,7 @@ impl Engine {
         self.settings = settings.clone();
         if anew {
             self.kept.clear();
+            self.misled = false;
             self.began = false;
         }
         Ok(())
@@ -60,9 +72,12 @@ impl Engine {
 
     /// Whether the picture is kept, and may be used no more from now on; nor what came after it.
     pub(crate) fn invalidate(&mut self, timestamp: u64) -> bool {
-        let Some(at) = self.kept.iter().position(|(kept, _)| *kept == timestamp) else { return false };
+        let Some(at) = self.kept.iter().position(|kept| kept.timestamp == timestamp) else { return false };
         // Without other references each picture is made from the one before.
-        self.kept.iter_mut().skip(at).for_each(|(_, valid)| *valid = false);
+        for kept in self.kept.iter_mut().skip(at) {
+            kept.valid = false;
+            self.misled |= kept.confirmed;
+        }
         true
     }
 
@@ -74,9 +89,9 @@ impl Engine {
         timestamp: u64,
         keyframe: bool,
     ) -> Result<Coded, String> {
-        let newest = self.kept.iter().rev().find(|(_, valid)| *valid).map(|(kept, _)| *kept);
-        let broken = self.kept.back().is_some_and(|(_, valid)| !valid);
-        let mut keyframe = keyframe || !self.began || newest.is_none();
+        let newest = self.kept.iter().rev().find(|kept| kept.valid).map(|kept| kept.timestamp);
+        let broken = self.kept.back().is_some_and(|kept| !kept.valid);
+        let mut keyframe = keyframe || !self.began || newest.is_none() || self.misled;
         let budget = if self.settings.vbv_bits > 0 {
             self.settings.vbv_bits / 8
         } else {
@@ -85,8 +100,10 @@ impl Engine {
         let coded = match self.openh264.as_mut() {
             Some(encoder) => {
                 let told = |error: nearframe_encode::EncodeError| error.to_string();
-                if let Some((old, true)) = self.kept.iter().rev().nth(CONFIRMED_AFTER - 1) {
-                    encoder.acknowledge(*old as u32).map_err(told)?;
+                if let Some(old) = self.kept.iter_mut().rev().nth(CONFIRMED_AFTER - 1).filter(|old| old.valid)
+                {
+                    encoder.acknowledge(old.timestamp as u32).map_err(told)?;
+                    old.confirmed = true;
                 }
                 if let (true, Some(good)) = (broken, newest) {
                     keyframe |= encoder.invalidate(good as u32).map_err(told)? == Invalidated::KeyframeNeeded;
@@ -115,12 +132,13 @@ impl Engine {
         };
         if coded.kind == IDR {
             self.kept.clear();
+            self.misled = false;
         }
         self.began = true;
         if self.kept.len() >= self.settings.references.max(1) as usize {
             self.kept.pop_front();
         }
-        self.kept.push_back((timestamp, true));
+        self.kept.push_back(Kept { timestamp, valid: true, confirmed: false });
         Ok(coded)
     }
 }

@@ -118,6 +118,9 @@ fn hand_out(shared: &Shared, raw: &RawFrame, unit: &AccessUnit, bitrate_bps: u32
         refers_to: unit.refers_to,
         data: &unit.data,
     };
+    if let Ok(mut clock) = shared.clock.lock() {
+        clock.sent(rtp_timestamp);
+    }
     shared.each_peer(|peer| {
         peer.send_video(&frame);
         peer.send_facts(&FrameFacts {

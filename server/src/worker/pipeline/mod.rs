@@ -301,9 +301,18 @@ impl Pipeline {
     }
 
     /// How long a frame lay ready before the first player's display took it.
-    pub(crate) fn shown(&self, wait_us: i32) {
+    pub(crate) fn shown(&self, rtp_timestamp: u32, wait_us: i32) {
         if let Ok(mut clock) = self.shared.clock.lock() {
-            clock.shown(i64::from(wait_us));
+            clock.shown(rtp_timestamp, i64::from(wait_us));
+        }
+    }
+
+    /// Refreshes a second of the first player's display, where the page has told.
+    pub(crate) fn set_display(&self, refresh_hz: Option<f32>) {
+        // Rates that no display has are no durations either.
+        let refresh = refresh_hz.and_then(|hz| Duration::try_from_secs_f32(1.0 / hz).ok());
+        if let Ok(mut clock) = self.shared.clock.lock() {
+            clock.set_refresh(refresh);
         }
     }
 
@@ -320,7 +329,7 @@ impl Pipeline {
             if active && !*current {
                 self.shared.keyframe.store(true, Ordering::Release);
                 if let Ok(mut clock) = self.shared.clock.lock() {
-                    *clock = FrameClock::new(period(self.shared.quality()), Instant::now());
+                    clock.restart(Instant::now());
                 }
             }
             *current = active;

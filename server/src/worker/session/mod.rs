@@ -237,10 +237,10 @@ impl Session {
             }
             PeerEventKind::Failed => self.remove_peer(event.peer).await,
             PeerEventKind::Control(text) => self.control(event.peer, &text).await,
-            PeerEventKind::Shown { wait_us, decode } => {
+            PeerEventKind::Shown { rtp_timestamp, wait_us, decode } => {
                 peer.wants.decoded(decode);
                 if self.phase_peer() == Some(event.peer) {
-                    self.pipeline.shown(wait_us);
+                    self.pipeline.shown(rtp_timestamp, wait_us);
                 }
             }
             PeerEventKind::KeyframeNeeded => self.keyframe_needed(now),

@@ -68,6 +68,7 @@ impl Session {
             encode: self.pipeline.encode_time(),
             decode: self.peers.get(&player).and_then(|peer| peer.wants.decode),
         };
+        self.pipeline.set_display(self.peers.get(&player).and_then(|peer| peer.wants.display_hz));
         let Some(controller) = &mut self.quality else { return };
         controller.update(now, &inputs);
         let limit = controller.limit();

@@ -46,12 +46,17 @@ pub(super) fn convert(
     })
 }
 
-/// The middle 32 bits of NTP time (RFC 3550 §4): 1/65536 s, modulo 2³².
-pub(super) fn ntp_middle(now: SystemTime) -> u32 {
+/// NTP time (RFC 3550 §4): 2⁻³² s since 1900, modulo 2³² s.
+pub(super) fn ntp(now: SystemTime) -> u64 {
     let since_1970 = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let seconds = since_1970.as_secs().wrapping_add(NTP_OFFSET_S) as u32;
-    let fraction = (u64::from(since_1970.subsec_nanos()) << 16) / 1_000_000_000;
-    (seconds << 16) | fraction as u32
+    let seconds = since_1970.as_secs().wrapping_add(NTP_OFFSET_S) & 0xffff_ffff;
+    let fraction = (u64::from(since_1970.subsec_nanos()) << 32) / 1_000_000_000;
+    (seconds << 32) | fraction
+}
+
+/// Its middle 32 bits: 1/65536 s, modulo 2³².
+pub(super) fn ntp_middle(now: SystemTime) -> u32 {
+    (ntp(now) >> 16) as u32
 }
 
 /// RFC 3550 §6.4.1: arrival − last sender report − the receiver's delay. A wall clock that was set in

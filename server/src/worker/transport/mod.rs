@@ -1,8 +1,10 @@
 //! The seam to one player's connection.
 
+mod direct;
 mod feedback;
 #[cfg(test)]
 pub(crate) mod memory;
+mod reports;
 pub(crate) mod webrtc;
 mod wire;
 
@@ -55,6 +57,8 @@ pub(crate) enum PeerEventKind {
     Control(String),
     /// A shown-report.
     Shown {
+        /// Which frame.
+        rtp_timestamp: u32,
         /// How long the frame lay ready: display callback − decoded, µs.
         wait_us: i32,
         /// From its last packet until it was decoded.

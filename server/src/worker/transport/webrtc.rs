@@ -210,8 +210,9 @@ impl Transport for WebRtcPeer {
         self.wire.loss()
     }
     fn send_audio(&self, rtp_timestamp: u32, payload: &[u8]) {
-        self.wire.push_audio(rtp_timestamp, payload);
-        self.ring();
+        if self.wire.push_audio(rtp_timestamp, payload) {
+            self.ring();
+        }
     }
     fn send_facts(&self, facts: &FrameFacts) {
         // A full outbox means that the data channel is stuck; facts are worth nothing later.
@@ -253,6 +254,9 @@ async fn build(
         let addresses = config.network.advertise.iter().map(ToString::to_string).collect();
         settings = settings.with_nat_1to1_ips(addresses, RTCIceCandidateType::Host);
     }
+    let crypto = webrtc::peer_connection::crypto::default_provider().context("choosing a crypto provider")?;
+    let runtime = webrtc::runtime::default_runtime().context("choosing a runtime")?;
+    settings = settings.with_crypto_provider(wire.tap().crypto(crypto));
     let (media_engine, registry) = media::engine(wire)?;
     let udp = free_addresses(config.network)?;
     let tcp = if config.network.ice_tcp { udp.clone() } else { Vec::new() };
@@ -261,6 +265,7 @@ async fn build(
         .with_media_engine(media_engine)
         .with_setting_engine(settings.build())
         .with_interceptor_registry(registry)
+        .with_runtime(wire.tap().runtime(runtime))
         .with_handler(handler)
         .with_udp_addrs(udp)
         .with_tcp_addrs(tcp);
@@ -289,8 +294,9 @@ fn on_facts(bytes: &[u8]) -> Option<FactsReply> {
         FactsMessage::Ping { t } => {
             Some(FactsReply::Send(FactsMessage::Pong { t, node_us: crate::worker::now_us() }.to_bytes()))
         }
-        FactsMessage::Shown { wait_us, decode_us, .. } => {
-            Some(FactsReply::Shown { wait_us, decode: Duration::from_micros(decode_us.into()) })
+        FactsMessage::Shown { rtp_timestamp, wait_us, decode_us } => {
+            let decode = Duration::from_micros(decode_us.into());
+            Some(FactsReply::Shown { rtp_timestamp, wait_us, decode })
         }
         FactsMessage::Frame(_) | FactsMessage::Pong { .. } => None,
     }
@@ -298,7 +304,7 @@ fn on_facts(bytes: &[u8]) -> Option<FactsReply> {
 
 enum FactsReply {
     Send(Vec<u8>),
-    Shown { wait_us: i32, decode: Duration },
+    Shown { rtp_timestamp: u32, wait_us: i32, decode: Duration },
 }
 
 /// Input packets that came at `now`.

@@ -1,10 +1,13 @@
 //! The interceptor through which `stream` owns every media packet.
 //!
 //! `rtc` gives ICE, DTLS, SRTP and RTCP; this one link of its interceptor chain takes the packets of a
-//! [`MediaSender`] when they are due and feeds RTCP back to it. The application never writes RTP itself:
-//! an empty packet on the video track (the doorbell) only wakes the driver, and is swallowed here.
+//! [`MediaSender`] when they are due and feeds RTCP back to it. Where the direct way is open, due packets leave
+//! over that instead, from the thread that made them. The application never writes RTP itself: an empty packet
+//! on the video track (the doorbell) only wakes the driver, and is swallowed here.
 
+use super::direct::Tap;
 use super::feedback::{self, ReferenceClock};
+use super::reports::SenderReports;
 use super::{PeerEvent, PeerEventKind};
 use bytes::Bytes;
 use nearframe_protocol::PeerId;
@@ -12,14 +15,14 @@ use nearframe_stream::{
     ExtensionIds, FecIds, MediaSender, RtpPacket, SenderConfig, SenderEvent, StreamIds, Usage, VideoFrame,
 };
 use rtc::interceptor::{AttributedPacket, Interceptor, Packet, StreamInfo, TaggedPacket};
-use rtc::rtp;
 use rtc::sansio::Protocol;
 use rtc::shared::TransportContext;
 use rtc::shared::error::Error as RtcError;
+use rtc::{rtcp, rtp};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc;
 
 /// RFC-less but deployed: min and max playout delay in 10 ms, 12 bits each.
@@ -38,6 +41,10 @@ pub(super) const DEPENDENCY_DESCRIPTOR_URI: &str =
 /// Payload of a packet in bytes: with headers and a relay's framing it fits every path of 1280 bytes.
 const MAX_PAYLOAD: usize = 1150;
 
+/// The driver looks at its timers whenever something comes or goes, many times a second; what is due sooner than
+/// this needs a wake-up.
+const DRIVER_LOOKS: Duration = Duration::from_millis(50);
+
 /// Limits of one peer's media.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MediaLimits {
@@ -55,7 +62,14 @@ pub(super) struct Wire {
     /// Before the streams are bound, too.
     fps: AtomicU32,
     events: mpsc::UnboundedSender<PeerEvent>,
+    tap: Arc<Tap>,
     state: Mutex<State>,
+}
+
+/// What a stream of packets is made by.
+struct Media {
+    sender: MediaSender,
+    reports: SenderReports,
 }
 
 #[derive(Default)]
@@ -64,7 +78,7 @@ struct State {
     audio: Option<StreamInfo>,
     /// Where the page takes Opus with copies of itself (RFC 2198).
     red_payload_type: Option<u8>,
-    sender: Option<MediaSender>,
+    media: Option<Media>,
 }
 
 impl Wire {
@@ -74,17 +88,39 @@ impl Wire {
         events: mpsc::UnboundedSender<PeerEvent>,
     ) -> Arc<Self> {
         let fps = AtomicU32::new(limits.fps);
-        Arc::new(Self { peer, limits, fps, events, state: Mutex::new(State::default()) })
+        let (tap, state) = (Arc::default(), Mutex::new(State::default()));
+        Arc::new(Self { peer, limits, fps, events, tap, state })
     }
 
-    /// Queues a frame; `false` before the streams are negotiated.
+    /// The way out past the driver.
+    pub(super) fn tap(&self) -> &Arc<Tap> {
+        &self.tap
+    }
+
+    /// Sends a frame, or what of it may leave now; whether the driver is to be woken for the rest.
     pub(super) fn push_video(&self, frame: &VideoFrame<'_>) -> bool {
-        self.with_sender(|sender| sender.push_video(Instant::now(), *frame)).is_some()
+        self.push(|sender, now| sender.push_video(now, *frame))
     }
 
-    /// Queues 10 ms of Opus.
-    pub(super) fn push_audio(&self, rtp_timestamp: u32, payload: &[u8]) {
-        self.with_sender(|sender| sender.push_audio(Instant::now(), rtp_timestamp, payload));
+    /// Sends 10 ms of Opus; whether the driver is to be woken for it.
+    pub(super) fn push_audio(&self, rtp_timestamp: u32, payload: &[u8]) -> bool {
+        self.push(|sender, now| sender.push_audio(now, rtp_timestamp, payload))
+    }
+
+    /// Before the streams are negotiated nothing is sent and nobody woken.
+    fn push(&self, push: impl FnOnce(&mut MediaSender, Instant)) -> bool {
+        let now = Instant::now();
+        let needs_driver = self.with_media(|media| {
+            push(&mut media.sender, now);
+            let sent = self.send_directly(media, now);
+            !sent || media.sender.poll_timeout().is_some_and(|at| at < now + DRIVER_LOOKS)
+        });
+        needs_driver.unwrap_or(false)
+    }
+
+    /// Sends what is due over the direct way; false where that is not open.
+    fn send_directly(&self, media: &mut Media, now: Instant) -> bool {
+        self.tap.send(now, || media.next(now))
     }
 
     /// What the page's offer says of audio with copies of itself, before the streams are bound.
@@ -131,10 +167,14 @@ impl Wire {
     }
 
     fn with_sender<T>(&self, act: impl FnOnce(&mut MediaSender) -> T) -> Option<T> {
+        self.with_media(|media| act(&mut media.sender))
+    }
+
+    fn with_media<T>(&self, act: impl FnOnce(&mut Media) -> T) -> Option<T> {
         let mut state = self.state.lock().ok()?;
-        let sender = state.sender.as_mut()?;
-        let result = act(sender);
-        while let Some(event) = sender.poll_event() {
+        let media = state.media.as_mut()?;
+        let result = act(media);
+        while let Some(event) = media.sender.poll_event() {
             let kind = match event {
                 SenderEvent::KeyframeNeeded => PeerEventKind::KeyframeNeeded,
                 SenderEvent::ReferenceLost { newest_good } => PeerEventKind::ReferenceLost { newest_good },
@@ -156,7 +196,7 @@ impl Wire {
         } else {
             state.audio = Some(info.clone());
         }
-        if let (Some(video), Some(audio), None) = (&state.video, &state.audio, &state.sender) {
+        if let (Some(video), Some(audio), None) = (&state.video, &state.audio, &state.media) {
             let config = SenderConfig {
                 video: stream_ids(video),
                 audio: stream_ids(audio),
@@ -173,8 +213,20 @@ impl Wire {
                 fps: self.fps.load(Ordering::Acquire),
                 max_payload: MAX_PAYLOAD,
             };
-            state.sender = Some(MediaSender::new(config, Instant::now(), self.limits.seed));
+            let now = Instant::now();
+            let rates = [config.video, config.audio].map(|ids| (ids.ssrc, ids.clock_rate));
+            let reports = SenderReports::new(rates, now);
+            state.media = Some(Media { sender: MediaSender::new(config, now, self.limits.seed), reports });
         }
+    }
+}
+
+impl Media {
+    /// The next packet that is due.
+    fn next(&mut self, now: Instant) -> Option<RtpPacket> {
+        let packet = self.sender.poll_packet(now)?;
+        self.reports.count(now, &packet);
+        Some(packet)
     }
 }
 
@@ -215,9 +267,9 @@ fn to_rtp(packet: RtpPacket) -> rtp::Packet {
         ssrc: packet.ssrc,
         ..Default::default()
     };
-    for (id, value) in &packet.extensions {
+    for (id, value) in packet.extensions.iter() {
         // Only ids from the negotiation are used, and their values are at most 8 bytes: both fit RFC 8285.
-        let _ = header.set_extension(*id, Bytes::copy_from_slice(value));
+        let _ = header.set_extension(id, Bytes::copy_from_slice(value));
     }
     rtp::Packet { header, payload: packet.payload }
 }
@@ -267,12 +319,19 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for WireInterceptor {
             return Some(message);
         }
         let now = Instant::now();
-        let packet = self.wire.with_sender(|sender| sender.poll_packet(now)).flatten()?;
-        Some(TaggedPacket {
-            now,
-            transport: TransportContext::default(),
-            message: AttributedPacket::new(Packet::Rtp(to_rtp(packet))),
-        })
+        let packet = self.wire.with_media(|media| {
+            let reports = media.reports.due(now, feedback::ntp(SystemTime::now()));
+            if !reports.is_empty() {
+                let reports = reports.into_iter().map(|report| Box::new(report) as Box<dyn rtcp::Packet>);
+                return Some(Packet::Rtcp(reports.collect()));
+            }
+            if self.wire.send_directly(media, now) {
+                return None;
+            }
+            Some(Packet::Rtp(to_rtp(media.next(now)?)))
+        });
+        let message = AttributedPacket::new(packet.flatten()?);
+        Some(TaggedPacket { now, transport: TransportContext::default(), message })
     }
 
     fn handle_timeout(&mut self, now: Instant) -> Result<(), RtcError> {

@@ -272,7 +272,7 @@ impl Flow {
                     sender.handle_timeout(now);
                 }
                 while let Some(packet) = sender.poll_packet(now) {
-                    let (_, content) = packet.extensions.last().expect("every packet is numbered");
+                    let (_, content) = packet.extensions.iter().last().expect("every packet is numbered");
                     let number = u16::from_be_bytes([content[0], content[1]]);
                     let request = content.get(2..4).map(|two| u16::from_be_bytes([two[0], two[1]]));
                     let ahead = number.wrapping_sub(self.number_high as u16) as i16;

@@ -185,7 +185,7 @@ fn parity_leaves_behind_its_frame_with_a_stream_and_a_transport_number_of_its_ow
         assert!(kinds.is_sorted_by_key(|kind| *kind == PacketKind::Fec), "{kinds:?}");
         for packet in packets.iter().filter(|packet| packet.kind == PacketKind::Fec) {
             assert_eq!((packet.ssrc, packet.payload_type, packet.marker), (FEC_SSRC, 49, false));
-            assert_eq!(packet.extensions.len(), 1);
+            assert_eq!(packet.extensions.iter().count(), 1);
             assert!(packet.wire_len() <= 1280, "{}", packet.wire_len());
             assert!(next.is_none_or(|next: u16| next == packet.sequence));
             next = Some(packet.sequence.wrapping_add(1));

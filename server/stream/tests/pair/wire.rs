@@ -3,7 +3,7 @@
 //! (draft-ietf-payload-flexible-fec-scheme-03) and RED (RFC 2198).
 
 use bytes::Bytes;
-use nearframe_stream::{PacketKind, RtpPacket};
+use nearframe_stream::{Extensions, PacketKind, RtpPacket};
 use std::collections::BTreeMap;
 
 /// An RTP packet as bytes, the extension `cleared` filled with zeros.
@@ -15,9 +15,9 @@ pub(crate) fn marshal(packet: &RtpPacket, cleared: u8) -> Vec<u8> {
     out.extend_from_slice(&packet.ssrc.to_be_bytes());
     if extended {
         let mut block = Vec::new();
-        for (id, content) in &packet.extensions {
+        for (id, content) in packet.extensions.iter() {
             block.push(id << 4 | (content.len() - 1) as u8);
-            block.extend(content.iter().map(|&byte| if *id == cleared { 0 } else { byte }));
+            block.extend(content.iter().map(|&byte| if id == cleared { 0 } else { byte }));
         }
         block.resize(block.len().next_multiple_of(4), 0);
         out.extend_from_slice(&[0xbe, 0xde]);
@@ -32,7 +32,7 @@ pub(crate) fn marshal(packet: &RtpPacket, cleared: u8) -> Vec<u8> {
 pub(crate) fn unmarshal(bytes: &[u8]) -> RtpPacket {
     assert_eq!(bytes[0] & 0xef, 0x80, "version 2, no padding, no CSRC");
     let word = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
-    let mut extensions = Vec::new();
+    let mut extensions = Extensions::default();
     let mut rest = &bytes[12..];
     if bytes[0] & 0x10 != 0 {
         assert_eq!(rest[..2], [0xbe, 0xde]);
@@ -44,7 +44,7 @@ pub(crate) fn unmarshal(bytes: &[u8]) -> RtpPacket {
                 continue;
             }
             let (content, tail) = tail.split_at(usize::from(first & 0x0f) + 1);
-            extensions.push((first >> 4, Bytes::copy_from_slice(content)));
+            extensions.push(first >> 4, content);
             block = tail;
         }
         rest = payload;

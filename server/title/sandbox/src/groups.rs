@@ -19,8 +19,9 @@ use crate::processes::parse_stat;
 const PREFIX: &str = "nearframe-title-";
 /// The controllers that limits need.
 const CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
-/// How long the kernel may take to freeze every process, or to empty a group of those it killed.
-const SETTLE: Duration = Duration::from_secs(2);
+/// How long the kernel may take to freeze every process, or to empty a group of those it killed: milliseconds, but
+/// each of them has to be given the processor once, which a machine that is full may put off.
+const SETTLE: Duration = Duration::from_secs(5);
 /// Bubblewrap's process inside is in the group beside the title's.
 const OWN_PROCESSES: u64 = 1;
 

@@ -19,7 +19,7 @@ const INIT_PID: u32 = 1;
 /// More text than any file of `/proc` that is read here.
 const MAX_TEXT: u64 = 64 << 10;
 /// How long all processes may take to stop: a process in the kernel stops when it leaves it.
-const STOP_WITHIN: Duration = Duration::from_secs(2);
+const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// Open files looked at in one round; a title that holds more is counted in part.
 const MAX_FILES: usize = 65_536;
 

@@ -101,7 +101,7 @@ impl Sandbox {
     /// Stops every process, so that none uses the processor until [`Self::thaw`].
     ///
     /// # Errors
-    /// When a process does not stop within two seconds.
+    /// When a process does not stop within five seconds.
     pub fn freeze(&mut self) -> Result<(), SandboxError> {
         if self.shared.groups.freezes() {
             return self.shared.groups.freeze(true).tried("freezing the title");

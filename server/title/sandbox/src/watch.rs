@@ -126,14 +126,20 @@ fn look(shared: &Shared, bubblewrap: &mut Bubblewrap, home: &Home, limits: &Limi
             // A process that the kernel killed for memory may have ended the title before the next look.
             return shared.groups.out_of_memory().then_some("memory");
         }
-        if *shared.stopped.lock().unwrap_or_else(PoisonError::into_inner) {
-            // What cannot be stopped now is looked at again in a moment.
-            let _ = shared.processes.stop();
-        }
+        keep_stopped(shared);
         let limit = measure.exceeded(shared, home, limits);
         if limit.is_some() {
             return limit;
         }
+    }
+}
+
+/// Stops what was made since the title was stopped. Nobody lets the title go on meanwhile: it would stand still for good.
+fn keep_stopped(shared: &Shared) {
+    let stopped = shared.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+    if *stopped {
+        // What cannot be stopped now is looked at again in a moment.
+        let _ = shared.processes.stop();
     }
 }
 

@@ -101,7 +101,7 @@ export async function heard(page: Page): Promise<{ tones: readonly Tone[]; flash
 
 /**
  * Each press is one tone, and there is none without: until `count` were heard. Where sound is not what is tested and the
- * machine is full on purpose, `spare` presses may go unheard.
+ * machine is full on purpose, `spare` presses may go unheard, and what is heard may have a hole.
  */
 export async function assertBeeps(page: Page, count: number, spare = 0): Promise<{ readonly tones: readonly Tone[]; readonly presses: number }> {
   const before = (await heard(page)).tones.length;
@@ -114,7 +114,9 @@ export async function assertBeeps(page: Page, count: number, spare = 0): Promise
     await until('a beep is heard', HEARD_LIMIT_MS, async () => ((await since()) > told ? true : undefined)).catch(() => undefined);
     await sleep(QUIET_MS);
     const now = await since();
-    assert(now <= told + 1, 'a tone is heard without a press');
+    // On a machine that is full on purpose a tone may be torn in two.
+    const most = spare > 0 ? 2 : 1;
+    assert(now <= told + most, 'a tone is heard without a press');
     told = now;
   }
   return { tones: (await heard(page)).tones.slice(before), presses };

@@ -25,7 +25,7 @@ function freePort(): Promise<number> {
   });
 }
 
-/** Ways to reach a TURN server; players are told all three, whatever lets them through. */
+/** Ways to reach a TURN server. */
 export type TurnWay = 'udp' | 'tcp' | 'tls';
 
 export class TurnServer {
@@ -59,7 +59,7 @@ export class TurnServer {
     this.#process.on('error', (error) => (this.#log += `turnserver (package coturn) could not be started: ${error.message}`));
   }
 
-  /** `way`: the quickest way by which it answers; those after it in the order UDP, TCP, TLS are there as well. */
+  /** `way`: the quickest way by which it answers, in the order UDP, TCP, TLS. */
   static async start(way: TurnWay = 'udp'): Promise<TurnServer> {
     const server = new TurnServer(await freePort(), await freePort(), way);
     try {
@@ -131,10 +131,14 @@ export class TurnServer {
     return createHash('sha256').update(publicKey.export({ type: 'spki', format: 'der' })).digest('base64');
   }
 
-  /** For `--turn`: every way, whether or not it answers there. */
+  /**
+   * For `--turn`: every way, whether or not it answers there. Where UDP answers it stands alone: beside it a browser may
+   * stay with the way by TCP that answered it first.
+   */
   get urls(): string {
     const plain = `turn:127.0.0.1:${this.#port}?transport=`;
-    return [`${plain}udp`, `${plain}tcp`, `turns:localhost:${this.#tlsPort}?transport=tcp`].join(',');
+    const others = [`${plain}tcp`, `turns:localhost:${this.#tlsPort}?transport=tcp`];
+    return [`${plain}udp`, ...(this.#way === 'udp' ? [] : others)].join(',');
   }
 
   /** For `--turn-secret-file`. */

@@ -83,6 +83,9 @@ async function wayTold(page: Page): Promise<string | undefined> {
   return /UDP is blocked here|goes round by a relay/.exec(said)?.[0];
 }
 
+/** Checks of candidates take seconds on a full machine. */
+const CHOSEN_LIMIT_MS = 10_000;
+
 const WAYS: readonly [TurnWay, string][] = [
   ['udp', 'goes round by a relay'],
   ['tcp', 'UDP is blocked here'],
@@ -104,8 +107,11 @@ for (const [way, reason] of WAYS) {
     await inPage(`relay by ${way}`, { program, base, browser, t }, DESKTOP, async ({ page }) => {
       await onConnections(page, 'relay');
       await open(page, base, 'testcard');
-      const pair = await chosenPair(page);
-      assert.deepEqual([pair?.local, pair?.relayProtocol], ['relay', way]);
+      // The browser begins on the first way that answers and moves to the best.
+      await until(`media go through the relay by ${way}`, CHOSEN_LIMIT_MS, async () => {
+        const pair = await chosenPair(page);
+        return pair?.local === 'relay' && pair.relayProtocol === way ? true : undefined;
+      });
       const { shown } = await watch(page, 1_500);
       assert(shown > 10, `${shown} frames in 1.5 s through the relay`);
       await until('the way is told', TOLD_LIMIT_MS, async () => ((await wayTold(page)) === reason ? true : undefined));

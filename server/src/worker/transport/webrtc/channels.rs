@@ -98,8 +98,9 @@ async fn read_facts(channel: Arc<dyn DataChannel>, peer: PeerId, events: mpsc::U
             Some(FactsReply::Send(bytes)) => {
                 let _ = channel.send(BytesMut::from(&bytes[..])).await;
             }
-            Some(FactsReply::Shown { wait_us, decode }) => {
-                let _ = events.send(PeerEvent { peer, kind: PeerEventKind::Shown { wait_us, decode } });
+            Some(FactsReply::Shown { rtp_timestamp, wait_us, decode }) => {
+                let kind = PeerEventKind::Shown { rtp_timestamp, wait_us, decode };
+                let _ = events.send(PeerEvent { peer, kind });
             }
             None => debug!("a message on the facts channel is not understood"),
         }

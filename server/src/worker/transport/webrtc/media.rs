@@ -4,9 +4,8 @@ use crate::worker::transport::wire::{
     DEPENDENCY_DESCRIPTOR_URI, FEEDBACK_REQUEST_URI, PLAYOUT_DELAY_URI, TRANSPORT_CC_URI, Wire,
 };
 use anyhow::Result;
-use rtc::interceptor::{Registry, Slot};
+use rtc::interceptor::{ReceiverReportBuilder, Registry, Slot};
 use rtc::media_stream::MediaStreamTrack;
-use rtc::peer_connection::configuration::interceptor_registry::configure_rtcp_reports;
 use rtc::peer_connection::configuration::media_engine::{
     MIME_TYPE_FLEX_FEC03, MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_RTX, MediaEngine,
 };
@@ -65,7 +64,8 @@ fn aid(mime_type: &str, clock_rate: u32, channels: u16, fmtp: &str) -> RTCRtpCod
     }
 }
 
-/// Codecs, extensions, and the interceptor chain: reports of the `rtc` crate around our own wire.
+/// Codecs, extensions, and the interceptor chain: the `rtc` crate's reports of what the page sends, and our own
+/// wire.
 pub(super) fn engine(wire: &Arc<Wire>) -> Result<(MediaEngine, Registry)> {
     let mut engine = MediaEngine::default();
     let codec = |rtp_codec, payload_type| RTCRtpCodecParameters { rtp_codec, payload_type };
@@ -93,7 +93,9 @@ pub(super) fn engine(wire: &Arc<Wire>) -> Result<(MediaEngine, Registry)> {
             None,
         )?;
     }
-    let registry = configure_rtcp_reports(Registry::new()).with(Slot::from(20_000), wire.interceptor());
+    let registry = Registry::new()
+        .with(Slot::ReceiverReport, ReceiverReportBuilder::new().build())
+        .with(Slot::from(20_000), wire.interceptor());
     Ok((engine, registry))
 }
 
