@@ -58,11 +58,11 @@ pub(super) fn run(shared: &Shared, mut encoder: EncoderChain, events: &mpsc::Unb
     }
 }
 
-/// Another encoder may want its pictures in another layout, and the page shows which one it is.
+/// Another encoder may want its pictures in another layout or memory, and the page shows which one it is.
 fn tell_changes(shared: &Shared, encoder: &mut EncoderChain, events: &mpsc::UnboundedSender<PipelineEvent>) {
     for change in encoder.take_changes() {
         let can = encoder.capabilities();
-        shared.set_layout(can.layout);
+        shared.set_encoder(can.clone());
         let _ = events.send(PipelineEvent::EncoderChanged { encoder: can.name.to_owned(), change });
     }
 }
