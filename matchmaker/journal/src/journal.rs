@@ -96,6 +96,11 @@ impl<S: Storage> Journal<S> {
         &self.books
     }
 
+    /// Where it is kept: for small files of whoever writes it.
+    pub fn storage(&self) -> &S {
+        &self.storage
+    }
+
     /// How far the journal goes, signed: to be published.
     pub fn head(&self) -> SignedHead {
         SignedHead::sign(&self.books, &self.key)

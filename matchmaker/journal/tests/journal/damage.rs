@@ -59,7 +59,7 @@ fn a_journal_that_was_written_anew_is_not_the_published_one() {
     let (mut journal, _) = Journal::open(other.clone(), signer(), SMALL).unwrap();
     journal.write(&opening(), 1).unwrap();
     (0..PAYMENTS).rev().for_each(|n| drop(journal.write(&[payment(n)], 2).unwrap()));
-    let found = check(&other, &[head.clone()]);
+    let found = check(&other, std::slice::from_ref(&head));
     assert!(matches!(found, Err(JournalError::NotPublished { block: 60 })), "{found:?}");
     let stranger = SignedHead::sign(journal.books(), &NodeKey::from_seed([4; 32]));
     assert!(matches!(check(&other, &[stranger]), Err(JournalError::ForeignHead)));

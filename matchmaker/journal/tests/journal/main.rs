@@ -5,4 +5,5 @@ mod crash;
 mod damage;
 mod disk;
 mod folder;
+mod kill;
 mod orders;

@@ -166,9 +166,9 @@ impl World {
             self.open.extend(pends.map(|order| order.key));
             let slot = self.dice.below(REMEMBERED);
             if self.done.len() < REMEMBERED {
-                self.done.push(group.clone())
+                self.done.push(group.clone());
             } else {
-                self.done[slot] = group.clone()
+                self.done[slot] = group.clone();
             }
         }
         (group, answer)
