@@ -25,6 +25,7 @@ packages_test=(
   iproute2      # addresses of the emulated path's two ends
   postgresql    # the database that records of more than one machine are tested on
   coturn        # the TURN server that relayed sessions are tested through
+  libxml2-utils # checks files for banks against their schema
   openssl       # makes the certificate of that server
   pebble        # the ACME server that certificates are tested against
   libsdl2-2.0-0 # the library that most games take gamepads from

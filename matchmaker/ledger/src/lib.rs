@@ -2,20 +2,25 @@
 //!
 //! [`chain`] decides whether a receipt is the next one of its session, [`meter`] turns it into money,
 //! [`reservation`] says how that money is set aside, posted and released, and [`verify`] rebuilds
-//! every balance from the journal. Deliberately without a database, a clock or an async runtime: the
+//! every balance from the journal of leases. [`books`] is the general ledger. Deliberately without a database, a clock or an async runtime: the
 //! store calls these functions inside its transactions and passes the time in.
 //!
 //! **Architecture invariant:** money moves only as a [`Transfer`] between two accounts, in integer
 //! micro-units; transfers are only ever appended; each has a key that makes repeating it harmless.
 
 pub mod account;
+pub mod bill;
+pub mod books;
 pub mod chain;
+pub mod hash;
 pub mod meter;
+pub mod payout;
 pub mod reservation;
+pub mod settlement;
 pub mod transfer;
 pub mod verify;
 
-pub use account::Account;
+pub use account::{Account, Label};
 pub use chain::{Chain, Link, Refusal, Terms, Verdict};
 pub use meter::{Bill, Meter, Tariff};
 pub use reservation::{LeaseAccount, Reservation};
