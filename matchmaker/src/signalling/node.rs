@@ -3,18 +3,20 @@
 use super::page::admit;
 use super::socket::{GOING_AWAY, Gone, NORMAL, POLICY, Socket};
 use crate::bus::{NodeCommands, SessionEvent};
-use crate::catalogue::check_offer;
+use crate::catalogue::{check_offer, mark_covers};
 use crate::http::Address;
 use crate::http::problem::Problem;
 use crate::random;
+use crate::replicas;
 use crate::sessions;
-use crate::state::{Shared, hash, now_ms};
+use crate::state::{Phase, Shared, hash};
 use crate::store::{Admission, SessionRow, StoreError, Taken};
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use nearframe_placement::Stage;
 use nearframe_protocol::key::Nonce;
 use nearframe_protocol::link::{FromNode, MAX_LINK_BYTES, NodeOffer, RunningSession, ToNode, hello_bytes};
 use nearframe_protocol::receipt::SignedReceipt;
@@ -22,15 +24,21 @@ use nearframe_protocol::signal::ToPage;
 use nearframe_protocol::{
     EndReason, Generation, NodeId, PeerId, PublicKey, SessionId, SessionState, Signature, VersionOffer, api,
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 /// Heartbeats in a row that do not name a session the node was seen running: then it lost it. One may
 /// cross with the session's start or end.
 const MISSED_HEARTBEATS: u32 = 3;
 
-/// Heartbeats that name the very sessions of the one before are compared with the store only this often.
-const FULL_COMPARISON: u64 = 10;
+/// Heartbeats that name the very sessions of the one before, but not as many as leases are known of, are compared
+/// with the store only this often.
+const COMPARISON: u64 = 10;
+/// And those that do, this often; of nodes that neither run nor hold anything, never.
+const FULL_COMPARISON: u64 = 60;
+
+/// Words of a node that may wait for a store that is away: two for each session that a machine could run.
+const MAX_UNSAVED: usize = 2048;
 
 /// The link of a node. The matchmaker speaks first; messages are described in `docs/api/README.md`.
 #[utoipa::path(get, path = "/v1/nodes/link", tag = "signalling", operation_id = "node_link", responses(
@@ -59,6 +67,7 @@ async fn serve(shared: &Shared, mut socket: Socket) {
             tracing::info!(node = %link.node, "node linked");
             let code = link.run(&mut socket, commands).await;
             shared.fleet().unlink(link.node, link.number);
+            replicas::say_stage(shared, link.node, link.number, Stage::Away).await;
             tracing::info!(node = %link.node, "link closed");
             socket.finish(None::<&ToNode>, code).await;
         }
@@ -101,10 +110,14 @@ async fn greet<'a>(
     shared: &'a Shared,
     socket: &mut Socket,
 ) -> Result<(Link<'a>, Box<dyn NodeCommands>), Refusal> {
-    let hello = challenge(socket).await?;
+    if !shared.cluster.alone && *shared.phase.borrow() != Phase::Open {
+        return refuse("draining", "This server shuts down. Connect again: another one answers.");
+    }
+    let mut hello = challenge(socket).await?;
+    mark_covers(&mut hello.offer);
     check_offer(&hello.offer).or_else(|why| refuse("bad_offer", why))?;
     let code = hello.code.as_deref().map(hash);
-    let admission = shared.store.admit_node(&hello.key, code, &hello.offer, now_ms()).await;
+    let admission = shared.store.admit_node(&hello.key, code, &hello.offer, shared.now_ms()).await;
     let node = match admission {
         Ok(Admission::Admitted(node)) => node,
         Ok(Admission::CodeNeeded) => {
@@ -117,14 +130,21 @@ async fn greet<'a>(
         }
         Err(error) => return unavailable(&error),
     };
-    let commands = shared.bus.attach_node(node).await;
-    let mut link = Link { shared, node, number: commands.number(), seen: HashMap::new() };
-    let welcome = ToNode::Welcome { node, version: hello.version, now_ms: now_ms() };
+    let number = match shared.store.open_link(node, shared.cluster.me).await {
+        Ok(number) => number,
+        Err(error) => return unavailable(&error),
+    };
+    let commands = shared.bus.attach_node(node, number).await;
+    let mut link = Link { shared, node, number, seen: HashMap::new(), unsaved: VecDeque::new() };
+    let welcome = ToNode::Welcome { node, version: hello.version, now_ms: shared.now_ms() };
     if !socket.send(&welcome).await {
         return Err(None);
     }
     let titles = hello.offer.titles.len();
-    shared.fleet().join(node, link.number, hello.offer, shared.uptime_ms());
+    if !shared.fleet().join(node, number, hello.offer, shared.uptime_ms()) {
+        return refuse("replaced", "Another link with this node's key took over.");
+    }
+    replicas::say_node(shared, node).await;
     if let Err(error) = link.reconcile(&hello.sessions, &*commands).await {
         return unavailable(&error);
     }
@@ -165,10 +185,13 @@ struct Link<'a> {
     number: u64,
     /// Sessions the node was seen running, and heartbeats in a row that did not name them.
     seen: HashMap<SessionId, u32>,
+    /// What the node says once and the store could not take.
+    unsaved: VecDeque<FromNode>,
 }
 
 impl Link<'_> {
     async fn run(&mut self, socket: &mut Socket, mut commands: Box<dyn NodeCommands>) -> u16 {
+        let mut cut = self.shared.cluster.cut.subscribe();
         loop {
             tokio::select! {
                 message = socket.next() => {
@@ -199,21 +222,49 @@ impl Link<'_> {
                         return NORMAL;
                     }
                 }
+                // The sender lives as long as `shared`.
+                _ = cut.changed() => return GOING_AWAY,
                 () = self.shared.closed() => return GOING_AWAY,
             }
         }
     }
 
+    /// Hears a message; what is said once and cannot be written down now is kept for the next heartbeat.
     async fn hear(&mut self, message: FromNode) -> Result<Option<ToNode>, StoreError> {
+        let again =
+            matches!(message, FromNode::Live { .. } | FromNode::Ended { .. }).then(|| message.clone());
+        let heard = self.heed(message).await;
+        if let (Err(_), Some(message)) = (&heard, again)
+            && self.unsaved.len() < MAX_UNSAVED
+        {
+            self.unsaved.push_back(message);
+        }
+        heard
+    }
+
+    async fn save_unsaved(&mut self) -> Result<(), StoreError> {
+        while let Some(message) = self.unsaved.front().cloned() {
+            // What is kept is no heartbeat, so this goes no deeper.
+            Box::pin(self.heed(message)).await?;
+            self.unsaved.pop_front();
+        }
+        Ok(())
+    }
+
+    async fn heed(&mut self, message: FromNode) -> Result<Option<ToNode>, StoreError> {
         match message {
             FromNode::Hello { .. } => {}
             FromNode::Heartbeat { sequence, sessions } => {
                 let newer = self.shared.fleet().heartbeat(self.node, self.number, sequence, sessions.len());
-                if newer && (sequence % FULL_COMPARISON == 0 || !self.is_as_seen(&sessions)) {
+                self.save_unsaved().await?;
+                if newer && self.is_to_be_compared(sequence, &sessions) {
                     self.compare(&sessions).await?;
                 }
             }
-            FromNode::Draining => self.shared.fleet().drain(self.node, self.number),
+            FromNode::Draining => {
+                self.shared.fleet().drain(self.node, self.number);
+                replicas::say_stage(self.shared, self.node, self.number, Stage::Draining).await;
+            }
             FromNode::Live { session, generation } => {
                 if self.leased(session, Some(generation)).await?.is_some() {
                     sessions::live(self.shared, session, generation).await?;
@@ -261,7 +312,7 @@ impl Link<'_> {
         let (session, generation) = (signed.receipt.session, signed.receipt.generation);
         let sequence = signed.receipt.sequence;
         let metrics = &self.shared.metrics;
-        let taken = self.shared.store.take_receipt(signed, now_ms()).await?;
+        let taken = self.shared.store.take_receipt(signed, self.shared.now_ms()).await?;
         Ok(match taken {
             Taken::Counted { .. } | Taken::Duplicate => {
                 let counted = matches!(taken, Taken::Counted { .. });
@@ -304,6 +355,15 @@ impl Link<'_> {
         Ok(())
     }
 
+    /// Whether what the node runs is to be compared with the store.
+    fn is_to_be_compared(&self, sequence: u64, running: &[RunningSession]) -> bool {
+        let held = self.shared.fleet().held(self.node) as usize;
+        let idle = held == 0 && running.is_empty();
+        !self.is_as_seen(running)
+            || sequence.is_multiple_of(COMPARISON) && held != running.len()
+            || sequence.is_multiple_of(FULL_COMPARISON) && !idle
+    }
+
     /// Whether a heartbeat names just the sessions that the last one did.
     fn is_as_seen(&self, running: &[RunningSession]) -> bool {
         running.len() == self.seen.len() && running.iter().all(|r| self.seen.get(&r.session) == Some(&0))
@@ -330,9 +390,7 @@ impl Link<'_> {
     }
 
     async fn mine(&self) -> Result<Vec<SessionRow>, StoreError> {
-        let mut active = self.shared.store.active_sessions().await?;
-        active.retain(|row| row.node == self.node);
-        Ok(active)
+        self.shared.store.sessions_on(self.node).await
     }
 
     /// Tells the node to stop what holds no lease (any more); it is told why it ended, where known.
