@@ -3,7 +3,7 @@
 //! **Architecture invariant:** a session ends only through [`end`], which writes the store first and
 //! then tells node and pages; whoever missed the telling reads the store when it comes back.
 
-use crate::bus::SessionEvent;
+use crate::bus::{BusError, SessionEvent};
 use crate::catalogue;
 use crate::http::problem::{Code, Problem};
 use crate::ice;
@@ -148,7 +148,11 @@ async fn start(shared: &Shared, row: &SessionRow) -> Result<(), Problem> {
             return Err(error.into());
         }
     };
-    if let Err(error) = shared.bus.command(row.node, command).await {
+    let told = shared.bus.command(row.node, command).await;
+    // What may have arrived is not taken back: the node's heartbeats tell whether it did, and it is told again.
+    if let Err(error) = told
+        && error != BusError::Silent
+    {
         tracing::warn!(session = %row.id, node = %row.node, %error, "the node cannot be told to start");
         end(shared, row.id, EndReason::NodeLost).await?;
         return Err(no_capacity("the machine has just gone"));

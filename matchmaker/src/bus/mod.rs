@@ -50,6 +50,9 @@ pub enum BusError {
     /// Who was meant is not there, and not awaited either.
     #[error("not connected")]
     Unreachable,
+    /// Nobody answered: it may have arrived, or not.
+    #[error("no answer")]
+    Silent,
     /// Who was meant does not read what it is sent.
     #[error("too slow")]
     Full,

@@ -97,8 +97,11 @@ fn question_subject(replica: ReplicaId) -> String {
 }
 
 impl From<NetworkError> for BusError {
-    fn from(_: NetworkError) -> Self {
-        Self::Unreachable
+    fn from(error: NetworkError) -> Self {
+        match error {
+            NetworkError::Nobody => Self::Unreachable,
+            NetworkError::Silent => Self::Silent,
+        }
     }
 }
 
@@ -156,7 +159,7 @@ impl Inner {
     /// Sends a command to the replica that reads the node.
     async fn send(&self, node: NodeId, numbered: &Numbered) -> Result<(), Failed> {
         let answer =
-            self.network.request(node_subject(node), encode(numbered)).await.map_err(|_| Failed::OnTheWay)?;
+            self.network.request(node_subject(node), encode(numbered)).await.map_err(Failed::OnTheWay)?;
         let outcome = decode::<Result<(), BusError>>(&answer).unwrap_or(Err(BusError::Unreachable));
         outcome.map_err(Failed::There)
     }
@@ -164,7 +167,7 @@ impl Inner {
 
 /// Where a command failed.
 enum Failed {
-    OnTheWay,
+    OnTheWay(NetworkError),
     There(BusError),
 }
 
@@ -214,7 +217,7 @@ impl Bus for Replicated {
             Ok(()) => Ok(()),
             Err(Failed::There(error)) => Err(error),
             // Its link may have dropped here a moment ago.
-            Err(Failed::OnTheWay) => inner.local.push(node, numbered),
+            Err(Failed::OnTheWay(error)) => inner.local.push(node, numbered).map_err(|_| error.into()),
         }
     }
 

@@ -16,6 +16,8 @@ use tokio::time::{MissedTickBehavior, interval};
 const PRESENCE_TICK: Duration = Duration::from_millis(250);
 /// Waiting sessions are looked at this often.
 const SESSION_TICK: Duration = Duration::from_secs(1);
+/// Links that the store has for ours are compared with those that we have this often.
+const LINK_TICK: Duration = Duration::from_secs(2);
 /// Accounts are looked at this often; their window is a day.
 const ACCOUNT_TICK: Duration = Duration::from_secs(60);
 /// Assets are looked at this often; they are kept for an hour after their last use.
@@ -32,6 +34,9 @@ pub(crate) fn spawn(shared: &Arc<Shared>) -> JoinSet<()> {
     }));
     jobs.spawn(every(Arc::clone(shared), SESSION_TICK, "stranded nodes", |shared| {
         Box::pin(replicas::stranded(shared))
+    }));
+    jobs.spawn(every(Arc::clone(shared), LINK_TICK, "unserved links", |shared| {
+        Box::pin(replicas::unserved(shared))
     }));
     jobs.spawn(every(Arc::clone(shared), SESSION_TICK, "waiting sessions", |shared| {
         Box::pin(replicas::waiting(shared))

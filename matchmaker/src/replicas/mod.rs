@@ -18,7 +18,7 @@ mod view;
 pub(crate) use beat::{beat, join, leave};
 pub(crate) use clock::Clock;
 pub(crate) use listen::{answer_questions, listen};
-pub(crate) use lost::{lost_nodes, stranded, waiting};
+pub(crate) use lost::{lost_nodes, stranded, unserved, waiting};
 pub(crate) use owner::commit;
 pub(crate) use view::Cluster;
 

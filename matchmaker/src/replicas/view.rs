@@ -3,6 +3,7 @@
 use super::{BLIND, DEAD, OUT_OF_REACH};
 use crate::bus::words::ReplicaId;
 use crate::store::{Fence, Replicas, Stranded};
+use nearframe_protocol::link::NODE_LOST_MS;
 use nearframe_protocol::{NodeId, SessionId};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -36,9 +37,25 @@ struct View {
     has_cut: bool,
     /// Nodes without a replica, and sessions without a player, by when they were first seen so.
     stranded: Watch<Stranded>,
+    unserved: Watch<Stranded>,
     starting: Watch<SessionId>,
     /// Links that are lost here and not yet in the store.
-    closing: Vec<(NodeId, u64)>,
+    closing: Vec<Closing>,
+    /// Whether the store did not answer last, and since when it does again.
+    failing: bool,
+    sound_since: Option<Instant>,
+    /// When silence was last judged, and until when it is not.
+    judged: Option<Instant>,
+    deaf_until: Option<Instant>,
+}
+
+/// A link that is lost here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Closing {
+    pub(crate) node: NodeId,
+    pub(crate) link: u64,
+    /// Whether the store was away since, so that the node could not link anew.
+    pub(crate) is_deferred: bool,
 }
 
 #[derive(Debug, Default)]
@@ -57,6 +74,8 @@ struct Peer {
     asking: bool,
 }
 
+/// Who looks at silent nodes four times a second and did not for this long stood still.
+const STOOD_STILL: Duration = Duration::from_secs(1);
 /// Announcements overtake each other by less than this.
 const OVERTAKEN: Duration = Duration::from_secs(1);
 /// As many that are ahead of a missing one say that it is lost.
@@ -283,19 +302,50 @@ impl Cluster {
         self.view().stranded.overdue(now, patience, all)
     }
 
+    /// Keeps those that are still served by nobody; gives those that were so for longer than `patience`.
+    pub(crate) fn unserved_for(&self, now: Instant, patience: Duration, all: &[Stranded]) -> Vec<Stranded> {
+        self.view().unserved.overdue(now, patience, all)
+    }
+
     /// Keeps those that still wait for a player; gives those that did for longer than `patience`.
     pub(crate) fn starting_for(&self, now: Instant, patience: Duration, all: &[SessionId]) -> Vec<SessionId> {
         self.view().starting.overdue(now, patience, all)
     }
 
-    /// Links that the store does not know to be lost.
-    pub(crate) fn take_closing(&self) -> Vec<(NodeId, u64)> {
-        std::mem::take(&mut self.view().closing)
+    /// Links that the store is to be told of: those that were lost while it was away only after `patience`, in
+    /// which their nodes could link again.
+    pub(crate) fn take_closing(&self, now: Instant, patience: Duration) -> Vec<Closing> {
+        let mut view = self.view();
+        let settled = !view.failing && view.sound_since.is_none_or(|since| now - since >= patience);
+        let (due, waiting) = view.closing.drain(..).partition(|it| settled || !it.is_deferred);
+        view.closing = waiting;
+        due
     }
 
     /// Links that are lost here.
-    pub(crate) fn add_closing(&self, lost: impl IntoIterator<Item = (NodeId, u64)>) {
+    pub(crate) fn add_closing(&self, lost: impl IntoIterator<Item = Closing>) {
         self.view().closing.extend(lost);
+    }
+
+    /// Whether silent nodes may be taken for lost. Who stood still heard nobody: for as long as a node may be
+    /// silent after that, it is given the benefit of the doubt.
+    pub(crate) fn may_judge(&self, now: Instant) -> bool {
+        let mut view = self.view();
+        if view.judged.is_some_and(|judged| now - judged > STOOD_STILL) {
+            view.deaf_until = Some(now + Duration::from_millis(NODE_LOST_MS));
+        }
+        view.judged = Some(now);
+        view.deaf_until.is_none_or(|until| now >= until)
+    }
+
+    /// The store answered somebody who asks it every second, or it did not.
+    pub(crate) fn note_store(&self, answers: bool, now: Instant) {
+        let mut view = self.view();
+        if !answers {
+            view.failing = true;
+        } else if std::mem::take(&mut view.failing) {
+            view.sound_since = Some(now);
+        }
     }
 }
 
@@ -387,6 +437,33 @@ mod tests {
         cluster.heard_of_store(id(2), true);
         assert!(cluster.is_cut_off(later));
         assert!(!cluster.is_cut_off(later), "once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nodes_that_were_lost_while_the_store_was_away_have_time_to_link_again() {
+        let cluster = Cluster::new(id(1), true);
+        let (start, grace) = (Instant::now(), Duration::from_secs(10));
+        let closing = |is_deferred| Closing { node: NodeId::from_random([1; 16]), link: 1, is_deferred };
+        cluster.add_closing([closing(false)]);
+        assert_eq!(cluster.take_closing(start, grace), [closing(false)]);
+        cluster.note_store(false, start);
+        cluster.add_closing([closing(true)]);
+        assert!(cluster.take_closing(start + grace * 2, grace).is_empty(), "the store is still away");
+        cluster.note_store(true, start + grace * 2);
+        assert!(cluster.take_closing(start + grace * 2, grace).is_empty());
+        cluster.note_store(true, start + grace * 3);
+        assert_eq!(cluster.take_closing(start + grace * 3, grace), [closing(true)]);
+    }
+
+    #[test]
+    fn who_stood_still_takes_no_node_for_lost() {
+        let cluster = Cluster::new(id(1), true);
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        assert!(cluster.may_judge(at(0)) && cluster.may_judge(at(250)));
+        assert!(!cluster.may_judge(at(5000)), "nothing was heard for 4.75 s");
+        let later: Vec<_> = (5250..=8250).step_by(250).map(|ms| cluster.may_judge(at(ms))).collect();
+        assert!(later[..11].iter().all(|may| !may) && later[11..].iter().all(|may| *may), "{later:?}");
     }
 
     #[test]

@@ -26,6 +26,8 @@ use nearframe_protocol::{
 };
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Heartbeats in a row that do not name a session the node was seen running: then it lost it. One may
 /// cross with the session's start or end.
@@ -33,11 +35,14 @@ const MISSED_HEARTBEATS: u32 = 3;
 
 /// Heartbeats that name the very sessions of the one before, but not as many as leases are known of, are compared
 /// with the store only this often.
-const COMPARISON: u64 = 10;
+const COMPARISON: u64 = 3;
 /// And those that do, this often; of nodes that neither run nor hold anything, never.
 const FULL_COMPARISON: u64 = 60;
 
-/// Words of a node that may wait for a store that is away: two for each session that a machine could run.
+/// A link that waits for the store says this often that its node is not what it waits for.
+const AWAKE: Duration = Duration::from_secs(1);
+
+/// Words of a node that may wait for a store that is away: receipts of a hundred sessions for three minutes.
 const MAX_UNSAVED: usize = 2048;
 
 /// The link of a node. The matchmaker speaks first; messages are described in `docs/api/README.md`.
@@ -205,11 +210,18 @@ impl Link<'_> {
                             return POLICY;
                         }
                     };
-                    match self.hear(message).await {
-                        Ok(Some(answer)) if !socket.send(&answer).await => return NORMAL,
-                        Ok(_) => {}
-                        // Nothing was acknowledged: the node repeats what matters.
-                        Err(error) => tracing::error!(node = %self.node, %error, "the store failed"),
+                    let mut answers = Vec::new();
+                    if let Err(error) = self.hear_awake(message, &mut answers).await {
+                        tracing::error!(node = %self.node, %error, "the store failed");
+                    }
+                    for answer in &answers {
+                        if !socket.send(answer).await {
+                            return NORMAL;
+                        }
+                    }
+                    // With its next link, the node says again what nobody acknowledged.
+                    if self.unsaved.len() >= MAX_UNSAVED {
+                        return GOING_AWAY;
                     }
                 }
                 command = commands.next() => {
@@ -229,23 +241,42 @@ impl Link<'_> {
         }
     }
 
-    /// Hears a message; what is said once and cannot be written down now is kept for the next heartbeat.
-    async fn hear(&mut self, message: FromNode) -> Result<Option<ToNode>, StoreError> {
-        let again =
-            matches!(message, FromNode::Live { .. } | FromNode::Ended { .. }).then(|| message.clone());
-        let heard = self.heed(message).await;
-        if let (Err(_), Some(message)) = (&heard, again)
-            && self.unsaved.len() < MAX_UNSAVED
-        {
-            self.unsaved.push_back(message);
+    /// Hears a message. While the store lets it wait, nobody can say that the node is silent.
+    async fn hear_awake(&mut self, message: FromNode, answers: &mut Vec<ToNode>) -> Result<(), StoreError> {
+        let (shared, node, number) = (self.shared, self.node, self.number);
+        let mut hearing = std::pin::pin!(self.hear(message, answers));
+        loop {
+            match timeout(AWAKE, &mut hearing).await {
+                Ok(heard) => return heard,
+                Err(_) => shared.fleet().heard(node, number, shared.uptime_ms()),
+            }
         }
-        heard
     }
 
-    async fn save_unsaved(&mut self) -> Result<(), StoreError> {
+    /// Hears a message. What is said once and cannot be written down now waits for a later heartbeat, and what
+    /// comes after it waits too: receipts are counted in order.
+    async fn hear(&mut self, message: FromNode, answers: &mut Vec<ToNode>) -> Result<(), StoreError> {
+        let is_beat = matches!(message, FromNode::Heartbeat { .. });
+        let is_said_once =
+            matches!(message, FromNode::Live { .. } | FromNode::Ended { .. } | FromNode::Receipt { .. });
+        if is_said_once && !self.unsaved.is_empty() {
+            self.unsaved.push_back(message);
+            return Ok(());
+        }
+        let again = is_said_once.then(|| message.clone());
+        match self.heed(message).await {
+            Ok(answer) => answers.extend(answer),
+            Err(error) => {
+                self.unsaved.extend(again);
+                return Err(error);
+            }
+        }
+        if is_beat { self.save_unsaved(answers).await } else { Ok(()) }
+    }
+
+    async fn save_unsaved(&mut self, answers: &mut Vec<ToNode>) -> Result<(), StoreError> {
         while let Some(message) = self.unsaved.front().cloned() {
-            // What is kept is no heartbeat, so this goes no deeper.
-            Box::pin(self.heed(message)).await?;
+            answers.extend(self.heed(message).await?);
             self.unsaved.pop_front();
         }
         Ok(())
@@ -256,7 +287,6 @@ impl Link<'_> {
             FromNode::Hello { .. } => {}
             FromNode::Heartbeat { sequence, sessions } => {
                 let newer = self.shared.fleet().heartbeat(self.node, self.number, sequence, sessions.len());
-                self.save_unsaved().await?;
                 if newer && self.is_to_be_compared(sequence, &sessions) {
                     self.compare(&sessions).await?;
                 }
@@ -384,6 +414,10 @@ impl Link<'_> {
                     self.seen.remove(&row.id);
                     sessions::end(self.shared, row.id, EndReason::NodeLost).await?;
                 }
+            } else if row.state == SessionState::Starting {
+                // The command may have been lost between replicas. A link that was given it is not given it again.
+                let start = sessions::start_command(self.shared, row).await?;
+                let _ = self.shared.bus.command(self.node, start).await;
             }
         }
         Ok(())

@@ -512,6 +512,9 @@ impl Store for MemoryStore {
     async fn stranded(&self) -> Result<Vec<Stranded>, StoreError> {
         Ok(self.read(|state| state.replicas.stranded(|node| state.held(node) > 0)))
     }
+    async fn links_of(&self, replica: ReplicaId) -> Result<Vec<Stranded>, StoreError> {
+        Ok(self.read(|state| state.replicas.links_of(replica, |node| state.held(node) > 0)))
+    }
     async fn held(&self) -> Result<Vec<HeldSlots>, StoreError> {
         Ok(self.read(|state| state.slots.values().copied().collect()))
     }

@@ -260,6 +260,8 @@ pub trait Store: Send + Sync + 'static {
     async fn close_link(&self, node: NodeId, link: u64) -> Result<bool, StoreError>;
     /// Nodes that hold sessions and whose replica is buried.
     async fn stranded(&self) -> Result<Vec<Stranded>, StoreError>;
+    /// Nodes that hold sessions and whose newest link is a replica's.
+    async fn links_of(&self, replica: ReplicaId) -> Result<Vec<Stranded>, StoreError>;
     /// Slots that leases hold or held, by node.
     async fn held(&self) -> Result<Vec<HeldSlots>, StoreError>;
 

@@ -35,7 +35,7 @@ pub struct Replicas {
     pub now_ms: u64,
 }
 
-/// A link of a node, held by a replica that is no more.
+/// A link of a node, which perhaps nobody serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stranded {
     /// The node.

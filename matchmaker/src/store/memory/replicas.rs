@@ -70,10 +70,17 @@ impl Cluster {
     }
 
     pub(super) fn stranded(&self, holds_sessions: impl Fn(NodeId) -> bool) -> Vec<Stranded> {
-        let gone = |holder: ReplicaId| !self.beats.contains_key(&holder);
+        self.links(|holder| !self.beats.contains_key(&holder), holds_sessions)
+    }
+
+    pub(super) fn links_of(&self, replica: ReplicaId, holds: impl Fn(NodeId) -> bool) -> Vec<Stranded> {
+        self.links(|holder| holder == replica, holds)
+    }
+
+    fn links(&self, by: impl Fn(ReplicaId) -> bool, holds: impl Fn(NodeId) -> bool) -> Vec<Stranded> {
         self.links
             .iter()
-            .filter(|(node, (_, holder))| holder.is_some_and(gone) && holds_sessions(**node))
+            .filter(|(node, (_, holder))| holder.is_some_and(&by) && holds(**node))
             .map(|(node, (link, _))| Stranded { node: *node, link: *link })
             .collect()
     }

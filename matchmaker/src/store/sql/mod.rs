@@ -171,6 +171,9 @@ impl Store for SqlStore {
     async fn stranded(&self) -> Result<Vec<Stranded>, StoreError> {
         replicas::stranded(self).await
     }
+    async fn links_of(&self, replica: ReplicaId) -> Result<Vec<Stranded>, StoreError> {
+        replicas::links_of(self, replica).await
+    }
     async fn held(&self) -> Result<Vec<HeldSlots>, StoreError> {
         replicas::held(self).await
     }

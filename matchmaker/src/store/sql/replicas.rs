@@ -2,8 +2,8 @@
 
 use super::rows::{blob, int, signed, text};
 use super::{
-    Connection, Fence, HeldSlots, NOW, RegionOwner, ReplicaId, Replicas, SqlStore, StoreError, Stranded,
-    Subject, lock, lock_shared,
+    Connection, DbRow, Fence, HeldSlots, NOW, RegionOwner, ReplicaId, Replicas, SqlStore, StoreError,
+    Stranded, Subject, lock, lock_shared,
 };
 use nearframe_protocol::NodeId;
 use sqlx::{Executor, query};
@@ -125,8 +125,19 @@ pub(super) async fn stranded(store: &SqlStore) -> Result<Vec<Stranded>, StoreErr
     )
     .fetch_all(&store.readers)
     .await?;
-    let stranded = |row| Ok(Stranded { node: NodeId::from_bytes(blob(row, "id")?), link: int(row, "link")? });
-    rows.iter().map(stranded).collect()
+    rows.iter().map(link).collect()
+}
+
+pub(super) async fn links_of(store: &SqlStore, replica: ReplicaId) -> Result<Vec<Stranded>, StoreError> {
+    let rows = query("SELECT id, link FROM nodes WHERE held > 0 AND link_replica = $1")
+        .bind(replica.number())
+        .fetch_all(&store.readers)
+        .await?;
+    rows.iter().map(link).collect()
+}
+
+fn link(row: &DbRow) -> Result<Stranded, StoreError> {
+    Ok(Stranded { node: NodeId::from_bytes(blob(row, "id")?), link: int(row, "link")? })
 }
 
 pub(super) async fn held(store: &SqlStore) -> Result<Vec<HeldSlots>, StoreError> {
