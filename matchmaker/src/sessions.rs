@@ -66,9 +66,13 @@ pub(crate) async fn create(shared: &Shared, wanted: Wanted) -> Result<(CreatedSe
         fence: None,
     };
     let (row, again) = lease(shared, new).await?;
-    // A repetition starts it too: whoever answered first may have died on the way. Nodes know a start again.
-    if !again || row.state == SessionState::Starting {
+    if !again {
         start(shared, &row).await?;
+    } else if row.state == SessionState::Starting {
+        // Whoever answered first may have died before it told the node, which knows a start again. A node that is
+        // not reached now may run it all the same, and says so with its next hello.
+        let command = start_command(shared, &row).await?;
+        let _ = shared.bus.command(row.node, command).await;
     }
     let node_key = node_key(shared, row.node).await?;
     let created = CreatedSession {
