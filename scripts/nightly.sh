@@ -3,6 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 
 SEEDS=${SEEDS:-4096}
+CONTROL_SEEDS=${CONTROL_SEEDS:-10000}
 FUZZ_S=${FUZZ_S:-120}
 SOAK_S=${SOAK_S:-600}
 MUTANT_WITHIN_S=120
@@ -15,6 +16,12 @@ owner mkdir -p "$OUT"
 
 say "properties, $SEEDS cases each"
 owner env PROPTEST_CASES="$SEEDS" cargo test --workspace --quiet
+
+say "the control plane in simulated time, $CONTROL_SEEDS histories"
+owner env NEARFRAME_SEEDS="$CONTROL_SEEDS" cargo test -p nearframe-matchmaker --test simulation --quiet
+
+say "three matchmakers whose database is away for 60 s"
+owner env NEARFRAME_AWAY_S=60 cargo test -p nearframe --test replicas --quiet
 
 say "mutation: does a test notice when the code is wrong?"
 PATH="$ROOT/target/tools/bin:$PATH"

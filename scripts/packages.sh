@@ -24,6 +24,8 @@ packages_test=(
   chromium      # the browser that end-to-end tests play in
   iproute2      # addresses of the emulated path's two ends
   postgresql    # the database that records of more than one machine are tested on
+  nats-server   # the bus between matchmakers
+  faketime      # matchmakers whose clocks are wrong
   coturn        # the TURN server that relayed sessions are tested through
   libxml2-utils # checks files for banks against their schema
   openssl       # makes the certificate of that server

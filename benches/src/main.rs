@@ -5,8 +5,8 @@
 //! `link` plays it, and Chromium's own sender in turns with it, through an emulated path. `audio` times a program's
 //! sound, `start` the way to a program's first picture, `density` how many programs fit beside each other,
 //! `compositor` the compositor by itself; `gpu` what GPU and encoders do with frames, from one file that can be
-//! carried to another machine; `placement` judges who plays where and `fleet` simulates a day of it; `micro` times
-//! conversion, packetising and input.
+//! carried to another machine; `placement` judges who plays where and `fleet` simulates a day of it; `scale` measures
+//! the matchmaker's leases and heartbeats; `micro` times conversion, packetising and input.
 //! A speed is never a test: figures are printed beside their goals, and compared only within one run.
 //!
 //! **Architecture invariant:** the page under measurement does not measure itself: what is shown and heard, and
@@ -27,6 +27,7 @@ mod placement;
 mod process;
 mod quantile;
 mod report;
+mod scale;
 mod start;
 mod system;
 mod titles;
@@ -38,6 +39,7 @@ use report::Report;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Benches of nearframe.
 #[derive(Debug, Parser)]
@@ -48,7 +50,7 @@ struct Cli {
     /// Print one JSON object instead of a table
     #[arg(long, global = true)]
     json: bool,
-    /// Seconds that each whole-system measurement takes, after warming up [default: 20; of `link`, 30]
+    /// Seconds that each whole-system measurement takes, after warming up [default: 20; of `link`, 30; of `scale`, 10]
     #[arg(long, global = true, value_parser = clap::value_parser!(u64).range(5..=3600))]
     seconds: Option<u64>,
     /// The program to measure [default: `nearframe` beside this one]
@@ -84,6 +86,8 @@ enum Bench {
     Gpu,
     /// Who plays where: how near, how evenly and how fast, over 440,000 nodes
     Placement(Box<placement::Args>),
+    /// Leases and heartbeats of the matchmaker, on disk
+    Scale(scale::Args),
     /// A day of a fleet, simulated
     Fleet(Box<fleet::Args>),
     /// Conversion, packetising and input
@@ -121,6 +125,13 @@ fn main() -> Result<ExitCode> {
         Bench::Placement(args) => {
             let mut report = Report::new("placement");
             placement::run(args, &mut report)?;
+            return print(&report, cli.json);
+        }
+        Bench::Scale(args) => {
+            let nearframe = options::found(cli.nearframe, "nearframe", "--nearframe")?;
+            let mut report = Report::new("scale");
+            let length = Duration::from_secs(cli.seconds.unwrap_or(10));
+            scale::run(args, &nearframe, length, &mut report)?;
             return print(&report, cli.json);
         }
         Bench::Fleet(args) => {

@@ -89,6 +89,9 @@ section! {
         /// PostgreSQL database for the record, such as postgres://user@host/nearframe [default: a file below --data]
         #[arg(long, env = "NEARFRAME_DATABASE_URL", value_name = "URL", hide_env_values = true)]
         database_url: String,
+        /// NATS servers that connect several matchmakers on one database, such as nats://host:4222
+        #[arg(long, env = "NEARFRAME_BUS_URL", value_name = "URL", hide_env_values = true)]
+        bus_url: String,
         /// STUN servers, such as stun:stun.example.org:3478
         #[arg(long, env = "NEARFRAME_STUN", value_name = "URL", value_delimiter = ',')]
         stun: Vec<String>,

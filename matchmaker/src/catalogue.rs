@@ -1,7 +1,7 @@
 //! What nodes may offer, and the catalogue made of it.
 
+use crate::bus::words::{Answer, Question, ReplicaId};
 use crate::state::Shared;
-use crate::store::StoreError;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use nearframe_placement::Request;
@@ -50,6 +50,13 @@ impl Cover {
             return Err("a cover has at most 256 KiB");
         }
         Ok(Self { bytes, content_type })
+    }
+}
+
+/// Says in each entry whether a picture came with it, in our words.
+pub(crate) fn mark_covers(offer: &mut NodeOffer) {
+    for HeldTitle { entry, cover_base64 } in &mut offer.titles {
+        entry.cover = cover_base64.as_ref().map(|_| String::new());
     }
 }
 
@@ -115,22 +122,33 @@ fn check_terms(terms: &NodeTerms) -> Result<(), String> {
 
 /// The title as the catalogue has it.
 pub(crate) fn held(shared: &Shared, id: &TitleId) -> Option<HeldTitle> {
-    shared.fleet().titles(shared.uptime_ms()).get(id).map(|held| (*held).clone())
+    shared.fleet().title(id).map(|held| HeldTitle::clone(held))
+}
+
+/// A title's picture, base64: of a node that is linked here, or of one that is linked to another replica.
+pub(crate) async fn cover(shared: &Shared, held: &HeldTitle) -> Option<String> {
+    if held.cover_base64.is_some() || held.entry.cover.is_none() {
+        return held.cover_base64.clone();
+    }
+    let replica = ReplicaId::from_raw(shared.fleet().home_of(held)?);
+    let question = Question::Cover { title: held.entry.id.clone() };
+    match shared.bus.ask(replica, question).await {
+        Ok(Answer::Cover(cover)) => cover,
+        _ => None,
+    }
 }
 
 /// The catalogue.
-pub(crate) async fn titles(shared: &Shared) -> Result<Vec<Title>, StoreError> {
-    let busy = shared.store.busy().await?;
-    let now = shared.uptime_ms();
-    let mut fleet = shared.fleet();
-    fleet.refresh(&busy, now);
-    let titles = fleet.titles(now).into_iter().map(|(id, held)| {
+pub(crate) fn titles(shared: &Shared) -> Vec<Title> {
+    let fleet = shared.fleet();
+    let titles = fleet.titles().map(|(id, held)| {
         let mut entry = held.entry.clone();
-        entry.cover = held.cover_base64.as_ref().map(|_| format!("/v1/titles/{id}/cover"));
+        // A node says in the entry whether it has a picture; where the picture is, is for us to say.
+        entry.cover = entry.cover.map(|_| format!("/v1/titles/{id}/cover"));
         let available = fleet.can_take(&Request::play(id.clone(), entry.hash));
         Title { entry, available }
     });
-    Ok(titles.collect())
+    titles.collect()
 }
 
 #[cfg(test)]

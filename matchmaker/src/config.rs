@@ -17,6 +17,8 @@ pub struct Config {
     /// A PostgreSQL database, such as `postgres://user@host/nearframe`, that keeps the record instead of a file
     /// in `data_dir`.
     pub database_url: Option<String>,
+    /// NATS servers, such as `nats://host:4222`, by which several matchmakers on one database reach each other.
+    pub bus_url: Option<String>,
     /// Origins beside our own, such as `https://games.example`, that may embed the player, call the API
     /// and open sockets: one list for CORS, WebSocket origins and `frame-ancestors`.
     pub allowed_origins: Vec<String>,
@@ -75,6 +77,7 @@ impl Default for Config {
         Self {
             data_dir: PathBuf::from("nearframe-data"),
             database_url: None,
+            bus_url: None,
             allowed_origins: Vec::new(),
             public_url: None,
             certificate_pin: None,
@@ -100,6 +103,16 @@ impl Config {
             |url: &String| ["postgres://", "postgresql://"].iter().any(|it| url.starts_with(it));
         if !self.database_url.iter().all(is_postgres) {
             return bad("database_url", "an address such as postgres://user@host/nearframe");
+        }
+        let is_nats = |url: &str| ["nats://", "tls://"].iter().any(|it| url.starts_with(it));
+        if self.bus_url.iter().any(|urls| !urls.split(',').all(is_nats)) {
+            return bad("bus_url", "addresses such as nats://host:4222, with commas between them");
+        }
+        if self.bus_url.is_some() && self.database_url.is_none() {
+            return bad(
+                "bus_url",
+                "to be given together with database_url: replicas share a PostgreSQL database",
+            );
         }
         for origin in &self.allowed_origins {
             if parse_origin(origin).is_none_or(|parsed| parsed != *origin) {
@@ -193,6 +206,7 @@ mod tests {
             (Config { fee_permille: 1001, ..Config::default() }, "fee_permille"),
             (Config { connect_timeout_s: 0, ..Config::default() }, "connect_timeout_s"),
             (Config { restart_grace_s: 0, ..Config::default() }, "restart_grace_s"),
+            (Config { bus_url: Some("nats://h".into()), ..Config::default() }, "bus_url"),
         ];
         for (config, key) in cases {
             let message = config.check().unwrap_err().to_string();

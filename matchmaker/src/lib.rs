@@ -19,6 +19,7 @@ mod jobs;
 mod metrics;
 mod placements;
 mod random;
+mod replicas;
 mod saves;
 mod sessions;
 mod signalling;
@@ -30,8 +31,12 @@ pub use config::{Config, IceConfig, Limits};
 
 use assets::{Assets, InMemory, LocalFolder};
 use axum::Router;
+use bus::network::{Nats, NatsError};
+use bus::words::ReplicaId;
+use bus::{Bus, BusError, InProcess, Replicated};
 use nearframe_protocol::EndReason;
-use state::{Phase, Shared};
+use replicas::{Clock, Cluster};
+use state::{Parts, Phase, Shared};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +75,12 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// NATS cannot be used.
+    #[error("bus_url: {0}")]
+    Bus(#[from] NatsError),
+    /// The bus is there and does not carry.
+    #[error("bus_url: {0}; look at the server's log")]
+    Silent(#[from] BusError),
 }
 
 /// Shorthand for this crate's results.
@@ -94,7 +105,14 @@ impl Matchmaker {
             Some(url) => Arc::new(PostgresStore::open(url).await?),
             None => Arc::new(SqliteStore::open(&path.join(DATABASE)).await?),
         };
-        Self::with_parts(config, store, Arc::new(assets)).await
+        let assets = Arc::new(assets);
+        match config.bus_url.clone() {
+            None => Self::with_parts(config, store, assets).await,
+            Some(url) => {
+                let bus = Replicated::open(Arc::new(Nats::connect(&url).await?)).await?;
+                Self::with_bus(config, store, assets, Arc::new(bus)).await
+            }
+        }
     }
 
     /// The same on a given store, with assets in memory.
@@ -104,10 +122,32 @@ impl Matchmaker {
 
     /// The same on a given store and given assets.
     pub async fn with_parts(config: Config, store: Arc<dyn Store>, assets: Arc<dyn Assets>) -> Result<Self> {
+        Self::start(config, store, assets, Arc::new(InProcess::new()), true).await
+    }
+
+    /// The same as one of several, which share the store and the bus.
+    pub async fn with_bus(
+        config: Config,
+        store: Arc<dyn Store>,
+        assets: Arc<dyn Assets>,
+        bus: Arc<dyn Bus>,
+    ) -> Result<Self> {
+        Self::start(config, store, assets, bus, false).await
+    }
+
+    async fn start(
+        config: Config,
+        store: Arc<dyn Store>,
+        assets: Arc<dyn Assets>,
+        bus: Arc<dyn Bus>,
+        alone: bool,
+    ) -> Result<Self> {
         config.check()?;
         let key = store.secret("tickets", random::bytes()).await?;
-        let shared = Arc::new(Shared::new(config, store, assets, Arc::new(bus::InProcess::new()), key));
-        jobs::expect_nodes(&shared).await?;
+        let cluster = Cluster::new(ReplicaId::from_random(random::bytes()), alone);
+        let clock = Clock::new(store.clock_ms().await?);
+        let shared = Arc::new(Shared::new(config, Parts { store, assets, bus, cluster, clock, key }));
+        replicas::join(&shared).await?;
         let jobs = Arc::new(Mutex::new(jobs::spawn(&shared)));
         Ok(Self { shared, jobs })
     }
@@ -137,13 +177,18 @@ impl Matchmaker {
 
     /// Takes no new sessions, ends the running ones with `drained`, waits at most `within` for nodes to
     /// hand in their last receipts, then closes sockets, jobs and store. Repeating it changes nothing.
+    ///
+    /// One of several ends no session: its nodes and pages are sent to the others, and its regions are left to them.
     pub async fn drain(&self, within: Duration) {
         self.shared.phase.send_if_modified(|phase| {
             let open = *phase == Phase::Open;
             *phase = (*phase).max(Phase::Draining);
             open
         });
-        if tokio::time::timeout(within, self.end_sessions()).await.is_err() {
+        let alone = self.shared.cluster.alone;
+        let farewell =
+            async { if alone { self.end_sessions().await } else { replicas::leave(&self.shared).await } };
+        if tokio::time::timeout(within, farewell).await.is_err() {
             tracing::warn!("the time for draining is over before all receipts came in");
         }
         self.shared.phase.send_replace(Phase::Closed);
@@ -162,7 +207,7 @@ impl Matchmaker {
                 tracing::error!(%error, session = %row.id, "a session could not be ended");
             }
         }
-        while !active.is_empty() && !self.shared.fleet().is_quiet(self.shared.uptime_ms()) {
+        while !active.is_empty() && !self.shared.fleet().is_quiet() {
             tokio::time::sleep(QUIET_TICK).await;
         }
     }

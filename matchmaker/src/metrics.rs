@@ -117,19 +117,27 @@ fn gauges(shared: &Shared, out: &mut String) {
     let now = shared.uptime_ms();
     let (online, slots) = {
         let fleet = shared.fleet();
-        let online = || fleet.members().filter(|(_, member)| member.is_online(now));
+        let online = || fleet.members().filter(|(node, _)| fleet.is_online(*node));
         let slots: u64 = online()
             .filter_map(|(_, member)| member.offer.as_ref())
             .map(|offer| u64::from(offer.slots))
             .sum();
         (online().count() as u64, slots)
     };
+    let (regions, replicas) = shared.cluster.size();
     let held = |gauge: &Gauge| gauge.0.load(Ordering::Relaxed).max(0) as u64;
     for (name, help, value) in [
         ("nearframe_nodes_online", "Nodes connected and heard in the last 3 s.", online),
         ("nearframe_slots", "Sessions that online nodes can run at once.", slots),
         ("nearframe_signalling_sockets", "Open sockets of pages.", held(&shared.metrics.pages)),
         ("nearframe_node_links", "Open links of nodes.", held(&shared.metrics.links)),
+        ("nearframe_replicas", "Matchmakers on the same database that are alive.", replicas),
+        ("nearframe_regions_owned", "Regions that this matchmaker leases in.", regions),
+        (
+            "nearframe_store_answers",
+            "Whether the database answered last.",
+            shared.cluster.store_answers().into(),
+        ),
         ("nearframe_uptime_seconds", "Since the start of this process.", now / 1000),
     ] {
         family(out, name, "gauge", help);

@@ -2,7 +2,7 @@
 //!
 //! Kept in memory by the server that decided: reasons are for a person who wonders now, not a record.
 
-use crate::state::{Shared, now_ms};
+use crate::state::Shared;
 use nearframe_placement::index::Found;
 use nearframe_placement::{Explanation, Fleet};
 use nearframe_protocol::placement::{
@@ -67,7 +67,7 @@ pub(crate) fn describe(shared: &Shared, session: SessionId, explanation: &Explan
     let no = &explanation.no;
     Some(Placement {
         session,
-        decided_at_ms: now_ms(),
+        decided_at_ms: shared.now_ms(),
         chosen: explanation.chosen?.node,
         candidates: explanation.candidates.iter().map(candidate).collect(),
         allowed: explanation.allowed as u64,

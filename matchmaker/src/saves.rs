@@ -10,7 +10,7 @@
 use crate::assets::{AssetError, Hash};
 use crate::catalogue;
 use crate::http::limits::Limiter;
-use crate::state::{Shared, now_ms};
+use crate::state::Shared;
 use crate::store::{NewSave, SaveOwner, SaveRow, Saved, SessionRow, StoreError};
 use nearframe_protocol::save::SaveGrant;
 use nearframe_protocol::{Generation, NodeId, SessionId};
@@ -136,7 +136,8 @@ pub(crate) async fn grant(shared: &Shared, row: &SessionRow) -> Result<SaveGrant
 /// The generation of a session that a token was given to, while it holds.
 pub(crate) fn generation_of_token(shared: &Shared, row: &SessionRow, token: &str) -> Option<Generation> {
     let generation = shared.generation_of_save_token(row.id, token)?;
-    let in_time = row.ended_at_ms.is_none_or(|ended_at_ms| now_ms() < ended_at_ms + TOKEN_AFTER_END_MS);
+    let in_time =
+        row.ended_at_ms.is_none_or(|ended_at_ms| shared.now_ms() < ended_at_ms + TOKEN_AFTER_END_MS);
     (in_time && generation <= row.generation).then_some(generation)
 }
 

@@ -3,14 +3,15 @@
 //! **Architecture invariant:** a session ends only through [`end`], which writes the store first and
 //! then tells node and pages; whoever missed the telling reads the store when it comes back.
 
-use crate::bus::SessionEvent;
+use crate::bus::{BusError, SessionEvent};
 use crate::catalogue;
 use crate::http::problem::{Code, Problem};
 use crate::ice;
 use crate::placements;
 use crate::random;
+use crate::replicas;
 use crate::saves;
-use crate::state::{Phase, Shared, now_ms};
+use crate::state::{Phase, Shared};
 use crate::store::{Created, Idempotency, NewSession, SaveOwner, SessionRow, StoreError};
 use nearframe_placement::Request;
 use nearframe_placement::latency::Client;
@@ -59,12 +60,19 @@ pub(crate) async fn create(shared: &Shared, wanted: Wanted) -> Result<(CreatedSe
         player_key: request.player_key,
         lease: random::lease_id(),
         tariff: shared.config.tariff(),
-        now_ms: now_ms(),
+        now_ms: shared.now_ms(),
         idempotency,
+        // Shown by the owner of the node's region.
+        fence: None,
     };
     let (row, again) = lease(shared, new).await?;
     if !again {
         start(shared, &row).await?;
+    } else if row.state == SessionState::Starting {
+        // Whoever answered first may have died before it told the node, which knows a start again. A node that is
+        // not reached now may run it all the same, and says so with its next hello.
+        let command = start_command(shared, &row).await?;
+        let _ = shared.bus.command(row.node, command).await;
     }
     let node_key = node_key(shared, row.node).await?;
     let created = CreatedSession {
@@ -72,8 +80,8 @@ pub(crate) async fn create(shared: &Shared, wanted: Wanted) -> Result<(CreatedSe
         ticket: shared.ticket(row.id),
         signal_path: format!("/v1/sessions/{}/signal", row.id),
         node_key,
-        ice_servers: ice::servers(&shared.config.ice, row.id, now_ms()),
-        now_ms: now_ms(),
+        ice_servers: ice::servers(&shared.config.ice, row.id, shared.now_ms()),
+        now_ms: shared.now_ms(),
         session: row.clone().into(),
     };
     Ok((created, row.guest))
@@ -84,19 +92,22 @@ async fn lease(shared: &Shared, mut new: NewSession) -> Result<(SessionRow, bool
     let request = Request::play(new.title.clone(), new.title_hash);
     // The id is drawn at random; its first bytes serve as dice.
     let seed = u64::from_le_bytes(*new.id.as_bytes().first_chunk().expect("an id has 16 bytes"));
-    let mut busy = shared.store.busy().await?;
     for _ in 0..MAX_TRIES {
-        let now = shared.uptime_ms();
-        let decision = {
-            let mut fleet = shared.fleet();
-            fleet.refresh(&busy, now);
-            fleet.decide(&request, &Client::default(), seed)
+        let (decision, region) = {
+            let fleet = shared.fleet();
+            let decision = fleet.decide(&request, &Client::default(), seed);
+            let chosen = decision.as_ref().ok().and_then(|decision| decision.chosen);
+            if let Some(chosen) = chosen {
+                new.node = chosen.node;
+            }
+            (decision, chosen.map(|chosen| fleet.region_of(chosen.node).to_owned()))
         };
-        if let Some(chosen) = decision.as_ref().ok().and_then(|decision| decision.chosen) {
-            new.node = chosen.node;
-        }
-        // Also without a free node: the request may be a repetition of one that was answered.
-        match shared.store.create_session(&new).await? {
+        let created = match region {
+            Some(region) => replicas::commit(shared, &new, &region).await?,
+            // The request may be a repetition of one that was answered.
+            None => shared.store.create_session(&new).await?,
+        };
+        match created {
             Created::New(row) => {
                 shared.metrics.sessions_created.add();
                 tracing::info!(session = %row.id, node = %row.node, title = %row.title, "session leased");
@@ -105,7 +116,8 @@ async fn lease(shared: &Shared, mut new: NewSession) -> Result<(SessionRow, bool
                 return Ok((row, false));
             }
             Created::Again(row) => return Ok((row, true)),
-            Created::NoCapacity => {}
+            // Owners of regions are told about before this comes out.
+            Created::NoCapacity | Created::Fenced => {}
             Created::TooMany => {
                 let most = new.guest_limit;
                 let detail = format!("You have {most} sessions already. Leave one and try again.");
@@ -120,7 +132,8 @@ async fn lease(shared: &Shared, mut new: NewSession) -> Result<(SessionRow, bool
             tracing::info!(title = %request.title, %no, "no node for a session");
             return Err(no_capacity(&no.to_string()));
         }
-        busy.insert(new.node, u32::MAX);
+        // Whoever was faster is not heard of yet: the record knows.
+        replicas::read_held(shared).await?;
     }
     Err(no_capacity("others were faster each time"))
 }
@@ -139,7 +152,11 @@ async fn start(shared: &Shared, row: &SessionRow) -> Result<(), Problem> {
             return Err(error.into());
         }
     };
-    if let Err(error) = shared.bus.command(row.node, command).await {
+    let told = shared.bus.command(row.node, command).await;
+    // What may have arrived is not taken back: the node's heartbeats tell whether it did, and it is told again.
+    if let Err(error) = told
+        && error != BusError::Silent
+    {
         tracing::warn!(session = %row.id, node = %row.node, %error, "the node cannot be told to start");
         end(shared, row.id, EndReason::NodeLost).await?;
         return Err(no_capacity("the machine has just gone"));
@@ -155,7 +172,7 @@ pub(crate) async fn start_command(shared: &Shared, row: &SessionRow) -> Result<T
         title: row.title.clone(),
         hash: row.title_hash,
         player_key: row.player_key,
-        ice_servers: ice::servers(&shared.config.ice, row.id, now_ms()),
+        ice_servers: ice::servers(&shared.config.ice, row.id, shared.now_ms()),
         save: Some(saves::grant(shared, row).await?),
     })
 }
@@ -171,10 +188,11 @@ pub(crate) async fn end(
     id: SessionId,
     reason: EndReason,
 ) -> Result<Option<SessionRow>, StoreError> {
-    let Some(ended) = shared.store.end_session(id, reason, now_ms()).await? else { return Ok(None) };
+    let Some(ended) = shared.store.end_session(id, reason, shared.now_ms()).await? else { return Ok(None) };
     if ended.first {
         shared.metrics.session_ended(reason);
         tracing::info!(session = %id, %reason, "session ended");
+        replicas::say_held(shared, ended.session.node_slots).await;
         let stop = ToNode::Stop { session: id, reason };
         // A node that is gone has nothing to stop; one that comes back is told then.
         let told = shared.bus.command(ended.session.node, stop).await.is_ok();

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::http::limits::Limiter;
 use crate::metrics::Metrics;
 use crate::placements::Placements;
+use crate::replicas::{Clock, Cluster};
 use crate::saves::Saves;
 use crate::store::{Hash, Store};
 use base64::Engine;
@@ -13,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nearframe_placement::Fleet;
 use nearframe_protocol::{Generation, GuestId, SessionId};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 
 /// Where the service stands in its life.
@@ -42,13 +43,26 @@ pub(crate) struct Shared {
     pub(crate) phase: watch::Sender<Phase>,
     /// Whether a node with a title has ever been online.
     pub(crate) ready: watch::Sender<bool>,
+    /// The time that counts: the store's.
+    pub(crate) clock: Clock,
+    /// The other matchmakers on the same store.
+    pub(crate) cluster: Cluster,
     fleet: Mutex<Fleet>,
     key: [u8; 32],
-    started: Instant,
 }
 
-/// Now, Unix ms: for leases and expiry.
-pub(crate) fn now_ms() -> u64 {
+/// What a matchmaker is made of, beside its configuration.
+pub(crate) struct Parts {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) assets: Arc<dyn Assets>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) cluster: Cluster,
+    pub(crate) clock: Clock,
+    pub(crate) key: [u8; 32],
+}
+
+/// What this machine takes for now, Unix ms. Leases and expiry go by [`Shared::now_ms`].
+pub(crate) fn wall_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
@@ -59,13 +73,8 @@ pub(crate) fn hash(secret: &str) -> Hash {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        config: Config,
-        store: Arc<dyn Store>,
-        assets: Arc<dyn Assets>,
-        bus: Arc<dyn Bus>,
-        key: [u8; 32],
-    ) -> Self {
+    pub(crate) fn new(config: Config, parts: Parts) -> Self {
+        let Parts { store, assets, bus, cluster, clock, key } = parts;
         Self {
             session_limit: Limiter::per_minute(config.limits.sessions_per_minute),
             socket_limit: Limiter::per_minute(config.limits.sockets_per_minute),
@@ -79,8 +88,9 @@ impl Shared {
             metrics: Metrics::default(),
             phase: watch::Sender::new(Phase::Open),
             ready: watch::Sender::new(false),
+            clock,
+            cluster,
             key,
-            started: Instant::now(),
         }
     }
 
@@ -91,7 +101,12 @@ impl Shared {
 
     /// Monotonic ms since the start: for presence.
     pub(crate) fn uptime_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+        self.clock.uptime_ms()
+    }
+
+    /// Now, Unix ms, by the store's clock: for leases and expiry.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
     }
 
     /// Resolves when the service closes.

@@ -6,6 +6,7 @@
 
 use crate::LedgerError;
 use nearframe_protocol::Currency;
+use serde::{Deserialize, Serialize};
 
 /// Time without the player's signature that a lease pays for in all, in µs: one receipt interval and
 /// the slack of the chain.
@@ -14,7 +15,7 @@ pub const WITNESS_TOLERANCE_US: u64 = 12_000_000;
 const US_PER_HOUR: i128 = 3_600_000_000;
 
 /// What an hour costs and who gets it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tariff {
     /// Price of an hour, in micro-units.
     pub price_micros_per_hour: i64,

@@ -1,90 +1,208 @@
 //! Presence: which nodes are there, what they offer and when they were last heard.
 //!
 //! A node whose link drops stays a member until it was silent for [`NODE_LOST_MS`]: it may come back,
-//! and its sessions run on meanwhile. Times are milliseconds of one monotonic clock.
+//! and its sessions run on meanwhile. Nodes are linked to this matchmaker or to another replica of it, which says
+//! how they are. Times are milliseconds of one monotonic clock.
+//!
+//! **Architecture invariant:** what is known of a node only moves forward, by the number of its link, then by the
+//! link's [`Stage`]: an old word, a repeated one and another order of words end in the same state. The index is
+//! changed together with the member, so that a decision looks at no other node than those it ranks.
+
+mod titles;
 
 use crate::placing::Board;
 use crate::profile::{Profile, Vouched};
 use nearframe_protocol::link::{HeldTitle, NODE_LOST_MS, NodeOffer};
 use nearframe_protocol::{Currency, NodeId, TitleId};
-use std::collections::{BTreeMap, HashMap};
+use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::sync::Arc;
+use titles::Catalogue;
+
+/// The life of a link: it goes only forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Stage {
+    /// Connected.
+    Linked,
+    /// Connected, and takes nothing new.
+    Draining,
+    /// The connection closed; it may come back within a moment.
+    Away,
+    /// It did not come back in time.
+    Lost,
+}
+
+/// Where a node is linked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Home {
+    /// To this matchmaker.
+    Here,
+    /// To the replica of this number.
+    There(u64),
+}
 
 /// One node.
 #[derive(Clone, Debug)]
 pub struct Member {
-    /// What it offers; absent for a node that is only awaited.
+    /// What it offers, but for the titles; absent while only a later word about its link has come.
     pub offer: Option<NodeOffer>,
-    /// Takes no new sessions.
-    pub draining: bool,
-    /// The link it speaks through; a newer link has a higher number.
-    link: Option<u64>,
+    /// The titles it holds; nodes that hold the same share them.
+    pub titles: Vec<Arc<HeldTitle>>,
+    /// Where it is linked.
+    pub home: Home,
+    /// How far its link has come.
+    pub stage: Stage,
+    link: u64,
+    /// Of a node that is linked here.
     lost_at_ms: u64,
+    /// When it is looked at next, whether it is lost.
+    due_at_ms: Option<u64>,
     heartbeat: Option<u64>,
     running: usize,
+    /// By when of [`Fleet::moment`] something was said about it.
+    told: u64,
 }
 
 impl Member {
-    /// Connected and heard in time.
-    pub fn is_online(&self, now_ms: u64) -> bool {
-        self.link.is_some() && now_ms < self.lost_at_ms
+    /// The link that it speaks through; a newer one has a higher number.
+    pub fn link(&self) -> u64 {
+        self.link
     }
-    /// The title as this node holds it.
-    pub fn title(&self, title: &TitleId) -> Option<&HeldTitle> {
-        self.offer.as_ref()?.titles.iter().find(|held| held.entry.id == *title)
+    /// Takes no new sessions.
+    pub fn is_draining(&self) -> bool {
+        self.stage == Stage::Draining
+    }
+    /// Whether its connection stands.
+    fn is_linked(&self) -> bool {
+        matches!(self.stage, Stage::Linked | Stage::Draining)
     }
 }
 
-/// All nodes that are there or awaited.
+/// All nodes that are there.
 #[derive(Clone, Debug)]
 pub struct Fleet {
-    pub(crate) members: BTreeMap<NodeId, Member>,
+    members: BTreeMap<NodeId, Member>,
     pub(crate) board: Board,
+    catalogue: Catalogue,
     currency: Currency,
+    /// Slots that leases hold, and how often that changed.
+    held: HashMap<NodeId, (u32, u64)>,
+    /// The last link of nodes that are lost.
+    lost: HashMap<NodeId, u64>,
+    /// One entry for each node that is linked here, at a time when it was not lost yet.
+    due: BinaryHeap<Reverse<(u64, NodeId)>>,
+    /// Replicas that cannot be reached: their nodes take nothing.
+    unreachable: HashSet<u64>,
+    moment: u64,
 }
 
 impl Fleet {
     /// An empty fleet whose prices are compared in `currency`.
     pub fn new(currency: Currency) -> Self {
-        Self { members: BTreeMap::new(), board: Board::default(), currency }
+        Self {
+            members: BTreeMap::new(),
+            board: Board::default(),
+            catalogue: Catalogue::default(),
+            currency,
+            held: HashMap::new(),
+            lost: HashMap::new(),
+            due: BinaryHeap::new(),
+            unreachable: HashSet::new(),
+            moment: 0,
+        }
     }
 
-    /// A node that ran sessions before this process started and is given until `lost_at_ms` to call.
-    pub fn expect(&mut self, node: NodeId, lost_at_ms: u64) {
-        let absent =
-            Member { offer: None, draining: false, link: None, lost_at_ms, heartbeat: None, running: 0 };
-        self.members.entry(node).or_insert(absent);
+    /// A node said hello here through `link`, which replaces any older one; false where a newer one is known.
+    pub fn join(&mut self, node: NodeId, link: u64, offer: NodeOffer, now_ms: u64) -> bool {
+        if !self.tell(node, link, Stage::Linked, Some(offer), Home::Here) {
+            return false;
+        }
+        let Some(member) = self.members.get_mut(&node) else { return false };
+        member.lost_at_ms = now_ms + NODE_LOST_MS;
+        member.due_at_ms = Some(member.lost_at_ms);
+        self.due.push(Reverse((member.lost_at_ms, node)));
+        true
     }
 
-    /// Whether no online node runs a session, by its last heartbeat.
-    pub fn is_quiet(&self, now_ms: u64) -> bool {
-        self.members.values().filter(|member| member.is_online(now_ms)).all(|member| member.running == 0)
+    /// What a replica says about a node; true if it was news.
+    pub fn tell(
+        &mut self,
+        node: NodeId,
+        link: u64,
+        stage: Stage,
+        offer: Option<NodeOffer>,
+        home: Home,
+    ) -> bool {
+        self.moment += 1;
+        if self.lost.get(&node).is_some_and(|lost| *lost >= link) {
+            return false;
+        }
+        let known = self.members.get(&node).map(|member| member.link);
+        if known.is_some_and(|known| known > link) {
+            return false;
+        }
+        if stage == Stage::Lost {
+            self.remove(node);
+            self.lost.insert(node, link);
+            return true;
+        }
+        if known != Some(link) {
+            self.remove(node);
+            self.members.insert(node, Member::new(link, stage, home));
+        }
+        self.advance(node, stage, offer)
     }
 
-    /// A node said hello through `link`, which replaces any older one.
-    pub fn join(&mut self, node: NodeId, link: u64, offer: NodeOffer, now_ms: u64) {
-        let lost_at_ms = now_ms + NODE_LOST_MS;
-        self.board.seat(node, &offer, &Profile::of(&offer, Vouched::default(), &self.currency));
-        let member = Member {
-            offer: Some(offer),
-            draining: false,
-            link: Some(link),
-            lost_at_ms,
-            heartbeat: None,
-            running: 0,
+    /// Moves a link forward, and takes in its offer where that was missing.
+    fn advance(&mut self, node: NodeId, stage: Stage, offer: Option<NodeOffer>) -> bool {
+        let moment = self.moment;
+        let Some(member) = self.members.get_mut(&node) else { return false };
+        let news = stage > member.stage || member.offer.is_none() && offer.is_some();
+        member.told = moment;
+        member.stage = member.stage.max(stage);
+        if member.offer.is_none()
+            && let Some(mut offer) = offer
+        {
+            let profile = Profile::of(&offer, Vouched::default(), &self.currency);
+            self.board.seat(node, &offer, &profile);
+            member.titles = offer.titles.drain(..).map(|held| self.catalogue.add(held)).collect();
+            member.offer = Some(offer);
+            let held = self.held.get(&node).map_or(0, |(held, _)| *held);
+            self.board.index.set_busy(node, held);
+        }
+        self.show(node);
+        news
+    }
+
+    /// Writes into the index how the member is.
+    fn show(&mut self, node: NodeId) {
+        let Some(member) = self.members.get(&node) else { return };
+        let reached = match member.home {
+            Home::Here => true,
+            Home::There(replica) => !self.unreachable.contains(&replica),
         };
-        self.members.insert(node, member);
+        self.board.index.set_online(node, member.is_linked() && reached);
+        self.board.index.set_draining(node, member.is_draining());
+    }
+
+    fn remove(&mut self, node: NodeId) {
+        if let Some(member) = self.members.remove(&node) {
+            member.titles.iter().for_each(|held| self.catalogue.remove(held));
+            self.board.index.remove(node);
+        }
     }
 
     /// Something came from the node through `link`.
     pub fn heard(&mut self, node: NodeId, link: u64, now_ms: u64) {
-        if let Some(member) = self.through(node, link) {
+        if let Some(member) = self.here(node, link) {
             member.lost_at_ms = now_ms + NODE_LOST_MS;
         }
     }
 
     /// A heartbeat that names `running` sessions; true if it is newer than all before it on this link.
     pub fn heartbeat(&mut self, node: NodeId, link: u64, sequence: u64, running: usize) -> bool {
-        let Some(member) = self.through(node, link) else { return false };
+        let Some(member) = self.here(node, link) else { return false };
         let newer = member.heartbeat.is_none_or(|last| sequence > last);
         if newer {
             member.heartbeat = Some(sequence);
@@ -95,32 +213,93 @@ impl Fleet {
 
     /// The node takes no new sessions until it says hello again.
     pub fn drain(&mut self, node: NodeId, link: u64) {
-        if let Some(member) = self.through(node, link) {
-            member.draining = true;
-        }
+        self.step(node, link, Stage::Draining);
     }
 
     /// The link closed. The node stays a member until it is lost.
     pub fn unlink(&mut self, node: NodeId, link: u64) {
-        if let Some(member) = self.through(node, link) {
-            member.link = None;
+        self.step(node, link, Stage::Away);
+    }
+
+    fn step(&mut self, node: NodeId, link: u64, stage: Stage) {
+        if self.here(node, link).is_some() {
+            self.advance(node, stage, None);
         }
     }
 
-    /// Removes and names the nodes that were silent for too long.
-    pub fn take_lost(&mut self, now_ms: u64) -> Vec<NodeId> {
-        let lost: Vec<_> =
-            self.members.iter().filter(|(_, m)| now_ms >= m.lost_at_ms).map(|(node, _)| *node).collect();
-        for node in &lost {
-            self.members.remove(node);
-            self.board.index.remove(*node);
+    /// Removes and names the nodes that were silent here for too long, with their links.
+    pub fn take_lost(&mut self, now_ms: u64) -> Vec<(NodeId, u64)> {
+        let mut lost = Vec::new();
+        while let Some(Reverse((due_at_ms, node))) = self.due.peek().copied()
+            && due_at_ms <= now_ms
+        {
+            self.due.pop();
+            let Some(member) = self.members.get_mut(&node) else { continue };
+            if member.home != Home::Here || member.due_at_ms != Some(due_at_ms) {
+                continue;
+            }
+            if member.lost_at_ms > now_ms {
+                member.due_at_ms = Some(member.lost_at_ms);
+                self.due.push(Reverse((member.lost_at_ms, node)));
+                continue;
+            }
+            let link = member.link;
+            self.tell(node, link, Stage::Lost, None, Home::Here);
+            lost.push((node, link));
         }
         lost
     }
 
-    /// The node, if it is there or awaited.
+    /// Slots of a node that leases hold, as of the change of this number; an older number changes nothing.
+    pub fn set_held(&mut self, node: NodeId, held: u32, change: u64) {
+        let known = self.held.entry(node).or_insert((0, 0));
+        if change > known.1 {
+            *known = (held, change);
+            self.board.index.set_busy(node, held);
+        }
+    }
+
+    /// Slots of a node that leases hold.
+    pub fn held(&self, node: NodeId) -> u32 {
+        self.held.get(&node).map_or(0, |(held, _)| *held)
+    }
+
+    /// Whether a replica can be reached; the nodes of one that cannot take nothing.
+    pub fn set_reachable(&mut self, replica: u64, reachable: bool) {
+        let changed =
+            if reachable { self.unreachable.remove(&replica) } else { self.unreachable.insert(replica) };
+        if changed {
+            let nodes: Vec<_> = self.of(Home::There(replica)).collect();
+            nodes.into_iter().for_each(|node| self.show(node));
+        }
+    }
+
+    /// Counts up with each word: what [`Fleet::forget_untold`] compares.
+    pub fn moment(&self) -> u64 {
+        self.moment
+    }
+
+    /// A replica has named all its nodes since `moment`: the others are not linked to it any more.
+    pub fn forget_untold(&mut self, replica: u64, moment: u64) {
+        let untold = |node: &NodeId| self.members.get(node).is_some_and(|member| member.told <= moment);
+        let nodes: Vec<_> = self.of(Home::There(replica)).filter(untold).collect();
+        nodes.into_iter().for_each(|node| self.remove(node));
+    }
+
+    /// Whether no node that is linked here runs a session, by its last heartbeat.
+    pub fn is_quiet(&self) -> bool {
+        let here = |member: &&Member| member.home == Home::Here && member.is_linked();
+        self.members.values().filter(here).all(|member| member.running == 0)
+    }
+
+    /// The node, if it is there.
     pub fn member(&self, node: NodeId) -> Option<&Member> {
         self.members.get(&node)
+    }
+
+    /// Whether it is connected, and reached.
+    pub fn is_online(&self, node: NodeId) -> bool {
+        self.members.get(&node).is_some_and(Member::is_linked) && self.board.index.is_online(node)
     }
 
     /// All nodes, in the order of their ids.
@@ -128,123 +307,61 @@ impl Fleet {
         self.members.iter().map(|(node, member)| (*node, member))
     }
 
-    /// The catalogue: each title that a node holds which was heard in time (its link may be down for a
-    /// moment). Where nodes hold different bytes of a title, the ones that most nodes hold stand for
-    /// it, then the higher version, then the higher hash.
-    pub fn titles(&self, now_ms: u64) -> BTreeMap<TitleId, &HeldTitle> {
-        let mut held: BTreeMap<TitleId, HashMap<_, (usize, &HeldTitle)>> = BTreeMap::new();
-        for member in self.members.values().filter(|member| now_ms < member.lost_at_ms) {
-            for title in member.offer.iter().flat_map(|offer| &offer.titles) {
-                let versions = held.entry(title.entry.id.clone()).or_default();
-                versions.entry(title.entry.hash).or_insert((0, title)).0 += 1;
-            }
-        }
-        held.into_iter()
-            .filter_map(|(id, versions)| {
-                let most = versions.into_iter().max_by(|(hash, (count, title)), (other, (n, second))| {
-                    (count, &title.entry.version, hash).cmp(&(n, &second.entry.version, other))
-                });
-                most.map(|(_, (_, title))| (id, title))
-            })
-            .collect()
+    /// Nodes that are linked here, in the order of their ids, after `after`.
+    pub fn linked_here(&self, after: Option<NodeId>) -> impl Iterator<Item = (NodeId, &Member)> {
+        let from = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+        let members = self.members.range((from, std::ops::Bound::Unbounded));
+        members.filter(|(_, member)| member.home == Home::Here).map(|(node, member)| (*node, member))
     }
 
-    fn through(&mut self, node: NodeId, link: u64) -> Option<&mut Member> {
-        self.members.get_mut(&node).filter(|member| member.link == Some(link))
+    /// The catalogue. Where nodes hold different bytes of a title, the ones that most nodes hold stand for
+    /// it, then the higher version, then the higher hash.
+    pub fn titles(&self) -> impl Iterator<Item = (&TitleId, &Arc<HeldTitle>)> {
+        self.catalogue.all()
+    }
+
+    /// One title of the catalogue.
+    pub fn title(&self, title: &TitleId) -> Option<&Arc<HeldTitle>> {
+        self.catalogue.one(title)
+    }
+
+    /// The replica that a holder of the title is linked to, where that is another one.
+    pub fn home_of(&self, held: &HeldTitle) -> Option<u64> {
+        let holds = |member: &&Member| {
+            member.titles.iter().any(|it| it.entry.id == held.entry.id && it.entry.hash == held.entry.hash)
+        };
+        let home = |member: &Member| match member.home {
+            Home::Here => None,
+            Home::There(replica) => Some(replica),
+        };
+        self.members.values().filter(holds).find_map(home)
+    }
+
+    fn of(&self, home: Home) -> impl Iterator<Item = NodeId> {
+        self.members.iter().filter(move |(_, member)| member.home == home).map(|(node, _)| *node)
+    }
+
+    fn here(&mut self, node: NodeId, link: u64) -> Option<&mut Member> {
+        self.members.get_mut(&node).filter(|member| member.link == link && member.home == Home::Here)
+    }
+}
+
+impl Member {
+    fn new(link: u64, stage: Stage, home: Home) -> Self {
+        Self {
+            offer: None,
+            titles: Vec::new(),
+            home,
+            stage,
+            link,
+            lost_at_ms: u64::MAX,
+            due_at_ms: None,
+            heartbeat: None,
+            running: 0,
+            told: 0,
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use nearframe_protocol::TitleHash;
-    use nearframe_protocol::terms::NodeTerms;
-    use nearframe_protocol::title::{TitleEntry, TouchControls};
-
-    fn node(n: u8) -> NodeId {
-        NodeId::from_random([n; 16])
-    }
-    fn offer(hashes: &[u8]) -> NodeOffer {
-        let titles = hashes.iter().map(|&hash| HeldTitle {
-            entry: TitleEntry {
-                id: TitleId::new("meteor").unwrap(),
-                kind: nearframe_protocol::title::TitleKind::Builtin,
-                name: "Meteor".into(),
-                version: "1".into(),
-                hash: TitleHash::from_bytes([hash; 32]),
-                description: String::new(),
-                cover: None,
-                width: 1280,
-                height: 720,
-                fps: 60,
-                controls: vec![],
-                touch: TouchControls::default(),
-            },
-            cover_base64: None,
-        });
-        NodeOffer {
-            name: "n".into(),
-            region: String::new(),
-            slots: 2,
-            adapter: String::new(),
-            encoders: vec![],
-            titles: titles.collect(),
-            capability: None,
-            terms: NodeTerms::default(),
-        }
-    }
-
-    #[test]
-    fn a_node_is_lost_exactly_three_seconds_after_its_last_word() {
-        let mut fleet = Fleet::new(Currency::new("EUR").unwrap());
-        fleet.join(node(1), 1, offer(&[1]), 0);
-        fleet.heard(node(1), 1, 1000);
-        assert!(fleet.take_lost(1000 + NODE_LOST_MS - 1).is_empty());
-        assert_eq!(fleet.take_lost(1000 + NODE_LOST_MS), [node(1)]);
-        assert!(fleet.member(node(1)).is_none());
-    }
-
-    #[test]
-    fn a_dropped_link_makes_a_node_offline_but_not_lost_until_it_stayed_away() {
-        let mut fleet = Fleet::new(Currency::new("EUR").unwrap());
-        fleet.join(node(1), 1, offer(&[1]), 0);
-        fleet.unlink(node(1), 1);
-        assert!(!fleet.member(node(1)).unwrap().is_online(10));
-        assert_eq!(fleet.titles(10).len(), 1, "the catalogue does not flicker");
-        fleet.join(node(1), 2, offer(&[1]), 2000);
-        assert!(fleet.take_lost(NODE_LOST_MS).is_empty());
-        assert!(fleet.member(node(1)).unwrap().is_online(NODE_LOST_MS));
-    }
-
-    #[test]
-    fn a_replaced_link_has_no_say_any_more() {
-        let mut fleet = Fleet::new(Currency::new("EUR").unwrap());
-        fleet.join(node(1), 1, offer(&[1]), 0);
-        fleet.join(node(1), 2, offer(&[1]), 0);
-        fleet.heard(node(1), 1, 2000);
-        fleet.drain(node(1), 1);
-        fleet.unlink(node(1), 1);
-        let member = fleet.member(node(1)).unwrap();
-        assert!(member.is_online(100) && !member.draining);
-        assert_eq!(fleet.take_lost(NODE_LOST_MS), [node(1)]);
-    }
-
-    #[test]
-    fn old_and_repeated_heartbeats_change_nothing() {
-        let mut fleet = Fleet::new(Currency::new("EUR").unwrap());
-        fleet.join(node(1), 1, offer(&[]), 0);
-        let taken: Vec<_> = [1, 1, 3, 2, 4].map(|n| fleet.heartbeat(node(1), 1, n, 0)).into();
-        assert_eq!(taken, [true, false, true, false, true]);
-    }
-
-    #[test]
-    fn the_bytes_that_most_nodes_hold_stand_for_a_title() {
-        let mut fleet = Fleet::new(Currency::new("EUR").unwrap());
-        for (n, hash) in [(1, 9), (2, 5), (3, 5)] {
-            fleet.join(node(n), 1, offer(&[hash]), 0);
-        }
-        let title = TitleId::new("meteor").unwrap();
-        assert_eq!(fleet.titles(10)[&title].entry.hash, TitleHash::from_bytes([5; 32]));
-        assert!(fleet.titles(NODE_LOST_MS).is_empty(), "titles of silent nodes are not offered");
-    }
-}
+mod tests;

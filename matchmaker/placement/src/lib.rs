@@ -22,7 +22,7 @@ pub mod region;
 pub mod request;
 
 pub use explain::{Explanation, explain};
-pub use fleet::{Fleet, Member};
+pub use fleet::{Fleet, Home, Member, Stage};
 pub use index::Index;
 pub use obstacle::{NoNode, Obstacle};
 pub use request::{Needs, Request, Weights};

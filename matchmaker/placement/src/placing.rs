@@ -12,7 +12,7 @@ use crate::profile::Profile;
 use crate::request::Request;
 use nearframe_protocol::NodeId;
 use nearframe_protocol::link::NodeOffer;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// Nodes of one site stand within half of this of each other, degrees: a metropolis.
 const SITE_DEGREES: f64 = 0.5;
@@ -66,16 +66,7 @@ impl Board {
 }
 
 impl Fleet {
-    /// Takes in who is there at `now_ms` and the slots that leases hold.
-    pub fn refresh(&mut self, busy: &HashMap<NodeId, u32>, now_ms: u64) {
-        for (node, member) in &self.members {
-            self.board.index.set_online(*node, member.is_online(now_ms));
-            self.board.index.set_draining(*node, member.draining);
-            self.board.index.set_busy(*node, busy.get(node).copied().unwrap_or(0));
-        }
-    }
-
-    /// Chooses a node, as of the last [`Fleet::refresh`]; the caller writes the lease where capacity is checked
+    /// Chooses a node; the caller writes the lease where capacity is checked
     /// again. The same fleet, request and seed give the same node.
     pub fn decide(&self, request: &Request, client: &Client, seed: u64) -> Result<Explanation, NoNode> {
         let ranking = self.ranking(client);

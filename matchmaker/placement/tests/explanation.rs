@@ -50,7 +50,7 @@ fn request() -> Request {
 }
 
 fn decide(fleet: &mut Fleet, request: &Request, busy: &HashMap<NodeId, u32>) -> Result<Explanation, NoNode> {
-    fleet.refresh(busy, 1);
+    busy.iter().for_each(|(node, held)| fleet.set_held(*node, *held, 1));
     fleet.decide(request, &Client::default(), 7)
 }
 

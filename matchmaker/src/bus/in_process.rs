@@ -1,38 +1,44 @@
-//! The bus of one process: bounded queues behind a lock that is never held across an await.
+//! The bus of one process: bounded queues behind locks that are never held across an await.
 
-use super::{Bus, BusError, MAX_PAGES, NODE_QUEUE, NodeCommands, PAGE_QUEUE, SessionEvent, SessionEvents};
+use super::node_queue::{Attached, NodeQueue, Numbered, id_of};
+use super::words::{Answer, Question, ReplicaId, Said};
+use super::{
+    ANNOUNCEMENTS, Announcements, Asked, Bus, BusError, Heard, MAX_PAGES, NodeCommands, PAGE_QUEUE,
+    QUESTIONS, Questions, SessionEvent, SessionEvents,
+};
 use async_trait::async_trait;
 use nearframe_protocol::link::ToNode;
 use nearframe_protocol::{NodeId, SessionId};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// A [`Bus`] within one process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct InProcess {
     nodes: Mutex<HashMap<NodeId, Arc<NodeQueue>>>,
     sessions: Arc<Mutex<Sessions>>,
-    attachments: std::sync::atomic::AtomicU64,
+    announcements: broadcast::Sender<Said>,
+    questions: Mutex<HashMap<ReplicaId, mpsc::Sender<Put>>>,
 }
 
 type Sessions = HashMap<SessionId, broadcast::Sender<SessionEvent>>;
-
-#[derive(Debug, Default)]
-struct NodeQueue {
-    waiting: Mutex<Waiting>,
-    changed: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    /// The attachment that may read; 0 after the node was forgotten.
-    reader: u64,
-    commands: VecDeque<ToNode>,
-}
+type Put = (Question, oneshot::Sender<Answer>);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Default for InProcess {
+    fn default() -> Self {
+        Self {
+            nodes: Mutex::default(),
+            sessions: Arc::default(),
+            announcements: broadcast::channel(ANNOUNCEMENTS).0,
+            questions: Mutex::default(),
+        }
+    }
 }
 
 impl InProcess {
@@ -40,89 +46,112 @@ impl InProcess {
     pub fn new() -> Self {
         Self::default()
     }
-}
 
-#[async_trait]
-impl Bus for InProcess {
-    async fn command(&self, node: NodeId, command: ToNode) -> Result<(), BusError> {
-        let queue = lock(&self.nodes).get(&node).cloned().ok_or(BusError::Unreachable)?;
-        let mut waiting = lock(&queue.waiting);
-        if waiting.commands.len() >= NODE_QUEUE {
-            return Err(BusError::Full);
+    fn queue(&self, node: NodeId) -> Option<Arc<NodeQueue>> {
+        lock(&self.nodes).get(&node).cloned()
+    }
+
+    /// Queues a command, unless it is there or was given out already.
+    pub(super) fn push(&self, node: NodeId, numbered: Numbered) -> Result<(), BusError> {
+        self.queue(node).ok_or(BusError::Unreachable)?.push(numbered)
+    }
+
+    /// Whether a link reads this node's commands here and now.
+    pub(super) fn reads(&self, node: NodeId) -> bool {
+        self.queue(node).is_some_and(|queue| queue.is_read())
+    }
+
+    /// Ends the queue of a link of this number or an older one and takes what waits there.
+    pub(super) fn take_over(&self, node: NodeId, link: u64) -> Vec<Numbered> {
+        let mut nodes = lock(&self.nodes);
+        if nodes.get(&node).is_none_or(|queue| queue.link() > Some(link)) {
+            return Vec::new();
         }
-        waiting.commands.push_back(command);
-        drop(waiting);
-        queue.changed.notify_waiters();
-        Ok(())
+        nodes.remove(&node).map(|queue| queue.close()).unwrap_or_default()
     }
 
-    async fn attach_node(&self, node: NodeId) -> Box<dyn NodeCommands> {
-        let number = 1 + self.attachments.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let queue = lock(&self.nodes).entry(node).or_default().clone();
-        lock(&queue.waiting).reader = number;
-        queue.changed.notify_waiters();
-        Box::new(Attached { number, queue })
-    }
-
-    async fn forget_node(&self, node: NodeId) {
-        if let Some(queue) = lock(&self.nodes).remove(&node) {
-            *lock(&queue.waiting) = Waiting::default();
-            queue.changed.notify_waiters();
-        }
-    }
-
-    async fn publish(&self, session: SessionId, event: SessionEvent) {
+    /// Tells the pages of a session that are connected here.
+    pub(super) fn tell(&self, session: SessionId, event: SessionEvent) {
         if let Some(sender) = lock(&self.sessions).get(&session) {
             // An error means that the last page has just gone.
             let _ = sender.send(event);
         }
     }
 
-    async fn subscribe(&self, session: SessionId) -> Result<Box<dyn SessionEvents>, BusError> {
+    /// Listens to a session here; also says whether it is the first.
+    pub(super) fn listen(&self, session: SessionId) -> Result<Subscribed, BusError> {
         let mut sessions = lock(&self.sessions);
         let sender = sessions.entry(session).or_insert_with(|| broadcast::channel(PAGE_QUEUE).0);
         if sender.receiver_count() >= MAX_PAGES {
             return Err(BusError::TooManyPages);
         }
         let events = Some(sender.subscribe());
-        Ok(Box::new(Subscribed { session, events, sessions: Arc::clone(&self.sessions) }))
+        Ok(Subscribed { session, events, sessions: Arc::clone(&self.sessions) })
     }
-}
 
-struct Attached {
-    number: u64,
-    queue: Arc<NodeQueue>,
+    /// Whether a page listens to the session here.
+    pub(super) fn is_heard(&self, session: SessionId) -> bool {
+        lock(&self.sessions).contains_key(&session)
+    }
+
+    /// Cuts all listeners off: something may have been missed, and they read the record again.
+    pub(super) fn cut_off_pages(&self) {
+        lock(&self.sessions).clear();
+    }
 }
 
 #[async_trait]
-impl NodeCommands for Attached {
-    fn number(&self) -> u64 {
-        self.number
+impl Bus for InProcess {
+    async fn command(&self, node: NodeId, command: ToNode) -> Result<(), BusError> {
+        self.push(node, (id_of(&command), command))
     }
-    fn has_start(&self, wanted: SessionId) -> bool {
-        let starts =
-            |command: &ToNode| matches!(command, ToNode::Start { session, .. } if *session == wanted);
-        lock(&self.queue.waiting).commands.iter().any(starts)
+
+    async fn attach_node(&self, node: NodeId, link: u64) -> Box<dyn NodeCommands> {
+        let queue = lock(&self.nodes).entry(node).or_insert_with(|| Arc::new(NodeQueue::new(link))).clone();
+        queue.attach(link);
+        Box::new(Attached { link, queue })
     }
-    async fn next(&mut self) -> Option<ToNode> {
-        loop {
-            let mut changed = std::pin::pin!(self.queue.changed.notified());
-            changed.as_mut().enable();
-            {
-                let mut waiting = lock(&self.queue.waiting);
-                if waiting.reader != self.number {
-                    return None;
-                }
-                if let Some(command) = waiting.commands.pop_front() {
-                    return Some(command);
-                }
-            }
-            changed.await;
-        }
+
+    async fn forget_node(&self, node: NodeId, link: u64) {
+        self.take_over(node, link);
+    }
+
+    async fn publish(&self, session: SessionId, event: SessionEvent) {
+        self.tell(session, event);
+    }
+
+    async fn subscribe(&self, session: SessionId) -> Result<Box<dyn SessionEvents>, BusError> {
+        Ok(Box::new(self.listen(session)?))
+    }
+
+    async fn announce(&self, said: Said) {
+        // An error means that nobody listens.
+        let _ = self.announcements.send(said);
+    }
+
+    async fn announcements(&self) -> Result<Box<dyn Announcements>, BusError> {
+        Ok(Box::new(Listening(self.announcements.subscribe())))
+    }
+
+    async fn ask(&self, replica: ReplicaId, question: Question) -> Result<Answer, BusError> {
+        let sender = lock(&self.questions).get(&replica).cloned().ok_or(BusError::Unreachable)?;
+        let (reply, answer) = oneshot::channel();
+        sender.try_send((question, reply)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => BusError::Full,
+            mpsc::error::TrySendError::Closed(_) => BusError::Unreachable,
+        })?;
+        answer.await.map_err(|_| BusError::Unreachable)
+    }
+
+    async fn questions(&self, replica: ReplicaId) -> Result<Box<dyn Questions>, BusError> {
+        let (sender, receiver) = mpsc::channel(QUESTIONS);
+        lock(&self.questions).insert(replica, sender);
+        Ok(Box::new(Inbox(receiver)))
     }
 }
 
-struct Subscribed {
+/// The reading end of a session's events.
+pub(super) struct Subscribed {
     session: SessionId,
     /// Taken only when dropped.
     events: Option<broadcast::Receiver<SessionEvent>>,
@@ -146,64 +175,26 @@ impl Drop for Subscribed {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use nearframe_protocol::EndReason;
-    use nearframe_protocol::signal::ToPage;
+struct Listening(broadcast::Receiver<Said>);
 
-    fn node() -> NodeId {
-        NodeId::from_random([1; 16])
-    }
-    fn stop(n: u8) -> ToNode {
-        ToNode::Stop { session: SessionId::from_random([n; 16]), reason: EndReason::PlayerLeft }
-    }
-    fn event() -> SessionEvent {
-        SessionEvent::All(ToPage::Error { code: "x".into(), message: String::new() })
-    }
-
-    #[tokio::test]
-    async fn commands_wait_for_a_link_that_comes_back_and_the_older_link_stops() {
-        let bus = InProcess::new();
-        assert_eq!(bus.command(node(), stop(1)).await, Err(BusError::Unreachable));
-        let mut older = bus.attach_node(node()).await;
-        bus.command(node(), stop(1)).await.unwrap();
-        bus.command(node(), stop(2)).await.unwrap();
-        assert_eq!(older.next().await, Some(stop(1)));
-        let mut newer = bus.attach_node(node()).await;
-        assert!(newer.number() > older.number());
-        assert_eq!(older.next().await, None);
-        assert_eq!(newer.next().await, Some(stop(2)));
-        bus.forget_node(node()).await;
-        assert_eq!(newer.next().await, None);
-    }
-
-    #[tokio::test]
-    async fn a_node_that_does_not_read_fills_its_queue_and_no_more() {
-        let bus = InProcess::new();
-        let _link = bus.attach_node(node()).await;
-        for _ in 0..NODE_QUEUE {
-            bus.command(node(), stop(1)).await.unwrap();
+#[async_trait]
+impl Announcements for Listening {
+    async fn next(&mut self) -> Option<Heard> {
+        match self.0.recv().await {
+            Ok(said) => Some(Heard::Said(Box::new(said))),
+            Err(RecvError::Lagged(_)) => Some(Heard::Gap),
+            Err(RecvError::Closed) => None,
         }
-        assert_eq!(bus.command(node(), stop(1)).await, Err(BusError::Full));
     }
+}
 
-    #[tokio::test]
-    async fn pages_are_bounded_and_a_slow_one_is_cut_off() {
-        let bus = InProcess::new();
-        let session = SessionId::from_random([1; 16]);
-        let mut pages = Vec::new();
-        for _ in 0..MAX_PAGES {
-            pages.push(bus.subscribe(session).await.unwrap());
-        }
-        assert_eq!(bus.subscribe(session).await.err(), Some(BusError::TooManyPages));
-        bus.publish(session, event()).await;
-        assert_eq!(pages[0].next().await, Some(event()));
-        for _ in 0..=PAGE_QUEUE {
-            bus.publish(session, event()).await;
-        }
-        assert_eq!(pages[1].next().await, None);
-        pages.clear();
-        assert!(lock(&bus.sessions).is_empty(), "a session without pages costs nothing");
+struct Inbox(mpsc::Receiver<Put>);
+
+#[async_trait]
+impl Questions for Inbox {
+    async fn next(&mut self) -> Option<Asked> {
+        let (question, reply) = self.0.recv().await?;
+        // An error means that whoever asked has gone.
+        Some(Asked::new(question, move |answer| drop(reply.send(answer))))
     }
 }

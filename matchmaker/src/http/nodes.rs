@@ -3,6 +3,7 @@
 use super::problem::Problem;
 use crate::state::Shared;
 use axum::extract::State;
+use nearframe_placement::Member;
 use nearframe_protocol::api::{self, Node, Page};
 use std::sync::Arc;
 
@@ -14,7 +15,6 @@ use std::sync::Arc;
 pub(crate) async fn list(State(shared): State<Arc<Shared>>) -> Result<axum::Json<Page<Node>>, Problem> {
     let rows = shared.store.nodes().await?;
     let busy = shared.store.busy().await?;
-    let now = shared.uptime_ms();
     let fleet = shared.fleet();
     let node = |row: crate::store::NodeRow| {
         let member = fleet.member(row.id);
@@ -23,14 +23,14 @@ pub(crate) async fn list(State(shared): State<Arc<Shared>>) -> Result<axum::Json
             id: row.id,
             name: row.name,
             region: row.region,
-            online: member.is_some_and(|member| member.is_online(now)),
-            draining: member.is_some_and(|member| member.draining),
+            online: fleet.is_online(row.id),
+            draining: member.is_some_and(Member::is_draining),
             slots: row.slots,
             busy: busy.get(&row.id).copied().unwrap_or(0),
             adapter: row.adapter,
             encoders: offer.map(|offer| offer.encoders.clone()).unwrap_or_default(),
-            titles: offer
-                .map(|offer| offer.titles.iter().map(|held| held.entry.id.clone()).collect())
+            titles: member
+                .map(|member| member.titles.iter().map(|held| held.entry.id.clone()).collect())
                 .unwrap_or_default(),
             capability: offer.and_then(|offer| offer.capability.clone()),
         }

@@ -5,7 +5,7 @@ use super::role::{OPERATOR_COOKIE, set_cookie};
 use super::static_files;
 use crate::enrolment;
 use crate::random;
-use crate::state::{Shared, hash, now_ms};
+use crate::state::{Shared, hash};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
@@ -29,7 +29,7 @@ pub(crate) async fn sign_in(
 ) -> Result<Response, Problem> {
     let Some(token) = query.token else { return Ok(static_files::index(headers).await) };
     let cookie = random::secret();
-    let now = now_ms();
+    let now = shared.now_ms();
     let expires = now + OPERATOR_S * 1000;
     if !shared.store.redeem_operator_link(hash(&token), now, hash(&cookie), expires).await? {
         return Err(Problem::new(

@@ -2,7 +2,7 @@
 
 use super::problem::{Code, Problem};
 use crate::saves;
-use crate::state::{Shared, hash, now_ms};
+use crate::state::{Shared, hash};
 use crate::store::SessionRow;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
@@ -133,7 +133,7 @@ fn guest(shared: &Shared, headers: &HeaderMap) -> Option<GuestId> {
 
 async fn is_operator(shared: &Shared, headers: &HeaderMap) -> Result<bool, Problem> {
     match cookie(headers, OPERATOR_COOKIE) {
-        Some(cookie) => Ok(shared.store.is_operator(hash(cookie), now_ms()).await?),
+        Some(cookie) => Ok(shared.store.is_operator(hash(cookie), shared.now_ms()).await?),
         None => Ok(false),
     }
 }

@@ -4,7 +4,7 @@ use super::problem::{Code, Path, Problem, Query};
 use super::role::{Caller, unknown_session};
 use crate::assets::{AssetError, Hash};
 use crate::saves::{self, KeepError, Kept, MOST_TITLES, MOST_VERSIONS};
-use crate::state::{Shared, now_ms};
+use crate::state::Shared;
 use crate::store::{NewSave, SaveOwner, SaveRow, Saved};
 use axum::Extension;
 use axum::body::Body;
@@ -62,7 +62,7 @@ pub(crate) async fn put(
     let _right = shared.saves.uploads.try_acquire().map_err(|_| busy())?;
     let asset = *hash.as_bytes();
     // Should anything fail from here on, the asset is removed later.
-    shared.store.note_asset(asset, now_ms()).await?;
+    shared.store.note_asset(asset, shared.now_ms()).await?;
     let content = body.into_data_stream().map_err(io::Error::other).boxed();
     let put = shared.assets.put(Hash::from_bytes(asset), content, MAX_PACK_BYTES).await;
     let size_bytes = put.map_err(|error| refusal(&error))?;
@@ -73,7 +73,7 @@ pub(crate) async fn put(
         hash,
         size_bytes,
         title_version: String::new(),
-        now_ms: now_ms(),
+        now_ms: shared.now_ms(),
         most_titles: MOST_TITLES,
         most_versions: MOST_VERSIONS,
     };
@@ -212,7 +212,7 @@ pub(crate) async fn delete(
     Path(title): Path<TitleId>,
 ) -> Result<StatusCode, Problem> {
     if let Some(guest) = caller.guest {
-        let removed = shared.store.remove_saves(&SaveOwner { guest, title }, now_ms()).await?;
+        let removed = shared.store.remove_saves(&SaveOwner { guest, title }, shared.now_ms()).await?;
         tracing::info!(removed, "saves deleted by their guest");
     }
     Ok(StatusCode::NO_CONTENT)

@@ -26,9 +26,9 @@ fn unknown(id: &TitleId) -> Problem {
     (status = 200, description = "The catalogue, by id", body = Page<Title>),
     (status = "default", description = "Any error", body = api::Problem, content_type = "application/problem+json"),
 ))]
-pub(crate) async fn list(State(shared): State<Arc<Shared>>) -> Result<axum::Json<Page<Title>>, Problem> {
-    let items = catalogue::titles(&shared).await?;
-    Ok(axum::Json(Page { items, next_cursor: None }))
+pub(crate) async fn list(State(shared): State<Arc<Shared>>) -> axum::Json<Page<Title>> {
+    let items = catalogue::titles(&shared);
+    axum::Json(Page { items, next_cursor: None })
 }
 
 /// One title.
@@ -43,7 +43,7 @@ pub(crate) async fn one(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<TitleId>,
 ) -> Result<axum::Json<Title>, Problem> {
-    let titles = catalogue::titles(&shared).await?;
+    let titles = catalogue::titles(&shared);
     titles.into_iter().find(|title| title.entry.id == id).map(axum::Json).ok_or_else(|| unknown(&id))
 }
 
@@ -62,7 +62,7 @@ pub(crate) async fn cover(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let held = catalogue::held(&shared, &id).ok_or_else(|| unknown(&id))?;
-    let cover = held.cover_base64.as_deref().and_then(|text| Cover::parse(text).ok());
+    let cover = catalogue::cover(&shared, &held).await.and_then(|text| Cover::parse(&text).ok());
     let cover = cover.ok_or_else(|| Problem::new(Code::NotFound, format!("The title {id} has no cover.")))?;
     let tag = format!("\"{}\"", &blake3::hash(&cover.bytes).to_hex()[..32]);
     let known = headers.get(header::IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes());

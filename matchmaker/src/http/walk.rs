@@ -3,7 +3,9 @@
 use super::doors;
 use super::role::{GUEST_COOKIE, OPERATOR_COOKIE, Role};
 use crate::assets::InMemory;
-use crate::state::{Shared, hash, now_ms};
+use crate::bus::words::ReplicaId;
+use crate::replicas::{Clock, Cluster};
+use crate::state::{Parts, Shared, hash, wall_ms};
 use crate::store::{Admission, Created, MemoryStore, NewSession, Store};
 use crate::{Config, bus, random};
 use axum::Router;
@@ -75,7 +77,7 @@ async fn house() -> House {
     };
     store.add_enrolment([1; 32], u64::MAX).await.unwrap();
     let key = NodeKey::from_seed([1; 32]).public();
-    let admission = store.admit_node(&key, Some([1; 32]), &node_offer, now_ms()).await.unwrap();
+    let admission = store.admit_node(&key, Some([1; 32]), &node_offer, wall_ms()).await.unwrap();
     let Admission::Admitted(node) = admission else { panic!("{admission:?}") };
     let new = NewSession {
         id: random::session_id(),
@@ -87,15 +89,19 @@ async fn house() -> House {
         player_key: key,
         lease: random::lease_id(),
         tariff: config.tariff(),
-        now_ms: now_ms(),
+        now_ms: wall_ms(),
         idempotency: None,
+        fence: None,
     };
     assert!(matches!(store.create_session(&new).await.unwrap(), Created::New(_)));
     let assets = Arc::new(InMemory::new());
     let operator = random::secret();
     store.add_operator_link([2; 32], u64::MAX).await.unwrap();
     assert!(store.redeem_operator_link([2; 32], 0, hash(&operator), u64::MAX).await.unwrap());
-    let shared = Arc::new(Shared::new(config, store, assets, Arc::new(bus::InProcess::new()), [7; 32]));
+    let cluster = Cluster::new(ReplicaId::from_random([1; 8]), true);
+    let (bus, clock) = (Arc::new(bus::InProcess::new()), Clock::new(wall_ms()));
+    let parts = Parts { store, assets, bus, cluster, clock, key: [7; 32] };
+    let shared = Arc::new(Shared::new(config, parts));
     let owner = shared.guest_cookie(new.guest);
     House { router: super::router(&shared), shared, session: new.id, owner, operator }
 }

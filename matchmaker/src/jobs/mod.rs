@@ -1,12 +1,12 @@
-//! What happens without a request: lost nodes, sessions nobody came to, accounts to close, packs
-//! that no save needs.
+//! What happens without a request: beats and words of replicas, lost nodes, sessions nobody came to, accounts to
+//! close, packs that no save needs.
 //!
 //! Each job is idempotent: a run that fails half-way is made up by the next.
 
-use crate::state::{Phase, Shared, now_ms};
-use crate::store::{SessionRow, StoreError};
-use crate::{saves, sessions};
-use nearframe_protocol::{EndReason, SessionState};
+use crate::replicas;
+use crate::saves;
+use crate::state::{Phase, Shared};
+use crate::store::StoreError;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -16,6 +16,8 @@ use tokio::time::{MissedTickBehavior, interval};
 const PRESENCE_TICK: Duration = Duration::from_millis(250);
 /// Waiting sessions are looked at this often.
 const SESSION_TICK: Duration = Duration::from_secs(1);
+/// Links that the store has for ours are compared with those that we have this often.
+const LINK_TICK: Duration = Duration::from_secs(2);
 /// Accounts are looked at this often; their window is a day.
 const ACCOUNT_TICK: Duration = Duration::from_secs(60);
 /// Assets are looked at this often; they are kept for an hour after their last use.
@@ -24,9 +26,20 @@ const ASSET_TICK: Duration = Duration::from_secs(60);
 /// Starts all jobs; they stop when the service closes.
 pub(crate) fn spawn(shared: &Arc<Shared>) -> JoinSet<()> {
     let mut jobs = JoinSet::new();
-    jobs.spawn(every(Arc::clone(shared), PRESENCE_TICK, "presence", |shared| Box::pin(presence(shared))));
+    jobs.spawn(replicas::listen(Arc::clone(shared)));
+    jobs.spawn(replicas::answer_questions(Arc::clone(shared)));
+    jobs.spawn(every(Arc::clone(shared), replicas::BEAT, "beat", |shared| Box::pin(replicas::beat(shared))));
+    jobs.spawn(every(Arc::clone(shared), PRESENCE_TICK, "presence", |shared| {
+        Box::pin(replicas::lost_nodes(shared))
+    }));
+    jobs.spawn(every(Arc::clone(shared), SESSION_TICK, "stranded nodes", |shared| {
+        Box::pin(replicas::stranded(shared))
+    }));
+    jobs.spawn(every(Arc::clone(shared), LINK_TICK, "unserved links", |shared| {
+        Box::pin(replicas::unserved(shared))
+    }));
     jobs.spawn(every(Arc::clone(shared), SESSION_TICK, "waiting sessions", |shared| {
-        Box::pin(waiting(shared))
+        Box::pin(replicas::waiting(shared))
     }));
     jobs.spawn(every(Arc::clone(shared), ACCOUNT_TICK, "accounts", |shared| Box::pin(accounts(shared))));
     jobs.spawn(every(Arc::clone(shared), ASSET_TICK, "assets", |shared| Box::pin(unneeded_assets(shared))));
@@ -46,7 +59,12 @@ async fn every(
     loop {
         tokio::select! {
             _ = ticks.tick() => {
-                if let Err(error) = job(&shared).await {
+                // A job that waits for a database that is away must not hold up the end.
+                let done = tokio::select! {
+                    done = job(&shared) => done,
+                    () = shared.closed() => return,
+                };
+                if let Err(error) = done {
                     tracing::error!(%error, job = name, "a job failed and will run again");
                 }
             }
@@ -55,61 +73,13 @@ async fn every(
     }
 }
 
-/// Nodes that answered before a restart get time to call again.
-pub(crate) async fn expect_nodes(shared: &Shared) -> Result<(), StoreError> {
-    let until_ms = shared.uptime_ms() + u64::from(shared.config.restart_grace_s) * 1000;
-    let active = shared.store.active_sessions().await?;
-    for row in active {
-        shared.fleet().expect(row.node, until_ms);
-    }
-    Ok(())
-}
-
-/// Ends the sessions of nodes that stayed silent.
-async fn presence(shared: &Shared) -> Result<(), StoreError> {
-    let lost = shared.fleet().take_lost(shared.uptime_ms());
-    if lost.is_empty() {
-        return Ok(());
-    }
-    for node in &lost {
-        tracing::warn!(%node, "node lost");
-        shared.bus.forget_node(*node).await;
-    }
-    end_orphans(shared, &shared.store.active_sessions().await?).await
-}
-
-/// Ends sessions that never became live, and those whose node was lost while the store failed.
-async fn waiting(shared: &Shared) -> Result<(), StoreError> {
-    let patience_ms = shared.config.connect_timeout().as_millis() as u64;
-    let active = shared.store.active_sessions().await?;
-    end_orphans(shared, &active).await?;
-    let now = now_ms();
-    for row in active {
-        let waited_ms = now.saturating_sub(row.created_at_ms);
-        if row.state == SessionState::Starting && waited_ms > patience_ms {
-            sessions::end(shared, row.id, EndReason::PlayerUnreachable).await?;
-        }
-    }
-    Ok(())
-}
-
-async fn end_orphans(shared: &Shared, active: &[SessionRow]) -> Result<(), StoreError> {
-    for row in active {
-        let there = shared.fleet().member(row.node).is_some();
-        if !there {
-            sessions::end(shared, row.id, EndReason::NodeLost).await?;
-        }
-    }
-    Ok(())
-}
-
 async fn unneeded_assets(shared: &Shared) -> Result<(), StoreError> {
-    saves::remove_unreferenced(shared, now_ms()).await
+    saves::remove_unreferenced(shared, shared.now_ms()).await
 }
 
 async fn accounts(shared: &Shared) -> Result<(), StoreError> {
     if *shared.phase.borrow() == Phase::Closed {
         return Ok(());
     }
-    shared.store.close_accounts(now_ms()).await.map(drop)
+    shared.store.close_accounts(shared.now_ms()).await.map(drop)
 }

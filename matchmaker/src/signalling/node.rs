@@ -3,18 +3,20 @@
 use super::page::admit;
 use super::socket::{GOING_AWAY, Gone, NORMAL, POLICY, Socket};
 use crate::bus::{NodeCommands, SessionEvent};
-use crate::catalogue::check_offer;
+use crate::catalogue::{check_offer, mark_covers};
 use crate::http::Address;
 use crate::http::problem::Problem;
 use crate::random;
+use crate::replicas;
 use crate::sessions;
-use crate::state::{Shared, hash, now_ms};
+use crate::state::{Phase, Shared, hash};
 use crate::store::{Admission, SessionRow, StoreError, Taken};
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::HeaderMap;
 use axum::response::Response;
+use nearframe_placement::Stage;
 use nearframe_protocol::key::Nonce;
 use nearframe_protocol::link::{FromNode, MAX_LINK_BYTES, NodeOffer, RunningSession, ToNode, hello_bytes};
 use nearframe_protocol::receipt::SignedReceipt;
@@ -22,15 +24,26 @@ use nearframe_protocol::signal::ToPage;
 use nearframe_protocol::{
     EndReason, Generation, NodeId, PeerId, PublicKey, SessionId, SessionState, Signature, VersionOffer, api,
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Heartbeats in a row that do not name a session the node was seen running: then it lost it. One may
 /// cross with the session's start or end.
 const MISSED_HEARTBEATS: u32 = 3;
 
-/// Heartbeats that name the very sessions of the one before are compared with the store only this often.
-const FULL_COMPARISON: u64 = 10;
+/// Heartbeats that name the very sessions of the one before, but not as many as leases are known of, are compared
+/// with the store only this often.
+const COMPARISON: u64 = 3;
+/// And those that do, this often; of nodes that neither run nor hold anything, never.
+const FULL_COMPARISON: u64 = 60;
+
+/// A link that waits for the store says this often that its node is not what it waits for.
+const AWAKE: Duration = Duration::from_secs(1);
+
+/// Words of a node that may wait for a store that is away: receipts of a hundred sessions for three minutes.
+const MAX_UNSAVED: usize = 2048;
 
 /// The link of a node. The matchmaker speaks first; messages are described in `docs/api/README.md`.
 #[utoipa::path(get, path = "/v1/nodes/link", tag = "signalling", operation_id = "node_link", responses(
@@ -59,6 +72,7 @@ async fn serve(shared: &Shared, mut socket: Socket) {
             tracing::info!(node = %link.node, "node linked");
             let code = link.run(&mut socket, commands).await;
             shared.fleet().unlink(link.node, link.number);
+            replicas::say_stage(shared, link.node, link.number, Stage::Away).await;
             tracing::info!(node = %link.node, "link closed");
             socket.finish(None::<&ToNode>, code).await;
         }
@@ -101,13 +115,17 @@ async fn greet<'a>(
     shared: &'a Shared,
     socket: &mut Socket,
 ) -> Result<(Link<'a>, Box<dyn NodeCommands>), Refusal> {
-    let hello = challenge(socket).await?;
+    if !shared.cluster.alone && *shared.phase.borrow() != Phase::Open {
+        return refuse("draining", "This server shuts down. Connect again: another one answers.");
+    }
+    let mut hello = challenge(socket).await?;
+    mark_covers(&mut hello.offer);
     check_offer(&hello.offer).or_else(|why| refuse("bad_offer", why))?;
     if hello.offer.capability.as_ref().is_some_and(|signed| signed.verify(&hello.key).is_err()) {
         return refuse("bad_offer", "the report of what the node can do is not signed by its key");
     }
     let code = hello.code.as_deref().map(hash);
-    let admission = shared.store.admit_node(&hello.key, code, &hello.offer, now_ms()).await;
+    let admission = shared.store.admit_node(&hello.key, code, &hello.offer, shared.now_ms()).await;
     let node = match admission {
         Ok(Admission::Admitted(node)) => node,
         Ok(Admission::CodeNeeded) => {
@@ -120,14 +138,21 @@ async fn greet<'a>(
         }
         Err(error) => return unavailable(&error),
     };
-    let commands = shared.bus.attach_node(node).await;
-    let mut link = Link { shared, node, number: commands.number(), seen: HashMap::new() };
-    let welcome = ToNode::Welcome { node, version: hello.version, now_ms: now_ms() };
+    let number = match shared.store.open_link(node, shared.cluster.me).await {
+        Ok(number) => number,
+        Err(error) => return unavailable(&error),
+    };
+    let commands = shared.bus.attach_node(node, number).await;
+    let mut link = Link { shared, node, number, seen: HashMap::new(), unsaved: VecDeque::new() };
+    let welcome = ToNode::Welcome { node, version: hello.version, now_ms: shared.now_ms() };
     if !socket.send(&welcome).await {
         return Err(None);
     }
     let titles = hello.offer.titles.len();
-    shared.fleet().join(node, link.number, hello.offer, shared.uptime_ms());
+    if !shared.fleet().join(node, number, hello.offer, shared.uptime_ms()) {
+        return refuse("replaced", "Another link with this node's key took over.");
+    }
+    replicas::say_node(shared, node).await;
     if let Err(error) = link.reconcile(&hello.sessions, &*commands).await {
         return unavailable(&error);
     }
@@ -168,10 +193,13 @@ struct Link<'a> {
     number: u64,
     /// Sessions the node was seen running, and heartbeats in a row that did not name them.
     seen: HashMap<SessionId, u32>,
+    /// What the node says once and the store could not take.
+    unsaved: VecDeque<FromNode>,
 }
 
 impl Link<'_> {
     async fn run(&mut self, socket: &mut Socket, mut commands: Box<dyn NodeCommands>) -> u16 {
+        let mut cut = self.shared.cluster.cut.subscribe();
         loop {
             tokio::select! {
                 message = socket.next() => {
@@ -185,11 +213,18 @@ impl Link<'_> {
                             return POLICY;
                         }
                     };
-                    match self.hear(message).await {
-                        Ok(Some(answer)) if !socket.send(&answer).await => return NORMAL,
-                        Ok(_) => {}
-                        // Nothing was acknowledged: the node repeats what matters.
-                        Err(error) => tracing::error!(node = %self.node, %error, "the store failed"),
+                    let mut answers = Vec::new();
+                    if let Err(error) = self.hear_awake(message, &mut answers).await {
+                        tracing::error!(node = %self.node, %error, "the store failed");
+                    }
+                    for answer in &answers {
+                        if !socket.send(answer).await {
+                            return NORMAL;
+                        }
+                    }
+                    // With its next link, the node says again what nobody acknowledged.
+                    if self.unsaved.len() >= MAX_UNSAVED {
+                        return GOING_AWAY;
                     }
                 }
                 command = commands.next() => {
@@ -202,21 +237,67 @@ impl Link<'_> {
                         return NORMAL;
                     }
                 }
+                // The sender lives as long as `shared`.
+                _ = cut.changed() => return GOING_AWAY,
                 () = self.shared.closed() => return GOING_AWAY,
             }
         }
     }
 
-    async fn hear(&mut self, message: FromNode) -> Result<Option<ToNode>, StoreError> {
+    /// Hears a message. While the store lets it wait, nobody can say that the node is silent.
+    async fn hear_awake(&mut self, message: FromNode, answers: &mut Vec<ToNode>) -> Result<(), StoreError> {
+        let (shared, node, number) = (self.shared, self.node, self.number);
+        let mut hearing = std::pin::pin!(self.hear(message, answers));
+        loop {
+            match timeout(AWAKE, &mut hearing).await {
+                Ok(heard) => return heard,
+                Err(_) => shared.fleet().heard(node, number, shared.uptime_ms()),
+            }
+        }
+    }
+
+    /// Hears a message. What is said once and cannot be written down now waits for a later heartbeat, and what
+    /// comes after it waits too: receipts are counted in order.
+    async fn hear(&mut self, message: FromNode, answers: &mut Vec<ToNode>) -> Result<(), StoreError> {
+        let is_beat = matches!(message, FromNode::Heartbeat { .. });
+        let is_said_once =
+            matches!(message, FromNode::Live { .. } | FromNode::Ended { .. } | FromNode::Receipt { .. });
+        if is_said_once && !self.unsaved.is_empty() {
+            self.unsaved.push_back(message);
+            return Ok(());
+        }
+        let again = is_said_once.then(|| message.clone());
+        match self.heed(message).await {
+            Ok(answer) => answers.extend(answer),
+            Err(error) => {
+                self.unsaved.extend(again);
+                return Err(error);
+            }
+        }
+        if is_beat { self.save_unsaved(answers).await } else { Ok(()) }
+    }
+
+    async fn save_unsaved(&mut self, answers: &mut Vec<ToNode>) -> Result<(), StoreError> {
+        while let Some(message) = self.unsaved.front().cloned() {
+            answers.extend(self.heed(message).await?);
+            self.unsaved.pop_front();
+        }
+        Ok(())
+    }
+
+    async fn heed(&mut self, message: FromNode) -> Result<Option<ToNode>, StoreError> {
         match message {
             FromNode::Hello { .. } => {}
             FromNode::Heartbeat { sequence, sessions } => {
                 let newer = self.shared.fleet().heartbeat(self.node, self.number, sequence, sessions.len());
-                if newer && (sequence % FULL_COMPARISON == 0 || !self.is_as_seen(&sessions)) {
+                if newer && self.is_to_be_compared(sequence, &sessions) {
                     self.compare(&sessions).await?;
                 }
             }
-            FromNode::Draining => self.shared.fleet().drain(self.node, self.number),
+            FromNode::Draining => {
+                self.shared.fleet().drain(self.node, self.number);
+                replicas::say_stage(self.shared, self.node, self.number, Stage::Draining).await;
+            }
             FromNode::Live { session, generation } => {
                 if self.leased(session, Some(generation)).await?.is_some() {
                     sessions::live(self.shared, session, generation).await?;
@@ -264,7 +345,7 @@ impl Link<'_> {
         let (session, generation) = (signed.receipt.session, signed.receipt.generation);
         let sequence = signed.receipt.sequence;
         let metrics = &self.shared.metrics;
-        let taken = self.shared.store.take_receipt(signed, now_ms()).await?;
+        let taken = self.shared.store.take_receipt(signed, self.shared.now_ms()).await?;
         Ok(match taken {
             Taken::Counted { .. } | Taken::Duplicate => {
                 let counted = matches!(taken, Taken::Counted { .. });
@@ -307,6 +388,15 @@ impl Link<'_> {
         Ok(())
     }
 
+    /// Whether what the node runs is to be compared with the store.
+    fn is_to_be_compared(&self, sequence: u64, running: &[RunningSession]) -> bool {
+        let held = self.shared.fleet().held(self.node) as usize;
+        let idle = held == 0 && running.is_empty();
+        !self.is_as_seen(running)
+            || sequence.is_multiple_of(COMPARISON) && held != running.len()
+            || sequence.is_multiple_of(FULL_COMPARISON) && !idle
+    }
+
     /// Whether a heartbeat names just the sessions that the last one did.
     fn is_as_seen(&self, running: &[RunningSession]) -> bool {
         running.len() == self.seen.len() && running.iter().all(|r| self.seen.get(&r.session) == Some(&0))
@@ -327,15 +417,17 @@ impl Link<'_> {
                     self.seen.remove(&row.id);
                     sessions::end(self.shared, row.id, EndReason::NodeLost).await?;
                 }
+            } else if row.state == SessionState::Starting {
+                // The command may have been lost between replicas. A link that was given it is not given it again.
+                let start = sessions::start_command(self.shared, row).await?;
+                let _ = self.shared.bus.command(self.node, start).await;
             }
         }
         Ok(())
     }
 
     async fn mine(&self) -> Result<Vec<SessionRow>, StoreError> {
-        let mut active = self.shared.store.active_sessions().await?;
-        active.retain(|row| row.node == self.node);
-        Ok(active)
+        self.shared.store.sessions_on(self.node).await
     }
 
     /// Tells the node to stop what holds no lease (any more); it is told why it ended, where known.

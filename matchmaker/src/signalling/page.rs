@@ -6,7 +6,7 @@ use crate::http::problem::{Code, Path, Problem};
 use crate::http::{Address, origin};
 use crate::ice;
 use crate::sessions;
-use crate::state::{Shared, now_ms};
+use crate::state::Shared;
 use crate::store::SessionRow;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
@@ -134,7 +134,8 @@ async fn greet(
     if let Some(reason) = row.end_reason {
         return Err(Close::ended(reason));
     }
-    let welcome = ToPage::Welcome { version, ice_servers: ice::servers(&shared.config.ice, id, now_ms()) };
+    let welcome =
+        ToPage::Welcome { version, ice_servers: ice::servers(&shared.config.ice, id, shared.now_ms()) };
     let state = ToPage::State { state: row.state };
     if !(socket.send(&welcome).await && socket.send(&state).await) {
         return Err(Close::Silent);
@@ -199,7 +200,7 @@ impl Conversation<'_> {
             FromPage::Hello { .. } => Err(Close::error("bad_message", "`hello` comes once.")),
             FromPage::Offer { peer, seat, sdp, nonce } => {
                 self.check_offer(peer, seat)?;
-                let expires_at_ms = now_ms() + ATTESTATION_MS;
+                let expires_at_ms = self.shared.now_ms() + ATTESTATION_MS;
                 self.pass(ToNode::Offer { session, peer, seat, sdp, nonce, expires_at_ms }).await
             }
             FromPage::Candidate { peer, candidate, sdp_mid } => {

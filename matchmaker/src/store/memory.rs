@@ -2,9 +2,10 @@
 
 use super::account::{LeaseState, audit};
 use super::{
-    Admission, Created, Ended, Hash, Idempotency, NewSave, NewSession, NodeRow, SaveOwner, SaveRow, Saved,
-    SessionRow, Store, StoreError, Taken,
+    Admission, Created, Ended, Hash, Idempotency, NewSave, NewSession, NodeRow, Replicas, SaveOwner, SaveRow,
+    Saved, SessionRow, Store, StoreError, Stranded, Taken,
 };
+use crate::bus::words::{HeldSlots, ReplicaId};
 use async_trait::async_trait;
 use nearframe_ledger::chain::LATE_WINDOW_MS;
 use nearframe_ledger::{Chain, Kind, LeaseAccount, Meter, Reservation, Terms, Transfer};
@@ -15,12 +16,33 @@ use nearframe_protocol::{EndReason, Generation, GuestId, Money, NodeId, PublicKe
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
+mod replicas;
 mod saves;
 
 /// A store that forgets everything with its process.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     inner: Mutex<Inner>,
+    clock: Clock,
+}
+
+/// A clock that goes as fast as the runtime's, which tests may stop.
+#[derive(Debug)]
+struct Clock {
+    started_at_ms: u64,
+    started: tokio::time::Instant,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { started_at_ms: crate::state::wall_ms(), started: tokio::time::Instant::now() }
+    }
+}
+
+impl Clock {
+    fn now_ms(&self) -> u64 {
+        self.started_at_ms + u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -41,6 +63,8 @@ struct State {
     idempotency: HashMap<Hash, (Hash, SessionId)>,
     journal: Vec<Transfer>,
     saves: saves::Saves,
+    replicas: replicas::Cluster,
+    slots: HashMap<NodeId, HeldSlots>,
 }
 
 #[derive(Debug, Clone)]
@@ -103,6 +127,7 @@ impl State {
             generation: Generation(0),
             lease: new.lease,
             node: new.node,
+            node_slots: self.slots_of(new.node),
             node_name: self.nodes.get(&new.node).map(|(_, node)| node.name.clone()).unwrap_or_default(),
             created_at_ms: new.now_ms,
             ended_at_ms: held.ended.map(|(at_ms, _)| at_ms),
@@ -152,18 +177,40 @@ impl State {
         })
     }
 
+    fn slots_of(&self, node: NodeId) -> HeldSlots {
+        self.slots.get(&node).copied().unwrap_or(HeldSlots { node, held: 0, change: 0 })
+    }
+
+    fn change_slots(&mut self, node: NodeId, change: impl FnOnce(u32) -> u32) {
+        let slots = self.slots_of(node);
+        self.slots.insert(node, HeldSlots { node, held: change(slots.held), change: slots.change + 1 });
+    }
+
+    fn rows(&self, wanted: impl Fn(&Held) -> bool) -> Vec<SessionRow> {
+        let mut rows: Vec<_> =
+            self.sessions.values().filter(|held| wanted(held)).map(|held| self.row(held)).collect();
+        rows.sort_by_key(|row: &SessionRow| (row.created_at_ms, row.id));
+        rows
+    }
+
     fn held(&self, node: NodeId) -> u32 {
         let active = |held: &&Held| held.new.node == node && held.state != SessionState::Ended;
         self.sessions.values().filter(active).count() as u32
     }
 
     fn create(&mut self, new: &NewSession) -> Result<Created, StoreError> {
+        if new.fence.as_ref().is_some_and(|fence| !self.replicas.holds(fence)) {
+            return Ok(Created::Fenced);
+        }
         if let Some(Idempotency { key, request }) = &new.idempotency
             && let Some((earlier, id)) = self.idempotency.get(key)
         {
             let held = self.sessions.get(id).ok_or(StoreError::Corrupt("session_id"))?;
             let same = earlier == request;
             return Ok(if same { Created::Again(self.row(held)) } else { Created::KeyReused });
+        }
+        if let Some(earlier) = self.sessions.get(&new.id) {
+            return Ok(Created::Again(self.row(earlier)));
         }
         let mine = |held: &&Held| held.new.guest == new.guest && held.state != SessionState::Ended;
         if self.sessions.values().filter(mine).count() as u32 >= new.guest_limit {
@@ -184,6 +231,7 @@ impl State {
             closed: false,
             receipts: Vec::new(),
         };
+        self.change_slots(new.node, |held| held + 1);
         let row = self.row(&held);
         self.sessions.insert(new.id, held);
         Ok(Created::New(row))
@@ -197,6 +245,7 @@ impl State {
             self.journal.extend(self.lease(&held)?.at_end(ended_at_ms)?);
             (held.state, held.ended) = (SessionState::Ended, Some((ended_at_ms, reason)));
             self.sessions.insert(id, held.clone());
+            self.change_slots(held.new.node, |slots| slots - 1);
         }
         Ok(Some(Ended { session: self.row(&held), first }))
     }
@@ -345,16 +394,23 @@ impl Store for MemoryStore {
         Ok(rows)
     }
     async fn active_sessions(&self) -> Result<Vec<SessionRow>, StoreError> {
-        let mut rows: Vec<_> = self.read(|state| {
-            let active = state.sessions.values().filter(|held| held.state != SessionState::Ended);
-            active.map(|held| state.row(held)).collect()
-        });
-        rows.sort_by_key(|row: &SessionRow| (row.created_at_ms, row.id));
-        Ok(rows)
+        Ok(self.read(|state| state.rows(|held| held.state != SessionState::Ended)))
+    }
+    async fn sessions_on(&self, node: NodeId) -> Result<Vec<SessionRow>, StoreError> {
+        Ok(self.read(|state| state.rows(|held| held.new.node == node && held.state != SessionState::Ended)))
+    }
+    async fn starting_sessions(&self) -> Result<Vec<SessionRow>, StoreError> {
+        Ok(self.read(|state| state.rows(|held| held.state == SessionState::Starting)))
+    }
+    async fn orphaned_sessions(&self) -> Result<Vec<SessionRow>, StoreError> {
+        Ok(self.read(|state| {
+            let lost = |held: &Held| state.replicas.is_lost(held.new.node);
+            state.rows(|held| held.state != SessionState::Ended && lost(held))
+        }))
     }
     async fn busy(&self) -> Result<HashMap<NodeId, u32>, StoreError> {
         Ok(self.read(|state| {
-            let held = state.nodes.keys().map(|node| (*node, state.held(*node)));
+            let held = state.slots.values().map(|slots| (slots.node, slots.held));
             held.filter(|(_, held)| *held > 0).collect()
         }))
     }
@@ -425,6 +481,42 @@ impl Store for MemoryStore {
             state.saves.forget(asset);
             Ok(())
         })
+    }
+    async fn clock_ms(&self) -> Result<u64, StoreError> {
+        Ok(self.clock.now_ms())
+    }
+    async fn beat(&self, replica: ReplicaId, first: bool) -> Result<Option<Replicas>, StoreError> {
+        let now_ms = self.clock.now_ms();
+        self.transact(|state| Ok(state.replicas.beat(replica, first, now_ms)))
+    }
+    async fn bury(&self, replica: ReplicaId, beat: u64) -> Result<bool, StoreError> {
+        self.transact(|state| Ok(state.replicas.bury(replica, beat)))
+    }
+    async fn claim_region(
+        &self,
+        region: &str,
+        replica: ReplicaId,
+        over: Option<u64>,
+    ) -> Result<Option<u64>, StoreError> {
+        self.transact(|state| Ok(state.replicas.claim(region, replica, over)))
+    }
+    async fn open_link(&self, node: NodeId, replica: ReplicaId) -> Result<u64, StoreError> {
+        self.transact(|state| {
+            let known = state.nodes.contains_key(&node);
+            known.then(|| state.replicas.open_link(node, replica)).ok_or(StoreError::Corrupt("node_id"))
+        })
+    }
+    async fn close_link(&self, node: NodeId, link: u64) -> Result<bool, StoreError> {
+        self.transact(|state| Ok(state.replicas.close_link(node, link)))
+    }
+    async fn stranded(&self) -> Result<Vec<Stranded>, StoreError> {
+        Ok(self.read(|state| state.replicas.stranded(|node| state.held(node) > 0)))
+    }
+    async fn links_of(&self, replica: ReplicaId) -> Result<Vec<Stranded>, StoreError> {
+        Ok(self.read(|state| state.replicas.links_of(replica, |node| state.held(node) > 0)))
+    }
+    async fn held(&self) -> Result<Vec<HeldSlots>, StoreError> {
+        Ok(self.read(|state| state.slots.values().copied().collect()))
     }
     async fn ping(&self) -> Result<(), StoreError> {
         Ok(())

@@ -10,6 +10,7 @@
 mod account;
 mod memory;
 mod postgres;
+mod replica;
 mod save;
 mod session;
 mod sqlite;
@@ -17,16 +18,19 @@ mod subject;
 
 pub use memory::MemoryStore;
 pub use postgres::PostgresStore;
+pub use replica::{Fence, RegionOwner, Replicas, Stranded};
 pub use save::{NewSave, SaveOwner, SaveRow, Saved};
 pub use session::{Idempotency, NewSession, SessionRow};
 pub use sqlite::SqliteStore;
 
+use crate::bus::words::{HeldSlots, ReplicaId};
 use async_trait::async_trait;
 use nearframe_ledger::{Imbalance, LedgerError, Transfer};
 use nearframe_protocol::api::StoredReceipt;
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::SignedReceipt;
 use nearframe_protocol::{EndReason, Generation, GuestId, NodeId, PublicKey, SessionId};
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// SHA-256-sized hash of a secret or of a request; secrets themselves are never kept.
@@ -56,7 +60,7 @@ pub enum StoreError {
 }
 
 /// What became of a request for a session.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Created {
     /// A lease was written.
     New(SessionRow),
@@ -68,6 +72,8 @@ pub enum Created {
     TooMany,
     /// The idempotency key was used for another request.
     KeyReused,
+    /// Another replica leases in this region by now.
+    Fenced,
 }
 
 /// What became of the end of a session.
@@ -91,6 +97,22 @@ pub enum Taken {
     Duplicate,
     /// Will never be counted, and why.
     Refused(String),
+}
+
+/// Whether a transaction keeps what it did.
+enum Fate<T> {
+    /// It does.
+    Keep(T),
+    /// It answers, and leaves nothing behind.
+    Undo(T),
+}
+
+impl<T> Fate<T> {
+    fn into_inner(self) -> T {
+        match self {
+            Self::Keep(value) | Self::Undo(value) => value,
+        }
+    }
 }
 
 /// What became of a node's hello.
@@ -167,6 +189,12 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<SessionRow>, StoreError>;
     /// All sessions that are not over, oldest first.
     async fn active_sessions(&self) -> Result<Vec<SessionRow>, StoreError>;
+    /// Sessions that hold a slot of the node, oldest first.
+    async fn sessions_on(&self, node: NodeId) -> Result<Vec<SessionRow>, StoreError>;
+    /// Sessions that nobody has seen yet.
+    async fn starting_sessions(&self) -> Result<Vec<SessionRow>, StoreError>;
+    /// Sessions that hold a slot of a lost node.
+    async fn orphaned_sessions(&self) -> Result<Vec<SessionRow>, StoreError>;
     /// Slots that leases hold, by node.
     async fn busy(&self) -> Result<HashMap<NodeId, u32>, StoreError>;
     /// From `starting` to `live`; true if this call did it.
@@ -210,6 +238,32 @@ pub trait Store: Send + Sync + 'static {
     async fn unreferenced_assets(&self, before_ms: u64, limit: u32) -> Result<Vec<Hash>, StoreError>;
     /// The asset is removed.
     async fn forget_asset(&self, asset: Hash) -> Result<(), StoreError>;
+
+    /// The store's clock, Unix ms: one for all replicas.
+    async fn clock_ms(&self) -> Result<u64, StoreError>;
+    /// Counts up that a replica lives, from its `first` time on, and tells what stands about all of them. `None`:
+    /// others have buried it.
+    async fn beat(&self, replica: ReplicaId, first: bool) -> Result<Option<Replicas>, StoreError>;
+    /// Takes a replica off the list if it has not beaten again; true if this call did it.
+    async fn bury(&self, replica: ReplicaId, beat: u64) -> Result<bool, StoreError>;
+    /// Makes a replica the owner of a region that nobody owned, or, if its number is still `over`, of one that
+    /// another did; gives its new number.
+    async fn claim_region(
+        &self,
+        region: &str,
+        replica: ReplicaId,
+        over: Option<u64>,
+    ) -> Result<Option<u64>, StoreError>;
+    /// A node is linked to a replica; gives the number of the link, which is the node's highest.
+    async fn open_link(&self, node: NodeId, replica: ReplicaId) -> Result<u64, StoreError>;
+    /// The node is lost, if this is still its newest link; false where it is not.
+    async fn close_link(&self, node: NodeId, link: u64) -> Result<bool, StoreError>;
+    /// Nodes that hold sessions and whose replica is buried.
+    async fn stranded(&self) -> Result<Vec<Stranded>, StoreError>;
+    /// Nodes that hold sessions and whose newest link is a replica's.
+    async fn links_of(&self, replica: ReplicaId) -> Result<Vec<Stranded>, StoreError>;
+    /// Slots that leases hold or held, by node.
+    async fn held(&self) -> Result<Vec<HeldSlots>, StoreError>;
 
     /// Whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;

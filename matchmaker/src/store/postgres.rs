@@ -8,10 +8,11 @@
 #[expect(clippy::duplicate_mod, reason = "the same statements for another database")]
 mod sql;
 
-use super::StoreError;
 use super::subject::Subject;
+use super::{Fate, StoreError};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
 use sqlx::{Postgres, Transaction, query};
+use std::pin::Pin;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -55,8 +56,32 @@ impl PostgresStore {
     }
 }
 
+type Work<'c, T> = Pin<Box<dyn Future<Output = Result<Fate<T>, StoreError>> + Send + 'c>>;
+
+/// Does the work in a transaction; the server commits those together that end at the same time.
+async fn within<T: Send + 'static>(
+    store: &PostgresStore,
+    work: impl for<'c> FnOnce(&'c mut PgConnection) -> Work<'c, T> + Send + 'static,
+) -> Result<T, StoreError> {
+    let mut tx = store.begin().await?;
+    let done = work(&mut *tx).await?;
+    if matches!(done, Fate::Keep(_)) {
+        tx.commit().await?;
+    }
+    Ok(done.into_inner())
+}
+
 /// Waits until no other transaction decides about the subject; this one does until it ends.
-async fn lock(connection: &mut PgConnection, subject: Subject) -> Result<(), StoreError> {
+async fn lock(connection: &mut PgConnection, subject: Subject<'_>) -> Result<(), StoreError> {
     query("SELECT pg_advisory_xact_lock($1)").bind(subject.number()).execute(connection).await?;
     Ok(())
 }
+
+/// Waits until no transaction has locked the subject, and lets nobody lock it until this one ends; others may share.
+async fn lock_shared(connection: &mut PgConnection, subject: Subject<'_>) -> Result<(), StoreError> {
+    query("SELECT pg_advisory_xact_lock_shared($1)").bind(subject.number()).execute(connection).await?;
+    Ok(())
+}
+
+/// Asks for the clock: that of the server, which is one for all replicas.
+const NOW: &str = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) AS now_ms";

@@ -1,14 +1,16 @@
 //! Sessions as the store keeps them.
 
-use super::Hash;
+use super::{Fence, Hash};
+use crate::bus::words::HeldSlots;
 use nearframe_ledger::Tariff;
 use nearframe_protocol::{
     EndReason, Generation, GuestId, LeaseId, Money, NodeId, PublicKey, SessionId, SessionState, TitleHash,
     TitleId, api,
 };
+use serde::{Deserialize, Serialize};
 
 /// What makes a repeated request recognisable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Idempotency {
     /// Hash of the caller's key.
     pub key: Hash,
@@ -17,7 +19,7 @@ pub struct Idempotency {
 }
 
 /// Everything a new session needs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewSession {
     /// Its id.
     pub id: SessionId,
@@ -41,10 +43,12 @@ pub struct NewSession {
     pub now_ms: u64,
     /// Set when the caller may repeat the request.
     pub idempotency: Option<Idempotency>,
+    /// By which right it is leased in its node's region; none where nobody else leases.
+    pub fence: Option<Fence>,
 }
 
 /// A session with its newest lease.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionRow {
     /// Its id.
     pub id: SessionId,
@@ -66,6 +70,8 @@ pub struct SessionRow {
     pub node: NodeId,
     /// What the node's owner calls it.
     pub node_name: String,
+    /// Slots of that node that leases hold.
+    pub node_slots: HeldSlots,
     /// Unix ms.
     pub created_at_ms: u64,
     /// Unix ms.
@@ -81,6 +87,29 @@ pub struct SessionRow {
 }
 
 impl SessionRow {
+    /// As it is when it has just been leased.
+    pub(super) fn fresh(new: &NewSession, node_name: String, node_slots: HeldSlots) -> Self {
+        Self {
+            id: new.id,
+            guest: new.guest,
+            title: new.title.clone(),
+            title_hash: new.title_hash,
+            player_key: new.player_key,
+            state: SessionState::Starting,
+            generation: Generation(0),
+            lease: new.lease,
+            node: new.node,
+            node_name,
+            node_slots,
+            created_at_ms: new.now_ms,
+            ended_at_ms: None,
+            end_reason: None,
+            receipts: 0,
+            billed_us: 0,
+            cost: Money { amount_micros: 0, currency: new.tariff.currency.clone() },
+        }
+    }
+
     /// Whether it still holds its slot.
     pub fn is_active(&self) -> bool {
         self.state != SessionState::Ended

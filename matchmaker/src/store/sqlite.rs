@@ -3,11 +3,13 @@
 //! Write-ahead log with `synchronous = FULL`: what was committed survives a power cut. One connection
 //! writes, so transactions never wait for each other inside SQLite; a few read.
 
+mod group;
 #[path = "sql/mod.rs"]
 mod sql;
 
 use super::StoreError;
 use super::subject::Subject;
+use group::{Group, Work};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteRow,
     SqliteSynchronous,
@@ -31,6 +33,7 @@ type SqlStore = SqliteStore;
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
+    group: Group,
 }
 
 impl SqliteStore {
@@ -47,7 +50,8 @@ impl SqliteStore {
         sqlx::migrate!("migrations/sqlite").run(&writer).await?;
         let readers =
             SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;
-        Ok(Self { writer, readers })
+        let group = Group::start(writer.clone());
+        Ok(Self { writer, readers, group })
     }
 
     /// A transaction that has the right to write from its start.
@@ -56,7 +60,23 @@ impl SqliteStore {
     }
 }
 
+/// Does the work in a transaction; those that come at the same time are committed together.
+async fn within<T: Send + 'static>(
+    store: &SqliteStore,
+    work: impl for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T> + Send + 'static,
+) -> Result<T, StoreError> {
+    store.group.run(work).await
+}
+
 /// Nothing to do: only one transaction writes at a time.
-async fn lock(_: &mut SqliteConnection, _: Subject) -> Result<(), StoreError> {
+async fn lock(_: &mut SqliteConnection, _: Subject<'_>) -> Result<(), StoreError> {
     Ok(())
 }
+
+/// As [`lock`].
+async fn lock_shared(_: &mut SqliteConnection, _: Subject<'_>) -> Result<(), StoreError> {
+    Ok(())
+}
+
+/// Asks for the clock: that of this machine.
+const NOW: &str = "SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) AS now_ms";

@@ -1,17 +1,17 @@
 //! What a transaction decides about, for databases in which several write at once.
 
 use super::Hash;
-use nearframe_protocol::{GuestId, NodeId, PublicKey, SessionId};
+use nearframe_protocol::{GuestId, PublicKey, SessionId};
 
 /// What a transaction decides about.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Subject {
+pub(super) enum Subject<'a> {
+    /// Who leases in a region.
+    Region(&'a str),
     /// A request that may be repeated.
     Request(Hash),
     /// How many sessions a guest has.
     Guest(GuestId),
-    /// A node's free slots.
-    Node(NodeId),
     /// Who a node is.
     NodeKey(PublicKey),
     /// A session with its lease, receipts and transfers.
@@ -20,14 +20,14 @@ pub(super) enum Subject {
     Saves,
 }
 
-impl Subject {
+impl Subject<'_> {
     /// A number for a database that locks numbers. Two subjects with the same one only wait for each other.
     pub(super) fn number(self) -> i64 {
         let mut hasher = blake3::Hasher::new();
         match self {
+            Self::Region(region) => hasher.update(b"region").update(region.as_bytes()),
             Self::Request(key) => hasher.update(b"request").update(&key),
             Self::Guest(guest) => hasher.update(b"guest").update(guest.as_bytes()),
-            Self::Node(node) => hasher.update(b"node").update(node.as_bytes()),
             Self::NodeKey(key) => hasher.update(b"node key").update(key.as_bytes()),
             Self::Session(session) => hasher.update(b"session").update(session.as_bytes()),
             Self::Saves => hasher.update(b"saves"),

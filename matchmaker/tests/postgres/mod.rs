@@ -1,6 +1,8 @@
 //! A PostgreSQL server of a test's own: its data lies in a folder that goes with it, it listens on a socket in that
 //! folder alone, and it is as durable as any.
 
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -37,12 +39,38 @@ impl Server {
             .stdout(Stdio::null())
             .status();
         assert!(made.unwrap().success(), "initdb failed; its words are above");
-        let mut server = program("postgres");
-        server.arg("-D").arg(&data).arg("-k").arg(folder.path()).args(["-c", "listen_addresses="]);
-        let process = server.stderr(Stdio::null()).spawn().unwrap();
+        let process = serve(folder.path());
         let server = Self { folder, process };
         server.answers().await;
         server
+    }
+
+    /// The folder that its socket is in.
+    pub(crate) fn socket_folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// As a power cut: nothing is finished.
+    pub(crate) fn crash(&mut self) {
+        let mut stop = program("pg_ctl");
+        stop.args(["stop", "--silent", "--mode=immediate", "--pgdata"]).arg(self.folder.path().join("data"));
+        assert!(stop.status().unwrap().success(), "pg_ctl failed; its words are above");
+        self.process.wait().unwrap();
+    }
+
+    /// Starts it again with what it had committed.
+    pub(crate) async fn restart(&mut self) {
+        self.process = serve(self.folder.path());
+        self.answers().await;
+    }
+
+    /// What a query gives, as lines of text.
+    pub(crate) fn ask(&self, database: &str, query: &str) -> String {
+        let mut psql = self.client("psql");
+        psql.args(["--username=postgres", "--no-align", "--tuples-only", "--command", query, database]);
+        let answer = psql.output().unwrap();
+        assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
+        String::from_utf8(answer.stdout).unwrap().trim().to_owned()
     }
 
     async fn answers(&self) {
@@ -79,6 +107,12 @@ impl Drop for Server {
         }
         let _ = self.process.wait();
     }
+}
+
+fn serve(folder: &Path) -> Child {
+    let mut server = program("postgres");
+    server.arg("-D").arg(folder.join("data")).arg("-k").arg(folder).args(["-c", "listen_addresses="]);
+    server.stderr(Stdio::null()).spawn().unwrap()
 }
 
 fn is_root() -> bool {

@@ -255,11 +255,12 @@ impl Supervisor {
 
     async fn start(&mut self, mut start: Start, save: Option<SaveGrant>) {
         let session = start.session;
-        if self.draining
-            || self.sessions.contains_key(&session)
-            || self.config.slots.is_some_and(|slots| self.sessions.len() >= slots as usize)
-        {
-            let detail = "the node is draining, full, or already runs this session".to_owned();
+        if self.sessions.contains_key(&session) {
+            // The command came twice, which happens when the link moved to another matchmaker.
+            return;
+        }
+        if self.draining || self.config.slots.is_some_and(|slots| self.sessions.len() >= slots as usize) {
+            let detail = "the node is draining or full".to_owned();
             return self.tell_end(session, start.generation, EndReason::Drained, detail).await;
         }
         let mut restoring = false;

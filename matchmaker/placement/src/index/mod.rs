@@ -140,6 +140,12 @@ impl Index {
         self.set_closed(node, closed::OFFLINE, !online);
     }
 
+    /// Whether it is connected and heard in time, as far as was told.
+    pub fn is_online(&self, node: NodeId) -> bool {
+        let record = |handle: Handle| self.sites[handle.site.index()].record(handle.at);
+        self.handle(node).and_then(record).is_some_and(|record| record.closed & closed::OFFLINE == 0)
+    }
+
     /// Takes no new sessions, or does again.
     pub fn set_draining(&mut self, node: NodeId, draining: bool) {
         self.set_closed(node, closed::DRAINING, draining);

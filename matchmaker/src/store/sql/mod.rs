@@ -1,7 +1,7 @@
 //! The statements of the record, written once and compiled for each database that keeps it.
 //!
 //! Whoever includes this module gives it the database's types, `SqlStore` with its `writer`, its `readers` and
-//! `begin`, and `lock`. The statements keep to what SQLite and PostgreSQL both say: numbered parameters, integers of
+//! `begin`, `within`, `lock`, `lock_shared` and `NOW`. The statements keep to what SQLite and PostgreSQL both say: numbered parameters, integers of
 //! 64 bits, sums cast back to them.
 //!
 //! **Architecture invariant:** a transaction that decides by what it has read locks the [`Subject`] first. Subjects
@@ -9,15 +9,17 @@
 
 mod nodes;
 mod receipts;
+mod replicas;
 mod rows;
 mod saves;
 mod sessions;
 
-use super::{Connection, Db, DbRow, SqlStore, lock};
+use super::{Connection, Db, DbRow, NOW, SqlStore, lock, lock_shared, within};
+use crate::bus::words::{HeldSlots, ReplicaId};
 use crate::store::subject::Subject;
 use crate::store::{
-    Admission, Created, Ended, Hash, Idempotency, NewSave, NewSession, NodeRow, SaveOwner, SaveRow, Saved,
-    SessionRow, Store, StoreError, Taken,
+    Admission, Created, Ended, Fate, Fence, Hash, Idempotency, NewSave, NewSession, NodeRow, RegionOwner,
+    Replicas, SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded, Taken,
 };
 use async_trait::async_trait;
 use nearframe_ledger::Transfer;
@@ -82,6 +84,15 @@ impl Store for SqlStore {
     async fn active_sessions(&self) -> Result<Vec<SessionRow>, StoreError> {
         sessions::active(self).await
     }
+    async fn sessions_on(&self, node: NodeId) -> Result<Vec<SessionRow>, StoreError> {
+        sessions::on_node(self, node).await
+    }
+    async fn starting_sessions(&self) -> Result<Vec<SessionRow>, StoreError> {
+        sessions::starting(self).await
+    }
+    async fn orphaned_sessions(&self) -> Result<Vec<SessionRow>, StoreError> {
+        sessions::orphaned(self).await
+    }
     async fn busy(&self) -> Result<HashMap<NodeId, u32>, StoreError> {
         sessions::busy(self).await
     }
@@ -133,6 +144,38 @@ impl Store for SqlStore {
     }
     async fn forget_asset(&self, asset: Hash) -> Result<(), StoreError> {
         saves::forget(self, asset).await
+    }
+    async fn clock_ms(&self) -> Result<u64, StoreError> {
+        replicas::clock_ms(self).await
+    }
+    async fn beat(&self, replica: ReplicaId, first: bool) -> Result<Option<Replicas>, StoreError> {
+        replicas::beat(self, replica, first).await
+    }
+    async fn bury(&self, replica: ReplicaId, beat: u64) -> Result<bool, StoreError> {
+        replicas::bury(self, replica, beat).await
+    }
+    async fn claim_region(
+        &self,
+        region: &str,
+        replica: ReplicaId,
+        over: Option<u64>,
+    ) -> Result<Option<u64>, StoreError> {
+        replicas::claim_region(self, region, replica, over).await
+    }
+    async fn open_link(&self, node: NodeId, replica: ReplicaId) -> Result<u64, StoreError> {
+        replicas::open_link(self, node, replica).await
+    }
+    async fn close_link(&self, node: NodeId, link: u64) -> Result<bool, StoreError> {
+        replicas::close_link(self, node, link).await
+    }
+    async fn stranded(&self) -> Result<Vec<Stranded>, StoreError> {
+        replicas::stranded(self).await
+    }
+    async fn links_of(&self, replica: ReplicaId) -> Result<Vec<Stranded>, StoreError> {
+        replicas::links_of(self, replica).await
+    }
+    async fn held(&self) -> Result<Vec<HeldSlots>, StoreError> {
+        replicas::held(self).await
     }
     async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&self.readers).await?;

@@ -1,7 +1,7 @@
 //! Receipts and the journal.
 
 use super::rows::{blob, int, maybe_int, signature, signed, tariff, title, transfer};
-use super::{Connection, DbRow, SqlStore, StoreError, Subject, Taken, lock};
+use super::{Connection, DbRow, Fate, SqlStore, StoreError, Subject, Taken, lock, within};
 use crate::store::account::{Entry, LeaseState, audit};
 use nearframe_ledger::chain::LATE_WINDOW_MS;
 use nearframe_ledger::{Chain, Kind, LeaseAccount, Meter, Reservation, Terms, Transfer};
@@ -17,23 +17,31 @@ const TRANSFER_COLUMNS: &str =
     "SELECT id, lease_id, kind, debit, credit, amount_micros, currency, key FROM transfers";
 
 pub(super) async fn take(store: &SqlStore, signed: &SignedReceipt, now_ms: u64) -> Result<Taken, StoreError> {
+    let signed = signed.clone();
+    within(store, move |tx| Box::pin(async move { take_in(tx, &signed, now_ms).await })).await
+}
+
+async fn take_in(
+    tx: &mut Connection,
+    signed: &SignedReceipt,
+    now_ms: u64,
+) -> Result<Fate<Taken>, StoreError> {
     let receipt = &signed.receipt;
-    let mut tx = store.begin().await?;
-    lock(&mut tx, Subject::Session(receipt.session)).await?;
-    let Some(lease) = lease_state(&mut tx, receipt.session, receipt.generation).await? else {
-        return Ok(Taken::Refused("no such session or generation was ever leased here".to_owned()));
+    lock(tx, Subject::Session(receipt.session)).await?;
+    let Some(lease) = lease_state(tx, receipt.session, receipt.generation).await? else {
+        let message = "no such session or generation was ever leased here".to_owned();
+        return Ok(Fate::Undo(Taken::Refused(message)));
     };
-    let known = hash_of(&mut tx, receipt.session, receipt.generation, receipt.sequence).await?;
+    let known = hash_of(tx, receipt.session, receipt.generation, receipt.sequence).await?;
     let entry = match lease.count(signed, known, now_ms)? {
         Ok(entry) => entry,
-        Err(outcome) => return Ok(outcome),
+        Err(outcome) => return Ok(Fate::Undo(outcome)),
     };
-    insert(&mut tx, signed, &entry, now_ms).await?;
+    insert(tx, signed, &entry, now_ms).await?;
     for transfer in &entry.transfers {
-        append(&mut tx, transfer, now_ms).await?;
+        append(tx, transfer, now_ms).await?;
     }
-    tx.commit().await?;
-    Ok(Taken::Counted { countersigned: entry.countersigned })
+    Ok(Fate::Keep(Taken::Counted { countersigned: entry.countersigned }))
 }
 
 async fn insert(

@@ -1,6 +1,7 @@
 //! From rows to types and back. A value that no release writes is [`StoreError::Corrupt`].
 
 use super::DbRow;
+use crate::bus::words::HeldSlots;
 use crate::store::{SessionRow, StoreError};
 use nearframe_ledger::{Kind, Tariff, Transfer};
 use nearframe_protocol::{
@@ -78,6 +79,11 @@ pub(super) fn session(row: &DbRow) -> Result<SessionRow, StoreError> {
         lease: LeaseId::from_bytes(blob(row, "lease_id")?),
         node: NodeId::from_bytes(blob(row, "node_id")?),
         node_name: text(row, "node_name")?.to_owned(),
+        node_slots: HeldSlots {
+            node: NodeId::from_bytes(blob(row, "node_id")?),
+            held: int(row, "held")?,
+            change: int(row, "held_changes")?,
+        },
         created_at_ms: int(row, "created_at_ms")?,
         ended_at_ms: maybe_int(row, "ended_at_ms")?,
         end_reason: end_reason.map(parse).transpose()?,

@@ -1,9 +1,10 @@
 //! Sessions and their leases.
 
 use super::receipts::{append, lease_state};
-use super::rows::{blob, int, session, signed};
+use super::rows::{blob, int, session, signed, text};
 use super::{
-    Connection, Created, Db, Ended, Idempotency, NewSession, SessionRow, SqlStore, StoreError, Subject, lock,
+    Connection, Created, Db, Ended, Fate, HeldSlots, Idempotency, NewSession, SessionRow, SqlStore,
+    StoreError, Subject, lock, replicas, within,
 };
 use nearframe_ledger::LeaseAccount;
 use nearframe_protocol::{EndReason, Generation, GuestId, NodeId, SessionId};
@@ -12,7 +13,7 @@ use std::collections::HashMap;
 
 const SESSION_COLUMNS: &str = "
     SELECT s.id, s.guest_id, s.title, s.player_key, s.state, s.generation, s.created_at_ms, s.ended_at_ms,
-           s.end_reason, l.id AS lease_id, l.node_id, l.title_hash, l.currency, n.name AS node_name,
+           s.end_reason, l.id AS lease_id, l.node_id, l.title_hash, l.currency, n.name AS node_name, n.held, n.held_changes,
            (SELECT count(*) FROM receipts r WHERE r.session_id = s.id) AS receipts,
            (SELECT CAST(coalesce(sum(r.billed_us), 0) AS BIGINT) FROM receipts r WHERE r.session_id = s.id) AS billed_us,
            (SELECT CAST(coalesce(sum(t.amount_micros), 0) AS BIGINT) FROM leases p JOIN transfers t ON t.lease_id = p.id
@@ -55,43 +56,68 @@ pub(super) async fn active(store: &SqlStore) -> Result<Vec<SessionRow>, StoreErr
     query(&sql).fetch_all(&store.readers).await?.iter().map(session).collect()
 }
 
+pub(super) async fn on_node(store: &SqlStore, node: NodeId) -> Result<Vec<SessionRow>, StoreError> {
+    let sql = format!(
+        "{SESSION_COLUMNS} WHERE l.node_id = $1 AND l.ended_at_ms IS NULL ORDER BY s.created_at_ms, s.id"
+    );
+    query(&sql).bind(&node.as_bytes()[..]).fetch_all(&store.readers).await?.iter().map(session).collect()
+}
+
+pub(super) async fn starting(store: &SqlStore) -> Result<Vec<SessionRow>, StoreError> {
+    let sql = format!("{SESSION_COLUMNS} WHERE s.state <> 'ended' AND s.state = 'starting'");
+    query(&sql).fetch_all(&store.readers).await?.iter().map(session).collect()
+}
+
+pub(super) async fn orphaned(store: &SqlStore) -> Result<Vec<SessionRow>, StoreError> {
+    let sql =
+        format!("{SESSION_COLUMNS} WHERE n.held > 0 AND n.link_replica IS NULL AND l.ended_at_ms IS NULL");
+    query(&sql).fetch_all(&store.readers).await?.iter().map(session).collect()
+}
+
 pub(super) async fn busy(store: &SqlStore) -> Result<HashMap<NodeId, u32>, StoreError> {
-    let rows =
-        query("SELECT node_id, count(*) AS held FROM leases WHERE ended_at_ms IS NULL GROUP BY node_id")
-            .fetch_all(&store.readers)
-            .await?;
-    rows.iter().map(|row| Ok((NodeId::from_bytes(blob(row, "node_id")?), int(row, "held")?))).collect()
+    let rows = query("SELECT id, held FROM nodes WHERE held > 0").fetch_all(&store.readers).await?;
+    rows.iter().map(|row| Ok((NodeId::from_bytes(blob(row, "id")?), int(row, "held")?))).collect()
 }
 
 pub(super) async fn create(store: &SqlStore, new: &NewSession) -> Result<Created, StoreError> {
-    let mut tx = store.begin().await?;
+    let new = new.clone();
+    within(store, move |tx| Box::pin(async move { create_in(tx, &new).await })).await
+}
+
+async fn create_in(tx: &mut Connection, new: &NewSession) -> Result<Fate<Created>, StoreError> {
+    if let Some(fence) = &new.fence
+        && !replicas::holds(tx, fence).await?
+    {
+        return Ok(Fate::Undo(Created::Fenced));
+    }
     if let Some(Idempotency { key, request }) = &new.idempotency {
-        lock(&mut tx, Subject::Request(*key)).await?;
+        lock(tx, Subject::Request(*key)).await?;
         let found = query("SELECT request_hash, session_id FROM idempotency WHERE key_hash = $1")
             .bind(&key[..])
             .fetch_optional(&mut *tx)
             .await?;
         if let Some(row) = found {
             if blob::<32>(&row, "request_hash")? != *request {
-                return Ok(Created::KeyReused);
+                return Ok(Fate::Undo(Created::KeyReused));
             }
             let id = SessionId::from_bytes(blob(&row, "session_id")?);
             let row = one(&mut *tx, id).await?.ok_or(StoreError::Corrupt("session_id"))?;
-            return Ok(Created::Again(row));
+            return Ok(Fate::Undo(Created::Again(row)));
         }
     }
-    lock(&mut tx, Subject::Guest(new.guest)).await?;
-    if guest_sessions(&mut tx, new.guest).await? >= new.guest_limit {
-        return Ok(Created::TooMany);
+    lock(tx, Subject::Guest(new.guest)).await?;
+    if !insert_session(tx, new).await? {
+        let earlier = one(&mut *tx, new.id).await?.ok_or(StoreError::Corrupt("id"))?;
+        return Ok(Fate::Undo(Created::Again(earlier)));
     }
-    lock(&mut tx, Subject::Node(new.node)).await?;
-    if !has_free_slot(&mut tx, new.node).await? {
-        return Ok(Created::NoCapacity);
+    if guest_sessions(tx, new.guest).await? > new.guest_limit {
+        return Ok(Fate::Undo(Created::TooMany));
     }
-    insert(&mut tx, new).await?;
-    let created = one(&mut *tx, new.id).await?.ok_or(StoreError::Corrupt("id"))?;
-    tx.commit().await?;
-    Ok(Created::New(created))
+    let Some((node_name, slots)) = take_slot(tx, new.node).await? else {
+        return Ok(Fate::Undo(Created::NoCapacity));
+    };
+    insert_lease(tx, new).await?;
+    Ok(Fate::Keep(Created::New(SessionRow::fresh(new, node_name, slots))))
 }
 
 async fn guest_sessions(tx: &mut Connection, guest: GuestId) -> Result<u32, StoreError> {
@@ -102,30 +128,50 @@ async fn guest_sessions(tx: &mut Connection, guest: GuestId) -> Result<u32, Stor
     int(&row, "held")
 }
 
-async fn has_free_slot(tx: &mut Connection, node: NodeId) -> Result<bool, StoreError> {
-    let free = query(
-        "SELECT 1 FROM nodes WHERE id = $1 AND slots >
-            (SELECT count(*) FROM leases WHERE node_id = $1 AND ended_at_ms IS NULL)",
+/// Takes a free slot, where there is one, and tells the node's name and slots. The row stays locked until the
+/// transaction ends.
+async fn take_slot(tx: &mut Connection, node: NodeId) -> Result<Option<(String, HeldSlots)>, StoreError> {
+    let row = query(
+        "UPDATE nodes SET held = held + 1, held_changes = held_changes + 1 WHERE id = $1 AND held < slots
+         RETURNING name, held, held_changes",
     )
     .bind(&node.as_bytes()[..])
     .fetch_optional(tx)
     .await?;
-    Ok(free.is_some())
+    let taken = |row| {
+        let slots = HeldSlots { node, held: int(&row, "held")?, change: int(&row, "held_changes")? };
+        Ok((text(&row, "name")?.to_owned(), slots))
+    };
+    row.map(taken).transpose()
 }
 
-async fn insert(tx: &mut Connection, new: &NewSession) -> Result<(), StoreError> {
-    let now = signed(new.now_ms);
-    query(
+/// Gives a slot back.
+async fn give_slot(tx: &mut Connection, node: NodeId) -> Result<(), StoreError> {
+    query("UPDATE nodes SET held = held - 1, held_changes = held_changes + 1 WHERE id = $1")
+        .bind(&node.as_bytes()[..])
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// False where it is there already.
+async fn insert_session(tx: &mut Connection, new: &NewSession) -> Result<bool, StoreError> {
+    let done = query(
         "INSERT INTO sessions (id, guest_id, title, player_key, state, generation, created_at_ms)
-         VALUES ($1, $2, $3, $4, 'starting', 0, $5)",
+         VALUES ($1, $2, $3, $4, 'starting', 0, $5) ON CONFLICT (id) DO NOTHING",
     )
     .bind(&new.id.as_bytes()[..])
     .bind(&new.guest.as_bytes()[..])
     .bind(new.title.as_str())
     .bind(&new.player_key.as_bytes()[..])
-    .bind(now)
-    .execute(&mut *tx)
+    .bind(signed(new.now_ms))
+    .execute(tx)
     .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+async fn insert_lease(tx: &mut Connection, new: &NewSession) -> Result<(), StoreError> {
+    let now = signed(new.now_ms);
     query(
         "INSERT INTO leases (id, session_id, generation, node_id, title_hash, price_micros_per_hour,
                              fee_permille, currency, started_at_ms)
@@ -181,8 +227,16 @@ pub(super) async fn end(
     reason: EndReason,
     now_ms: u64,
 ) -> Result<Option<Ended>, StoreError> {
-    let mut tx = store.begin().await?;
-    lock(&mut tx, Subject::Session(id)).await?;
+    within(store, move |tx| Box::pin(end_in(tx, id, reason, now_ms))).await
+}
+
+async fn end_in(
+    tx: &mut Connection,
+    id: SessionId,
+    reason: EndReason,
+    now_ms: u64,
+) -> Result<Fate<Option<Ended>>, StoreError> {
+    lock(tx, Subject::Session(id)).await?;
     let done = query(
         "UPDATE sessions SET state = 'ended', end_reason = $1, 
                 ended_at_ms = CASE WHEN created_at_ms > $2 THEN created_at_ms ELSE $2 END
@@ -197,18 +251,18 @@ pub(super) async fn end(
     if first {
         let row = one(&mut *tx, id).await?.ok_or(StoreError::Corrupt("id"))?;
         let ended_at_ms = row.ended_at_ms.unwrap_or(now_ms);
-        if let Some(lease) = lease_state(&mut tx, id, row.generation).await?
+        if let Some(lease) = lease_state(tx, id, row.generation).await?
             && let Some(release) = lease.at_end(ended_at_ms)?
         {
-            append(&mut tx, &release, now_ms).await?;
+            append(tx, &release, now_ms).await?;
         }
         query("UPDATE leases SET ended_at_ms = $1 WHERE session_id = $2 AND ended_at_ms IS NULL")
             .bind(signed(ended_at_ms))
             .bind(&id.as_bytes()[..])
             .execute(&mut *tx)
             .await?;
+        give_slot(tx, row.node).await?;
     }
     let session = one(&mut *tx, id).await?;
-    tx.commit().await?;
-    Ok(session.map(|session| Ended { session, first }))
+    Ok(Fate::Keep(session.map(|session| Ended { session, first })))
 }

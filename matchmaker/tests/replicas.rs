@@ -1,0 +1,180 @@
+//! Several matchmakers on one PostgreSQL database and one NATS server.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod nats;
+mod postgres;
+mod support;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
+use nearframe_matchmaker::Config;
+use nearframe_protocol::api::{CreatedSession, Node, Page, Session};
+use nearframe_protocol::attest::{Attestation, Fingerprint};
+use nearframe_protocol::key::Nonce;
+use nearframe_protocol::link::{FromNode, ToNode};
+use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
+use nearframe_protocol::signal::{FromPage, ToPage};
+use nearframe_protocol::{EndReason, NodeKey, PeerId, Seat, SessionState};
+use std::time::Duration;
+use support::{FakeNode, Service, json, page, player, welcomed};
+
+struct Replicas {
+    all: Vec<Service>,
+    _postgres: postgres::Server,
+    _nats: nats::Server,
+}
+
+impl Replicas {
+    async fn start(count: usize) -> Self {
+        let (postgres, nats) = (postgres::Server::start().await, nats::Server::start());
+        let config = Config {
+            database_url: Some(postgres.database("replicas").await),
+            bus_url: Some(nats.url()),
+            ..Config::default()
+        };
+        let mut all = Vec::new();
+        for _ in 0..count {
+            all.push(Service::with(config.clone()).await);
+        }
+        Self { all, _postgres: postgres, _nats: nats }
+    }
+}
+
+/// Asks until it is so.
+async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    for _ in 0..400 {
+        if let Some(found) = look().await {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("not within 20 s: {what}");
+}
+
+async fn is_online(service: &Service) -> Option<()> {
+    let nodes: Page<Node> = json(service.get("/v1/nodes").await).await;
+    nodes.items.first().filter(|node| node.online).map(drop)
+}
+
+async fn session(service: &Service, created: &CreatedSession) -> Session {
+    let request = Request::get(format!("/v1/sessions/{}", created.session.id))
+        .header(header::AUTHORIZATION, format!("Bearer {}", created.ticket));
+    json(service.ask(request.body(Body::empty()).unwrap()).await).await
+}
+
+#[tokio::test]
+async fn a_page_at_one_replica_plays_on_a_node_at_another() {
+    let replicas = Replicas::start(2).await;
+    let [one, other] = &replicas.all[..] else { unreachable!() };
+    let mut node = FakeNode::enrol(one, 1).await;
+    until("the other replica knows the node", async || is_online(other).await).await;
+    let cover = other.get("/v1/titles/meteor/cover").await;
+    assert_eq!((cover.status(), &*support::bytes(cover).await), (StatusCode::OK, support::COVER));
+
+    let created = other.created("meteor").await;
+    let running = node.started().await;
+    assert_eq!(running.session, created.session.id);
+    let mut wire = page(other, &created).await;
+    assert_eq!(welcomed(&mut wire).await, SessionState::Starting);
+
+    let peer = PeerId::from_random([1; 16]);
+    let nonce = Nonce::from_bytes([7; 32]);
+    wire.say(&FromPage::Offer { peer, seat: Seat(0), sdp: "offer".into(), nonce }).await;
+    let offer = node.wire.hear().await;
+    assert!(matches!(&offer, Some(ToNode::Offer { sdp, .. }) if sdp == "offer"), "{offer:?}");
+    let Some(ToNode::Offer { expires_at_ms, .. }) = offer else { unreachable!() };
+    let fingerprint = Fingerprint::from_bytes([3; 32]);
+    let attestation = Attestation::sign(&node.key, running.session, fingerprint, nonce, expires_at_ms);
+    let sdp = "answer".to_owned();
+    node.wire.say(&FromNode::Answer { session: running.session, peer, sdp, attestation }).await;
+    let answer = wire.hear().await;
+    assert!(matches!(answer, Some(ToPage::Answer { .. })), "{answer:?}");
+    node.wire.say(&FromNode::Live { session: running.session, generation: running.generation }).await;
+    assert_eq!(wire.hear().await, Some(ToPage::State { state: SessionState::Live }));
+
+    let receipt = receipt(&node, running);
+    node.wire.say(&FromNode::Receipt { receipt: Box::new(receipt) }).await;
+    let taken = node.wire.hear().await;
+    assert!(matches!(taken, Some(ToNode::ReceiptTaken { sequence: 0, .. })), "{taken:?}");
+    assert_eq!(session(other, &created).await.receipts, 1);
+
+    wire.say(&FromPage::Leave).await;
+    assert_eq!(
+        node.wire.hear().await,
+        Some(ToNode::Stop { session: running.session, reason: EndReason::PlayerLeft })
+    );
+    assert_eq!(session(one, &created).await.state, SessionState::Ended);
+}
+
+fn receipt(node: &FakeNode, running: nearframe_protocol::link::RunningSession) -> SignedReceipt {
+    let receipt = Receipt {
+        session: running.session,
+        generation: running.generation,
+        sequence: 0,
+        previous: ReceiptHash::ZERO,
+        duration_us: 1_000_000,
+        frames: 60,
+        bytes: 1000,
+        encoder_us: 1,
+        width: 1280,
+        height: 720,
+        rtt_us: 1,
+        packets_sent: 10,
+        packets_lost: 0,
+    };
+    let mut signed = SignedReceipt::sign(&node.key, receipt);
+    signed.player_signature = Some(player().sign(&signed.receipt.signed_bytes()));
+    signed
+}
+
+#[tokio::test]
+async fn a_node_key_has_one_link_across_replicas_and_its_sessions_go_with_it() {
+    let replicas = Replicas::start(2).await;
+    let [one, other] = &replicas.all[..] else { unreachable!() };
+    let mut node = FakeNode::enrol(one, 2).await;
+    until("the other replica knows the node", async || is_online(other).await).await;
+    let created = other.created("meteor").await;
+    let running = node.started().await;
+    let mut moved = FakeNode::again(other.address, 2, vec![running]).await;
+    match node.wire.hear().await {
+        Some(ToNode::Refused { code, .. }) => assert_eq!(code, "replaced"),
+        other => panic!("{other:?}"),
+    }
+    node.wire.expect_closed().await;
+    until("the first replica knows where the node is", async || is_online(one).await).await;
+    let second = one.created("meteor").await;
+    assert_eq!(moved.started().await.session, second.session.id);
+    assert_eq!(session(one, &created).await.state, SessionState::Starting, "the move ended nothing");
+}
+
+#[tokio::test]
+async fn a_node_that_stops_is_lost_within_seconds_and_its_sessions_end_for_pages_everywhere() {
+    let replicas = Replicas::start(2).await;
+    let [one, other] = &replicas.all[..] else { unreachable!() };
+    let mut node = FakeNode::enrol(one, 1).await;
+    until("the other replica knows the node", async || is_online(other).await).await;
+    let created = other.created("meteor").await;
+    node.started().await;
+    let mut wire = page(other, &created).await;
+    welcomed(&mut wire).await;
+    let cut = std::time::Instant::now();
+    node.wire.cut();
+    until("the node is offline", async || is_online(other).await.is_none().then_some(())).await;
+    assert!(cut.elapsed() < Duration::from_secs(3), "noticed after {:?}", cut.elapsed());
+    let ended = wire.hear().await;
+    assert!(matches!(ended, Some(ToPage::Ended { reason: EndReason::NodeLost, .. })), "{ended:?}");
+    assert_eq!(other.create("meteor").await.status(), StatusCode::NOT_FOUND, "nobody holds the title");
+}
+
+#[tokio::test]
+async fn two_matchmakers_share_their_operator_and_their_guests() {
+    let replicas = Replicas::start(2).await;
+    let [one, other] = &replicas.all[..] else { unreachable!() };
+    let cookie = one.operator().await;
+    let request = Request::post("/v1/enrolments").header(header::COOKIE, cookie);
+    let answer = other.ask(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    let code = one.matchmaker.enrolment_code().await.unwrap();
+    let key = NodeKey::from_seed([9; 32]);
+    FakeNode::hello(other.address, key, Some(code), FakeNode::offer(1), vec![]).await.unwrap();
+}

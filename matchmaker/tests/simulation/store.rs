@@ -1,0 +1,130 @@
+//! A store of one replica: the shared one in memory, with delays, outages, lost answers and sudden death between.
+
+use super::dice::Dice;
+use async_trait::async_trait;
+use nearframe_ledger::Transfer;
+use nearframe_matchmaker::bus::words::{HeldSlots, ReplicaId};
+use nearframe_matchmaker::store::{
+    Admission, Created, Ended, Hash, MemoryStore, NewSave, NewSession, NodeRow, Replicas, SaveOwner, SaveRow,
+    Saved, SessionRow, Store, StoreError, Stranded, Taken,
+};
+use nearframe_protocol::api::StoredReceipt;
+use nearframe_protocol::link::NodeOffer;
+use nearframe_protocol::receipt::SignedReceipt;
+use nearframe_protocol::{EndReason, Generation, GuestId, NodeId, PublicKey, SessionId};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What goes wrong with the database, for all replicas.
+#[derive(Debug, Default)]
+pub(crate) struct Database {
+    pub(crate) inner: MemoryStore,
+    pub(crate) is_away: AtomicBool,
+    /// Answers in a thousand that are lost after the commit.
+    pub(crate) lost_answers_permille: AtomicU32,
+}
+
+/// One replica's way to it.
+pub(crate) struct Way {
+    pub(crate) database: Arc<Database>,
+    pub(crate) is_dead: AtomicBool,
+    /// Only this replica cannot reach it.
+    pub(crate) is_cut: AtomicBool,
+    pub(crate) dice: Mutex<Dice>,
+}
+
+impl Way {
+    pub(crate) fn new(database: Arc<Database>, dice: Dice) -> Self {
+        let (is_dead, is_cut) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { database, is_dead, is_cut, dice: Mutex::new(dice) }
+    }
+
+    async fn pass(&self) -> Result<(), StoreError> {
+        if self.is_dead.load(Ordering::Relaxed) {
+            // A process that is no more does not go on.
+            std::future::pending::<()>().await;
+        }
+        let delay = self.dice.lock().unwrap().below(4);
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+        let away = self.database.is_away.load(Ordering::Relaxed) || self.is_cut.load(Ordering::Relaxed);
+        if away { Err(StoreError::Crashed) } else { Ok(()) }
+    }
+
+    async fn back(&self) -> Result<(), StoreError> {
+        let lost = u64::from(self.database.lost_answers_permille.load(Ordering::Relaxed));
+        if self.dice.lock().unwrap().below(1000) < lost {
+            return Err(StoreError::Crashed);
+        }
+        self.pass().await
+    }
+}
+
+macro_rules! through {
+    ($($name:ident($($arg:ident: $kind:ty),*) -> $result:ty;)*) => {
+        #[async_trait]
+        impl Store for Way {
+            $(async fn $name(&self, $($arg: $kind),*) -> Result<$result, StoreError> {
+                self.pass().await?;
+                let result = self.database.inner.$name($($arg),*).await?;
+                self.back().await?;
+                Ok(result)
+            })*
+
+            async fn create_session(&self, new: &NewSession) -> Result<Created, StoreError> {
+                self.pass().await?;
+                let created = self.database.inner.create_session(new).await?;
+                let busy = self.database.inner.busy().await?;
+                for node in self.database.inner.nodes().await? {
+                    let held = busy.get(&node.id).copied().unwrap_or(0);
+                    assert!(held <= node.slots, "double booking: {held} leases on {} slots", node.slots);
+                }
+                self.back().await?;
+                Ok(created)
+            }
+            async fn close(&self) {}
+        }
+    };
+}
+
+through! {
+    secret(name: &str, fresh: [u8; 32]) -> [u8; 32];
+    add_enrolment(code: Hash, expires_at_ms: u64) -> ();
+    admit_node(key: &PublicKey, code: Option<Hash>, offer: &NodeOffer, now_ms: u64) -> Admission;
+    nodes() -> Vec<NodeRow>;
+    node_key(node: NodeId) -> Option<PublicKey>;
+    add_operator_link(token: Hash, expires_at_ms: u64) -> ();
+    redeem_operator_link(token: Hash, now_ms: u64, cookie: Hash, cookie_expires_at_ms: u64) -> bool;
+    is_operator(cookie: Hash, now_ms: u64) -> bool;
+    session(id: SessionId) -> Option<SessionRow>;
+    sessions_of(guest: GuestId, after: Option<SessionId>, limit: u32) -> Vec<SessionRow>;
+    active_sessions() -> Vec<SessionRow>;
+    sessions_on(node: NodeId) -> Vec<SessionRow>;
+    starting_sessions() -> Vec<SessionRow>;
+    orphaned_sessions() -> Vec<SessionRow>;
+    busy() -> HashMap<NodeId, u32>;
+    set_live(id: SessionId, generation: Generation) -> bool;
+    end_session(id: SessionId, reason: EndReason, now_ms: u64) -> Option<Ended>;
+    take_receipt(receipt: &SignedReceipt, now_ms: u64) -> Taken;
+    receipts(session: SessionId, offset: u32, limit: u32) -> Vec<StoredReceipt>;
+    close_accounts(now_ms: u64) -> u32;
+    journal() -> Vec<Transfer>;
+    add_save(new: &NewSave) -> Saved;
+    saves_of(guest: GuestId) -> Vec<SaveRow>;
+    saves_of_title(owner: &SaveOwner) -> Vec<SaveRow>;
+    remove_saves(owner: &SaveOwner, now_ms: u64) -> u32;
+    note_asset(asset: Hash, now_ms: u64) -> ();
+    unreferenced_assets(before_ms: u64, limit: u32) -> Vec<Hash>;
+    forget_asset(asset: Hash) -> ();
+    clock_ms() -> u64;
+    beat(replica: ReplicaId, first: bool) -> Option<Replicas>;
+    bury(replica: ReplicaId, beat: u64) -> bool;
+    claim_region(region: &str, replica: ReplicaId, over: Option<u64>) -> Option<u64>;
+    open_link(node: NodeId, replica: ReplicaId) -> u64;
+    close_link(node: NodeId, link: u64) -> bool;
+    stranded() -> Vec<Stranded>;
+    links_of(replica: ReplicaId) -> Vec<Stranded>;
+    held() -> Vec<HeldSlots>;
+    ping() -> ();
+}
