@@ -49,7 +49,6 @@ fn player() -> NodeKey {
 }
 
 fn offer(slots: u32, region: &str) -> NodeOffer {
-        capability: None,
     let entry = TitleEntry {
         id: TitleId::new("meteor").unwrap(),
         kind: TitleKind::Builtin,
@@ -65,6 +64,7 @@ fn offer(slots: u32, region: &str) -> NodeOffer {
         touch: TouchControls::default(),
     };
     NodeOffer {
+        capability: None,
         name: "simulated".into(),
         region: region.into(),
         slots,

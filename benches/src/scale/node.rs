@@ -56,7 +56,6 @@ pub(crate) fn hear(wire: &mut Wire) -> Result<ToNode> {
 }
 
 fn offer() -> NodeOffer {
-        capability: None,
     let entry = TitleEntry {
         id: TitleId::new(TITLE).expect("it is a title's id"),
         kind: TitleKind::Builtin,
@@ -72,6 +71,7 @@ fn offer() -> NodeOffer {
         touch: TouchControls::default(),
     };
     NodeOffer {
+        capability: None,
         name: "stand-in".to_owned(),
         region: "DE".to_owned(),
         slots: SLOTS,

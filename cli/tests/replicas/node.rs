@@ -208,7 +208,6 @@ fn receipt(session: SessionId, running: &Running) -> Receipt {
 }
 
 fn offer(region: &str, slots: u32) -> NodeOffer {
-        capability: None,
     let entry = TitleEntry {
         id: TitleId::new("meteor").unwrap(),
         kind: TitleKind::Builtin,
@@ -224,6 +223,7 @@ fn offer(region: &str, slots: u32) -> NodeOffer {
         touch: TouchControls::default(),
     };
     NodeOffer {
+        capability: None,
         name: format!("stand-in in {region}"),
         region: region.to_owned(),
         slots,
