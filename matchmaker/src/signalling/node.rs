@@ -436,7 +436,8 @@ impl Link<'_> {
             if mine.iter().any(|row| row.id == stranger.session && row.generation == stranger.generation) {
                 continue;
             }
-            let known = self.shared.store.session(stranger.session).await.ok().flatten();
+            // Where the store does not say why, the node is told with a later heartbeat.
+            let Ok(known) = self.shared.store.session(stranger.session).await else { continue };
             let reason = known.and_then(|row| row.end_reason).unwrap_or(EndReason::NodeLost);
             // A node that cannot be told now is told with its next heartbeat.
             let _ =
