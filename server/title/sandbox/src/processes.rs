@@ -183,18 +183,31 @@ impl Process {
         parse_stat(&self.text("stat")?)
     }
 
-    /// Whether any thread could still do something.
+    /// Whether any thread could still do something. One that waits in the kernel, such as for a child that was
+    /// stopped before it had begun its own program, stops before it does anything else.
     fn runs(&self) -> bool {
         if self.pid == INIT_PID {
             return false;
         }
-        let still = |state: char| matches!(state, 'T' | 't' | 'Z' | 'X' | 'x');
         let Ok(tasks) = open_dir(&self.dir, "task") else { return false };
         let Ok(entries) = Dir::read_from(&tasks) else { return false };
-        entries.flatten().filter_map(|entry| number(entry.file_name())).any(|task| {
-            let stat = text_at(&tasks, &format!("{task}/stat")).and_then(|text| parse_stat(&text));
-            stat.is_some_and(|stat| !still(stat.state))
+        let state = |task: u32| parse_stat(&text_at(&tasks, &format!("{task}/stat"))?).map(|stat| stat.state);
+        let states: Vec<char> =
+            entries.flatten().filter_map(|entry| number(entry.file_name())).filter_map(state).collect();
+        let stops = || states.iter().any(|state| matches!(state, 'T' | 't')) || self.is_told_to_stop();
+        states.iter().any(|state| match state {
+            'T' | 't' | 'Z' | 'X' | 'x' => false,
+            'D' => !stops(),
+            _ => true,
         })
+    }
+
+    /// Whether a signal to stop waits for the process.
+    fn is_told_to_stop(&self) -> bool {
+        let Some(status) = self.text("status") else { return false };
+        let waiting = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
+        let signals = waiting.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        signals.is_some_and(|mask| mask >> (Signal::STOP.as_raw() - 1) & 1 == 1)
     }
 
     /// A folder of `/proc` names the process itself, so that no other can get the signal.
