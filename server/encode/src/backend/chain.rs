@@ -5,7 +5,8 @@
 
 use super::{VideoBackend, VideoOptions, open_backend};
 use crate::video::{
-    AccessUnit, Capabilities, EncodeError, FrameRequest, Invalidated, SliceSink, VideoEncoder, VideoSettings,
+    AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, SliceSink, VideoEncoder,
+    VideoSettings,
 };
 use nearframe_gpu::{CpuSurface, Layout, Surface, SurfaceRing};
 use std::time::{Duration, Instant};
@@ -39,9 +40,21 @@ impl EncoderChain {
     pub fn open(settings: VideoSettings, options: VideoOptions) -> Result<Self, EncodeError> {
         let mut next = options.preference.order();
         let (backend, encoder, passed_over) = open_next(&mut next, settings, &options)?;
+        let settings = VideoSettings { codec: encoder.capabilities().codec, ..settings };
         let mut chain = Self { options, settings, backend, encoder, next, changes: Vec::new(), turned: None };
         chain.note(passed_over, Duration::ZERO);
         Ok(chain)
+    }
+
+    /// Goes over to another codec with the encoder in use, whose next picture is a keyframe. After a refusal all is as
+    /// before.
+    pub fn set_codec(&mut self, codec: Codec) -> Result<(), EncodeError> {
+        if codec != self.settings.codec {
+            let settings = VideoSettings { codec, ..self.settings };
+            self.encoder = open_backend(self.backend, settings, &self.options)?;
+            self.settings = settings;
+        }
+        Ok(())
     }
 
     /// Which encoder is in use.
@@ -70,6 +83,7 @@ impl EncoderChain {
         }
         let from = self.backend;
         let (backend, encoder, passed_over) = open_next(&mut self.next, self.settings, &self.options)?;
+        self.settings.codec = encoder.capabilities().codec;
         (self.backend, self.encoder) = (backend, encoder);
         self.note(vec![(from, failed.to_string())], called.elapsed());
         self.note(passed_over, Duration::ZERO);
@@ -126,11 +140,25 @@ fn open_next(
     let mut passed_over = Vec::new();
     loop {
         let backend = next.remove(0);
-        match open_backend(backend, settings, options) {
+        match open_for(backend, settings, options) {
             Ok(encoder) => return Ok((backend, encoder, passed_over)),
             Err(error) if next.is_empty() => return Err(error),
             Err(error) => passed_over.push((backend, error.to_string())),
         }
+    }
+}
+
+/// Opens a backend for the codec, or for H.264, which every receiver takes, where it does not do that one.
+fn open_for(
+    backend: VideoBackend,
+    settings: VideoSettings,
+    options: &VideoOptions,
+) -> Result<Box<dyn VideoEncoder>, EncodeError> {
+    match open_backend(backend, settings, options) {
+        Err(EncodeError::Unsupported { .. }) if settings.codec != Codec::H264 => {
+            open_backend(backend, VideoSettings { codec: Codec::H264, ..settings }, options)
+        }
+        result => result,
     }
 }
 

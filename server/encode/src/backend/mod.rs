@@ -1,5 +1,6 @@
 //! One file per implementation, and the choice among them.
 
+mod adjust;
 mod chain;
 mod nvenc;
 mod openh264;

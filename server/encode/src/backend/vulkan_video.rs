@@ -21,11 +21,12 @@ mod session;
 mod source;
 mod words;
 
+use super::adjust::Adjustable;
 use crate::video::{
     AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, SliceSink, VideoEncoder,
-    VideoSettings, check_bitrate, no_slices,
+    VideoSettings, no_slices,
 };
-use choice::{Offered, choose};
+use choice::{Chosen, Offered, choose};
 use coding::Coder;
 use device::Device;
 use dpb::Dpb;
@@ -74,6 +75,7 @@ impl VulkanVideoEncoder {
         let capabilities = Capabilities {
             name: NAME,
             codec: settings.codec,
+            codecs: device.codecs(),
             layout: settings.codec.hardware_layout(),
             device: imports(&device),
             reference_invalidation: true,
@@ -93,16 +95,8 @@ impl VulkanVideoEncoder {
         })
     }
 
-    /// Starts the stream anew as `settings` say; the next frame is a keyframe. After a refusal all is as before.
-    fn restart(&mut self, settings: VideoSettings) -> Result<(), EncodeError> {
-        let chosen =
-            choose(&self.offered, &settings).map_err(|why| unsupported(&self.device, &settings, &why))?;
-        self.coder = Coder::open(&self.device, &settings, &self.offered, chosen, &self.header)
-            .map_err(|why| failure("opening a session", why))?;
-        (self.mode, self.level) = (chosen.rate_control, chosen.level);
-        self.dpb = Dpb::new(chosen.dpb_slots);
-        self.settings = settings;
-        Ok(())
+    fn choose(&self, settings: &VideoSettings) -> Result<Chosen, EncodeError> {
+        choose(&self.offered, settings).map_err(|why| unsupported(&self.device, settings, &why))
     }
 }
 
@@ -129,6 +123,32 @@ fn unsupported(device: &Device, settings: &VideoSettings, why: &str) -> EncodeEr
         encoder: NAME,
         what: format!("{} {}×{} on {}", settings.codec, settings.width, settings.height, device.name),
         allowed: why.to_owned(),
+    }
+}
+
+impl Adjustable for VulkanVideoEncoder {
+    const NAME: &'static str = NAME;
+
+    fn settings(&mut self) -> &mut VideoSettings {
+        &mut self.settings
+    }
+
+    fn check(&self, settings: &VideoSettings) -> Result<(), EncodeError> {
+        settings.check(NAME, MAX_SIDES.0, MAX_SIDES.1)
+    }
+
+    fn goes_on(&self, settings: &VideoSettings) -> Result<bool, EncodeError> {
+        Ok(self.choose(settings)?.level <= self.level)
+    }
+
+    fn restart(&mut self, settings: VideoSettings) -> Result<(), EncodeError> {
+        let chosen = self.choose(&settings)?;
+        self.coder = Coder::open(&self.device, &settings, &self.offered, chosen, &self.header)
+            .map_err(|why| failure("opening a session", why))?;
+        (self.mode, self.level) = (chosen.rate_control, chosen.level);
+        self.dpb = Dpb::new(chosen.dpb_slots);
+        self.settings = settings;
+        Ok(())
     }
 }
 
@@ -171,30 +191,15 @@ impl VideoEncoder for VulkanVideoEncoder {
     }
 
     fn set_bitrate(&mut self, bitrate_bps: u32) -> Result<(), EncodeError> {
-        check_bitrate(NAME, bitrate_bps)?;
-        self.settings.bitrate_bps = bitrate_bps;
-        Ok(())
+        self.adjust_bitrate(bitrate_bps)
     }
 
     fn set_frame_rate(&mut self, fps: u32) -> Result<(), EncodeError> {
-        let settings = VideoSettings { fps, ..self.settings };
-        settings.check(NAME, MAX_SIDES.0, MAX_SIDES.1)?;
-        let chosen =
-            choose(&self.offered, &settings).map_err(|why| unsupported(&self.device, &settings, &why))?;
-        if chosen.level > self.level {
-            return self.restart(settings);
-        }
-        self.settings = settings;
-        Ok(())
+        self.adjust_frame_rate(fps)
     }
 
     fn set_size(&mut self, width: u32, height: u32) -> Result<(), EncodeError> {
-        let settings = VideoSettings { width, height, ..self.settings };
-        settings.check(NAME, MAX_SIDES.0, MAX_SIDES.1)?;
-        if settings == self.settings {
-            return Ok(());
-        }
-        self.restart(settings)
+        self.adjust_size(width, height)
     }
 
     fn acknowledge(&mut self, frame: u32) -> Result<(), EncodeError> {

@@ -2,7 +2,9 @@
 
 use super::frames::Frames;
 use super::recovery::{self, GpuGone, Losses, Parts};
-use super::{PipelineConfig, PipelineEvent, PipelineInfo, RawFrame, Shared, audio_thread, encode_thread};
+use super::{
+    EncoderInfo, PipelineConfig, PipelineEvent, PipelineInfo, RawFrame, Shared, audio_thread, encode_thread,
+};
 use crate::worker::now_us;
 use anyhow::{Context, Result};
 use nearframe_encode::{Capabilities, Codec, EncoderChain, VideoEncoder, VideoSettings};
@@ -132,7 +134,7 @@ fn open(config: &PipelineConfig) -> Result<(Stage, EncoderChain, PipelineInfo)> 
     let frames =
         Frames::new(gpu, &takes, whole.width, whole.height).context("preparing colour conversion")?;
     let info =
-        PipelineInfo { whole, encoder: takes.name.to_owned(), adapter, conversion: frames.conversion() };
+        PipelineInfo { whole, encoder: EncoderInfo::of(&takes), adapter, conversion: frames.conversion() };
     let stage = Stage { title, encoder: takes, frames, quality: whole, losses: Losses::default() };
     Ok((stage, encoder, info))
 }

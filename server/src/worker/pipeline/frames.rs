@@ -110,8 +110,15 @@ mod tests {
     use nearframe_gpu::{AdapterKind, CpuPicture};
 
     fn encoder(device: Option<DeviceUuid>) -> Capabilities {
-        let (name, codec, layout) = ("test", Codec::H264, Layout::Nv12);
-        Capabilities { name, codec, layout, device, reference_invalidation: true, slices: false }
+        Capabilities {
+            name: "test",
+            codec: Codec::H264,
+            codecs: vec![Codec::H264],
+            layout: Layout::Nv12,
+            device,
+            reference_invalidation: true,
+            slices: false,
+        }
     }
 
     fn converted(frames: &mut Frames) -> Surface {

@@ -143,6 +143,15 @@ impl Device {
         })
     }
 
+    /// What its driver says that it encodes. Which profiles and sizes, opening asks.
+    pub(super) fn codecs(&self) -> Vec<Codec> {
+        let can = |codec: &Codec| {
+            extensions(&self.instance, self.physical, *codec).is_ok()
+                && Families::find(&self.instance, self.physical, *codec).is_ok()
+        };
+        Codec::ALL.into_iter().filter(can).collect()
+    }
+
     /// Index of the first memory type among `bits` with all of `wanted`.
     pub(super) fn memory_type(&self, bits: u32, wanted: vk::MemoryPropertyFlags) -> Option<u32> {
         let fits = |(index, memory): &(usize, &vk::MemoryType)| {
