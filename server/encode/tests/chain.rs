@@ -85,6 +85,40 @@ fn settings_of_the_moment_go_over_to_the_next_encoder() {
 }
 
 #[test]
+fn a_failure_can_be_ordered_to_see_what_it_costs() {
+    let stand_in = StandIn::new();
+    let mut chain = EncoderChain::open(SETTINGS, options(&stand_in, VideoPreference::Best)).unwrap();
+    let clip = Clip::of(Layout::Nv12, 320, 192);
+    chain.encode(&clip.draw(0), request(0, 60, false)).unwrap();
+    chain.fail("ordered by the test");
+    let unit = chain.encode(&clip.draw(1), request(1, 60, false)).unwrap().unwrap();
+    assert!(unit.keyframe && chain.backend() == after_nvenc().0);
+    let changes = chain.take_changes();
+    assert!(
+        changes[0].why.contains("ordered by the test") && changes[0].took > Duration::ZERO,
+        "{changes:?}"
+    );
+}
+
+#[test]
+fn another_codec_begins_with_a_keyframe_and_falls_back_to_h264_with_its_encoder() {
+    let stand_in = StandIn::with_faults("fail-at=4 codecs=3");
+    let mut chain = EncoderChain::open(SETTINGS, options(&stand_in, VideoPreference::Best)).unwrap();
+    let clip = Clip::of(Layout::Nv12, 320, 192);
+    let mut next = |chain: &mut EncoderChain, frame| {
+        chain.encode(&clip.draw(frame), request(frame, 60, false)).unwrap().unwrap().keyframe
+    };
+    assert!(next(&mut chain, 0) && !next(&mut chain, 1));
+    chain.set_codec(Codec::Av1).unwrap();
+    assert_eq!((chain.backend(), chain.capabilities().codec), (VideoBackend::Nvenc, Codec::Av1));
+    assert!(next(&mut chain, 2) && !next(&mut chain, 3));
+    assert!(next(&mut chain, 4), "it was to fail");
+    assert_eq!((chain.backend(), chain.capabilities().codec), (after_nvenc().0, Codec::H264));
+    assert!(matches!(chain.set_codec(Codec::Av1), Err(EncodeError::Unsupported { .. })));
+    assert!(!next(&mut chain, 5), "after a refusal all is as before");
+}
+
+#[test]
 fn an_encoder_that_cannot_be_opened_is_passed_over_with_its_reason() {
     let stand_in = StandIn::with_faults("sessions=0");
     let mut chain = EncoderChain::open(SETTINGS, options(&stand_in, VideoPreference::Best)).unwrap();

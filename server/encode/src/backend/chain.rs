@@ -33,6 +33,7 @@ pub struct EncoderChain {
     changes: Vec<EncoderChange>,
     /// Holds pictures in another layout than the one they came in, until the converter follows.
     turned: Option<SurfaceRing>,
+    ordered_failure: Option<String>,
 }
 
 impl EncoderChain {
@@ -41,7 +42,16 @@ impl EncoderChain {
         let mut next = options.preference.order();
         let (backend, encoder, passed_over) = open_next(&mut next, settings, &options)?;
         let settings = VideoSettings { codec: encoder.capabilities().codec, ..settings };
-        let mut chain = Self { options, settings, backend, encoder, next, changes: Vec::new(), turned: None };
+        let mut chain = Self {
+            options,
+            settings,
+            backend,
+            encoder,
+            next,
+            changes: Vec::new(),
+            turned: None,
+            ordered_failure: None,
+        };
         chain.note(passed_over, Duration::ZERO);
         Ok(chain)
     }
@@ -55,6 +65,11 @@ impl EncoderChain {
             self.settings = settings;
         }
         Ok(())
+    }
+
+    /// A fault hook: the encoder in use is taken for failed, and the next picture comes from the one after it.
+    pub fn fail(&mut self, why: &str) {
+        self.ordered_failure = Some(why.to_owned());
     }
 
     /// Which encoder is in use.
@@ -207,6 +222,13 @@ impl VideoEncoder for EncoderChain {
         surface: &Surface,
         request: FrameRequest,
     ) -> Result<Option<AccessUnit>, EncodeError> {
+        if let Some(detail) = self.ordered_failure.take() {
+            let encoder = self.encoder.capabilities().name;
+            self.give_way(
+                EncodeError::Backend { encoder, doing: "failing on purpose", detail },
+                Instant::now(),
+            )?;
+        }
         loop {
             let called = Instant::now();
             let result = if self.takes(surface) {

@@ -11,7 +11,7 @@ mod vulkan_video;
 
 pub use chain::{EncoderChain, EncoderChange};
 pub use nvenc::{
-    EncoderLoad, NvencDevice, NvencEncoder, NvencOptions, NvencPreset, NvidiaLibraries, by_load,
+    CudaReader, EncoderLoad, NvencDevice, NvencEncoder, NvencOptions, NvencPreset, NvidiaLibraries, by_load,
     nvenc_devices,
 };
 pub use openh264::OpenH264Encoder;

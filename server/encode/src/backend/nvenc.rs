@@ -11,6 +11,7 @@ mod load;
 mod options;
 mod output;
 mod params;
+mod reader;
 mod session;
 mod status;
 mod upload;
@@ -19,6 +20,7 @@ mod window;
 pub use driver::NvidiaLibraries;
 pub use load::{EncoderLoad, by_load};
 pub use options::{NvencOptions, NvencPreset};
+pub use reader::CudaReader;
 
 use super::adjust::Adjustable;
 use crate::h264::{NalKind, nals, with_frame_num_gaps};
@@ -117,7 +119,7 @@ impl Parts {
         settings: &VideoSettings,
         options: &NvencOptions,
     ) -> Result<(Self, Capability), EncodeError> {
-        let session = Session::open(driver, &Context::retain(driver, device)?)?;
+        let session = Session::open(driver, &Context::retain(&driver.cuda, device)?)?;
         let can = Capability::query(&session, settings.codec, options.preset)?;
         can.check(settings)?;
         let guid = params::codec_guid(settings.codec);
