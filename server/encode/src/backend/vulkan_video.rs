@@ -55,8 +55,9 @@ pub struct VulkanVideoEncoder {
 }
 
 impl VulkanVideoEncoder {
-    /// Opens the best device that encodes the codec; the error says what each device lacks.
-    pub fn open(settings: VideoSettings) -> Result<Self, EncodeError> {
+    /// Opens the best device that encodes the codec, the one that draws before others; the error says what each device
+    /// lacks.
+    pub fn open(settings: VideoSettings, near: Option<DeviceUuid>) -> Result<Self, EncodeError> {
         settings.check(NAME, MAX_SIDES.0, MAX_SIDES.1)?;
         if settings.codec == Codec::Av1 {
             return Err(EncodeError::Unsupported {
@@ -65,8 +66,8 @@ impl VulkanVideoEncoder {
                 allowed: "H.264, HEVC, HEVC 10 bit".to_owned(),
             });
         }
-        let device =
-            Device::open(settings.codec).map_err(|why| EncodeError::Unavailable { encoder: NAME, why })?;
+        let device = Device::open(settings.codec, near)
+            .map_err(|why| EncodeError::Unavailable { encoder: NAME, why })?;
         let (offered, header) =
             profile::query(&device, settings.codec).map_err(|why| failure("asking what it can do", why))?;
         let chosen = choose(&offered, &settings).map_err(|why| unsupported(&device, &settings, &why))?;
@@ -224,14 +225,15 @@ mod tests {
     fn where_nothing_encodes_opening_says_why_and_what_to_do() {
         let settings =
             VideoSettings { codec: Codec::H264, width: 1280, height: 720, fps: 60, bitrate_bps: 6_000_000 };
-        match VulkanVideoEncoder::open(settings) {
+        match VulkanVideoEncoder::open(settings, None) {
             Ok(encoder) => eprintln!("skipped: {encoder:?} is there"),
             Err(error) => {
                 let text = error.to_string();
                 assert!(text.starts_with("Vulkan Video cannot be used here: "), "{text}");
             }
         }
-        let av1 = VulkanVideoEncoder::open(VideoSettings { codec: Codec::Av1, ..settings }).unwrap_err();
+        let av1 =
+            VulkanVideoEncoder::open(VideoSettings { codec: Codec::Av1, ..settings }, None).unwrap_err();
         assert!(av1.to_string().contains("HEVC 10 bit"), "{av1}");
     }
 }

@@ -118,7 +118,7 @@ fn stand_in(faults: &str) -> (tempfile::TempDir, VideoOptions) {
     std::fs::write(path.with_extension("faults"), faults).unwrap();
     let libraries = NvidiaLibraries { cuda: path.clone(), encode: path.clone(), management: path };
     let nvenc = NvencOptions { libraries, ..Default::default() };
-    (folder, VideoOptions { preference: VideoPreference::Best, nvenc })
+    (folder, VideoOptions { preference: VideoPreference::Best, nvenc, near: None })
 }
 
 #[test]
