@@ -7,9 +7,9 @@ use common::stand_in::StandIn;
 use common::{Clip, request};
 use nearframe_encode::{
     Codec, EncodeError, EncoderChain, FrameRequest, VideoBackend, VideoEncoder, VideoOptions,
-    VideoPreference, VideoSettings, video_backends,
+    VideoPreference, VideoSettings, nvenc_devices, video_backends,
 };
-use nearframe_gpu::Layout;
+use nearframe_gpu::{DeviceUuid, Layout};
 use std::time::Duration;
 
 const SETTINGS: VideoSettings =
@@ -127,4 +127,17 @@ fn an_encoder_that_cannot_be_opened_is_passed_over_with_its_reason() {
     assert!(changes[0].why.contains("no free encoder session"), "{}", changes[0].why);
     let only = options(&stand_in, VideoPreference::Only(VideoBackend::Nvenc));
     assert!(matches!(EncoderChain::open(SETTINGS, only), Err(EncodeError::Unavailable { .. })));
+}
+
+#[test]
+fn the_encoder_beside_the_pictures_is_used_before_a_less_busy_one() {
+    let stand_in = StandIn::with_faults("devices=2 load=70:4,0:0");
+    let devices = nvenc_devices(&stand_in.options().libraries).unwrap();
+    let [busy, idle] = [0, 1].map(|at| devices[at].uuid);
+    let used = |near| {
+        let options = VideoOptions { near, ..options(&stand_in, VideoPreference::Best) };
+        EncoderChain::open(SETTINGS, options).unwrap().capabilities().device
+    };
+    assert_eq!((used(None), used(busy)), (idle, busy));
+    assert_eq!(used(Some(DeviceUuid([7; 16]))), idle, "pictures of a GPU without an encoder go to any");
 }
