@@ -63,8 +63,10 @@ impl Sps {
         let constraints = bits.bits(8)?;
         let level_idc = bits.bits(8)?;
         bits.unsigned()?;
-        if !matches!(profile_idc, 66 | 77 | 88) {
-            return None;
+        match profile_idc {
+            66 | 77 | 88 => {}
+            HIGH => is_plain_420(bits)?.then_some(())?,
+            _ => return None,
         }
         let frame_num_bits = bits.unsigned()?.checked_add(4).filter(|&bits| bits <= 16)?;
         let pic_order_cnt_type = bits.unsigned()?;
@@ -111,7 +113,7 @@ impl Sps {
         }
     }
 
-    /// The payload of the set; only sets with `pic_order_cnt_type` 2 can be written.
+    /// The payload of the set; only sets below the high profile with `pic_order_cnt_type` 2 can be written.
     pub fn write(&self) -> Vec<u8> {
         let mut bits = BitWriter::default();
         bits.bits(self.profile_idc, 8);
@@ -153,6 +155,17 @@ impl Sps {
             [0, 0, 16, 16, reordered, self.max_num_ref_frames].iter().for_each(|&v| bits.unsigned(v));
         }
     }
+}
+
+const HIGH: u32 = 100;
+
+/// Whether what the high profile adds says 4:2:0, 8 bit and no scaling lists (7.3.2.1.1).
+fn is_plain_420(bits: &mut BitReader<'_>) -> Option<bool> {
+    let format = bits.unsigned()?;
+    let (luma, chroma) = (bits.unsigned()?, bits.unsigned()?);
+    bits.bit()?;
+    let scaling = bits.bit()?;
+    Some((format, luma, chroma, scaling) == (1, 0, 0, false))
 }
 
 /// The byte stream with [`Sps::frame_num_gaps`] set in its sequence parameter sets: a stream whose frames
@@ -272,6 +285,20 @@ mod tests {
             prop_assert_eq!(Sps::parse(&found[0]), Some(Sps { frame_num_gaps: true, ..sps }));
             prop_assert_eq!(found[1].payload(9), [1, 0, 0, 2, 0x80]);
         }
+    }
+
+    /// As another encoder writes it for 1280×720 in the high profile.
+    #[test]
+    fn a_set_of_the_high_profile_is_read_and_made_to_allow_gaps() {
+        let set = [
+            0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40, 0x50, 0x05, 0xbb, 0x01, 0x10, 0x00, 0x00, 0x03, 0x00,
+            0x10, 0x00, 0x00, 0x03, 0x03, 0xc0, 0xf1, 0x83, 0x19, 0x60,
+        ];
+        let sps = Sps::parse(&Nal { bytes: &set }).unwrap();
+        assert_eq!((sps.profile_idc, sps.width, sps.height, sps.frame_num_gaps), (100, 1280, 720, false));
+        let changed = with_frame_num_gaps(&[&[0, 0, 0, 1], &set[..]].concat()).unwrap();
+        let read = Sps::parse(&nals(&changed).next().unwrap()).unwrap();
+        assert_eq!(read, Sps { frame_num_gaps: true, ..sps });
     }
 
     #[test]
