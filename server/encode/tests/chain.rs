@@ -119,6 +119,24 @@ fn another_codec_begins_with_a_keyframe_and_falls_back_to_h264_with_its_encoder(
 }
 
 #[test]
+fn another_codec_is_had_where_one_session_is_all_that_is_allowed() {
+    let stand_in = StandIn::with_faults("sessions=1");
+    let mut chain = EncoderChain::open(SETTINGS, options(&stand_in, VideoPreference::Best)).unwrap();
+    let clip = Clip::of(Layout::Nv12, 320, 192);
+    let mut next = |chain: &mut EncoderChain, frame| {
+        chain.encode(&clip.draw(frame), request(frame, 60, false)).unwrap().unwrap().keyframe
+    };
+    assert!(next(&mut chain, 0));
+    chain.set_codec(Codec::Av1).unwrap();
+    assert!(next(&mut chain, 1) && chain.capabilities().codec == Codec::Av1);
+    // Nothing opens any more: the stream goes on with the next encoder, in what every receiver takes.
+    stand_in.order("sessions=0");
+    assert!(matches!(chain.set_codec(Codec::H264), Err(EncodeError::Unavailable { .. })));
+    assert!(next(&mut chain, 2));
+    assert_eq!((chain.backend(), chain.capabilities().codec), (after_nvenc().0, Codec::H264));
+}
+
+#[test]
 fn an_encoder_that_cannot_be_opened_is_passed_over_with_its_reason() {
     let stand_in = StandIn::with_faults("sessions=0");
     let mut chain = EncoderChain::open(SETTINGS, options(&stand_in, VideoPreference::Best)).unwrap();

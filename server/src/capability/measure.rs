@@ -47,8 +47,9 @@ fn missing(capability: &mut Capability, what: &str, why: &str) {
     capability.missing.push(Missing { what: text(what), why: text(why) });
 }
 
+/// What a driver says, on one line and no longer than a report has room for.
 fn text(words: &str) -> String {
-    fitting(words).to_owned()
+    fitting(&words.replace(char::is_control, " ")).to_owned()
 }
 
 fn adapters(machine: &Machine, capability: &mut Capability) {

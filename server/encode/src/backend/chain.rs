@@ -57,12 +57,29 @@ impl EncoderChain {
     }
 
     /// Goes over to another codec with the encoder in use, whose next picture is a keyframe. After a refusal all is as
-    /// before.
+    /// before. Where the hardware has no room for one more session, the one in use ends first.
     pub fn set_codec(&mut self, codec: Codec) -> Result<(), EncodeError> {
-        if codec != self.settings.codec {
-            let settings = VideoSettings { codec, ..self.settings };
-            self.encoder = open_backend(self.backend, settings, &self.options)?;
-            self.settings = settings;
+        if codec == self.settings.codec {
+            return Ok(());
+        }
+        let settings = VideoSettings { codec, ..self.settings };
+        let can = self.encoder.capabilities().clone();
+        let mut opened = open_backend(self.backend, settings, &self.options);
+        let ended = matches!(opened, Err(EncodeError::Unavailable { .. }));
+        if ended {
+            self.encoder = Box::new(Ended(can.clone()));
+            opened = open_backend(self.backend, settings, &self.options);
+        }
+        match opened {
+            Ok(encoder) => (self.encoder, self.settings) = (encoder, settings),
+            Err(why) => {
+                if ended {
+                    // Where it does not come back, the next picture comes from the encoder after it.
+                    self.encoder = open_backend(self.backend, self.settings, &self.options)
+                        .unwrap_or_else(|_| Box::new(Ended(can)));
+                }
+                return Err(why);
+            }
         }
         Ok(())
     }
@@ -174,6 +191,43 @@ fn open_for(
             open_backend(backend, VideoSettings { codec: Codec::H264, ..settings }, options)
         }
         result => result,
+    }
+}
+
+/// In the place of an encoder that has ended and whose successor is not there yet.
+struct Ended(Capabilities);
+
+impl Ended {
+    fn gone<T>(&self) -> Result<T, EncodeError> {
+        let why = "its session has ended and no other could be opened".to_owned();
+        Err(EncodeError::Unavailable { encoder: self.0.name, why })
+    }
+}
+
+impl VideoEncoder for Ended {
+    fn capabilities(&self) -> &Capabilities {
+        &self.0
+    }
+    fn encode(&mut self, _: &Surface, _: FrameRequest) -> Result<Option<AccessUnit>, EncodeError> {
+        self.gone()
+    }
+    fn set_bitrate(&mut self, _: u32) -> Result<(), EncodeError> {
+        self.gone()
+    }
+    fn set_frame_rate(&mut self, _: u32) -> Result<(), EncodeError> {
+        self.gone()
+    }
+    fn set_size(&mut self, _: u32, _: u32) -> Result<(), EncodeError> {
+        self.gone()
+    }
+    fn acknowledge(&mut self, _: u32) -> Result<(), EncodeError> {
+        self.gone()
+    }
+    fn invalidate(&mut self, _: u32) -> Result<Invalidated, EncodeError> {
+        self.gone()
+    }
+    fn stream_slices(&mut self, _: Option<SliceSink>) -> Result<(), EncodeError> {
+        self.gone()
     }
 }
 
