@@ -20,6 +20,7 @@ use super::input_port::{InputPort, SEATS};
 use super::transport::Transport;
 use super::voice::VoicePort;
 pub(crate) use codec::EncoderInfo;
+pub(crate) use frames::Frames;
 use mailbox::Mailbox;
 use nearframe_encode::{Capabilities, EncoderChange, VideoOptions};
 use nearframe_gpu::{Gpu, GpuError, Surface};
