@@ -5,8 +5,8 @@ use nearframe_protocol::attest::{Attestation, Fingerprint};
 use nearframe_protocol::key::Nonce;
 use nearframe_protocol::network::IceServer;
 use nearframe_protocol::{
-    EndReason, NodeKey, PeerId, Seat, SessionId, SessionState, Signature, VersionOffer, Versions, control,
-    signal,
+    EndReason, NodeKey, PeerId, Seat, SessionId, SessionState, Signature, VersionOffer, Versions, VideoCodec,
+    control, signal,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -105,7 +105,7 @@ fn another_codec_begins_with_a_keyframe_and_falls_back_to_h264_with_its_encoder(
     let stand_in = StandIn::with_faults("fail-at=4 codecs=3");
     let mut chain = EncoderChain::open(SETTINGS, options(&stand_in, VideoPreference::Best)).unwrap();
     let clip = Clip::of(Layout::Nv12, 320, 192);
-    let mut next = |chain: &mut EncoderChain, frame| {
+    let next = |chain: &mut EncoderChain, frame| {
         chain.encode(&clip.draw(frame), request(frame, 60, false)).unwrap().unwrap().keyframe
     };
     assert!(next(&mut chain, 0) && !next(&mut chain, 1));
@@ -123,7 +123,7 @@ fn another_codec_is_had_where_one_session_is_all_that_is_allowed() {
     let stand_in = StandIn::with_faults("sessions=1");
     let mut chain = EncoderChain::open(SETTINGS, options(&stand_in, VideoPreference::Best)).unwrap();
     let clip = Clip::of(Layout::Nv12, 320, 192);
-    let mut next = |chain: &mut EncoderChain, frame| {
+    let next = |chain: &mut EncoderChain, frame| {
         chain.encode(&clip.draw(frame), request(frame, 60, false)).unwrap().unwrap().keyframe
     };
     assert!(next(&mut chain, 0));

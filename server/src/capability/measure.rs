@@ -126,7 +126,7 @@ fn note(capability: &mut Capability, on: &str, (width, height): (u16, u16), meas
             capability.conversions.push(ConversionCapability { adapter, width, height, frame_us });
         }
         Err(error) => {
-            missing(capability, &format!("conversion at {width}×{height} on {on}"), &error.to_string())
+            missing(capability, &format!("conversion at {width}×{height} on {on}"), &error.to_string());
         }
     }
 }
@@ -171,7 +171,7 @@ fn encoder(
             // A codec or size that the encoder does not do is no defect of the machine.
             Err(EncodeError::Unsupported { .. }) => {}
             Err(error) => {
-                missing(capability, &format!("{backend:?} {codec} {width}×{height}"), &error.to_string())
+                missing(capability, &format!("{backend:?} {codec} {width}×{height}"), &error.to_string());
             }
         }
     }

@@ -129,7 +129,7 @@ mod tests {
                     }
                     nals.last_mut().unwrap().extend_from_slice(&part.payload());
                 }
-                H265Payload::H265PACIPacket(_) => panic!("no PACI is written"),
+                other => panic!("{other:?} is not written"),
             }
         }
         nals

@@ -283,7 +283,7 @@ fn whatever_the_receiver_reports_is_survived() {
     [config(), world::resilient()].into_iter().for_each(survives);
 }
 
-fn survives(config: nearframe_stream::SenderConfig) {
+fn survives(config: SenderConfig) {
     let now = Instant::now();
     let mut sender = MediaSender::new(config, now, 0);
     push(&mut sender, now, 0, true);

@@ -318,6 +318,6 @@ mod tests {
                 "{why}"
             ),
         }
-        assert!(Device::open(Codec::Av1).is_err());
+        assert!(Device::open(Codec::Av1, None).is_err());
     }
 }
