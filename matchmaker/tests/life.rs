@@ -178,7 +178,7 @@ async fn what_a_node_measured_is_shown_with_its_signature() {
     let signed = SignedCapability::sign(&key, Capability { sessions: 7, ..Capability::default() });
     let offer = NodeOffer { capability: Some(signed.clone()), ..FakeNode::offer(1) };
     let hello = FakeNode::hello(service.address, key.clone(), Some(code), offer, vec![]).await;
-    let _node = hello.ok().expect("the node is let in");
+    let Ok(_node) = hello else { panic!("the node is not let in") };
     let nodes: Page<Node> = json(service.get("/v1/nodes").await).await;
     let shown = nodes.items[0].capability.as_ref().expect("the report is shown");
     assert_eq!(*shown, signed);
