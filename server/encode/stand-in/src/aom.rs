@@ -16,15 +16,13 @@ const USAGE_REALTIME: u32 = 1;
 const CBR: u32 = 1;
 const KEYFRAMES_DISABLED: u32 = 0;
 const FORCE_KEYFRAME: c_long = 1;
-/// References that no picture here is made from: `AOM_EFLAG_NO_REF_LAST2`, `LAST3`, `BWD`, `ARF2`.
-const NO_OTHERS: c_long = 1 << 17 | 1 << 18 | 1 << 21 | 1 << 22;
-/// Every picture begins with probabilities of its own (`AOM_EFLAG_SET_PRIMARY_REF_NONE`): those of a lost one are unknown.
+/// `AOM_EFLAG_SET_PRIMARY_REF_NONE`: every picture begins with probabilities of its own, since those of a lost one are
+/// unknown.
 const FRESH: c_long = 1 << 30;
-/// `AOM_EFLAG_NO_REF_…` and `AOM_EFLAG_NO_UPD_…` of the slots that are: last, golden, alternative.
-const NO_REFERENCE: [c_long; 3] = [1 << 16, 1 << 19, 1 << 20];
-const NO_UPDATE: [c_long; 3] = [1 << 23, 1 << 24, 1 << 25];
-/// Golden and alternative take turns in keeping every so manieth picture.
-const KEPT_EVERY: u64 = 2;
+/// `AV1E_SET_SVC_REF_FRAME_CONFIG`.
+const REFERENCES: c_int = 133;
+/// Pictures that a decoder keeps.
+const SLOTS: usize = 8;
 const FORMAT_I420: u32 = 0x100 | 2;
 const PACKET_FRAME: u32 = 0;
 const IS_KEYFRAME: u32 = 1;
@@ -47,6 +45,7 @@ const CONTROLS: [(c_int, c_int); 8] = [
 struct Config {
     usage: u32,
     threads: u32,
+    profile: u32,
     width: u32,
     height: u32,
     limit: u32,
@@ -129,6 +128,16 @@ struct Packet {
     flags: u32,
 }
 
+/// `aom_svc_ref_frame_config_t`: which of the seven names of references are used, the slot of each, and which slots the
+/// picture is kept in.
+#[repr(C)]
+#[derive(Default)]
+struct References {
+    used: [c_int; 7],
+    slots: [c_int; 7],
+    kept_in: [c_int; SLOTS],
+}
+
 struct Functions {
     interface: unsafe extern "C" fn() -> *const c_void,
     default: unsafe extern "C" fn(*const c_void, *mut Config, u32) -> c_int,
@@ -175,7 +184,7 @@ pub(crate) struct Av1 {
     config: Box<Config>,
     pictures: u64,
     /// Which pictures the slots hold.
-    slots: [Option<u64>; 3],
+    slots: [Option<u64>; SLOTS],
 }
 
 // SAFETY: the context is used by one thread at a time, through `&mut self`; libaom ties it to no thread.
@@ -195,7 +204,7 @@ impl Av1 {
             let opened = (functions.init)(&raw mut *context, interface, &raw const *config, 0, ABI_VERSION);
             check("opening", opened)?;
         }
-        let mut av1 = Self { functions, context, config, pictures: 0, slots: [None; 3] };
+        let mut av1 = Self { functions, context, config, pictures: 0, slots: [None; SLOTS] };
         for (control, value) in CONTROLS {
             // SAFETY: the context is open, and each of these takes an int.
             check("a control", unsafe { (av1.functions.control)(&raw mut *av1.context, control, value) })?;
@@ -234,28 +243,43 @@ impl Av1 {
         image.strides = [width, width / 2, width / 2].map(|stride| stride as c_int);
         let from = self.source(usable).filter(|_| !keyframe);
         let at = self.pictures;
-        let updated = [true, at.is_multiple_of(2 * KEPT_EVERY), at % (2 * KEPT_EVERY) == KEPT_EVERY];
-        let flags = from.map_or(FORCE_KEYFRAME, |from| flags(from, updated));
         self.pictures += 1;
+        let slot = at as usize % SLOTS;
+        let flags = match from {
+            Some(from) => {
+                self.refer(from, slot)?;
+                FRESH
+            }
+            None => FORCE_KEYFRAME,
+        };
         // SAFETY: the planes hold as many rows as the image says, and outlive the call, which copies them.
         check("encoding", unsafe {
             (self.functions.encode)(&raw mut *self.context, &raw const image, at as i64, 1, flags)
         })?;
         let (data, is_keyframe) = self.take()?;
-        for (slot, updated) in self.slots.iter_mut().zip(updated) {
-            if updated || is_keyframe {
-                *slot = Some(timestamp);
-            }
+        // A keyframe is kept in all of them.
+        if is_keyframe {
+            self.slots = [Some(timestamp); SLOTS];
         }
+        self.slots[slot] = Some(timestamp);
         Ok((data, is_keyframe))
     }
 
     /// The slot with the newest usable picture.
     fn source(&self, usable: impl Fn(u64) -> bool) -> Option<usize> {
         let held = self.slots.iter().enumerate().filter_map(|(slot, picture)| Some(((*picture)?, slot)));
-        held.filter(|(picture, _)| usable(*picture))
-            .max_by_key(|&(picture, slot)| (picture, 2 - slot))
-            .map(|held| held.1)
+        held.filter(|(picture, _)| usable(*picture)).max().map(|(_, slot)| slot)
+    }
+
+    /// The next picture is made from that of one slot alone, and kept in another.
+    fn refer(&mut self, from: usize, kept_in: usize) -> Result<(), String> {
+        let mut references = References { slots: [from as c_int; 7], ..References::default() };
+        references.used[0] = 1;
+        references.kept_in[kept_in] = 1;
+        // SAFETY: the context is open, and this control takes a pointer to such a structure, which it copies.
+        let set =
+            unsafe { (self.functions.control)(&raw mut *self.context, REFERENCES, &raw mut references) };
+        check("choosing references", set)
     }
 
     fn take(&mut self) -> Result<(Vec<u8>, bool), String> {
@@ -280,16 +304,6 @@ impl Drop for Av1 {
         // SAFETY: the context is open, and nothing of it is used afterwards.
         unsafe { (self.functions.destroy)(&raw mut *self.context) };
     }
-}
-
-/// A picture from one slot alone, kept in those that are `updated`.
-fn flags(from: usize, updated: [bool; 3]) -> c_long {
-    let mut flags = NO_OTHERS | FRESH;
-    for slot in 0..3 {
-        flags |= if slot == from { 0 } else { NO_REFERENCE[slot] };
-        flags |= if updated[slot] { 0 } else { NO_UPDATE[slot] };
-    }
-    flags
 }
 
 fn apply(config: &mut Config, settings: &Settings) {
