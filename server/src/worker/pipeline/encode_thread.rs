@@ -21,12 +21,12 @@ pub(super) fn run(shared: &Shared, mut encoder: EncoderChain, events: &mpsc::Unb
     let mut started_us = None;
     let mut now = shared.quality();
     while let Some(raw) = shared.mailbox.take() {
-        let budget_bytes = budget(shared);
+        let wanted = shared.bitrate_bps.load(Ordering::Acquire);
+        let budget_bytes = budget(shared, wanted);
         if budget_bytes.is_some_and(|bytes| bytes < MIN_PICTURE_BYTES) {
             continue;
         }
         follow_codec(shared, &mut encoder, events);
-        let wanted = shared.bitrate_bps.load(Ordering::Acquire);
         let mut result = follow(&mut encoder, &mut now, &raw);
         if wanted != bitrate_bps {
             result = result.and_then(|()| encoder.set_bitrate(wanted));
@@ -93,10 +93,10 @@ fn tell_changes(shared: &Shared, encoder: &mut EncoderChain, events: &mpsc::Unbo
     }
 }
 
-/// What the narrowest path can take of the next frame.
-fn budget(shared: &Shared) -> Option<u32> {
+/// What the narrowest path can take of the next frame at `bps`.
+fn budget(shared: &Shared, bps: u32) -> Option<u32> {
     let mut least = None;
-    shared.each_peer(|peer| least = [least, peer.frame_budget()].into_iter().flatten().min());
+    shared.each_peer(|peer| least = [least, peer.frame_budget(bps)].into_iter().flatten().min());
     least
 }
 

@@ -62,7 +62,7 @@ impl Transport for MemoryTransport {
             received.codecs.push(frame.codec);
         });
     }
-    fn frame_budget(&self) -> Option<u32> {
+    fn frame_budget(&self, _: u32) -> Option<u32> {
         None
     }
     fn set_frame_rate(&self, _: u32) {}

@@ -83,6 +83,11 @@ export class Statistics {
     if (this.#rtc.bitrate_bps !== undefined) this.#bitratePerSecond.push(this.#rtc.bitrate_bps);
   }
 
+  /** Packets go to a relay by TCP or TLS, as of the newest sample. */
+  get relayedByTcp(): boolean {
+    return this.#rtc?.relayed === true && (this.#rtc.transport === 'tcp' || this.#rtc.transport === 'tls');
+  }
+
   /** Another connection counts from zero again. */
   newPeer(): void {
     this.#counters = undefined;
