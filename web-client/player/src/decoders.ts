@@ -1,6 +1,6 @@
 /** What this device decodes, as the node is told: by codec, whether smoothly, whether in hardware, and on what power. */
 
-import { Scope } from './scope';
+import type { Scope } from './scope';
 import type { ControlFromPage, DecoderFacts } from './wire/control';
 
 /** Bits a second that are asked about: what a path that is no bottleneck brings. */
