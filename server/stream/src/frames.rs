@@ -198,6 +198,11 @@ impl FrameLog {
         all
     }
 
+    /// Whether parity may restore this packet.
+    pub(crate) fn is_protected(&self, sequence: u64) -> bool {
+        self.block(sequence).is_some()
+    }
+
     /// The protected block that this packet belongs to.
     fn block(&self, sequence: u64) -> Option<Block> {
         let end = self.parity.partition_point(|sent| sent.coverage.base <= sequence);

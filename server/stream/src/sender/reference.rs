@@ -40,16 +40,21 @@ impl MediaSender {
 
     /// Video in the pacer that waited too long is dropped.
     pub(super) fn drop_stale(&mut self, now: Instant) {
-        if self.pacer.is_stale(now) {
-            let unsent = self.video_left;
-            self.drop_queue();
-            if self.keeps_references() {
-                self.frames.lose_from(unsent);
-                self.ask_reference(now);
-            } else {
-                self.keyframes.broken();
-                self.ask_keyframe(now);
-            }
+        if !self.pacer.is_stale(now) {
+            return;
+        }
+        let unsent = self.video_left;
+        let only_parity = unsent == self.video_sequence;
+        self.drop_queue();
+        if only_parity {
+            return;
+        }
+        if self.keeps_references() {
+            self.frames.lose_from(unsent);
+            self.ask_reference(now);
+        } else {
+            self.keyframes.broken();
+            self.ask_keyframe(now);
         }
     }
 

@@ -38,11 +38,13 @@ impl Unasked {
 }
 
 impl MediaSender {
-    /// Repeats what was reported missing and not asked for in time.
+    /// Repeats what was reported missing and not asked for in time. What parity may restore is left to it and to
+    /// the receiver, which alone knows whether it did.
     pub(super) fn repair_unasked(&mut self, now: Instant) {
         let mut unasked = Vec::new();
         while let Some(sequence) = self.unasked.take(now) {
-            if !self.frames.is_asked(sequence) && !self.frames.is_settled(sequence) {
+            let is_known = self.frames.is_asked(sequence) || self.frames.is_settled(sequence);
+            if !is_known && !self.frames.is_protected(sequence) {
                 unasked.push(sequence);
             }
         }
