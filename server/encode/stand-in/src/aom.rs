@@ -23,6 +23,8 @@ const FRESH: c_long = 1 << 30;
 const REFERENCES: c_int = 133;
 /// Pictures that a decoder keeps.
 const SLOTS: usize = 8;
+/// As many as are taken in turns: libaom 3.6 refuses a picture made from the eighth.
+const TURNS: usize = 7;
 const FORMAT_I420: u32 = 0x100 | 2;
 const PACKET_FRAME: u32 = 0;
 const IS_KEYFRAME: u32 = 1;
@@ -244,7 +246,7 @@ impl Av1 {
         let from = self.source(usable).filter(|_| !keyframe);
         let at = self.pictures;
         self.pictures += 1;
-        let slot = at as usize % SLOTS;
+        let slot = at as usize % TURNS;
         let flags = match from {
             Some(from) => {
                 self.refer(from, slot)?;
