@@ -186,7 +186,7 @@ pub(crate) struct Av1 {
     config: Box<Config>,
     pictures: u64,
     /// Which pictures the slots hold.
-    slots: [Option<u64>; SLOTS],
+    slots: [Option<u64>; TURNS],
 }
 
 // SAFETY: the context is used by one thread at a time, through `&mut self`; libaom ties it to no thread.
@@ -206,7 +206,7 @@ impl Av1 {
             let opened = (functions.init)(&raw mut *context, interface, &raw const *config, 0, ABI_VERSION);
             check("opening", opened)?;
         }
-        let mut av1 = Self { functions, context, config, pictures: 0, slots: [None; SLOTS] };
+        let mut av1 = Self { functions, context, config, pictures: 0, slots: [None; TURNS] };
         for (control, value) in CONTROLS {
             // SAFETY: the context is open, and each of these takes an int.
             check("a control", unsafe { (av1.functions.control)(&raw mut *av1.context, control, value) })?;
@@ -261,7 +261,7 @@ impl Av1 {
         let (data, is_keyframe) = self.take()?;
         // A keyframe is kept in all of them.
         if is_keyframe {
-            self.slots = [Some(timestamp); SLOTS];
+            self.slots = [Some(timestamp); TURNS];
         }
         self.slots[slot] = Some(timestamp);
         Ok((data, is_keyframe))
