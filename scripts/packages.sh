@@ -34,4 +34,6 @@ packages_test=(
   mesa-utils    # OpenGL programs, on Wayland and X11
   vulkan-tools  # a Vulkan program
   vulkan-validationlayers # checks every Vulkan call of the export tests
+  libaom3       # encodes AV1 in the stand-in for NVIDIA's driver
+  dav1d         # decodes it, as other people do
 )

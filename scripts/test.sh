@@ -58,7 +58,7 @@ rust_tests() {
 }
 
 end_to_end() {
-  owner cargo build -p nearframe -p nearframe-probe && CHROMIUM=$(find_chromium) owner npm --prefix web-client run test:e2e -w e2e
+  owner cargo build -p nearframe -p nearframe-probe -p nearframe-nvenc-stand-in && CHROMIUM=$(find_chromium) owner npm --prefix web-client run test:e2e -w e2e
 }
 
 stage "setup" scripts/setup.sh build run test

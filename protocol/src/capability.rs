@@ -171,11 +171,18 @@ impl Capability {
         if Self::parse(&self.canonical())? != *self {
             return Err(WireError::Range("a text or list is too long"));
         }
-        let lines = [&self.release].into_iter().chain(self.adapters.iter().map(|adapter| &adapter.name));
-        if lines.into_iter().any(|line| line.contains(char::is_control)) {
+        if self.texts().any(|text| text.contains(char::is_control)) {
             return Err(WireError::Range("control characters"));
         }
         Ok(())
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &String> {
+        let adapters = self.adapters.iter().flat_map(|one| [&one.name, &one.kind, &one.driver]);
+        let conversions = self.conversions.iter().map(|one| &one.adapter);
+        let encoders = self.encoders.iter().flat_map(|one| [&one.name, &one.codec]);
+        let missing = self.missing.iter().flat_map(|one| [&one.what, &one.why]);
+        [&self.release].into_iter().chain(adapters).chain(conversions).chain(encoders).chain(missing)
     }
 
     /// What the node signs.
@@ -282,6 +289,8 @@ mod tests {
         assert_eq!(with_release("0.1.0".to_owned()).check(), Ok(()));
         assert!(with_release("ä".repeat(300)).check().is_err());
         assert!(with_release("a\nb".to_owned()).check().is_err());
+        let garbled = Missing { what: "NVENC".to_owned(), why: "\u{1b}[2J".to_owned() };
+        assert!(Capability { missing: vec![garbled], ..Capability::default() }.check().is_err());
         let missing = Missing { what: String::new(), why: String::new() };
         let many = Capability { missing: vec![missing; MAX_ITEMS + 1], ..Capability::default() };
         assert!(many.check().is_err());

@@ -4,6 +4,7 @@
 //! of the channel is there is lost. The node answers each with `hello`, then `session`. Binary messages are
 //! not used. No message is longer than [`MAX_CONTROL_BYTES`].
 
+use crate::codec::VideoCodec;
 use crate::key::Signature;
 use crate::session::{EndReason, Seat};
 use crate::title::TitleKind;
@@ -64,11 +65,30 @@ pub enum FromPage {
         /// kbit/s; `null` lifts it.
         kbps: Option<u32>,
     },
+    /// What the player's device decodes, and on what power; again when that changes. A page that does not say gets
+    /// H.264.
+    Decoders {
+        /// One for each codec that the browser receives.
+        decoders: Vec<DecoderFacts>,
+        /// Whether the device runs on its battery.
+        on_battery: bool,
+    },
     /// The player's microphone is on or off.
     Microphone {
         /// Whether it may be heard.
         on: bool,
     },
+}
+
+/// What a browser says of a decoder, for the title's picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecoderFacts {
+    /// Of what.
+    pub codec: VideoCodec,
+    /// It keeps up with the frames.
+    pub smooth: bool,
+    /// It is hardware, or as sparing.
+    pub efficient: bool,
 }
 
 /// How a pointer looks. It is drawn by the page, never in the picture, so that it answers at once.

@@ -10,6 +10,7 @@
 pub mod api;
 pub mod attest;
 pub mod capability;
+pub mod codec;
 pub mod control;
 pub mod facts;
 pub mod id;
@@ -29,6 +30,7 @@ pub mod version;
 pub mod wire;
 pub mod worker;
 
+pub use codec::VideoCodec;
 pub use id::{GuestId, LeaseId, NodeId, PeerId, SessionId, TransferId};
 pub use key::{NodeKey, PublicKey, Signature};
 pub use money::{Currency, Money};

@@ -3,7 +3,10 @@
 //! It travels in the environment, as the log filter does: a worker that waits warm for a session has it already.
 
 use anyhow::{Context, Result, anyhow};
-use nearframe_encode::{NvencPreset, NvidiaLibraries, VideoBackend, VideoOptions, VideoPreference};
+use nearframe_encode::{
+    NvencPreset, NvidiaLibraries, VideoBackend, VideoOptions, VideoPreference, by_load, nvenc_devices,
+};
+use nearframe_gpu::DeviceUuid;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -33,6 +36,14 @@ pub fn options(
         options.nvenc.libraries = NvidiaLibraries::inside(&whole);
     }
     Ok(options)
+}
+
+/// GPUs in the order in which the next session should use them: the one with the least busy encoder first. Empty where
+/// the drivers do not tell.
+pub(crate) fn gpus_by_load(options: &VideoOptions) -> Vec<DeviceUuid> {
+    let Ok(devices) = nvenc_devices(&options.nvenc.libraries) else { return Vec::new() };
+    let loads: Vec<_> = devices.iter().map(|device| device.load).collect();
+    by_load(&loads).into_iter().filter_map(|at| devices[at].uuid).collect()
 }
 
 /// What a worker is started with.

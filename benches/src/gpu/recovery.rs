@@ -3,13 +3,16 @@
 use crate::quantile::quantile;
 use crate::report::{Report, Spec, lower};
 use anyhow::{Context, Result, ensure};
-use nearframe_gpu::{Converter, Gpu, Layout};
+use nearframe_encode::{
+    Codec, EncoderChain, FrameRequest, VideoBackend, VideoEncoder, VideoOptions, VideoSettings,
+};
+use nearframe_gpu::{Converter, Gpu, Layout, Surface, SurfaceRing};
 use nearframe_protocol::title::TitleManifest;
 use nearframe_title::{FrameTick, TitleFailure};
 use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The worst of a few: every loss has to be survived in time.
 const RECOVERY: Spec = lower("device_lost_recovery_ms", "ms", Some(5000.0));
@@ -17,11 +20,41 @@ const LOSSES: usize = 5;
 const MANIFEST: &str = "id = \"bench\"\nname = \"Bench\"\nversion = \"1\"\n[run]\nkind = \"builtin\"\n\
                         builtin = \"meteor\"\nwidth = 1280\nheight = 720\n";
 
+/// From the call that fails to the first frame of the next encoder.
+const FALLBACK: Spec = lower("encoder_fallback_ms", "ms", Some(1000.0));
+
 pub(super) fn run(report: &mut Report) {
+    match fall_back() {
+        Ok(ms) => report.add(FALLBACK, Some(ms), ""),
+        Err(error) => report.skip(FALLBACK, &format!("{error:#}")),
+    }
     match measure() {
         Ok(times_ms) => report.add(RECOVERY, quantile(&times_ms, 1.0), "no loss was survived"),
         Err(error) => report.skip(RECOVERY, &format!("{error:#}")),
     }
+}
+
+/// The best encoder of this machine gives way to the next.
+fn fall_back() -> Result<f64> {
+    let (width, height) = (1920, 1080);
+    let settings = VideoSettings { codec: Codec::H264, width, height, fps: 60, bitrate_bps: 15_000_000 };
+    let mut chain = EncoderChain::open(settings, VideoOptions::default())?;
+    ensure!(chain.backend() != VideoBackend::OpenH264, "this machine has no other encoder than OpenH264");
+    let surface = SurfaceRing::new(chain.capabilities().layout, width, height).take().context("no memory")?;
+    let surface = Surface::from(surface);
+    let request = |frame| FrameRequest {
+        frame,
+        at: Duration::from_secs(1) / 60 * frame,
+        keyframe: false,
+        budget_bytes: None,
+    };
+    for frame in 0..30 {
+        chain.encode(&surface, request(frame))?;
+    }
+    chain.fail("lost by the bench");
+    let start = Instant::now();
+    chain.encode(&surface, request(30))?.context("the next encoder left the picture out")?;
+    Ok(start.elapsed().as_secs_f64() * 1000.0)
 }
 
 /// What the pipeline does when it notices: a new device, the title's resources and the converter on it.

@@ -2,7 +2,8 @@
 
 use super::seconds_per_unit;
 use crate::report::{Report, Spec, lower};
-use nearframe_stream::{ExtensionIds, MediaSender, SenderConfig, StreamIds, VideoFrame};
+use nearframe_protocol::VideoCodec;
+use nearframe_stream::{ExtensionIds, MediaSender, OtherCodecs, SenderConfig, StreamIds, VideoFrame};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,14 @@ pub(super) fn run(report: &mut Report) {
             let rtp_timestamp = frame.wrapping_mul(1500);
             sender.push_video(
                 now,
-                VideoFrame { frame, rtp_timestamp, keyframe: keyframe_due, refers_to: None, data },
+                VideoFrame {
+                    frame,
+                    rtp_timestamp,
+                    keyframe: keyframe_due,
+                    codec: VideoCodec::H264,
+                    refers_to: None,
+                    data,
+                },
             );
             packets += drain(&mut sender, now);
             frame = frame.wrapping_add(1);
@@ -86,6 +94,7 @@ pub(super) fn config(descriptor: bool) -> SenderConfig {
     SenderConfig {
         video: ids(1, 96, 90_000),
         audio: ids(11, 111, 48_000),
+        other_codecs: OtherCodecs::default(),
         fec: None,
         audio_red_payload_type: None,
         extensions: ExtensionIds {

@@ -11,6 +11,7 @@ use crate::quantile::median;
 use crate::report::{Report, Spec, lower};
 use anyhow::{Context, Result};
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use nearframe_protocol::VideoCodec;
 use nearframe_stream::{MediaSender, VideoFrame};
 use nearframe_wire::{Algorithm, Outbox, Sealer, TAG_LEN};
 use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
@@ -144,7 +145,14 @@ impl Ours {
         let keyframe = self.frame == 0;
         let data = if keyframe { &self.keyframe } else { &self.delta };
         let rtp_timestamp = self.frame.wrapping_mul(1500);
-        let frame = VideoFrame { frame: self.frame, rtp_timestamp, keyframe, refers_to: None, data };
+        let frame = VideoFrame {
+            frame: self.frame,
+            rtp_timestamp,
+            keyframe,
+            codec: VideoCodec::H264,
+            refers_to: None,
+            data,
+        };
         self.sender.push_video(self.now, frame);
         let mut at = self.now;
         let end = self.now + FRAME_TIME;

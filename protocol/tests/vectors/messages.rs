@@ -5,8 +5,8 @@ use nearframe_protocol::attest::{Attestation, Fingerprint};
 use nearframe_protocol::key::Nonce;
 use nearframe_protocol::network::IceServer;
 use nearframe_protocol::{
-    EndReason, NodeKey, PeerId, Seat, SessionId, SessionState, Signature, VersionOffer, Versions, control,
-    signal,
+    EndReason, NodeKey, PeerId, Seat, SessionId, SessionState, Signature, VersionOffer, Versions, VideoCodec,
+    control, signal,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -63,6 +63,16 @@ fn control_entries() -> Vec<Value> {
         FromPage::Keyboard { layout: "de".to_owned(), variant: "nodeadkeys".to_owned() },
         FromPage::Clipboard { text: "from the player".to_owned() },
         FromPage::Microphone { on: true },
+        FromPage::Decoders {
+            decoders: VideoCodec::ALL
+                .map(|codec| control::DecoderFacts {
+                    codec,
+                    smooth: codec != VideoCodec::Hevc10,
+                    efficient: codec == VideoCodec::H264,
+                })
+                .to_vec(),
+            on_battery: true,
+        },
         FromPage::DataCap { kbps: Some(3000) },
         FromPage::DataCap { kbps: None },
     ];
@@ -104,7 +114,7 @@ fn control_entries() -> Vec<Value> {
         "page",
         kinds!(FromPage: Hello = "hello", Display = "display", ReceiptSignature = "receipt_signature",
                Hidden = "hidden", Leave = "leave", Keyboard = "keyboard", Clipboard = "clipboard",
-               Microphone = "microphone", DataCap = "data_cap"),
+               Microphone = "microphone", Decoders = "decoders", DataCap = "data_cap"),
         from_page,
     );
     let kinds = kinds!(ToPage: Hello = "hello", Session = "session", Receipt = "receipt", Rumble = "rumble",

@@ -16,8 +16,8 @@ mod video;
 
 pub use audio::{AUDIO_CHANNELS, AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ, AudioDecoder, AudioEncoder};
 pub use backend::{
-    EncoderChain, EncoderChange, EncoderLoad, NvencDevice, NvencEncoder, NvencOptions, NvencPreset,
-    NvidiaLibraries, OpenH264Encoder, OpusDecoder, OpusEncoder, ProbeEncoder, VideoBackend,
+    CudaReader, EncoderChain, EncoderChange, EncoderLoad, NvencDevice, NvencEncoder, NvencOptions,
+    NvencPreset, NvidiaLibraries, OpenH264Encoder, OpusDecoder, OpusEncoder, ProbeEncoder, VideoBackend,
     VideoBackendFacts, VideoOptions, VideoPreference, VulkanVideoEncoder, by_load, nvenc_devices,
     open_backend, open_video, probe_frame, video_backends, video_backends_with,
 };

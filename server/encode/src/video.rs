@@ -200,6 +200,8 @@ pub struct Capabilities {
     pub name: &'static str,
     /// What it emits.
     pub codec: Codec,
+    /// What it could be opened for in place of that, where it runs; its own codec is among them.
+    pub codecs: Vec<Codec>,
     /// How the samples lie in what it takes.
     pub layout: Layout,
     /// Takes surfaces that were exported from this device beside those in CPU memory. `None`: CPU memory only.

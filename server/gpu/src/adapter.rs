@@ -1,7 +1,9 @@
 //! Which adapter draws: discrete before integrated before virtual before software.
 
 use crate::error::GpuError;
+use crate::exported::DeviceUuid;
 use std::fmt;
+use wgpu::hal::vulkan::Api as Vulkan;
 
 /// What an adapter is, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,11 +79,18 @@ pub fn adapters() -> Vec<AdapterFacts> {
 }
 
 /// The adapter to draw on: the best one whose name contains `wanted` (any case), or the best of all.
-/// OpenGL is asked only where Vulkan has nothing fitting, because loading it costs time and memory.
-pub(crate) fn choose(wanted: Option<&str>) -> Result<(AdapterFacts, wgpu::Adapter), GpuError> {
+/// Of those alike, the first in `order` comes first. OpenGL is asked only where Vulkan has nothing fitting, because
+/// loading it costs time and memory.
+pub(crate) fn choose(
+    wanted: Option<&str>,
+    order: &[DeviceUuid],
+) -> Result<(AdapterFacts, wgpu::Adapter), GpuError> {
     let mut names = Vec::new();
     for backends in [wgpu::Backends::VULKAN, wgpu::Backends::GL] {
-        let found = enumerate(&instance(backends), backends);
+        let mut found = enumerate(&instance(backends), backends);
+        if !order.is_empty() {
+            found.sort_by_cached_key(|(facts, adapter)| (facts.kind, place(order, device_uuid(adapter))));
+        }
         names.extend(found.iter().map(|(facts, _)| facts.to_string()));
         if let Some(chosen) = found.into_iter().find(|(facts, _)| fits(facts, wanted)) {
             return Ok(chosen);
@@ -93,6 +102,24 @@ pub(crate) fn choose(wanted: Option<&str>) -> Result<(AdapterFacts, wgpu::Adapte
         }
         _ => Err(GpuError::NoAdapter),
     }
+}
+
+/// Devices that are not in the order come after all that are.
+fn place(order: &[DeviceUuid], device: Option<DeviceUuid>) -> usize {
+    device.and_then(|device| order.iter().position(|one| *one == device)).unwrap_or(order.len())
+}
+
+/// `None` of an adapter that is not driven through Vulkan.
+#[expect(unsafe_code, reason = "wgpu does not tell; Vulkan is asked")]
+fn device_uuid(adapter: &wgpu::Adapter) -> Option<DeviceUuid> {
+    // SAFETY: the handles of the guard are only read, and the adapter outlives this function.
+    let hal = unsafe { adapter.as_hal::<Vulkan>() }?;
+    let mut ids = ash::vk::PhysicalDeviceIDProperties::default();
+    let mut properties = ash::vk::PhysicalDeviceProperties2::default().push_next(&mut ids);
+    let instance = hal.shared_instance().raw_instance();
+    // SAFETY: the physical device is this instance's; the chain lives here. wgpu needs Vulkan 1.1.
+    unsafe { instance.get_physical_device_properties2(hal.raw_physical_device(), &mut properties) };
+    Some(DeviceUuid(ids.device_uuid))
 }
 
 fn fits(facts: &AdapterFacts, wanted: Option<&str>) -> bool {
@@ -147,8 +174,17 @@ mod tests {
     }
 
     #[test]
+    fn of_adapters_alike_the_first_in_the_order_is_first() {
+        let [a, b, c] = [1, 2, 3].map(|byte| DeviceUuid([byte; 16]));
+        assert_eq!([a, b, c].map(|device| place(&[b, a], Some(device))), [1, 0, 2]);
+        assert_eq!(place(&[b, a], None), 2);
+        let (_, best) = choose(None, &[]).expect("a GPU, if only one of software: mesa-vulkan-drivers");
+        assert!(device_uuid(&best).is_none_or(|uuid| uuid != DeviceUuid([0; 16])));
+    }
+
+    #[test]
     fn an_unknown_name_lists_what_there_is() {
-        let error = choose(Some("no such adapter")).unwrap_err();
+        let error = choose(Some("no such adapter"), &[]).unwrap_err();
         assert!(matches!(error, GpuError::NoSuchAdapter { .. } | GpuError::NoAdapter), "{error}");
     }
 }

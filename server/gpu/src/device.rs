@@ -34,16 +34,21 @@ enum Failure {
 impl Gpu {
     /// Opens the best adapter (see [`AdapterKind`] for the order). Blocks for the driver's start-up.
     pub fn open() -> Result<Arc<Self>, GpuError> {
-        Self::open_chosen(None)
+        Self::open_chosen(None, &[])
     }
 
     /// Opens the best adapter whose name contains `name`, upper or lower case.
     pub fn open_named(name: &str) -> Result<Arc<Self>, GpuError> {
-        Self::open_chosen(Some(name))
+        Self::open_chosen(Some(name), &[])
     }
 
-    fn open_chosen(name: Option<&str>) -> Result<Arc<Self>, GpuError> {
-        let (facts, adapter) = adapter::choose(name)?;
+    /// Opens the best adapter; of several that are alike, the one that comes first in `order`.
+    pub fn open_in_order(order: &[DeviceUuid]) -> Result<Arc<Self>, GpuError> {
+        Self::open_chosen(None, order)
+    }
+
+    fn open_chosen(name: Option<&str>, order: &[DeviceUuid]) -> Result<Arc<Self>, GpuError> {
+        let (facts, adapter) = adapter::choose(name, order)?;
         let supported = adapter.limits();
         let mut limits = wgpu::Limits::default();
         if !limits.check_limits(&supported) {

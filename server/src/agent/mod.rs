@@ -13,7 +13,7 @@ mod spool;
 mod supervisor;
 mod worker_process;
 
-use crate::capability::{self, Machine};
+use crate::capability::{self, Machine, terms};
 use anyhow::{Context, Result};
 use base64::Engine;
 use nearframe_encode::VideoOptions;
@@ -21,7 +21,6 @@ use nearframe_protocol::TitleId;
 use nearframe_protocol::capability::SignedCapability;
 use nearframe_protocol::link::{FromNode, HeldTitle, MAX_COVERS_BYTES, NodeOffer, ToNode};
 use nearframe_protocol::network::MediaNetwork;
-use nearframe_protocol::terms::NodeTerms;
 use nearframe_protocol::title::{TitleKind, Trust};
 use nearframe_title::catalogue;
 use std::path::PathBuf;
@@ -220,8 +219,8 @@ fn describe(
         adapter: machine.adapters.first().map_or_else(|| "none".to_owned(), ToString::to_string),
         encoders: machine.encoder_names(),
         titles: titles.iter().map(|title| announce(title, &mut room)).collect(),
+        terms: capability.as_ref().map(|signed| terms(&signed.capability)).unwrap_or_default(),
         capability,
-        terms: NodeTerms { codecs: vec!["h264".to_owned()], ..NodeTerms::default() },
     }
 }
 

@@ -1,6 +1,7 @@
 //! Trying everything once, within seconds.
 
 use super::{Machine, sessions};
+use crate::worker::Frames;
 use nearframe_encode::{
     Codec, EncodeError, FrameRequest, VideoBackend, VideoEncoder, VideoOptions, VideoSettings, open_backend,
 };
@@ -33,8 +34,9 @@ pub fn measure(machine: &Machine) -> Capability {
         ..Capability::default()
     };
     conversions_on_cpu(&mut capability);
-    adapters(machine, &mut capability);
-    encoders(machine, &mut capability);
+    let gpu = Gpu::open();
+    adapters(machine, &gpu, &mut capability);
+    encoders(machine, gpu.ok().as_ref(), &mut capability);
     capability
 }
 
@@ -47,13 +49,13 @@ fn missing(capability: &mut Capability, what: &str, why: &str) {
     capability.missing.push(Missing { what: text(what), why: text(why) });
 }
 
+/// What a driver says, on one line and no longer than a report has room for.
 fn text(words: &str) -> String {
-    fitting(words).to_owned()
+    fitting(&words.replace(char::is_control, " ")).to_owned()
 }
 
-fn adapters(machine: &Machine, capability: &mut Capability) {
-    let opened = Gpu::open();
-    match &opened {
+fn adapters(machine: &Machine, opened: &Result<Arc<Gpu>, GpuError>, capability: &mut Capability) {
+    match opened {
         Ok(gpu) => {
             if let Err(error) = gpu.exports() {
                 missing(capability, "frames without a copy", &error.to_string());
@@ -129,25 +131,35 @@ fn note(capability: &mut Capability, on: &str, (width, height): (u16, u16), meas
     }
 }
 
-fn encoders(machine: &Machine, capability: &mut Capability) {
+fn encoders(machine: &Machine, gpu: Option<&Arc<Gpu>>, capability: &mut Capability) {
+    // As sessions have it: the encoder beside the pictures, which reach it without a copy where they can.
+    let near = gpu.and_then(|gpu| gpu.exports().ok());
+    let video = VideoOptions { near, ..machine.video.clone() };
+
     for facts in &machine.encoders {
         let name = format!("{:?}", facts.backend);
         match &facts.state {
             Err(why) => missing(capability, &name, why),
             Ok(_) => {
                 for codec in Codec::ALL {
-                    encoder(capability, &machine.video, facts.backend, codec);
+                    encoder(capability, &video, gpu, facts.backend, codec);
                 }
             }
         }
     }
 }
 
-fn encoder(capability: &mut Capability, video: &VideoOptions, backend: VideoBackend, codec: Codec) {
+fn encoder(
+    capability: &mut Capability,
+    video: &VideoOptions,
+    gpu: Option<&Arc<Gpu>>,
+    backend: VideoBackend,
+    codec: Codec,
+) {
     let most = sessions_at_once(video, backend, codec);
     for (width, height) in SIZES {
         let settings = settings(codec, width, height);
-        match encode(settings, video, backend) {
+        match encode(settings, video, gpu, backend) {
             Ok((name, frame_us)) => capability.encoders.push(EncoderCapability {
                 name: name.to_owned(),
                 codec: codec.to_string(),
@@ -183,6 +195,7 @@ fn sessions_at_once(video: &VideoOptions, backend: VideoBackend, codec: Codec) -
 fn encode(
     settings: VideoSettings,
     video: &VideoOptions,
+    gpu: Option<&Arc<Gpu>>,
     backend: VideoBackend,
 ) -> Result<(&'static str, u32), EncodeError> {
     let mut encoder = open_backend(backend, settings, video)?;
@@ -191,9 +204,16 @@ fn encode(
         doing: "converting",
         detail: error.to_string(),
     };
-    let (layout, name) = (encoder.capabilities().layout, encoder.capabilities().name);
+    let name = encoder.capabilities().name;
     let VideoSettings { width, height, .. } = settings;
-    let mut converter = Converter::new(None, layout, width, height).map_err(|error| failed(&error))?;
+    let mut frames = match Frames::new(gpu.cloned(), encoder.capabilities(), width, height) {
+        // Ten bits are converted on the GPU alone.
+        Err(GpuError::BadLayout(layout)) => {
+            let (what, allowed) = (format!("{layout:?} without a copy"), "NV12 and I420".to_owned());
+            return Err(EncodeError::Unsupported { encoder: name, what, allowed });
+        }
+        frames => frames.map_err(|error| failed(&error))?,
+    };
     let mut data = picture(width as u16, height as u16);
     let mut times = Vec::new();
     for frame in 0..WARM_UP_FRAMES + FRAMES {
@@ -201,7 +221,7 @@ fn encode(
         let row = 4 * width as usize;
         data.rotate_right(row * 4);
         let picture = CpuPicture { width, height, stride: 4 * width, data: &data };
-        let converted = converter.convert(&Picture::Cpu(picture)).map_err(|error| failed(&error))?;
+        let converted = frames.convert(&Picture::Cpu(picture)).map_err(|error| failed(&error))?;
         let Some(surface) = converted else { return Err(failed(&"no surface is free")) };
         let at = Duration::from_secs(1) / FPS * frame;
         let request = FrameRequest { frame, at, keyframe: frame == 0, budget_bytes: None };

@@ -5,8 +5,10 @@
 
 mod measure;
 mod sessions;
+mod terms;
 
 pub use measure::measure;
+pub(crate) use terms::terms;
 
 use nearframe_encode::{VideoBackendFacts, VideoOptions, video_backends_with};
 use nearframe_gpu::AdapterFacts;

@@ -19,6 +19,7 @@ use crate::frames;
 use anyhow::{Context, Result, bail};
 use nearframe_protocol::VersionOffer;
 use nearframe_protocol::worker::{FromWorker, ToWorker};
+pub(crate) use pipeline::Frames;
 use session::Session;
 use stage::Stage;
 use std::os::fd::AsFd;

@@ -5,6 +5,7 @@ use super::pipeline::{Pipeline, PipelineConfig, PipelineEvent};
 use super::transport::webrtc::START_BPS;
 use super::voice::VoicePort;
 use anyhow::{Context, Result};
+use nearframe_gpu::Gpu;
 use nearframe_protocol::title::TitleManifest;
 use nearframe_protocol::worker::{Prepare, Start};
 use nearframe_title::Surroundings;
@@ -28,6 +29,8 @@ impl Stage {
         let (events_in, events) = mpsc::unbounded_channel();
         let input = Arc::new(InputPort::new(Instant::now()));
         let voice = Arc::new(VoicePort::default());
+        let video = crate::encoders::from_environment()?;
+        let near = video.clone();
         let pipeline = Pipeline::start(PipelineConfig {
             title_dir: wanted.title_dir.clone(),
             manifest: manifest(wanted)?,
@@ -38,9 +41,9 @@ impl Stage {
                 launcher: std::env::current_exe().context("finding the program itself, to lock titles in")?,
                 gpu: None,
             },
-            open_gpu: Arc::new(nearframe_gpu::Gpu::open),
+            open_gpu: Arc::new(move || Gpu::open_in_order(&crate::encoders::gpus_by_load(&near))),
             start_bps: start_bps.min(START_BPS),
-            video: crate::encoders::from_environment()?,
+            video,
             input: Arc::clone(&input),
             voice: Arc::clone(&voice),
             events: events_in,

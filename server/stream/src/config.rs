@@ -1,7 +1,7 @@
 //! What a sender is told when it is made.
 
 use crate::fec;
-use crate::rtp::{ExtensionIds, FecIds, StreamIds};
+use crate::rtp::{ExtensionIds, FecIds, OtherCodecs, StreamIds};
 
 /// Payload of a packet can be neither tiny nor larger than what any path carries, in bytes.
 const PAYLOAD_RANGE: (usize, usize) = (200, 1400);
@@ -13,8 +13,10 @@ const FPS_RANGE: (u32, u32) = (1, 1000);
 /// What was negotiated, and how much may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SenderConfig {
-    /// The H.264 stream.
+    /// The stream of pictures; its payload types are those of H.264.
     pub video: StreamIds,
+    /// Other codecs that the receiver takes on it.
+    pub other_codecs: OtherCodecs,
     /// The Opus stream.
     pub audio: StreamIds,
     /// Parity over video, where the receiver takes it.

@@ -6,7 +6,7 @@
 //! of packets is covered once more (see [`Layout`]). A receiver clears the transport-wide number before it
 //! adds packets up, because that number is stamped last; so does this.
 
-use crate::h264::OSN_LEN;
+use crate::payload::OSN_LEN;
 use crate::rtp::{RTP_HEADER_LEN, RtpPacket};
 use bytes::{BufMut, Bytes, BytesMut};
 

@@ -1,12 +1,11 @@
 //! H.264 access units → RTP payloads (RFC 6184, packetization-mode 1).
 //!
 //! Parameter sets and small NAL units at the front share one STAP-A, other small ones travel alone, large
-//! ones as FU-A. All payloads of a frame are slices of one buffer. In front of each lies its sequence
-//! number, so that the RTX payload (RFC 4588 §4: original number, then the payload) is a slice as well:
-//! the encoder's bytes are copied once, however often they are sent.
+//! ones as FU-A.
 
-use bytes::{BufMut, Bytes, BytesMut};
-use std::ops::Range;
+use crate::annex_b::nal_units;
+use crate::payload::{PayloadWriter, fragments};
+use bytes::Bytes;
 
 const TYPE_MASK: u8 = 0x1f;
 const REFERENCE_MASK: u8 = 0xe0;
@@ -16,8 +15,6 @@ const STAP_A: u8 = 24;
 const FU_A: u8 = 28;
 const FU_START: u8 = 0x80;
 const FU_END: u8 = 0x40;
-/// Length of the original sequence number in front of a payload.
-pub(crate) const OSN_LEN: usize = 2;
 
 /// Splits an access unit in Annex B form. Each result starts with the big-endian sequence number
 /// `first_sequence + i`, followed by at most `max_payload` bytes of payload. Without any NAL unit there is
@@ -27,15 +24,15 @@ pub(crate) fn packetize(access_unit: &[u8], max_payload: usize, first_sequence: 
         .map(|range| &access_unit[range])
         .filter(|nal| !matches!(nal[0] & TYPE_MASK, ACCESS_UNIT_DELIMITER | FILLER))
         .collect();
-    let mut writer = Writer::new(access_unit.len(), max_payload, first_sequence);
+    let mut writer = PayloadWriter::new(access_unit.len(), max_payload, first_sequence);
     let shared = aggregated(&nals, max_payload);
     match shared {
         0 => {}
-        1 => writer.single(nals[0]),
-        _ => writer.stap_a(&nals[..shared]),
+        1 => writer.payload(&[nals[0]]),
+        _ => stap_a(&mut writer, &nals[..shared]),
     }
     for nal in &nals[shared..] {
-        if nal.len() <= max_payload { writer.single(nal) } else { writer.fu_a(nal) }
+        if nal.len() <= max_payload { writer.payload(&[nal]) } else { fu_a(&mut writer, nal, max_payload) }
     }
     writer.finish()
 }
@@ -51,101 +48,33 @@ fn aggregated(nals: &[&[u8]], max_payload: usize) -> usize {
         .count()
 }
 
-struct Writer {
-    buffer: BytesMut,
-    ends: Vec<usize>,
-    max_payload: usize,
-    sequence: u64,
+fn stap_a(writer: &mut PayloadWriter, nals: &[&[u8]]) {
+    let reference = nals.iter().map(|nal| nal[0] & REFERENCE_MASK).max().unwrap_or(0);
+    writer.begin();
+    writer.put(&[STAP_A | reference]);
+    for nal in nals {
+        writer.put(&(nal.len() as u16).to_be_bytes());
+        writer.put(nal);
+    }
+    writer.end();
 }
 
-impl Writer {
-    fn new(len: usize, max_payload: usize, sequence: u64) -> Self {
-        let packets = len / max_payload + 8;
-        Self {
-            buffer: BytesMut::with_capacity(len + packets * (OSN_LEN + 2)),
-            ends: Vec::with_capacity(packets),
-            max_payload,
-            sequence,
-        }
+fn fu_a(writer: &mut PayloadWriter, nal: &[u8], max_payload: usize) {
+    let (header, body) = (nal[0], &nal[1..]);
+    let parts = fragments(body, max_payload - 2);
+    let last = parts.len() - 1;
+    for (i, part) in parts.enumerate() {
+        let start = if i == 0 { FU_START } else { 0 };
+        let end = if i == last { FU_END } else { 0 };
+        let head = [FU_A | (header & REFERENCE_MASK), start | end | (header & TYPE_MASK)];
+        writer.payload(&[&head, part]);
     }
-    fn begin(&mut self) {
-        self.buffer.put_u16(self.sequence as u16);
-        self.sequence += 1;
-    }
-    fn end(&mut self) {
-        self.ends.push(self.buffer.len());
-    }
-    fn single(&mut self, nal: &[u8]) {
-        self.begin();
-        self.buffer.put_slice(nal);
-        self.end();
-    }
-    fn stap_a(&mut self, nals: &[&[u8]]) {
-        let reference = nals.iter().map(|nal| nal[0] & REFERENCE_MASK).max().unwrap_or(0);
-        self.begin();
-        self.buffer.put_u8(STAP_A | reference);
-        for nal in nals {
-            self.buffer.put_u16(nal.len() as u16);
-            self.buffer.put_slice(nal);
-        }
-        self.end();
-    }
-    /// Fragments of nearly equal length, so that the last one is not a few bytes alone.
-    fn fu_a(&mut self, nal: &[u8]) {
-        let (header, body) = (nal[0], &nal[1..]);
-        let room = self.max_payload - 2;
-        let count = body.len().div_ceil(room);
-        for (i, part) in body.chunks(body.len().div_ceil(count)).enumerate() {
-            let start = if i == 0 { FU_START } else { 0 };
-            let end = if part.as_ptr_range().end == body.as_ptr_range().end { FU_END } else { 0 };
-            self.begin();
-            self.buffer.put_u8(FU_A | (header & REFERENCE_MASK));
-            self.buffer.put_u8(start | end | (header & TYPE_MASK));
-            self.buffer.put_slice(part);
-            self.end();
-        }
-    }
-    fn finish(self) -> Vec<Bytes> {
-        let whole = self.buffer.freeze();
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, &end)| whole.slice(start..end)).collect()
-    }
-}
-
-/// Ranges of the NAL units between start codes (H.264 Annex B), trailing zeros left out, empty ones skipped.
-fn nal_units(data: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
-    let mut next = find_start_code(data, 0);
-    std::iter::from_fn(move || {
-        loop {
-            let start = next? + 3;
-            next = find_start_code(data, start);
-            let mut end = next.unwrap_or(data.len());
-            while end > start && data[end - 1] == 0 {
-                end -= 1;
-            }
-            if end > start {
-                return Some(start..end);
-            }
-        }
-    })
-}
-
-/// Index of the next `00 00 01` at or after `from`. Looks at every third byte only where it can.
-fn find_start_code(data: &[u8], from: usize) -> Option<usize> {
-    let mut i = from;
-    while i + 2 < data.len() {
-        match data[i + 2] {
-            0 => i += 1,
-            1 if data[i] == 0 && data[i + 1] == 0 => return Some(i),
-            _ => i += 3,
-        }
-    }
-    None
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::payload::OSN_LEN;
     use proptest::prelude::*;
 
     fn annex_b(nals: &[Vec<u8>]) -> Vec<u8> {

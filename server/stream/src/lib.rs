@@ -12,9 +12,13 @@
 //! **Architecture invariant:** nothing here waits, reads a clock or draws randomness; every queue has a
 //! bound in packets or in time; no byte that comes from the network can make this crate panic.
 
+mod agreement;
+mod annex_b;
 mod asking;
+mod av1;
 mod backlog;
 mod clock;
+mod codec;
 mod company;
 mod config;
 mod descriptor;
@@ -25,6 +29,7 @@ mod fec;
 mod feedback;
 mod frames;
 mod h264;
+mod hevc;
 mod history;
 mod input;
 mod keyframe;
@@ -32,6 +37,7 @@ mod loss;
 mod outlet;
 mod pacer;
 mod path;
+mod payload;
 mod probe;
 mod quality;
 mod recovery;
@@ -44,6 +50,7 @@ mod rtt;
 mod sender;
 mod usage;
 
+pub use agreement::{CodecAgreement, CodecInputs, CodecPlayer};
 pub use clock::FrameClock;
 pub use config::SenderConfig;
 pub use estimator::{BandwidthEstimator, DelayEstimator};
@@ -52,6 +59,6 @@ pub use feedback::{Feedback, PacketReport, TwccReport};
 pub use input::InputSequencer;
 pub use probe::ProbePlan;
 pub use quality::{Quality, QualityController, QualityInputs, QualityLimit};
-pub use rtp::{ExtensionIds, FecIds, PacketKind, RtpClock, RtpPacket, StreamIds};
+pub use rtp::{ExtensionIds, FecIds, OtherCodecs, PacketKind, PayloadTypes, RtpClock, RtpPacket, StreamIds};
 pub use sender::{MediaSender, SenderEvent, VideoFrame};
 pub use usage::{SenderStats, Usage};

@@ -115,7 +115,7 @@ impl Port {
     /// A packet for the first time.
     fn media(&self, stored: &Stored, kind: PacketKind, place: Place, number: &Number) -> RtpPacket {
         RtpPacket {
-            payload_type: self.ids.payload_type,
+            payload_type: stored.types.map_or(self.ids.payload_type, |types| types.media),
             marker: stored.marker,
             sequence: stored.sequence as u16,
             timestamp: stored.timestamp,
@@ -129,10 +129,16 @@ impl Port {
     /// A packet that left before, on the stream of retransmissions where there is one.
     fn again(&mut self, queued: &Queued, place: Place, number: &Number) -> RtpPacket {
         let packet = self.media(&queued.packet, queued.kind, place, number);
-        let Some((ssrc, payload_type)) = rtx_ids(&self.ids) else { return packet };
+        let Some((ssrc, payload_type)) = self.repeats(&queued.packet) else { return packet };
         let sequence = self.rtx_sequence as u16;
         self.rtx_sequence += 1;
         RtpPacket { ssrc, payload_type, sequence, payload: queued.packet.data.clone(), ..packet }
+    }
+
+    /// SSRC and payload type of a packet that leaves again.
+    fn repeats(&self, stored: &Stored) -> Option<(u32, u8)> {
+        let (ssrc, own) = rtx_ids(&self.ids)?;
+        stored.types.map_or(Some(own), |types| types.rtx).map(|payload_type| (ssrc, payload_type))
     }
 
     fn parity(&self, ids: FecIds, stored: &Stored, number: &Number) -> RtpPacket {

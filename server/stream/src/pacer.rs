@@ -225,7 +225,13 @@ mod tests {
 
     fn queued(kind: PacketKind, sequence: u64, now: Instant) -> Queued {
         let stream = if kind == PacketKind::Audio { Stream::Audio } else { Stream::Video };
-        let packet = Stored { sequence, timestamp: 0, marker: false, data: Bytes::from_static(&[0; 1000]) };
+        let packet = Stored {
+            sequence,
+            timestamp: 0,
+            marker: false,
+            types: None,
+            data: Bytes::from_static(&[0; 1000]),
+        };
         Queued { stream, kind, packet, begins: None, keyframe: false, since: now }
     }
 

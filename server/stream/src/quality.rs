@@ -6,9 +6,10 @@
 //! it turned out not to. The bitrate itself is the congestion controller's: it changes with every report, while each
 //! step here costs a keyframe.
 
+use nearframe_protocol::VideoCodec;
 use std::time::{Duration, Instant};
 
-/// Bits a pixel below which a smaller picture, scaled up, looks better than a blocky one at 60 frames a second…
+/// Bits a pixel in H.264 below which a smaller picture, scaled up, looks better than a blocky one at 60 frames a second…
 const BITS_PER_PIXEL: f64 = 0.045;
 /// …where each frame of a slower one differs more from the one before, by this power of the rate.
 const RATE_EXPONENT: f64 = 0.75;
@@ -56,7 +57,12 @@ impl Quality {
         f64::from(self.width) * f64::from(self.height) * f64::from(self.fps)
     }
 
-    /// Bits a second below which it is not worth having.
+    /// Whether a path of so many bits a second carries it in H.264.
+    pub fn fits(self, target_bps: u64) -> bool {
+        target_bps as f64 >= self.needed_bps()
+    }
+
+    /// Bits a second in H.264 below which it is not worth having.
     fn needed_bps(self) -> f64 {
         let slower = (f64::from(self.fps) / USUAL_FPS).powf(RATE_EXPONENT - 1.0);
         self.pixels_per_s() * BITS_PER_PIXEL * slower
@@ -85,10 +91,25 @@ pub enum QualityLimit {
 pub struct QualityInputs {
     /// What video may take, bits a second.
     pub target_bps: u64,
+    /// What pictures are in.
+    pub codec: VideoCodec,
     /// Mean time of encoding a frame.
     pub encode: Option<Duration>,
     /// Mean time that the player's browser takes from the last packet to the decoded picture.
     pub decode: Option<Duration>,
+}
+
+impl QualityInputs {
+    /// What the path is worth in bits of H.264: the others need fewer for the same picture, by a careful reading of what
+    /// is published of hardware encoders without delay.
+    fn worth_bps(&self) -> f64 {
+        let need = match self.codec {
+            VideoCodec::H264 => 1.0,
+            VideoCodec::Hevc | VideoCodec::Hevc10 => 0.75,
+            VideoCodec::Av1 => 0.65,
+        };
+        self.target_bps as f64 / need
+    }
 }
 
 /// Chooses rungs.
@@ -158,7 +179,7 @@ impl QualityController {
     /// The cause that has called for less for long enough.
     fn too_much(&mut self, now: Instant, inputs: &QualityInputs) -> Option<QualityLimit> {
         let rung = self.quality();
-        let (target, needed) = (inputs.target_bps as f64, rung.needed_bps());
+        let (target, needed) = (inputs.worth_bps(), rung.needed_bps());
         let busy = |time: Option<Duration>| time.is_some_and(|time| time > rung.interval().mul_f64(BUSY));
         let calls = [
             (target < needed, STARVED, QualityLimit::Network),
@@ -182,7 +203,7 @@ impl QualityController {
         let below = (self.at + 1).min(last);
         let wanted = match why {
             QualityLimit::Network => {
-                let fits = |rung: &Quality| rung.needed_bps() <= inputs.target_bps as f64;
+                let fits = |rung: &Quality| rung.needed_bps() <= inputs.worth_bps();
                 below + self.ladder[below..].iter().position(fits).unwrap_or(last - below)
             }
             _ => below,
@@ -208,7 +229,7 @@ impl QualityController {
         let crowded = |time: Option<Duration>| {
             time.is_some_and(|time| time.mul_f64(more) >= above.interval().mul_f64(ROOMY))
         };
-        if (inputs.target_bps as f64) < above.needed_bps() * AMPLE {
+        if inputs.worth_bps() < above.needed_bps() * AMPLE {
             Some(QualityLimit::Network)
         } else if crowded(inputs.encode) {
             Some(QualityLimit::Node)
@@ -292,6 +313,7 @@ mod tests {
     fn carries(target_bps: u64) -> QualityInputs {
         QualityInputs {
             target_bps,
+            codec: VideoCodec::H264,
             encode: Some(Duration::from_millis(3)),
             decode: Some(Duration::from_millis(2)),
         }
@@ -359,6 +381,7 @@ mod tests {
             let time = |which| Some(Duration::from_millis(if which == stage { 16 } else { 2 }));
             QualityInputs {
                 target_bps: 8_000_000,
+                codec: VideoCodec::H264,
                 encode: time(QualityLimit::Node),
                 decode: time(QualityLimit::Device),
             }

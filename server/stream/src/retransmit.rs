@@ -1,7 +1,7 @@
 //! Packets kept for sending again (RFC 4588), bounded in number, time and repetitions.
 
-use crate::h264::OSN_LEN;
-use crate::rtp::{StreamIds, unwrap_sequence};
+use crate::payload::OSN_LEN;
+use crate::rtp::{PayloadTypes, StreamIds, unwrap_sequence};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -24,6 +24,8 @@ pub(crate) struct Stored {
     pub(crate) sequence: u64,
     pub(crate) timestamp: u32,
     pub(crate) marker: bool,
+    /// Of its codec, where those are not the stream's own.
+    pub(crate) types: Option<PayloadTypes>,
     /// Original sequence number (2 bytes), then the payload.
     pub(crate) data: Bytes,
 }
@@ -128,7 +130,7 @@ mod tests {
     const RTT: Duration = Duration::from_millis(40);
 
     fn stored(sequence: u64) -> Stored {
-        Stored { sequence, timestamp: 0, marker: false, data: Bytes::from_static(&[0; 500]) }
+        Stored { sequence, timestamp: 0, marker: false, types: None, data: Bytes::from_static(&[0; 500]) }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::extensions::Extensions;
 use bytes::Bytes;
+use nearframe_protocol::VideoCodec;
 
 /// Bytes of an RTP header without extensions (RFC 3550 §5.1).
 pub(crate) const RTP_HEADER_LEN: usize = 12;
@@ -21,6 +22,39 @@ pub struct StreamIds {
     pub rtx_payload_type: Option<u8>,
     /// RTP ticks a second: 90 000 for video, 48 000 for Opus.
     pub clock_rate: u32,
+}
+
+/// Payload types of one codec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PayloadTypes {
+    /// Of the media.
+    pub media: u8,
+    /// Of its retransmissions; `None` sends the original packet again.
+    pub rtx: Option<u8>,
+}
+
+/// The codecs beside H.264 that a receiver takes on the same stream, as negotiated. Which one a picture is in, its
+/// payload type says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OtherCodecs {
+    /// HEVC main.
+    pub hevc: Option<PayloadTypes>,
+    /// HEVC main 10.
+    pub hevc10: Option<PayloadTypes>,
+    /// AV1 main.
+    pub av1: Option<PayloadTypes>,
+}
+
+impl OtherCodecs {
+    /// Those of a codec; `None` of H.264, which has the stream's own.
+    pub fn of(&self, codec: VideoCodec) -> Option<PayloadTypes> {
+        match codec {
+            VideoCodec::H264 => None,
+            VideoCodec::Hevc => self.hevc,
+            VideoCodec::Hevc10 => self.hevc10,
+            VideoCodec::Av1 => self.av1,
+        }
+    }
 }
 
 /// Identifiers of a FlexFEC-03 stream (draft-ietf-payload-flexible-fec-scheme-03), as negotiated.

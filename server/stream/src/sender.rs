@@ -7,12 +7,12 @@ mod repair;
 mod room;
 mod unasked;
 
+use crate::codec;
 use crate::config::SenderConfig;
 use crate::descriptor::FrameRefs;
 use crate::estimator::{BandwidthEstimator, DelayEstimator};
 use crate::fec::FecEncoder;
 use crate::frames::FrameLog;
-use crate::h264;
 use crate::keyframe::KeyframeRequests;
 use crate::loss::LossMeter;
 use crate::outlet::Outlet;
@@ -28,6 +28,7 @@ use crate::rtt::RttMeter;
 use crate::usage::{SenderStats, Usage};
 use bytes::Bytes;
 use ceiling::Ceiling;
+use nearframe_protocol::VideoCodec;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use unasked::Unasked;
@@ -67,7 +68,9 @@ pub struct VideoFrame<'a> {
     /// The frame that this one is predicted from, where that is not the one before; it stands for all that
     /// it refers to. Nothing for a keyframe.
     pub refers_to: Option<u32>,
-    /// H.264 access unit in Annex B form.
+    /// What it is encoded with; one that the receiver takes.
+    pub codec: VideoCodec,
+    /// H.264 and HEVC: an access unit in Annex B form. AV1: a temporal unit of OBUs with sizes.
     pub data: &'a [u8],
 }
 
@@ -227,6 +230,9 @@ impl MediaSender {
     pub fn push_video(&mut self, now: Instant, frame: VideoFrame<'_>) {
         self.drop_stale(now);
         self.note_lead(now);
+        if !self.takes(frame.codec) {
+            return;
+        }
         let refers_to = if frame.keyframe { None } else { frame.refers_to.or(self.offered) };
         if !self.admits(now, &frame, refers_to) {
             self.offered = Some(frame.frame);
@@ -234,7 +240,7 @@ impl MediaSender {
         }
         let still = self.pushed_at.replace(now).map(|at| now.saturating_duration_since(at));
         self.still = still.filter(|&still| still >= MAX_STILL).unwrap_or_default();
-        let payloads = h264::packetize(frame.data, self.config.max_payload, self.video_sequence);
+        let payloads = codec::packetize(&frame, self.config.max_payload, self.video_sequence);
         if payloads.is_empty() {
             return;
         }
@@ -254,6 +260,11 @@ impl MediaSender {
         self.pacer.push_video(now, window, packets.into_iter().chain(parity));
     }
 
+    /// Whether the receiver takes pictures in this codec.
+    pub fn takes(&self, codec: VideoCodec) -> bool {
+        codec == VideoCodec::H264 || self.config.other_codecs.of(codec).is_some()
+    }
+
     /// How long a frame was encoded after its limit was asked for.
     fn note_lead(&mut self, now: Instant) {
         let Some(asked_at) = self.asked_at.take() else { return };
@@ -264,6 +275,7 @@ impl MediaSender {
     /// The packets of a frame, numbered.
     fn queue_up(&mut self, now: Instant, frame: &VideoFrame<'_>, payloads: Vec<Bytes>) -> Vec<Queued> {
         let (first, count) = (self.video_sequence, payloads.len() as u64);
+        let types = self.config.other_codecs.of(frame.codec);
         self.video_sequence += count;
         let queued = |(data, sequence)| Queued {
             stream: Stream::Video,
@@ -272,6 +284,7 @@ impl MediaSender {
                 sequence,
                 timestamp: frame.rtp_timestamp,
                 marker: sequence + 1 == first + count,
+                types,
                 data,
             },
             begins: (sequence == first).then_some(frame.frame),
@@ -286,7 +299,7 @@ impl MediaSender {
         let data = self.audio_payload(now, rtp_timestamp, payload);
         let sequence = self.audio_sequence;
         self.audio_sequence += 1;
-        let packet = Stored { sequence, timestamp: rtp_timestamp, marker: false, data };
+        let packet = Stored { sequence, timestamp: rtp_timestamp, marker: false, types: None, data };
         let (stream, kind) = (Stream::Audio, PacketKind::Audio);
         self.pacer.push_audio(Queued { stream, kind, packet, begins: None, keyframe: false, since: now });
     }

@@ -22,6 +22,7 @@ import './tests/side-by-side.js';
 import './tests/windows.js';
 import './tests/sound.js';
 import './tests/quality.js';
+import './tests/codecs.js';
 import './tests/devices.js';
 import './tests/accessibility.js';
 

@@ -5,7 +5,8 @@
 
 use super::{VideoBackend, VideoOptions, open_backend};
 use crate::video::{
-    AccessUnit, Capabilities, EncodeError, FrameRequest, Invalidated, SliceSink, VideoEncoder, VideoSettings,
+    AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, SliceSink, VideoEncoder,
+    VideoSettings,
 };
 use nearframe_gpu::{CpuSurface, Layout, Surface, SurfaceRing};
 use std::time::{Duration, Instant};
@@ -32,6 +33,7 @@ pub struct EncoderChain {
     changes: Vec<EncoderChange>,
     /// Holds pictures in another layout than the one they came in, until the converter follows.
     turned: Option<SurfaceRing>,
+    ordered_failure: Option<String>,
 }
 
 impl EncoderChain {
@@ -39,9 +41,52 @@ impl EncoderChain {
     pub fn open(settings: VideoSettings, options: VideoOptions) -> Result<Self, EncodeError> {
         let mut next = options.preference.order();
         let (backend, encoder, passed_over) = open_next(&mut next, settings, &options)?;
-        let mut chain = Self { options, settings, backend, encoder, next, changes: Vec::new(), turned: None };
+        let settings = VideoSettings { codec: encoder.capabilities().codec, ..settings };
+        let mut chain = Self {
+            options,
+            settings,
+            backend,
+            encoder,
+            next,
+            changes: Vec::new(),
+            turned: None,
+            ordered_failure: None,
+        };
         chain.note(passed_over, Duration::ZERO);
         Ok(chain)
+    }
+
+    /// Goes over to another codec with the encoder in use, whose next picture is a keyframe. After a refusal all is as
+    /// before. Where the hardware has no room for one more session, the one in use ends first.
+    pub fn set_codec(&mut self, codec: Codec) -> Result<(), EncodeError> {
+        if codec == self.settings.codec {
+            return Ok(());
+        }
+        let settings = VideoSettings { codec, ..self.settings };
+        let can = self.encoder.capabilities().clone();
+        let mut opened = open_backend(self.backend, settings, &self.options);
+        let ended = matches!(opened, Err(EncodeError::Unavailable { .. }));
+        if ended {
+            self.encoder = Box::new(Ended(can.clone()));
+            opened = open_backend(self.backend, settings, &self.options);
+        }
+        match opened {
+            Ok(encoder) => (self.encoder, self.settings) = (encoder, settings),
+            Err(why) => {
+                if ended {
+                    // Where it does not come back, the next picture comes from the encoder after it.
+                    self.encoder = open_backend(self.backend, self.settings, &self.options)
+                        .unwrap_or_else(|_| Box::new(Ended(can)));
+                }
+                return Err(why);
+            }
+        }
+        Ok(())
+    }
+
+    /// A fault hook: the encoder in use is taken for failed, and the next picture comes from the one after it.
+    pub fn fail(&mut self, why: &str) {
+        self.ordered_failure = Some(why.to_owned());
     }
 
     /// Which encoder is in use.
@@ -70,6 +115,7 @@ impl EncoderChain {
         }
         let from = self.backend;
         let (backend, encoder, passed_over) = open_next(&mut self.next, self.settings, &self.options)?;
+        self.settings.codec = encoder.capabilities().codec;
         (self.backend, self.encoder) = (backend, encoder);
         self.note(vec![(from, failed.to_string())], called.elapsed());
         self.note(passed_over, Duration::ZERO);
@@ -126,11 +172,62 @@ fn open_next(
     let mut passed_over = Vec::new();
     loop {
         let backend = next.remove(0);
-        match open_backend(backend, settings, options) {
+        match open_for(backend, settings, options) {
             Ok(encoder) => return Ok((backend, encoder, passed_over)),
             Err(error) if next.is_empty() => return Err(error),
             Err(error) => passed_over.push((backend, error.to_string())),
         }
+    }
+}
+
+/// Opens a backend for the codec, or for H.264, which every receiver takes, where it does not do that one.
+fn open_for(
+    backend: VideoBackend,
+    settings: VideoSettings,
+    options: &VideoOptions,
+) -> Result<Box<dyn VideoEncoder>, EncodeError> {
+    match open_backend(backend, settings, options) {
+        Err(EncodeError::Unsupported { .. }) if settings.codec != Codec::H264 => {
+            open_backend(backend, VideoSettings { codec: Codec::H264, ..settings }, options)
+        }
+        result => result,
+    }
+}
+
+/// In the place of an encoder that has ended and whose successor is not there yet.
+struct Ended(Capabilities);
+
+impl Ended {
+    fn gone<T>(&self) -> Result<T, EncodeError> {
+        let why = "its session has ended and no other could be opened".to_owned();
+        Err(EncodeError::Unavailable { encoder: self.0.name, why })
+    }
+}
+
+impl VideoEncoder for Ended {
+    fn capabilities(&self) -> &Capabilities {
+        &self.0
+    }
+    fn encode(&mut self, _: &Surface, _: FrameRequest) -> Result<Option<AccessUnit>, EncodeError> {
+        self.gone()
+    }
+    fn set_bitrate(&mut self, _: u32) -> Result<(), EncodeError> {
+        self.gone()
+    }
+    fn set_frame_rate(&mut self, _: u32) -> Result<(), EncodeError> {
+        self.gone()
+    }
+    fn set_size(&mut self, _: u32, _: u32) -> Result<(), EncodeError> {
+        self.gone()
+    }
+    fn acknowledge(&mut self, _: u32) -> Result<(), EncodeError> {
+        self.gone()
+    }
+    fn invalidate(&mut self, _: u32) -> Result<Invalidated, EncodeError> {
+        self.gone()
+    }
+    fn stream_slices(&mut self, _: Option<SliceSink>) -> Result<(), EncodeError> {
+        self.gone()
     }
 }
 
@@ -179,6 +276,13 @@ impl VideoEncoder for EncoderChain {
         surface: &Surface,
         request: FrameRequest,
     ) -> Result<Option<AccessUnit>, EncodeError> {
+        if let Some(detail) = self.ordered_failure.take() {
+            let encoder = self.encoder.capabilities().name;
+            self.give_way(
+                EncodeError::Backend { encoder, doing: "failing on purpose", detail },
+                Instant::now(),
+            )?;
+        }
         loop {
             let called = Instant::now();
             let result = if self.takes(surface) {

@@ -1,5 +1,6 @@
 //! One file per implementation, and the choice among them.
 
+mod adjust;
 mod chain;
 mod nvenc;
 mod openh264;
@@ -10,7 +11,7 @@ mod vulkan_video;
 
 pub use chain::{EncoderChain, EncoderChange};
 pub use nvenc::{
-    EncoderLoad, NvencDevice, NvencEncoder, NvencOptions, NvencPreset, NvidiaLibraries, by_load,
+    CudaReader, EncoderLoad, NvencDevice, NvencEncoder, NvencOptions, NvencPreset, NvidiaLibraries, by_load,
     nvenc_devices,
 };
 pub use openh264::OpenH264Encoder;
@@ -20,6 +21,7 @@ pub use probe::{ProbeEncoder, probe_frame};
 pub use vulkan_video::VulkanVideoEncoder;
 
 use crate::video::{Capabilities, Codec, EncodeError, VideoEncoder, VideoSettings};
+use nearframe_gpu::DeviceUuid;
 use std::fmt;
 
 /// The video encoders of this build.
@@ -95,6 +97,9 @@ pub struct VideoOptions {
     pub preference: VideoPreference,
     /// How NVIDIA's is run.
     pub nvenc: NvencOptions,
+    /// The GPU that pictures are drawn on: its encoder is tried before those of others, to which pictures go through
+    /// the CPU.
+    pub near: Option<DeviceUuid>,
 }
 
 /// An encoder and whether it can be opened on this machine, for `nearframe doctor`.
@@ -113,11 +118,22 @@ pub fn open_backend(
     options: &VideoOptions,
 ) -> Result<Box<dyn VideoEncoder>, EncodeError> {
     Ok(match backend {
-        VideoBackend::Nvenc => Box::new(NvencEncoder::open(settings, &options.nvenc)?),
-        VideoBackend::VulkanVideo => Box::new(VulkanVideoEncoder::open(settings)?),
+        VideoBackend::Nvenc => Box::new(open_nvenc(settings, options)?),
+        VideoBackend::VulkanVideo => Box::new(VulkanVideoEncoder::open(settings, options.near)?),
         VideoBackend::OpenH264 => Box::new(OpenH264Encoder::open(settings)?),
         VideoBackend::Probe => Box::new(ProbeEncoder::open(settings)?),
     })
+}
+
+/// On the GPU that draws, or else on the least busy one.
+fn open_nvenc(settings: VideoSettings, options: &VideoOptions) -> Result<NvencEncoder, EncodeError> {
+    if let (Some(near), None) = (options.near, options.nvenc.device) {
+        let there = NvencOptions { device: Some(near), ..options.nvenc.clone() };
+        if let Ok(encoder) = NvencEncoder::open(settings, &there) {
+            return Ok(encoder);
+        }
+    }
+    NvencEncoder::open(settings, &options.nvenc)
 }
 
 /// Opens the first encoder for one stream that can be used here.

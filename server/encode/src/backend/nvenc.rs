@@ -11,6 +11,7 @@ mod load;
 mod options;
 mod output;
 mod params;
+mod reader;
 mod session;
 mod status;
 mod upload;
@@ -19,12 +20,14 @@ mod window;
 pub use driver::NvidiaLibraries;
 pub use load::{EncoderLoad, by_load};
 pub use options::{NvencOptions, NvencPreset};
+pub use reader::CudaReader;
 
+use super::adjust::Adjustable;
 use crate::h264::{NalKind, nals, with_frame_num_gaps};
 use crate::references::References;
 use crate::video::{
     AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, SliceSink, VideoEncoder,
-    VideoSettings, check_bitrate,
+    VideoSettings,
 };
 use capability::Capability;
 use cuda::{Context, Device};
@@ -116,7 +119,7 @@ impl Parts {
         settings: &VideoSettings,
         options: &NvencOptions,
     ) -> Result<(Self, Capability), EncodeError> {
-        let session = Session::open(driver, &Context::retain(driver, device)?)?;
+        let session = Session::open(driver, &Context::retain(&driver.cuda, device)?)?;
         let can = Capability::query(&session, settings.codec, options.preset)?;
         can.check(settings)?;
         let guid = params::codec_guid(settings.codec);
@@ -237,6 +240,7 @@ impl NvencEncoder {
         let capabilities = Capabilities {
             name: NAME,
             codec: settings.codec,
+            codecs: capability::codecs(&parts.session, options.preset),
             layout: settings.codec.hardware_layout(),
             device: device.uuid.filter(|_| imports),
             reference_invalidation: can.invalidation,
@@ -282,27 +286,6 @@ impl NvencEncoder {
         let params = parts.config.initialize(&shape, fps, parts.most, &can, &options);
         parts.session.reconfigure(params, false)?;
         self.rate = (rate, fps);
-        Ok(())
-    }
-
-    /// The stream begins anew as `settings` say, which were checked.
-    fn restart(&mut self, settings: VideoSettings) -> Result<(), EncodeError> {
-        let (can, options, shape) = (self.can, self.options.clone(), Shape::of(&settings));
-        let rate = Rate::even(settings.bitrate_bps, settings.fps).within(&shape, settings.fps);
-        let parts = self.parts()?;
-        let fits = settings.width <= parts.most.0 && settings.height <= parts.most.1;
-        if fits && (can.dynamic_size || (settings.width, settings.height) == (parts.most.0, parts.most.1)) {
-            // Input buffers and registrations are of the old size.
-            (parts.upload, parts.imports) = (None, None);
-            parts.config.configure(&shape, rate, &can, &options);
-            let params = parts.config.initialize(&shape, settings.fps, parts.most, &can, &options);
-            parts.session.reconfigure(params, true)?;
-        } else {
-            self.reopen(&settings)?;
-        }
-        (self.settings, self.shape, self.rate) = (settings, shape, (rate, settings.fps));
-        self.window = Window::new(shape.references);
-        (self.keyframe_owed, self.good) = (true, None);
         Ok(())
     }
 
@@ -368,6 +351,42 @@ impl Drop for NvencEncoder {
     }
 }
 
+impl Adjustable for NvencEncoder {
+    const NAME: &'static str = NAME;
+
+    fn settings(&mut self) -> &mut VideoSettings {
+        &mut self.settings
+    }
+
+    fn check(&self, settings: &VideoSettings) -> Result<(), EncodeError> {
+        self.can.check(settings)
+    }
+
+    fn goes_on(&self, settings: &VideoSettings) -> Result<bool, EncodeError> {
+        Ok(self.shape.covers(&Shape::of(settings)))
+    }
+
+    fn restart(&mut self, settings: VideoSettings) -> Result<(), EncodeError> {
+        let (can, options, shape) = (self.can, self.options.clone(), Shape::of(&settings));
+        let rate = Rate::even(settings.bitrate_bps, settings.fps).within(&shape, settings.fps);
+        let parts = self.parts()?;
+        let fits = settings.width <= parts.most.0 && settings.height <= parts.most.1;
+        if fits && (can.dynamic_size || (settings.width, settings.height) == (parts.most.0, parts.most.1)) {
+            // Input buffers and registrations are of the old size.
+            (parts.upload, parts.imports) = (None, None);
+            parts.config.configure(&shape, rate, &can, &options);
+            let params = parts.config.initialize(&shape, settings.fps, parts.most, &can, &options);
+            parts.session.reconfigure(params, true)?;
+        } else {
+            self.reopen(&settings)?;
+        }
+        (self.settings, self.shape, self.rate) = (settings, shape, (rate, settings.fps));
+        self.window = Window::new(shape.references);
+        (self.keyframe_owed, self.good) = (true, None);
+        Ok(())
+    }
+}
+
 impl VideoEncoder for NvencEncoder {
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
@@ -425,28 +444,15 @@ impl VideoEncoder for NvencEncoder {
     }
 
     fn set_bitrate(&mut self, bitrate_bps: u32) -> Result<(), EncodeError> {
-        check_bitrate(NAME, bitrate_bps)?;
-        self.settings.bitrate_bps = bitrate_bps;
-        Ok(())
+        self.adjust_bitrate(bitrate_bps)
     }
 
     fn set_frame_rate(&mut self, fps: u32) -> Result<(), EncodeError> {
-        let settings = VideoSettings { fps, ..self.settings };
-        self.can.check(&settings)?;
-        if !self.shape.covers(&Shape::of(&settings)) {
-            return self.restart(settings);
-        }
-        self.settings = settings;
-        Ok(())
+        self.adjust_frame_rate(fps)
     }
 
     fn set_size(&mut self, width: u32, height: u32) -> Result<(), EncodeError> {
-        let settings = VideoSettings { width, height, ..self.settings };
-        self.can.check(&settings)?;
-        if settings == self.settings {
-            return Ok(());
-        }
-        self.restart(settings)
+        self.adjust_size(width, height)
     }
 
     fn acknowledge(&mut self, frame: u32) -> Result<(), EncodeError> {

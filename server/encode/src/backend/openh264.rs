@@ -3,11 +3,12 @@
 mod library;
 mod long_term;
 
+use super::adjust::Adjustable;
 use crate::h264::with_frame_num_gaps;
 use crate::rate::{Kind, Plan, RateControl, Try, Verdict, Wanted};
 use crate::video::{
     AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, SliceSink, VideoEncoder,
-    VideoSettings, check_bitrate, no_slices,
+    VideoSettings, no_slices,
 };
 use library::{Library, NAME, Parameters, Planes, failure};
 use long_term::{LongTerm, Picture};
@@ -40,6 +41,7 @@ impl OpenH264Encoder {
         let capabilities = Capabilities {
             name: NAME,
             codec: Codec::H264,
+            codecs: vec![Codec::H264],
             layout: Layout::I420,
             device: None,
             reference_invalidation: true,
@@ -110,20 +112,35 @@ impl OpenH264Encoder {
             self.long_term.discarded();
         }
     }
+}
 
-    /// Starts the stream anew as `settings` say; the next frame is a keyframe.
+impl std::fmt::Debug for OpenH264Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenH264Encoder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Adjustable for OpenH264Encoder {
+    const NAME: &'static str = NAME;
+
+    fn settings(&mut self) -> &mut VideoSettings {
+        &mut self.settings
+    }
+
+    fn check(&self, settings: &VideoSettings) -> Result<(), EncodeError> {
+        settings.check(NAME, MAX_SIDES.0, MAX_SIDES.1)
+    }
+
+    fn goes_on(&self, settings: &VideoSettings) -> Result<bool, EncodeError> {
+        Ok(settings.level_idc() <= self.level_idc)
+    }
+
     fn restart(&mut self, settings: VideoSettings) -> Result<(), EncodeError> {
         self.level_idc = settings.level_idc();
         self.library.restart(Parameters::new(&settings, self.level_idc))?;
         self.rate.restart(settings.pixels() as f64 / self.settings.pixels() as f64);
         self.settings = settings;
         Ok(())
-    }
-}
-
-impl std::fmt::Debug for OpenH264Encoder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenH264Encoder").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
@@ -163,30 +180,19 @@ impl VideoEncoder for OpenH264Encoder {
     }
 
     fn set_bitrate(&mut self, bitrate_bps: u32) -> Result<(), EncodeError> {
-        check_bitrate(NAME, bitrate_bps)?;
-        self.settings.bitrate_bps = bitrate_bps;
+        self.adjust_bitrate(bitrate_bps)?;
         self.rate.set_bitrate(bitrate_bps);
         Ok(())
     }
 
     fn set_frame_rate(&mut self, fps: u32) -> Result<(), EncodeError> {
-        let settings = VideoSettings { fps, ..self.settings };
-        settings.check(NAME, MAX_SIDES.0, MAX_SIDES.1)?;
+        self.adjust_frame_rate(fps)?;
         self.rate.set_frame_rate(fps);
-        if settings.level_idc() > self.level_idc {
-            return self.restart(settings);
-        }
-        self.settings = settings;
         Ok(())
     }
 
     fn set_size(&mut self, width: u32, height: u32) -> Result<(), EncodeError> {
-        let settings = VideoSettings { width, height, ..self.settings };
-        settings.check(NAME, MAX_SIDES.0, MAX_SIDES.1)?;
-        if settings == self.settings {
-            return Ok(());
-        }
-        self.restart(settings)
+        self.adjust_size(width, height)
     }
 
     fn acknowledge(&mut self, frame: u32) -> Result<(), EncodeError> {

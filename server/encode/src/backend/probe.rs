@@ -1,11 +1,12 @@
 //! An encoder without a picture, for tests and benches of what carries its frames.
 
+use super::adjust::Adjustable;
 use crate::h264::{BitReader, BitWriter, NalKind, Sps, nals, push_nal};
 use crate::rate::{Kind, Plan, RateControl, Try, Verdict, Wanted};
 use crate::references::References;
 use crate::video::{
     AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, SliceSink, VideoEncoder,
-    VideoSettings, check_bitrate, no_slices,
+    VideoSettings, no_slices,
 };
 use nearframe_gpu::{Layout, Surface};
 use std::time::Instant;
@@ -50,6 +51,7 @@ impl ProbeEncoder {
             capabilities: Capabilities {
                 name: NAME,
                 codec: Codec::H264,
+                codecs: vec![Codec::H264],
                 layout: Layout::I420,
                 device: None,
                 reference_invalidation: true,
@@ -133,13 +135,6 @@ impl ProbeEncoder {
         self.good_until = None;
     }
 
-    /// The next frame begins a stream as `settings` say.
-    fn restart(&mut self, settings: VideoSettings) {
-        self.sps = parameter_set(&settings);
-        self.rate.restart(settings.pixels() as f64 / self.settings.pixels() as f64);
-        self.settings = settings;
-    }
-
     fn header(&self, refers_to: Option<u32>) -> Header {
         let modulus = 1 << self.sps.frame_num_bits;
         let Some(reference) = refers_to.and_then(|frame| self.references.frame_num_up_to(frame)) else {
@@ -203,6 +198,29 @@ pub fn probe_frame(access_unit: &[u8]) -> Option<u32> {
     })
 }
 
+impl Adjustable for ProbeEncoder {
+    const NAME: &'static str = NAME;
+
+    fn settings(&mut self) -> &mut VideoSettings {
+        &mut self.settings
+    }
+
+    fn check(&self, settings: &VideoSettings) -> Result<(), EncodeError> {
+        settings.check(NAME, MAX_SIDE, MAX_SIDE)
+    }
+
+    fn goes_on(&self, settings: &VideoSettings) -> Result<bool, EncodeError> {
+        Ok(settings.level_idc() <= self.sps.level_idc)
+    }
+
+    fn restart(&mut self, settings: VideoSettings) -> Result<(), EncodeError> {
+        self.sps = parameter_set(&settings);
+        self.rate.restart(settings.pixels() as f64 / self.settings.pixels() as f64);
+        self.settings = settings;
+        Ok(())
+    }
+}
+
 impl VideoEncoder for ProbeEncoder {
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
@@ -247,31 +265,19 @@ impl VideoEncoder for ProbeEncoder {
     }
 
     fn set_bitrate(&mut self, bitrate_bps: u32) -> Result<(), EncodeError> {
-        check_bitrate(NAME, bitrate_bps)?;
-        self.settings.bitrate_bps = bitrate_bps;
+        self.adjust_bitrate(bitrate_bps)?;
         self.rate.set_bitrate(bitrate_bps);
         Ok(())
     }
 
     fn set_frame_rate(&mut self, fps: u32) -> Result<(), EncodeError> {
-        let settings = VideoSettings { fps, ..self.settings };
-        settings.check(NAME, MAX_SIDE, MAX_SIDE)?;
+        self.adjust_frame_rate(fps)?;
         self.rate.set_frame_rate(fps);
-        if settings.level_idc() > self.sps.level_idc {
-            self.restart(settings);
-        }
-        self.settings = settings;
         Ok(())
     }
 
     fn set_size(&mut self, width: u32, height: u32) -> Result<(), EncodeError> {
-        let settings = VideoSettings { width, height, ..self.settings };
-        settings.check(NAME, MAX_SIDE, MAX_SIDE)?;
-        if settings == self.settings {
-            return Ok(());
-        }
-        self.restart(settings);
-        Ok(())
+        self.adjust_size(width, height)
     }
 
     fn acknowledge(&mut self, frame: u32) -> Result<(), EncodeError> {

@@ -21,11 +21,12 @@ mod session;
 mod source;
 mod words;
 
+use super::adjust::Adjustable;
 use crate::video::{
     AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, SliceSink, VideoEncoder,
-    VideoSettings, check_bitrate, no_slices,
+    VideoSettings, no_slices,
 };
-use choice::{Offered, choose};
+use choice::{Chosen, Offered, choose};
 use coding::Coder;
 use device::Device;
 use dpb::Dpb;
@@ -54,8 +55,9 @@ pub struct VulkanVideoEncoder {
 }
 
 impl VulkanVideoEncoder {
-    /// Opens the best device that encodes the codec; the error says what each device lacks.
-    pub fn open(settings: VideoSettings) -> Result<Self, EncodeError> {
+    /// Opens the best device that encodes the codec, the one that draws before others; the error says what each device
+    /// lacks.
+    pub fn open(settings: VideoSettings, near: Option<DeviceUuid>) -> Result<Self, EncodeError> {
         settings.check(NAME, MAX_SIDES.0, MAX_SIDES.1)?;
         if settings.codec == Codec::Av1 {
             return Err(EncodeError::Unsupported {
@@ -64,8 +66,8 @@ impl VulkanVideoEncoder {
                 allowed: "H.264, HEVC, HEVC 10 bit".to_owned(),
             });
         }
-        let device =
-            Device::open(settings.codec).map_err(|why| EncodeError::Unavailable { encoder: NAME, why })?;
+        let device = Device::open(settings.codec, near)
+            .map_err(|why| EncodeError::Unavailable { encoder: NAME, why })?;
         let (offered, header) =
             profile::query(&device, settings.codec).map_err(|why| failure("asking what it can do", why))?;
         let chosen = choose(&offered, &settings).map_err(|why| unsupported(&device, &settings, &why))?;
@@ -74,6 +76,7 @@ impl VulkanVideoEncoder {
         let capabilities = Capabilities {
             name: NAME,
             codec: settings.codec,
+            codecs: device.codecs(),
             layout: settings.codec.hardware_layout(),
             device: imports(&device),
             reference_invalidation: true,
@@ -93,16 +96,8 @@ impl VulkanVideoEncoder {
         })
     }
 
-    /// Starts the stream anew as `settings` say; the next frame is a keyframe. After a refusal all is as before.
-    fn restart(&mut self, settings: VideoSettings) -> Result<(), EncodeError> {
-        let chosen =
-            choose(&self.offered, &settings).map_err(|why| unsupported(&self.device, &settings, &why))?;
-        self.coder = Coder::open(&self.device, &settings, &self.offered, chosen, &self.header)
-            .map_err(|why| failure("opening a session", why))?;
-        (self.mode, self.level) = (chosen.rate_control, chosen.level);
-        self.dpb = Dpb::new(chosen.dpb_slots);
-        self.settings = settings;
-        Ok(())
+    fn choose(&self, settings: &VideoSettings) -> Result<Chosen, EncodeError> {
+        choose(&self.offered, settings).map_err(|why| unsupported(&self.device, settings, &why))
     }
 }
 
@@ -129,6 +124,32 @@ fn unsupported(device: &Device, settings: &VideoSettings, why: &str) -> EncodeEr
         encoder: NAME,
         what: format!("{} {}×{} on {}", settings.codec, settings.width, settings.height, device.name),
         allowed: why.to_owned(),
+    }
+}
+
+impl Adjustable for VulkanVideoEncoder {
+    const NAME: &'static str = NAME;
+
+    fn settings(&mut self) -> &mut VideoSettings {
+        &mut self.settings
+    }
+
+    fn check(&self, settings: &VideoSettings) -> Result<(), EncodeError> {
+        settings.check(NAME, MAX_SIDES.0, MAX_SIDES.1)
+    }
+
+    fn goes_on(&self, settings: &VideoSettings) -> Result<bool, EncodeError> {
+        Ok(self.choose(settings)?.level <= self.level)
+    }
+
+    fn restart(&mut self, settings: VideoSettings) -> Result<(), EncodeError> {
+        let chosen = self.choose(&settings)?;
+        self.coder = Coder::open(&self.device, &settings, &self.offered, chosen, &self.header)
+            .map_err(|why| failure("opening a session", why))?;
+        (self.mode, self.level) = (chosen.rate_control, chosen.level);
+        self.dpb = Dpb::new(chosen.dpb_slots);
+        self.settings = settings;
+        Ok(())
     }
 }
 
@@ -171,30 +192,15 @@ impl VideoEncoder for VulkanVideoEncoder {
     }
 
     fn set_bitrate(&mut self, bitrate_bps: u32) -> Result<(), EncodeError> {
-        check_bitrate(NAME, bitrate_bps)?;
-        self.settings.bitrate_bps = bitrate_bps;
-        Ok(())
+        self.adjust_bitrate(bitrate_bps)
     }
 
     fn set_frame_rate(&mut self, fps: u32) -> Result<(), EncodeError> {
-        let settings = VideoSettings { fps, ..self.settings };
-        settings.check(NAME, MAX_SIDES.0, MAX_SIDES.1)?;
-        let chosen =
-            choose(&self.offered, &settings).map_err(|why| unsupported(&self.device, &settings, &why))?;
-        if chosen.level > self.level {
-            return self.restart(settings);
-        }
-        self.settings = settings;
-        Ok(())
+        self.adjust_frame_rate(fps)
     }
 
     fn set_size(&mut self, width: u32, height: u32) -> Result<(), EncodeError> {
-        let settings = VideoSettings { width, height, ..self.settings };
-        settings.check(NAME, MAX_SIDES.0, MAX_SIDES.1)?;
-        if settings == self.settings {
-            return Ok(());
-        }
-        self.restart(settings)
+        self.adjust_size(width, height)
     }
 
     fn acknowledge(&mut self, frame: u32) -> Result<(), EncodeError> {
@@ -219,14 +225,15 @@ mod tests {
     fn where_nothing_encodes_opening_says_why_and_what_to_do() {
         let settings =
             VideoSettings { codec: Codec::H264, width: 1280, height: 720, fps: 60, bitrate_bps: 6_000_000 };
-        match VulkanVideoEncoder::open(settings) {
+        match VulkanVideoEncoder::open(settings, None) {
             Ok(encoder) => eprintln!("skipped: {encoder:?} is there"),
             Err(error) => {
                 let text = error.to_string();
                 assert!(text.starts_with("Vulkan Video cannot be used here: "), "{text}");
             }
         }
-        let av1 = VulkanVideoEncoder::open(VideoSettings { codec: Codec::Av1, ..settings }).unwrap_err();
+        let av1 =
+            VulkanVideoEncoder::open(VideoSettings { codec: Codec::Av1, ..settings }, None).unwrap_err();
         assert!(av1.to_string().contains("HEVC 10 bit"), "{av1}");
     }
 }

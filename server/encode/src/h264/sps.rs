@@ -54,31 +54,17 @@ impl Sps {
         if nal.kind() != NalKind::Sps {
             return None;
         }
-        Self::read(&mut BitReader::new(&nal.payload(MAX_PAYLOAD_BYTES))).map(|(sps, _)| sps)
+        Self::read(&mut BitReader::new(&nal.payload(MAX_PAYLOAD_BYTES)))
     }
 
-    /// The set, and which bit of the payload says that frames may be missing.
-    fn read(bits: &mut BitReader<'_>) -> Option<(Self, usize)> {
-        let profile_idc = bits.bits(8)?;
-        let constraints = bits.bits(8)?;
-        let level_idc = bits.bits(8)?;
-        bits.unsigned()?;
-        if !matches!(profile_idc, 66 | 77 | 88) {
-            return None;
-        }
-        let frame_num_bits = bits.unsigned()?.checked_add(4).filter(|&bits| bits <= 16)?;
-        let pic_order_cnt_type = bits.unsigned()?;
-        match pic_order_cnt_type {
-            0 => drop(bits.unsigned()?),
-            2 => (),
-            _ => return None,
-        }
-        let max_num_ref_frames = bits.unsigned()?;
-        let gaps_at = bits.position();
+    fn read(bits: &mut BitReader<'_>) -> Option<Self> {
+        let front = Front::read(bits)?;
         let frame_num_gaps = bits.bit()?;
         let (width, height) = size(bits)?;
         let (colour, max_reorder_frames) = if bits.bit()? { usability(bits)? } else { (None, None) };
-        let sps = Self {
+        let Front { profile_idc, constraints, level_idc, .. } = front;
+        let Front { frame_num_bits, pic_order_cnt_type, max_num_ref_frames, .. } = front;
+        Some(Self {
             profile_idc,
             constraints,
             level_idc,
@@ -90,8 +76,7 @@ impl Sps {
             height,
             colour,
             max_reorder_frames,
-        };
-        Some((sps, gaps_at))
+        })
     }
 
     /// A constrained baseline set with id 0, BT.709 limited range and no reordering. Sizes are even.
@@ -111,7 +96,7 @@ impl Sps {
         }
     }
 
-    /// The payload of the set; only sets with `pic_order_cnt_type` 2 can be written.
+    /// The payload of the set; only sets below the high profile with `pic_order_cnt_type` 2 can be written.
     pub fn write(&self) -> Vec<u8> {
         let mut bits = BitWriter::default();
         bits.bits(self.profile_idc, 8);
@@ -155,6 +140,59 @@ impl Sps {
     }
 }
 
+/// What stands before the bit that says that frames may be missing.
+struct Front {
+    profile_idc: u32,
+    constraints: u32,
+    level_idc: u32,
+    frame_num_bits: u32,
+    pic_order_cnt_type: u32,
+    max_num_ref_frames: u32,
+    /// Which bit of the payload that is.
+    gaps_at: usize,
+}
+
+impl Front {
+    fn read(bits: &mut BitReader<'_>) -> Option<Self> {
+        let (profile_idc, constraints, level_idc) = (bits.bits(8)?, bits.bits(8)?, bits.bits(8)?);
+        bits.unsigned()?;
+        match profile_idc {
+            66 | 77 | 88 => {}
+            HIGH => is_plain_420(bits)?.then_some(())?,
+            _ => return None,
+        }
+        let frame_num_bits = bits.unsigned()?.checked_add(4).filter(|&bits| bits <= 16)?;
+        let pic_order_cnt_type = bits.unsigned()?;
+        match pic_order_cnt_type {
+            0 => drop(bits.unsigned()?),
+            2 => (),
+            _ => return None,
+        }
+        let max_num_ref_frames = bits.unsigned()?;
+        let gaps_at = bits.position();
+        Some(Self {
+            profile_idc,
+            constraints,
+            level_idc,
+            frame_num_bits,
+            pic_order_cnt_type,
+            max_num_ref_frames,
+            gaps_at,
+        })
+    }
+}
+
+const HIGH: u32 = 100;
+
+/// Whether what the high profile adds says 4:2:0, 8 bit and no scaling lists (7.3.2.1.1).
+fn is_plain_420(bits: &mut BitReader<'_>) -> Option<bool> {
+    let format = bits.unsigned()?;
+    let (luma, chroma) = (bits.unsigned()?, bits.unsigned()?);
+    bits.bit()?;
+    let scaling = bits.bit()?;
+    Some((format, luma, chroma, scaling) == (1, 0, 0, false))
+}
+
 /// The byte stream with [`Sps::frame_num_gaps`] set in its sequence parameter sets: a stream whose frames
 /// get lost, and go on from older references, then conforms to 7.4.3. `None`: a set cannot be read.
 pub fn with_frame_num_gaps(stream: &[u8]) -> Option<Vec<u8>> {
@@ -166,7 +204,7 @@ pub fn with_frame_num_gaps(stream: &[u8]) -> Option<Vec<u8>> {
             continue;
         }
         let mut payload = nal.payload(MAX_PAYLOAD_BYTES);
-        let (_, gaps_at) = Sps::read(&mut BitReader::new(&payload))?;
+        let gaps_at = Front::read(&mut BitReader::new(&payload))?.gaps_at;
         payload[gaps_at / 8] |= 0x80 >> (gaps_at % 8);
         push_nal(&mut changed, nal.bytes[0], &payload);
     }
@@ -272,6 +310,20 @@ mod tests {
             prop_assert_eq!(Sps::parse(&found[0]), Some(Sps { frame_num_gaps: true, ..sps }));
             prop_assert_eq!(found[1].payload(9), [1, 0, 0, 2, 0x80]);
         }
+    }
+
+    /// As another encoder writes it for 1280×720 in the high profile.
+    #[test]
+    fn a_set_of_the_high_profile_is_read_and_made_to_allow_gaps() {
+        let set = [
+            0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40, 0x50, 0x05, 0xbb, 0x01, 0x10, 0x00, 0x00, 0x03, 0x00,
+            0x10, 0x00, 0x00, 0x03, 0x03, 0xc0, 0xf1, 0x83, 0x19, 0x60,
+        ];
+        let sps = Sps::parse(&Nal { bytes: &set }).unwrap();
+        assert_eq!((sps.profile_idc, sps.width, sps.height, sps.frame_num_gaps), (100, 1280, 720, false));
+        let changed = with_frame_num_gaps(&[&[0, 0, 0, 1], &set[..]].concat()).unwrap();
+        let read = Sps::parse(&nals(&changed).next().unwrap()).unwrap();
+        assert_eq!(read, Sps { frame_num_gaps: true, ..sps });
     }
 
     #[test]

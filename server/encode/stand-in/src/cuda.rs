@@ -298,6 +298,20 @@ extern "C" fn cuMemFree_v2(address: u64) -> c_int {
 }
 
 #[unsafe(no_mangle)]
+unsafe extern "C" fn cuMemcpyDtoH_v2(to: *mut c_void, from: u64, bytes: usize) -> c_int {
+    with(|state| {
+        code(state.in_context("cuMemcpyDtoH").and_then(|()| {
+            let Some(samples) = state.device_bytes(from, bytes as u64) else {
+                return Err(state.wrong("memory is read beyond what is mapped", INVALID_VALUE));
+            };
+            // SAFETY: the caller's room.
+            unsafe { to.cast::<u8>().copy_from_nonoverlapping(samples.as_ptr(), bytes) };
+            Ok(())
+        }))
+    })
+}
+
+#[unsafe(no_mangle)]
 extern "C" fn cuDestroyExternalMemory(memory: *mut c_void) -> c_int {
     with(|state| match state.memories.remove(&(memory as usize)) {
         Some(memory) if memory.address.is_none() => OK,

@@ -2,12 +2,14 @@
 //!
 //! H.264 goes through OpenH264, with the stream's parameter set rewritten as the settings say. OpenH264 can go back
 //! to long-term references only, so a picture after an invalidation refers to one a few frames older than NVENC would
-//! choose; as with NVENC it is one that was not invalidated, or the picture is intra. HEVC and AV1 are shells.
+//! choose; as with NVENC it is one that was not invalidated, or the picture is intra. AV1 goes through libaom in
+//! the same way. HEVC is a shell.
 
+use crate::aom::Av1;
 use crate::params::{Codec, Settings};
 use nearframe_encode::h264::{Colour, NalKind, Sps, nals, push_nal};
 use nearframe_encode::{FrameRequest, Invalidated, OpenH264Encoder, VideoEncoder, VideoSettings};
-use nearframe_gpu::{Layout, SurfaceRing};
+use nearframe_gpu::{CpuSurface, Layout, SurfaceRing};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -32,10 +34,30 @@ struct Kept {
     confirmed: bool,
 }
 
+/// Who encodes.
+enum Coder {
+    H264(Box<OpenH264Encoder>),
+    Av1(Av1),
+    /// Nobody.
+    Shell,
+}
+
+impl Coder {
+    fn open(settings: &Settings) -> Result<Self, String> {
+        Ok(match settings.codec {
+            Codec::H264 => Self::H264(Box::new(
+                OpenH264Encoder::open(video(settings)).map_err(|error| error.to_string())?,
+            )),
+            Codec::Av1 => Self::Av1(Av1::open(settings)?),
+            Codec::Hevc => Self::Shell,
+        })
+    }
+}
+
 /// One session's.
 pub(crate) struct Engine {
     settings: Settings,
-    openh264: Option<OpenH264Encoder>,
+    coder: Coder,
     /// Oldest first.
     kept: VecDeque<Kept>,
     /// A picture was confirmed that is invalid now: OpenH264 would go back to it, unless it begins anew.
@@ -45,21 +67,21 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn start(settings: &Settings) -> Result<Self, String> {
-        let openh264 = match settings.codec {
-            Codec::H264 => Some(OpenH264Encoder::open(video(settings)).map_err(|error| error.to_string())?),
-            _ => None,
-        };
-        Ok(Self { settings: settings.clone(), openh264, kept: VecDeque::new(), misled: false, began: false })
+        let coder = Coder::open(settings)?;
+        Ok(Self { settings: settings.clone(), coder, kept: VecDeque::new(), misled: false, began: false })
     }
 
     /// Takes over other settings; `anew`: the next picture is a keyframe.
     pub(crate) fn change(&mut self, settings: &Settings, anew: bool) -> Result<(), String> {
-        if let Some(encoder) = &mut self.openh264 {
-            let done = encoder
+        let same_size = (settings.width, settings.height) == (self.settings.width, self.settings.height);
+        match &mut self.coder {
+            Coder::H264(encoder) => encoder
                 .set_size(settings.width, settings.height)
                 .and_then(|()| encoder.set_frame_rate(settings.fps))
-                .map_err(|error| error.to_string());
-            done?;
+                .map_err(|error| error.to_string())?,
+            Coder::Av1(encoder) if same_size => encoder.change(settings)?,
+            Coder::Av1(_) => self.coder = Coder::open(settings)?,
+            Coder::Shell => {}
         }
         self.settings = settings.clone();
         if anew {
@@ -97,8 +119,8 @@ impl Engine {
         } else {
             self.settings.bitrate_bps / self.settings.fps / 8
         };
-        let coded = match self.openh264.as_mut() {
-            Some(encoder) => {
+        let coded = match &mut self.coder {
+            Coder::H264(encoder) => {
                 let told = |error: nearframe_encode::EncodeError| error.to_string();
                 if let Some(old) = self.kept.iter_mut().rev().nth(CONFIRMED_AFTER - 1).filter(|old| old.valid)
                 {
@@ -114,21 +136,22 @@ impl Engine {
                     keyframe,
                     budget_bytes: Some(budget),
                 };
-                let ring = SurfaceRing::new(Layout::I420, self.settings.width, self.settings.height);
-                let mut surface = ring.take().ok_or("no memory for a picture")?;
-                let (to_luma, to_chroma) = surface.planes_mut();
-                to_luma.copy_from_slice(luma);
-                let half = to_chroma.len() / 2;
-                let (cb, cr) = to_chroma.split_at_mut(half);
-                for ((pair, cb), cr) in chroma.chunks_exact(2).zip(cb).zip(cr) {
-                    (*cb, *cr) = (pair[0], pair[1]);
-                }
+                let surface = planar(&self.settings, luma, chroma)?;
                 let unit = encoder.encode(&surface.into(), request).map_err(told)?;
                 let unit = unit.ok_or("a picture with a budget is never left out")?;
                 let kind = if unit.keyframe { IDR } else { P };
                 Coded { data: rewrite(&unit.data, &self.settings)?, kind }
             }
-            None => shell(self.settings.codec, budget as usize, timestamp, keyframe),
+            Coder::Av1(encoder) => {
+                let surface = planar(&self.settings, luma, chroma)?;
+                let (cb, cr) = surface.chroma().split_at(surface.chroma().len() / 2);
+                let (data, is_keyframe) =
+                    encoder.encode([surface.luma(), cb, cr], timestamp, keyframe, |picture| {
+                        self.kept.iter().any(|kept| kept.valid && kept.timestamp == picture)
+                    })?;
+                Coded { data, kind: if is_keyframe { IDR } else { P } }
+            }
+            Coder::Shell => shell(budget as usize, timestamp, keyframe),
         };
         if coded.kind == IDR {
             self.kept.clear();
@@ -141,6 +164,20 @@ impl Engine {
         self.kept.push_back(Kept { timestamp, valid: true, confirmed: false });
         Ok(coded)
     }
+}
+
+/// NV12 with its chroma in two planes.
+fn planar(settings: &Settings, luma: &[u8], chroma: &[u8]) -> Result<CpuSurface, String> {
+    let ring = SurfaceRing::new(Layout::I420, settings.width, settings.height);
+    let mut surface = ring.take().ok_or("no memory for a picture")?;
+    let (to_luma, to_chroma) = surface.planes_mut();
+    to_luma.copy_from_slice(luma);
+    let half = to_chroma.len() / 2;
+    let (cb, cr) = to_chroma.split_at_mut(half);
+    for ((pair, cb), cr) in chroma.chunks_exact(2).zip(cb).zip(cr) {
+        (*cb, *cr) = (pair[0], pair[1]);
+    }
+    Ok(surface)
 }
 
 fn video(settings: &Settings) -> VideoSettings {
@@ -183,39 +220,22 @@ fn rewrite(data: &[u8], settings: &Settings) -> Result<Vec<u8>, String> {
     Ok(rewritten)
 }
 
-/// Bytes in the order and of the size of a picture, but without one.
-fn shell(codec: Codec, bytes: usize, timestamp: u64, keyframe: bool) -> Coded {
+/// Bytes of HEVC in the order and of the size of a picture, but without one.
+fn shell(bytes: usize, timestamp: u64, keyframe: bool) -> Coded {
+    const VPS: u8 = 32;
+    const SPS: u8 = 33;
+    const PPS: u8 = 34;
+    const REFRESH: u8 = 19;
+    const TRAILING: u8 = 1;
     let mut data = Vec::with_capacity(bytes + 64);
-    let filler = |room: usize| (0..room).map(|at| 0x80 | (timestamp as usize + at) as u8);
-    match codec {
-        Codec::Av1 => {
-            data.extend_from_slice(&[0x12, 0]);
-            if keyframe {
-                data.extend_from_slice(&[0x0a, 4, 0x80, 0x81, 0x82, 0x83]);
-            }
-            let room = bytes.saturating_sub(data.len() + 5).clamp(1, (1 << 21) - 1);
-            // A frame, and its size in three groups of seven bits.
-            let size = [room as u8 | 0x80, (room >> 7) as u8 | 0x80, (room >> 14) as u8 & 0x7f];
-            data.push(0x32);
-            data.extend_from_slice(&size);
-            data.extend(filler(room));
-        }
-        _ => {
-            const VPS: u8 = 32;
-            const SPS: u8 = 33;
-            const PPS: u8 = 34;
-            const REFRESH: u8 = 19;
-            const TRAILING: u8 = 1;
-            if keyframe {
-                for kind in [VPS, SPS, PPS] {
-                    data.extend_from_slice(&[0, 0, 0, 1, kind << 1, 1, 0x80, 0x81]);
-                }
-            }
-            let kind = if keyframe { REFRESH } else { TRAILING };
-            data.extend_from_slice(&[0, 0, 0, 1, kind << 1, 1]);
-            let room = bytes.saturating_sub(data.len()).max(1);
-            data.extend(filler(room));
+    if keyframe {
+        for kind in [VPS, SPS, PPS] {
+            data.extend_from_slice(&[0, 0, 0, 1, kind << 1, 1, 0x80, 0x81]);
         }
     }
+    let kind = if keyframe { REFRESH } else { TRAILING };
+    data.extend_from_slice(&[0, 0, 0, 1, kind << 1, 1]);
+    let room = bytes.saturating_sub(data.len()).max(1);
+    data.extend((0..room).map(|at| 0x80 | (timestamp as usize + at) as u8));
     Coded { data, kind: if keyframe { IDR } else { P } }
 }

@@ -2,12 +2,13 @@
 //!
 //! It checks what it is called with: versions and fields of structures, the order of calls, who owns which buffer
 //! and for how long. What is wrong is refused as the driver would, and noted; tests read the notes. H.264 is
-//! really encoded, by OpenH264; HEVC and AV1 come out as shells of the right size and order that nobody can decode.
-//! Faults can be ordered.
+//! really encoded, by OpenH264, and AV1 by libaom where that is installed; HEVC comes out as shells of the right size
+//! and order that nobody can decode. Faults can be ordered.
 //!
 //! **It proves only this project's side of the contract.** It was written from NVIDIA's header and programming guide, not
 //! from a driver: that a call is accepted here does not mean that hardware accepts it. It does not ship.
 
+mod aom;
 mod buffers;
 mod cuda;
 mod engine;

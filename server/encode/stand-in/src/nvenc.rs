@@ -281,52 +281,8 @@ unsafe extern "C" fn guids(encoder: *mut c_void, to: *mut nv::GUID, room: u32, c
     })
 }
 
-unsafe extern "C" fn profile_count(encoder: *mut c_void, codec: nv::GUID, count: *mut u32) -> Status {
-    on(encoder, "nvEncGetEncodeProfileGUIDCount", |state, _| {
-        let codec = state.codec(codec)?;
-        // SAFETY: the caller's pointer to write to.
-        unsafe { *count = codec.profiles().len() as u32 };
-        Ok(())
-    })
-}
-
-unsafe extern "C" fn profiles(
-    encoder: *mut c_void,
-    codec: nv::GUID,
-    to: *mut nv::GUID,
-    room: u32,
-    count: *mut u32,
-) -> Status {
-    on(encoder, "nvEncGetEncodeProfileGUIDs", |state, _| {
-        let codec = state.codec(codec)?;
-        // SAFETY: the caller's.
-        unsafe { give(&codec.profiles(), to, room, count) };
-        Ok(())
-    })
-}
-
-unsafe extern "C" fn preset_count(encoder: *mut c_void, codec: nv::GUID, count: *mut u32) -> Status {
-    on(encoder, "nvEncGetEncodePresetCount", |state, _| {
-        state.codec(codec)?;
-        // SAFETY: the caller's pointer to write to.
-        unsafe { *count = PRESETS.len() as u32 };
-        Ok(())
-    })
-}
-
-unsafe extern "C" fn presets(
-    encoder: *mut c_void,
-    codec: nv::GUID,
-    to: *mut nv::GUID,
-    room: u32,
-    count: *mut u32,
-) -> Status {
-    on(encoder, "nvEncGetEncodePresetGUIDs", |state, _| {
-        state.codec(codec)?;
-        // SAFETY: the caller's.
-        unsafe { give(&PRESETS, to, room, count) };
-        Ok(())
-    })
+fn preset_guids(_: Codec) -> Vec<nv::GUID> {
+    PRESETS.to_vec()
 }
 
 pub(crate) fn takes(codec: Codec) -> Vec<nv::NV_ENC_BUFFER_FORMAT> {
@@ -337,28 +293,72 @@ pub(crate) fn takes(codec: Codec) -> Vec<nv::NV_ENC_BUFFER_FORMAT> {
     }
 }
 
-unsafe extern "C" fn format_count(encoder: *mut c_void, codec: nv::GUID, count: *mut u32) -> Status {
-    on(encoder, "nvEncGetInputFormatCount", |state, _| {
-        let codec = state.codec(codec)?;
-        // SAFETY: the caller's pointer to write to.
-        unsafe { *count = takes(codec).len() as u32 };
+/// How long a list about a codec is.
+///
+/// # Safety
+/// A value may be written at `count`.
+unsafe fn count_of<T>(
+    encoder: *mut c_void,
+    call: &str,
+    codec: nv::GUID,
+    list: fn(Codec) -> Vec<T>,
+    count: *mut u32,
+) -> Status {
+    on(encoder, call, |state, _| {
+        let found = list(state.codec(codec)?);
+        // SAFETY: the caller's.
+        unsafe { *count = found.len() as u32 };
         Ok(())
     })
 }
 
-unsafe extern "C" fn formats(
+/// Where a list goes, as the driver's functions are told.
+type Place<T> = (*mut T, u32, *mut u32);
+
+/// Writes a list about a codec.
+///
+/// # Safety
+/// As of [`give`].
+unsafe fn list_of<T: Copy>(
     encoder: *mut c_void,
+    call: &str,
     codec: nv::GUID,
-    to: *mut nv::NV_ENC_BUFFER_FORMAT,
-    room: u32,
-    count: *mut u32,
+    list: fn(Codec) -> Vec<T>,
+    (to, room, count): Place<T>,
 ) -> Status {
-    on(encoder, "nvEncGetInputFormats", |state, _| {
-        let codec = state.codec(codec)?;
+    on(encoder, call, |state, _| {
+        let found = list(state.codec(codec)?);
         // SAFETY: the caller's.
-        unsafe { give(&takes(codec), to, room, count) };
+        unsafe { give(&found, to, room, count) };
         Ok(())
     })
+}
+
+/// The two functions by which the driver tells a list about a codec: its length, then itself.
+macro_rules! lists {
+    ($($count:ident $count_call:literal, $list:ident $list_call:literal: $of:expr => $item:ty;)*) => {$(
+        unsafe extern "C" fn $count(encoder: *mut c_void, codec: nv::GUID, count: *mut u32) -> Status {
+            // SAFETY: the caller's pointer to write to.
+            unsafe { count_of(encoder, $count_call, codec, $of, count) }
+        }
+
+        unsafe extern "C" fn $list(
+            encoder: *mut c_void,
+            codec: nv::GUID,
+            to: *mut $item,
+            room: u32,
+            count: *mut u32,
+        ) -> Status {
+            // SAFETY: the caller's room, and its pointer to write to.
+            unsafe { list_of(encoder, $list_call, codec, $of, (to, room, count)) }
+        }
+    )*};
+}
+
+lists! {
+    profile_count "nvEncGetEncodeProfileGUIDCount", profiles "nvEncGetEncodeProfileGUIDs": Codec::profiles => nv::GUID;
+    preset_count "nvEncGetEncodePresetCount", presets "nvEncGetEncodePresetGUIDs": preset_guids => nv::GUID;
+    format_count "nvEncGetInputFormatCount", formats "nvEncGetInputFormats": takes => nv::NV_ENC_BUFFER_FORMAT;
 }
 
 unsafe extern "C" fn caps(

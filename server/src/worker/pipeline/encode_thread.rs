@@ -1,8 +1,10 @@
 //! Encodes the newest frame and hands it to every peer.
 
-use super::{PipelineEvent, RawFrame, References, Shared};
+use super::codec::{meant, named};
+use super::{EncoderInfo, PipelineEvent, RawFrame, References, Shared};
 use crate::worker::now_us;
 use nearframe_encode::{AccessUnit, EncodeError, EncoderChain, FrameRequest, Invalidated, VideoEncoder};
+use nearframe_protocol::VideoCodec;
 use nearframe_protocol::facts::FrameFacts;
 use nearframe_stream::{Quality, VideoFrame};
 use std::sync::atomic::Ordering;
@@ -24,6 +26,7 @@ pub(super) fn run(shared: &Shared, mut encoder: EncoderChain, events: &mpsc::Unb
         if budget_bytes.is_some_and(|bytes| bytes < MIN_PICTURE_BYTES) {
             continue;
         }
+        follow_codec(shared, &mut encoder, events);
         let mut result = follow(&mut encoder, &mut now, &raw);
         if wanted != bitrate_bps {
             result = result.and_then(|()| encoder.set_bitrate(wanted));
@@ -43,7 +46,7 @@ pub(super) fn run(shared: &Shared, mut encoder: EncoderChain, events: &mpsc::Unb
         match result {
             Ok(Some(unit)) => {
                 note_time(shared, unit.encode_time.as_micros() as u64);
-                hand_out(shared, &raw, &unit, wanted);
+                hand_out(shared, &raw, &unit, wanted, named(encoder.capabilities().codec));
                 if std::mem::take(&mut first) {
                     let _ = events.send(PipelineEvent::FirstFrame);
                 }
@@ -58,12 +61,35 @@ pub(super) fn run(shared: &Shared, mut encoder: EncoderChain, events: &mpsc::Unb
     }
 }
 
+/// Takes over the codec that is agreed on. One that the encoder refuses is not asked for again.
+fn follow_codec(shared: &Shared, encoder: &mut EncoderChain, events: &mpsc::UnboundedSender<PipelineEvent>) {
+    let wanted = shared.codec();
+    let now = named(encoder.capabilities().codec);
+    if wanted == now {
+        return;
+    }
+    let event = match encoder.set_codec(meant(wanted)) {
+        Ok(()) => {
+            let can = encoder.capabilities();
+            shared.set_encoder(can.clone());
+            PipelineEvent::CodecChanged(EncoderInfo::of(can))
+        }
+        Err(error) => {
+            shared.set_codec(now);
+            PipelineEvent::CodecRefused { codec: wanted, why: error.to_string() }
+        }
+    };
+    let _ = events.send(event);
+}
+
 /// Another encoder may want its pictures in another layout or memory, and the page shows which one it is.
 fn tell_changes(shared: &Shared, encoder: &mut EncoderChain, events: &mpsc::UnboundedSender<PipelineEvent>) {
     for change in encoder.take_changes() {
         let can = encoder.capabilities();
         shared.set_encoder(can.clone());
-        let _ = events.send(PipelineEvent::EncoderChanged { encoder: can.name.to_owned(), change });
+        // It may do less than the one before.
+        shared.set_codec(named(can.codec));
+        let _ = events.send(PipelineEvent::EncoderChanged { encoder: EncoderInfo::of(can), change });
     }
 }
 
@@ -106,7 +132,7 @@ fn note_time(shared: &Shared, took_us: u64) {
     shared.encode_mean_us.store(next.max(1), Ordering::Release);
 }
 
-fn hand_out(shared: &Shared, raw: &RawFrame, unit: &AccessUnit, bitrate_bps: u32) {
+fn hand_out(shared: &Shared, raw: &RawFrame, unit: &AccessUnit, bitrate_bps: u32, codec: VideoCodec) {
     let encoded_us = now_us();
     let since_captured = |at: u64| at.saturating_sub(raw.captured_us) as u32;
     // 90 kHz from µs, modulo 2³²: exact, so that the page can match frames to facts.
@@ -116,6 +142,7 @@ fn hand_out(shared: &Shared, raw: &RawFrame, unit: &AccessUnit, bitrate_bps: u32
         rtp_timestamp,
         keyframe: unit.keyframe,
         refers_to: unit.refers_to,
+        codec,
         data: &unit.data,
     };
     if let Ok(mut clock) = shared.clock.lock() {

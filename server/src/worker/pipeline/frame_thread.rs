@@ -2,10 +2,12 @@
 
 use super::frames::Frames;
 use super::recovery::{self, GpuGone, Losses, Parts};
-use super::{PipelineConfig, PipelineEvent, PipelineInfo, RawFrame, Shared, audio_thread, encode_thread};
+use super::{
+    EncoderInfo, PipelineConfig, PipelineEvent, PipelineInfo, RawFrame, Shared, audio_thread, encode_thread,
+};
 use crate::worker::now_us;
 use anyhow::{Context, Result};
-use nearframe_encode::{Capabilities, Codec, EncoderChain, VideoEncoder, VideoSettings};
+use nearframe_encode::{Capabilities, Codec, EncoderChain, VideoEncoder, VideoOptions, VideoSettings};
 use nearframe_gpu::{AdapterKind, Gpu, GpuError};
 use nearframe_stream::Quality;
 use nearframe_title::{FrameTick, TitleFailure, TitleSource, TitleStatus};
@@ -121,18 +123,19 @@ fn open(config: &PipelineConfig) -> Result<(Stage, EncoderChain, PipelineInfo)> 
         fps: run.fps,
         bitrate_bps: config.start_bps,
     };
-    let mut encoder = EncoderChain::open(settings, config.video.clone())?;
+    let gpu = gpu.into_inner();
+    let near = gpu.as_ref().and_then(|gpu| gpu.exports().ok());
+    let mut encoder = EncoderChain::open(settings, VideoOptions { near, ..config.video.clone() })?;
     for passed_over in encoder.take_changes() {
         tracing::info!(encoder = %passed_over.from, why = %passed_over.why, "not used");
     }
-    let gpu = gpu.into_inner();
     let adapter =
         gpu.as_ref().map_or_else(|| "none (drawn by the CPU)".to_owned(), |gpu| gpu.facts().to_string());
     let (whole, takes) = (super::whole(&config.manifest), encoder.capabilities().clone());
     let frames =
         Frames::new(gpu, &takes, whole.width, whole.height).context("preparing colour conversion")?;
     let info =
-        PipelineInfo { whole, encoder: takes.name.to_owned(), adapter, conversion: frames.conversion() };
+        PipelineInfo { whole, encoder: EncoderInfo::of(&takes), adapter, conversion: frames.conversion() };
     let stage = Stage { title, encoder: takes, frames, quality: whole, losses: Losses::default() };
     Ok((stage, encoder, info))
 }

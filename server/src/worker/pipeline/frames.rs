@@ -23,7 +23,7 @@ enum Way {
 
 /// The converter of a session.
 #[derive(Debug)]
-pub(super) struct Frames {
+pub(crate) struct Frames {
     gpu: Option<Arc<Gpu>>,
     taken: Taken,
     way: Way,
@@ -31,7 +31,7 @@ pub(super) struct Frames {
 
 impl Frames {
     /// Frames of a size for an encoder, from pictures on `gpu` or in CPU memory.
-    pub(super) fn new(
+    pub(crate) fn new(
         gpu: Option<Arc<Gpu>>,
         encoder: &Capabilities,
         width: u32,
@@ -59,7 +59,7 @@ impl Frames {
     }
 
     /// A converted frame; `None`: all are in use, this one is to be left out.
-    pub(super) fn convert(&mut self, picture: &Picture<'_>) -> Result<Option<Surface>, GpuError> {
+    pub(crate) fn convert(&mut self, picture: &Picture<'_>) -> Result<Option<Surface>, GpuError> {
         match &mut self.way {
             Way::Cpu(converter) => converter.convert(picture),
             Way::Gpu(converter) => Ok(converter.convert(picture)?.map(Surface::from)),
@@ -110,8 +110,15 @@ mod tests {
     use nearframe_gpu::{AdapterKind, CpuPicture};
 
     fn encoder(device: Option<DeviceUuid>) -> Capabilities {
-        let (name, codec, layout) = ("test", Codec::H264, Layout::Nv12);
-        Capabilities { name, codec, layout, device, reference_invalidation: true, slices: false }
+        Capabilities {
+            name: "test",
+            codec: Codec::H264,
+            codecs: vec![Codec::H264],
+            layout: Layout::Nv12,
+            device,
+            reference_invalidation: true,
+            slices: false,
+        }
     }
 
     fn converted(frames: &mut Frames) -> Surface {

@@ -5,6 +5,7 @@
 //! a newer one, an encoded frame is never dropped here. While no player is connected all three sleep.
 
 mod audio_thread;
+mod codec;
 mod encode_thread;
 mod frame_thread;
 mod frames;
@@ -18,9 +19,12 @@ mod tests;
 use super::input_port::{InputPort, SEATS};
 use super::transport::Transport;
 use super::voice::VoicePort;
+pub(crate) use codec::EncoderInfo;
+pub(crate) use frames::Frames;
 use mailbox::Mailbox;
 use nearframe_encode::{Capabilities, EncoderChange, VideoOptions};
 use nearframe_gpu::{Gpu, GpuError, Surface};
+use nearframe_protocol::VideoCodec;
 use nearframe_protocol::title::TitleManifest;
 use nearframe_stream::{FrameClock, Quality};
 use nearframe_title::{PlayerWish, Surroundings, TitleNotice};
@@ -67,9 +71,18 @@ pub(crate) enum PipelineEvent {
     /// The encoder failed and another took over within the same stream.
     EncoderChanged {
         /// The one that is in use now.
-        encoder: String,
+        encoder: EncoderInfo,
         /// What gave way to it.
         change: EncoderChange,
+    },
+    /// Pictures are in another codec from now on, as was agreed.
+    CodecChanged(EncoderInfo),
+    /// The encoder cannot be opened for what was agreed; pictures stay as they are.
+    CodecRefused {
+        /// For which codec.
+        codec: VideoCodec,
+        /// In its own words.
+        why: String,
     },
     /// The title ended by itself.
     Exited,
@@ -84,7 +97,7 @@ pub(crate) enum PipelineEvent {
 pub(crate) struct PipelineInfo {
     /// The title's own picture.
     pub(crate) whole: Quality,
-    pub(crate) encoder: String,
+    pub(crate) encoder: EncoderInfo,
     pub(crate) adapter: String,
     pub(crate) conversion: String,
 }
@@ -130,6 +143,8 @@ pub(crate) struct Shared {
     peers: RwLock<Vec<Arc<dyn Transport>>>,
     /// What is to be encoded from the next frame on.
     quality: Mutex<Quality>,
+    /// What pictures are to be in from the next one on.
+    codec: Mutex<VideoCodec>,
     /// The encoder that took over, until pictures are made for it.
     encoder: Mutex<Option<Capabilities>>,
 }
@@ -161,6 +176,14 @@ impl Shared {
 
     fn quality(&self) -> Quality {
         *self.quality.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn codec(&self) -> VideoCodec {
+        *self.codec.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_codec(&self, codec: VideoCodec) {
+        *self.codec.lock().unwrap_or_else(PoisonError::into_inner) = codec;
     }
 
     fn take_encoder(&self) -> Option<Capabilities> {
@@ -204,6 +227,7 @@ impl Pipeline {
             clock: Mutex::new(FrameClock::new(period(whole), Instant::now())),
             peers: RwLock::new(Vec::new()),
             quality: Mutex::new(whole),
+            codec: Mutex::new(VideoCodec::H264),
             encoder: Mutex::default(),
         });
         let frame = {
@@ -292,6 +316,12 @@ impl Pipeline {
         if let Ok(mut clock) = self.shared.clock.lock() {
             clock.set_period(period(quality));
         }
+    }
+
+    /// What pictures are in from the next one on, if the encoder can; every peer takes it. A keyframe follows.
+    pub(crate) fn set_codec(&self, codec: VideoCodec) {
+        self.shared.set_codec(codec);
+        self.shared.encode_mean_us.store(0, Ordering::Release);
     }
 
     /// How long encoding a frame takes at this quality.

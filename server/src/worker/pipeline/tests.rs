@@ -118,7 +118,7 @@ fn stand_in(faults: &str) -> (tempfile::TempDir, VideoOptions) {
     std::fs::write(path.with_extension("faults"), faults).unwrap();
     let libraries = NvidiaLibraries { cuda: path.clone(), encode: path.clone(), management: path };
     let nvenc = NvencOptions { libraries, ..Default::default() };
-    (folder, VideoOptions { preference: VideoPreference::Best, nvenc })
+    (folder, VideoOptions { preference: VideoPreference::Best, nvenc, near: None })
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn an_encoder_that_fails_gives_way_within_a_second_and_the_stream_goes_on() {
         let (_folder, video) = stand_in(fault);
         let (pipeline, _, mut events) = pipeline_with(video);
         let Some(PipelineEvent::Opened(info)) = events.blocking_recv() else { panic!("{fault}: not opened") };
-        assert_eq!(info.encoder, "NVENC", "{fault}");
+        assert_eq!(info.encoder.name, "NVENC", "{fault}");
         let peer = Arc::new(MemoryTransport::default());
         pipeline.set_peers(vec![Arc::clone(&peer) as _]);
         let frames = peer.wait_for(|received| (received.video.len() >= 30).then(|| received.video.clone()));
@@ -140,7 +140,7 @@ fn an_encoder_that_fails_gives_way_within_a_second_and_the_stream_goes_on() {
             _ => None,
         });
         let (encoder, change) = changed.unwrap();
-        assert_eq!((encoder.as_str(), change.from), ("OpenH264", VideoBackend::Nvenc), "{fault}");
+        assert_eq!((encoder.name.as_str(), change.from), ("OpenH264", VideoBackend::Nvenc), "{fault}");
         assert!(change.took < Duration::from_secs(1) && change.why.contains("NVENC failed"), "{change:?}");
         eprintln!("{fault}: encoder_fallback_ms {:.1}", change.took.as_secs_f64() * 1e3);
     }
@@ -152,7 +152,7 @@ fn without_a_free_session_of_the_gpu_the_next_encoder_is_used_from_the_start() {
         let (_folder, video) = stand_in(fault);
         let (pipeline, _, mut events) = pipeline_with(video);
         let Some(PipelineEvent::Opened(info)) = events.blocking_recv() else { panic!("{fault}: not opened") };
-        assert_eq!(info.encoder, "OpenH264", "{fault}");
+        assert_eq!(info.encoder.name, "OpenH264", "{fault}");
         let peer = Arc::new(MemoryTransport::default());
         pipeline.set_peers(vec![Arc::clone(&peer) as _]);
         peer.wait_for(|received| (received.video.len() >= 5).then_some(()));
@@ -171,4 +171,63 @@ fn the_only_encoder_that_may_be_used_ends_the_session_when_it_fails() {
         _ => None,
     });
     assert!(why.unwrap().contains("NV_ENC_ERR_GENERIC"));
+}
+
+/// The next event that `wanted` knows.
+fn next<T>(
+    events: &mut mpsc::UnboundedReceiver<PipelineEvent>,
+    wanted: impl Fn(PipelineEvent) -> Option<T>,
+) -> T {
+    std::iter::from_fn(|| events.blocking_recv()).find_map(wanted).expect("the pipeline goes on")
+}
+
+#[test]
+fn pictures_go_over_to_an_agreed_codec_with_a_keyframe_and_back_where_its_encoder_fails() {
+    let (_folder, video) = stand_in("fail-at=60");
+    let (pipeline, _, mut events) = pipeline_with(video);
+    let Some(PipelineEvent::Opened(info)) = events.blocking_recv() else { panic!("not opened") };
+    assert_eq!(info.encoder.codecs, VideoCodec::ALL);
+    let peer = Arc::new(MemoryTransport::default());
+    pipeline.set_peers(vec![Arc::clone(&peer) as _]);
+    peer.wait_for(|received| (received.video.len() >= 5).then_some(()));
+    pipeline.set_codec(VideoCodec::Av1);
+    let encoder = next(&mut events, |event| match event {
+        PipelineEvent::CodecChanged(encoder) => Some(encoder),
+        _ => None,
+    });
+    assert_eq!((encoder.name.as_str(), encoder.codec), ("NVENC, AV1", VideoCodec::Av1));
+    let (encoder, change) = next(&mut events, |event| match event {
+        PipelineEvent::EncoderChanged { encoder, change } => Some((encoder, change)),
+        _ => None,
+    });
+    assert_eq!((encoder.codec, encoder.codecs.as_slice()), (VideoCodec::H264, [VideoCodec::H264].as_slice()));
+    assert!(change.took < Duration::from_secs(1), "{change:?}");
+    peer.wait_for(|received| (received.codecs.last() == Some(&VideoCodec::H264)).then_some(()));
+    peer.wait_for(|received| {
+        let changes: Vec<usize> =
+            (1..received.codecs.len()).filter(|&at| received.codecs[at] != received.codecs[at - 1]).collect();
+        assert_eq!(changes.len(), 2, "there and back");
+        assert!(changes.iter().all(|&at| received.video[at].1), "each begins with a keyframe");
+        Some(())
+    });
+}
+
+#[test]
+fn a_codec_that_the_encoder_lacks_is_refused_and_pictures_stay_as_they_are() {
+    let (_folder, video) = stand_in("codecs=1");
+    let (pipeline, _, mut events) = pipeline_with(video);
+    let peer = Arc::new(MemoryTransport::default());
+    pipeline.set_peers(vec![Arc::clone(&peer) as _]);
+    pipeline.set_codec(VideoCodec::Av1);
+    let why = next(&mut events, |event| match event {
+        PipelineEvent::CodecRefused { codec: VideoCodec::Av1, why } => Some(why),
+        _ => None,
+    });
+    assert!(why.contains("AV1: allowed is H.264"), "{why}");
+    let before = peer.wait_for(|received| Some(received.video.len()));
+    peer.wait_for(|received| (received.video.len() >= before + 5).then_some(()));
+    peer.wait_for(|received| {
+        assert!(received.codecs.iter().all(|codec| *codec == VideoCodec::H264));
+        Some(())
+    });
 }

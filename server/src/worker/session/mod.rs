@@ -1,5 +1,6 @@
 //! One session: its title, its players, its receipts, and how it ends.
 
+mod codec;
 mod page;
 mod quality;
 
@@ -16,8 +17,8 @@ use base64::Engine;
 use nearframe_protocol::control::ToPage;
 use nearframe_protocol::title::{TitleKind, TitleManifest};
 use nearframe_protocol::worker::{FromWorker, Start, ToWorker};
-use nearframe_protocol::{EndReason, PeerId, Seat};
-use nearframe_stream::{Quality, QualityController, QualityLimit};
+use nearframe_protocol::{EndReason, PeerId, Seat, VideoCodec};
+use nearframe_stream::{CodecAgreement, Quality, QualityController, QualityLimit};
 use page::Shown;
 use quality::Wants;
 use std::collections::BTreeMap;
@@ -42,6 +43,8 @@ struct Peer {
     target_bps: u32,
     greeted: bool,
     wants: Wants,
+    /// What was negotiated with it.
+    codecs: Vec<VideoCodec>,
     /// Whether the player wants to be heard.
     microphone: bool,
 }
@@ -53,6 +56,7 @@ pub(crate) struct Session {
     pipeline: Pipeline,
     info: Option<PipelineInfo>,
     quality: Option<QualityController>,
+    agreement: CodecAgreement,
     /// What is encoded now, once the title is open.
     picture: Option<Quality>,
     /// What keeps it from being better, as the page was told.
@@ -138,6 +142,7 @@ impl Session {
             pipeline,
             info: None,
             quality: None,
+            agreement: CodecAgreement::default(),
             picture: None,
             limit: QualityLimit::None,
             input,
@@ -204,6 +209,7 @@ impl Session {
         let (transport, answer) = WebRtcPeer::answer(config, sdp).await?;
         let target_bps = self.start.max_bitrate_bps.min(super::transport::webrtc::START_BPS);
         let peer = Peer {
+            codecs: transport.codecs(),
             transport,
             connected: false,
             disconnected_since: None,
@@ -264,19 +270,23 @@ impl Session {
     async fn pipeline_event(&mut self, event: PipelineEvent) {
         match event {
             PipelineEvent::Opened(info) => {
-                info!(adapter = %info.adapter, encoder = %info.encoder, conversion = %info.conversion, "title opened");
+                info!(adapter = %info.adapter, encoder = %info.encoder.name, conversion = %info.conversion, "title opened");
                 self.begin_quality(info.whole);
                 self.info = Some(info);
                 let greeted: Vec<_> = self.peers.keys().copied().collect();
                 greeted.into_iter().for_each(|id| self.introduce(id));
             }
             PipelineEvent::EncoderChanged { encoder, change } => {
-                warn!(from = %change.from, to = encoder, why = %change.why, took_ms = change.took.as_millis(), "the encoder changed");
-                if let Some(info) = &mut self.info {
-                    info.encoder = encoder;
-                }
-                let greeted: Vec<_> = self.peers.keys().copied().collect();
-                greeted.into_iter().for_each(|id| self.introduce(id));
+                warn!(from = %change.from, to = encoder.name, why = %change.why, took_ms = change.took.as_millis(), "the encoder changed");
+                self.encoder_is(encoder);
+            }
+            PipelineEvent::CodecChanged(encoder) => {
+                info!(codec = %encoder.codec, encoder = %encoder.name, "another codec");
+                self.encoder_is(encoder);
+            }
+            PipelineEvent::CodecRefused { codec, why } => {
+                warn!(%codec, why, "the encoder refuses a codec");
+                self.agreement.refused(codec);
             }
             PipelineEvent::FirstFrame => self.tell(FromWorker::Live).await,
             PipelineEvent::Notice(notice) => self.notice(notice),
@@ -306,6 +316,7 @@ impl Session {
         if self.input.last_input().is_some_and(|last| now.saturating_duration_since(last) > idle) {
             return self.end(EndReason::IdleTimeout, "no input");
         }
+        self.review_codec(now);
         self.review_quality(now);
         if self.meter.is_due(now) {
             self.state_use(now).await;

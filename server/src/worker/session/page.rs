@@ -4,9 +4,10 @@ use super::Session;
 use crate::worker::transport::Transport;
 use nearframe_protocol::control::{FromPage, MAX_CLIPBOARD_BYTES, ToPage};
 use nearframe_protocol::worker::FromWorker;
-use nearframe_protocol::{EndReason, PeerId, Versions};
+use nearframe_protocol::{EndReason, PeerId, Versions, VideoCodec};
 use nearframe_title::{PlayerWish, TitleNotice};
 use std::mem::{Discriminant, discriminant};
+use std::time::Instant;
 use tracing::{info, warn};
 
 /// What the title showed last of each kind; a page that comes later is told.
@@ -61,6 +62,13 @@ impl Session {
                 if let Some(peer) = self.peers.get_mut(&id) {
                     peer.wants.cap(kbps);
                     self.apply_bitrate();
+                }
+            }
+            FromPage::Decoders { decoders, on_battery } => {
+                if let Some(peer) = self.peers.get_mut(&id) {
+                    peer.wants.decoders = decoders.into_iter().take(VideoCodec::ALL.len()).collect();
+                    peer.wants.on_battery = on_battery;
+                    self.review_codec(Instant::now());
                 }
             }
             FromPage::Microphone { on } => {
@@ -130,7 +138,7 @@ impl Session {
             width: info.whole.width,
             height: info.whole.height,
             fps: info.whole.fps,
-            encoder: info.encoder.clone(),
+            encoder: info.encoder.name.clone(),
             adapter: info.adapter.clone(),
             conversion: info.conversion.clone(),
         });

@@ -3,7 +3,7 @@
 use super::{Peer, Session};
 use crate::worker::transport::Transport;
 use nearframe_protocol::PeerId;
-use nearframe_protocol::control::{QualityLimit as Told, ToPage};
+use nearframe_protocol::control::{DecoderFacts, QualityLimit as Told, ToPage};
 use nearframe_stream::{Quality, QualityController, QualityInputs, QualityLimit};
 use std::time::{Duration, Instant};
 use tracing::info;
@@ -24,6 +24,10 @@ pub(super) struct Wants {
     pub(super) cap_bps: Option<u32>,
     /// Refreshes of the display in a second.
     pub(super) display_hz: Option<f32>,
+    /// What the page says of its decoders.
+    pub(super) decoders: Vec<DecoderFacts>,
+    /// Its device runs on a battery.
+    pub(super) on_battery: bool,
     /// Smoothed over about the last 32 frames.
     pub(super) decode: Option<Duration>,
 }
@@ -63,8 +67,10 @@ impl Session {
     /// Looks at what was measured lately; to be called a few times a second while somebody plays.
     pub(super) fn review_quality(&mut self, now: Instant) {
         let (Some(target_bps), Some(player)) = (self.slowest_bps(), self.phase_peer()) else { return };
+        let Some(info) = &self.info else { return };
         let inputs = QualityInputs {
             target_bps: target_bps.into(),
+            codec: info.encoder.codec,
             encode: self.pipeline.encode_time(),
             decode: self.peers.get(&player).and_then(|peer| peer.wants.decode),
         };

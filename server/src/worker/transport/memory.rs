@@ -1,9 +1,9 @@
 //! An in-memory transport for tests: keeps what it was given.
 
 use super::Transport;
-use nearframe_protocol::Seat;
 use nearframe_protocol::control::ToPage;
 use nearframe_protocol::facts::FrameFacts;
+use nearframe_protocol::{Seat, VideoCodec};
 use nearframe_stream::{Usage, VideoFrame};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -15,6 +15,8 @@ pub(crate) struct Received {
     pub(crate) video: Vec<(u32, bool, u32, usize)>,
     /// RTP timestamps of audio packets.
     pub(crate) audio: Vec<u32>,
+    /// The codec of each frame.
+    pub(crate) codecs: Vec<VideoCodec>,
     /// Facts in order.
     pub(crate) facts: Vec<FrameFacts>,
 }
@@ -50,9 +52,15 @@ impl Transport for MemoryTransport {
     fn seat(&self) -> Seat {
         Seat(0)
     }
+    fn codecs(&self) -> Vec<VideoCodec> {
+        VideoCodec::ALL.to_vec()
+    }
     fn send_video(&self, frame: &VideoFrame<'_>) {
         let row = (frame.frame, frame.keyframe, frame.rtp_timestamp, frame.data.len());
-        self.keep(|received| received.video.push(row));
+        self.keep(|received| {
+            received.video.push(row);
+            received.codecs.push(frame.codec);
+        });
     }
     fn frame_budget(&self, _: u32) -> Option<u32> {
         None

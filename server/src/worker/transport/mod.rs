@@ -4,12 +4,13 @@ mod direct;
 mod feedback;
 #[cfg(test)]
 pub(crate) mod memory;
+mod offered;
 mod reports;
 pub(crate) mod webrtc;
 mod wire;
 
 use nearframe_protocol::facts::FrameFacts;
-use nearframe_protocol::{EndReason, PeerId, Seat, control};
+use nearframe_protocol::{EndReason, PeerId, Seat, VideoCodec, control};
 use nearframe_stream::{Usage, VideoFrame};
 use std::time::Duration;
 
@@ -17,7 +18,9 @@ use std::time::Duration;
 pub(crate) trait Transport: Send + Sync {
     /// Whose connection.
     fn seat(&self) -> Seat;
-    /// Hands over an encoded frame.
+    /// Codecs that were negotiated, H.264 among them.
+    fn codecs(&self) -> Vec<VideoCodec>;
+    /// Hands over an encoded frame, in one of those codecs.
     fn send_video(&self, frame: &VideoFrame<'_>);
     /// Bytes that the next frame may have, where video is made at `bps`; `None` where the path carries more than its
     /// bitrate says.

@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 use nearframe_protocol::control;
 use nearframe_protocol::facts::{FactsMessage, FrameFacts};
 use nearframe_protocol::network::{IceServer, MediaNetwork};
-use nearframe_protocol::{PeerId, Seat};
+use nearframe_protocol::{PeerId, Seat, VideoCodec};
 use nearframe_stream::{Usage, VideoFrame};
 use rtc::rtp;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -194,6 +194,9 @@ fn doorbell(ssrc: u32, payload_type: u8) -> rtp::Packet {
 impl Transport for WebRtcPeer {
     fn seat(&self) -> Seat {
         self.seat
+    }
+    fn codecs(&self) -> Vec<VideoCodec> {
+        self.wire.codecs()
     }
     fn send_video(&self, frame: &VideoFrame<'_>) {
         if self.wire.push_video(frame) {

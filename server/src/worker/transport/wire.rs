@@ -7,12 +7,14 @@
 
 use super::direct::Tap;
 use super::feedback::{self, ReferenceClock};
+use super::offered;
 use super::reports::SenderReports;
 use super::{PeerEvent, PeerEventKind};
 use bytes::Bytes;
-use nearframe_protocol::PeerId;
+use nearframe_protocol::{PeerId, VideoCodec};
 use nearframe_stream::{
-    ExtensionIds, FecIds, MediaSender, RtpPacket, SenderConfig, SenderEvent, StreamIds, Usage, VideoFrame,
+    ExtensionIds, FecIds, MediaSender, OtherCodecs, RtpPacket, SenderConfig, SenderEvent, StreamIds, Usage,
+    VideoFrame,
 };
 use rtc::interceptor::{AttributedPacket, Interceptor, Packet, StreamInfo, TaggedPacket};
 use rtc::sansio::Protocol;
@@ -78,6 +80,8 @@ struct State {
     audio: Option<StreamInfo>,
     /// Where the page takes Opus with copies of itself (RFC 2198).
     red_payload_type: Option<u8>,
+    /// What pictures may be in beside H.264.
+    other_codecs: OtherCodecs,
     media: Option<Media>,
 }
 
@@ -123,11 +127,19 @@ impl Wire {
         self.tap.send(now, || media.next(now))
     }
 
-    /// What the page's offer says of audio with copies of itself, before the streams are bound.
+    /// What the page's offer says of formats, before the streams are bound.
     pub(super) fn note_offer(&self, offer: &str) {
         if let Ok(mut state) = self.state.lock() {
-            state.red_payload_type = red_payload_type(offer);
+            state.red_payload_type = offered::red(offer);
+            state.other_codecs = offered::other_codecs(offer);
         }
+    }
+
+    /// What pictures may be in, H.264 included.
+    pub(super) fn codecs(&self) -> Vec<VideoCodec> {
+        let other = self.state.lock().map(|state| state.other_codecs).unwrap_or_default();
+        let takes = |codec: &VideoCodec| *codec == VideoCodec::H264 || other.of(*codec).is_some();
+        VideoCodec::ALL.into_iter().filter(takes).collect()
     }
 
     /// Frames come at another rate from now on.
@@ -199,6 +211,7 @@ impl Wire {
         if let (Some(video), Some(audio), None) = (&state.video, &state.audio, &state.media) {
             let config = SenderConfig {
                 video: stream_ids(video),
+                other_codecs: state.other_codecs,
                 audio: stream_ids(audio),
                 fec: video
                     .ssrc_fec
@@ -228,13 +241,6 @@ impl Media {
         self.reports.count(now, &packet);
         Some(packet)
     }
-}
-
-/// `a=rtpmap:63 red/48000/2`: the payload type of RED for stereo audio.
-fn red_payload_type(offer: &str) -> Option<u8> {
-    let maps = offer.lines().filter_map(|line| line.trim().strip_prefix("a=rtpmap:"));
-    let mut red = maps.filter_map(|map| map.split_once(' ')).filter(|(_, codec)| *codec == "red/48000/2");
-    red.find_map(|(payload_type, _)| payload_type.parse().ok().filter(|payload_type| *payload_type < 128))
 }
 
 fn stream_ids(info: &StreamInfo) -> StreamIds {

@@ -1,8 +1,8 @@
 //! Repairs: parity ahead of loss, retransmissions after it.
 
 use super::{MediaSender, UNKNOWN_RTT};
-use crate::h264::OSN_LEN;
 use crate::pacer::{Queued, Stream};
+use crate::payload::OSN_LEN;
 use crate::recovery::{Closing, Conditions};
 use crate::retransmit::{Refusal, Stored};
 use crate::rtp::{PacketKind, unwrap_sequence};
@@ -75,6 +75,7 @@ impl MediaSender {
                 sequence: one.sequence,
                 timestamp: last.packet.timestamp,
                 marker: false,
+                types: None,
                 data: one.data,
             };
             parity.push(Queued { kind: PacketKind::Fec, packet, begins: None, ..last.clone() });

@@ -2,9 +2,10 @@
 
 use crate::gcc_sender::GccSender;
 use crate::link::Dice;
+use nearframe_protocol::VideoCodec;
 use nearframe_stream::{
-    ExtensionIds, Feedback, MediaSender, PacketKind, SenderConfig, SenderEvent, StreamIds, TwccReport,
-    VideoFrame,
+    ExtensionIds, Feedback, MediaSender, OtherCodecs, PacketKind, SenderConfig, SenderEvent, StreamIds,
+    TwccReport, VideoFrame,
 };
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -35,6 +36,7 @@ pub(crate) fn config(start_bps: u64, max_bps: u64) -> SenderConfig {
         ..ExtensionIds::default()
     };
     SenderConfig {
+        other_codecs: OtherCodecs::default(),
         fec: None,
         audio_red_payload_type: None,
         video: ids(1, 96, 90_000),
@@ -251,7 +253,14 @@ impl Flow {
                 let data = &self.picture[..size];
                 sender.push_video(
                     now,
-                    VideoFrame { frame, rtp_timestamp: frame * 1500, keyframe, refers_to: None, data },
+                    VideoFrame {
+                        frame,
+                        rtp_timestamp: frame * 1500,
+                        keyframe,
+                        codec: VideoCodec::H264,
+                        refers_to: None,
+                        data,
+                    },
                 );
             }
             Source::Gcc(sender) => sender.push_video(frame, size),

@@ -12,7 +12,10 @@ mod wire;
 mod world;
 
 use link::Path;
-use nearframe_stream::{Feedback, MediaSender, SenderEvent, TwccReport, VideoFrame};
+use nearframe_protocol::VideoCodec;
+use nearframe_stream::{
+    Feedback, MediaSender, OtherCodecs, PayloadTypes, SenderConfig, SenderEvent, TwccReport, VideoFrame,
+};
 use std::time::{Duration, Instant};
 use world::{Encoder, World, config, percentile};
 
@@ -177,7 +180,14 @@ fn frame(number: u32, keyframe: bool, size: usize) -> Vec<u8> {
 fn push(sender: &mut MediaSender, now: Instant, number: u32, keyframe: bool) {
     let data = frame(number, keyframe, 5000);
     let rtp_timestamp = number * 1500;
-    let frame = VideoFrame { frame: number, rtp_timestamp, keyframe, refers_to: None, data: &data };
+    let frame = VideoFrame {
+        frame: number,
+        rtp_timestamp,
+        keyframe,
+        codec: VideoCodec::H264,
+        refers_to: None,
+        data: &data,
+    };
     sender.push_video(now, frame);
 }
 
@@ -273,7 +283,7 @@ fn whatever_the_receiver_reports_is_survived() {
     [config(), world::resilient()].into_iter().for_each(survives);
 }
 
-fn survives(config: nearframe_stream::SenderConfig) {
+fn survives(config: SenderConfig) {
     let now = Instant::now();
     let mut sender = MediaSender::new(config, now, 0);
     push(&mut sender, now, 0, true);
@@ -313,4 +323,33 @@ fn at_half_the_frame_rate_a_frame_may_be_twice_as_large() {
     let after = world.sender.frame_limit(now, 8_000_000).unwrap() as f64;
     // What is queued already counts against both.
     assert!(after > 1.8 * before && after > 8_000.0, "{before} bytes at 60, {after} at 30 frames a second");
+}
+
+#[test]
+fn a_pictures_codec_is_its_payload_type_also_when_it_is_sent_again_and_what_is_not_agreed_is_not_sent() {
+    let now = Instant::now();
+    let av1 = PayloadTypes { media: 45, rtx: Some(46) };
+    let config =
+        SenderConfig { other_codecs: OtherCodecs { av1: Some(av1), ..OtherCodecs::default() }, ..config() };
+    let mut sender = MediaSender::new(config, now, 0);
+    assert!(
+        sender.takes(VideoCodec::H264) && sender.takes(VideoCodec::Av1) && !sender.takes(VideoCodec::Hevc)
+    );
+    // A frame OBU of 300 bytes.
+    let data = [vec![0x32, 0xac, 2], vec![0x77; 300]].concat();
+    let (rtp_timestamp, keyframe, refers_to) = (0, true, None);
+    for codec in [VideoCodec::Hevc, VideoCodec::Av1] {
+        let frame = VideoFrame { frame: 0, rtp_timestamp, keyframe, codec, refers_to, data: &data };
+        sender.push_video(now, frame);
+    }
+    let sent: Vec<_> = std::iter::from_fn(|| sender.poll_packet(now)).collect();
+    assert_eq!(sent.len(), 1, "one packet, of AV1");
+    assert_eq!((sent[0].payload_type, sent[0].ssrc, sent[0].payload[0]), (45, world::VIDEO_SSRC, 0x10));
+    let later = now + Duration::from_millis(100);
+    sender.handle_feedback(
+        later,
+        Feedback::Nack { ssrc: world::VIDEO_SSRC, sequences: vec![sent[0].sequence] },
+    );
+    let again = std::iter::from_fn(|| sender.poll_packet(later)).next().unwrap();
+    assert_eq!((again.payload_type, again.ssrc), (46, world::RTX_SSRC));
 }

@@ -2,6 +2,7 @@
 
 use crate::wire::{FecDecoder, Parity, marshal};
 use crate::world::{FEC_SSRC, TRANSPORT_CC_ID, VIDEO_SSRC, resilient};
+use nearframe_protocol::VideoCodec;
 use nearframe_stream::{Feedback, MediaSender, PacketKind, RtpPacket, TwccReport, VideoFrame};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -50,7 +51,14 @@ impl Lossy {
         let mut data: Vec<u8> = (0..size).map(|i| (i * 7 + self.frame as usize) as u8 | 1).collect();
         data[..5].copy_from_slice(&[0, 0, 0, 1, if keyframe { 0x65 } else { 0x41 }]);
         let (frame, rtp_timestamp) = (self.frame, self.frame * 1500);
-        let video = VideoFrame { frame, rtp_timestamp, keyframe, refers_to: None, data: &data };
+        let video = VideoFrame {
+            frame,
+            rtp_timestamp,
+            keyframe,
+            codec: VideoCodec::H264,
+            refers_to: None,
+            data: &data,
+        };
         self.sender.push_video(self.now, video);
         self.frame += 1;
         let mut packets = Vec::new();

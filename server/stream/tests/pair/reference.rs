@@ -3,6 +3,7 @@
 use crate::wire::{Descriptor, Templates};
 use crate::world::{DESCRIPTOR_ID, RTX_SSRC, TRANSPORT_CC_ID, VIDEO_SSRC, resilient};
 use crate::{events, frame};
+use nearframe_protocol::VideoCodec;
 use nearframe_stream::{Feedback, MediaSender, PacketKind, RtpPacket, SenderEvent, TwccReport, VideoFrame};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -50,7 +51,14 @@ impl Peer {
         let rtp_timestamp = number * 1500;
         self.sender.push_video(
             self.now,
-            VideoFrame { frame: number, rtp_timestamp, keyframe, refers_to, data: &data },
+            VideoFrame {
+                frame: number,
+                rtp_timestamp,
+                keyframe,
+                codec: VideoCodec::H264,
+                refers_to,
+                data: &data,
+            },
         );
     }
 

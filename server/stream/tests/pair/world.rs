@@ -2,8 +2,10 @@
 
 use crate::link::{Dice, Link, Path};
 use crate::receiver::Receiver;
+use nearframe_protocol::VideoCodec;
 use nearframe_stream::{
-    ExtensionIds, FecIds, Feedback, MediaSender, RtpPacket, SenderConfig, SenderEvent, StreamIds, VideoFrame,
+    ExtensionIds, FecIds, Feedback, MediaSender, OtherCodecs, RtpPacket, SenderConfig, SenderEvent,
+    StreamIds, VideoFrame,
 };
 use std::time::{Duration, Instant};
 
@@ -38,6 +40,7 @@ pub(crate) fn config() -> SenderConfig {
             rtx_payload_type: None,
             clock_rate: 48_000,
         },
+        other_codecs: OtherCodecs::default(),
         fec: None,
         audio_red_payload_type: None,
         extensions: ExtensionIds {
@@ -228,8 +231,17 @@ impl World {
             let reference = self.reference.take().filter(|_| !keyframe);
             self.references.push(reference.or(frame.checked_sub(1)).filter(|_| !keyframe));
             let (rtp_timestamp, refers_to) = (frame * 1500, reference);
-            self.sender
-                .push_video(now, VideoFrame { frame, rtp_timestamp, keyframe, refers_to, data: &data });
+            self.sender.push_video(
+                now,
+                VideoFrame {
+                    frame,
+                    rtp_timestamp,
+                    keyframe,
+                    codec: VideoCodec::H264,
+                    refers_to,
+                    data: &data,
+                },
+            );
             self.frames += 1;
         }
         if self.next_audio <= now {

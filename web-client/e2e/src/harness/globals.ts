@@ -19,7 +19,10 @@ export interface Probe {
 
 /** The part of `<near-frame>` that embedders use (`@nearframe/player`). */
 export interface PlayerElement extends HTMLElement {
-  readonly stats: { readonly quality?: { readonly width: number; readonly height: number; readonly fps: number; readonly limit: string } | undefined };
+  readonly stats: {
+    readonly quality?: { readonly width: number; readonly height: number; readonly fps: number; readonly limit: string } | undefined;
+    readonly session?: { readonly encoder: string } | undefined;
+  };
   readonly view: PlayerView;
   start(): void;
   leave(): void;

@@ -8,6 +8,7 @@
 
 import { ApiError, createSession, leaveSession, type CreatedSession } from '../api';
 import { newSessionKey, sessionKey, verifyEd25519, type SessionKey } from '../crypto/ed25519';
+import { Decoders } from '../decoders';
 import { InputSender } from '../input/sender';
 import { Picture, type ShownFrame } from '../picture';
 import { ReceiptChain } from '../receipts';
@@ -332,6 +333,7 @@ export class Play {
     this.#created_ms = since_ms;
     this.#iceServers = created.ice_servers;
     this.stats.node = created.node_name;
+    const decoders = new Decoders(this.#scope, (message) => this.#peers.sendControl(message));
     this.#dialogue = new Dialogue(this.stats, this.input, new ReceiptChain(created.id, key, at_ms), {
       sendFacts: (bytes) => this.#peers.sendFacts(bytes),
       sendControl: (message) => this.#peers.sendControl(message),
@@ -339,8 +341,9 @@ export class Play {
       onRefused: (problem) => this.#refuse(problem),
       onRumble: this.options.onRumble,
       onGreeted: this.options.onGreeted,
-      onSession: ({ kind }) => {
-        if (kind === 'app') this.#keep(created, key);
+      onSession: (facts) => {
+        decoders.plays(facts);
+        if (facts.kind === 'app') this.#keep(created, key);
       },
       onWish: this.options.onWish,
     });

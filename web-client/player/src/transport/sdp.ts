@@ -47,7 +47,7 @@ export function wishForExtensions(transceiver: object): void {
   }
 }
 
-/** H.264 first, everything else (RTX, FEC, other codecs) behind it in the browser's own order. */
+/** H.264, which a session begins with, first; everything else (RTX, FEC, other codecs) behind it in the browser's own order. */
 export function preferH264(transceiver: RTCRtpTransceiver): void {
   if (typeof RTCRtpReceiver === 'undefined' || !('setCodecPreferences' in transceiver)) return;
   const codecs = RTCRtpReceiver.getCapabilities('video')?.codecs ?? [];

@@ -9,6 +9,14 @@ export const MAX_CONTROL_BYTES = 64 * 1024;
 /** Longest text that travels from clipboard to clipboard, in bytes of UTF-8. */
 export const MAX_CLIPBOARD_BYTES = 32 * 1024;
 
+/** What the browser says of a decoder, for the title's picture. */
+export interface DecoderFacts {
+  readonly codec: 'h264' | 'hevc' | 'hevc10' | 'av1';
+  readonly smooth: boolean;
+  /** Hardware, or as sparing. */
+  readonly efficient: boolean;
+}
+
 export type ControlFromPage =
   | { readonly type: 'hello'; readonly versions: Versions }
   | { readonly type: 'display'; readonly width: number; readonly height: number; readonly refresh_hz: number }
@@ -19,6 +27,8 @@ export type ControlFromPage =
   | { readonly type: 'keyboard'; readonly layout: string; readonly variant: string }
   | { readonly type: 'clipboard'; readonly text: string }
   | { readonly type: 'microphone'; readonly on: boolean }
+  /** What the device decodes, and whether it runs on its battery. */
+  | { readonly type: 'decoders'; readonly decoders: readonly DecoderFacts[]; readonly on_battery: boolean }
   /** The most that the player wants video to take, kbit/s; `null` lifts it. */
   | { readonly type: 'data_cap'; readonly kbps: number | null };
 

@@ -82,6 +82,12 @@ impl Capability {
     }
 }
 
+/// Everything that this GPU encodes as players take it.
+pub(super) fn codecs(session: &Session, preset: NvencPreset) -> Vec<Codec> {
+    let can = |codec: &Codec| Capability::query(session, *codec, preset).is_ok();
+    Codec::ALL.into_iter().filter(can).collect()
+}
+
 fn unsupported(codec: Codec, allowed: &[Codec]) -> EncodeError {
     let names: Vec<_> = allowed.iter().map(ToString::to_string).collect();
     let allowed = if names.is_empty() { "nothing on this GPU".to_owned() } else { names.join(", ") };

@@ -68,6 +68,7 @@ table! {
         create_stream: "cuStreamCreate"(*mut Pointer, c_uint);
         destroy_stream: "cuStreamDestroy_v2"(Pointer);
         query: "cuStreamQuery"(Pointer);
+        read: "cuMemcpyDtoH_v2"(Pointer, cu::CUdeviceptr, usize);
     }
 }
 
@@ -156,7 +157,7 @@ impl Cuda {
 
 /// What a session's calls run in: the primary context of a device, shared by all in this process.
 pub(super) struct Context {
-    driver: Arc<super::driver::Driver>,
+    cuda: Arc<Cuda>,
     device: c_int,
     context: Pointer,
 }
@@ -170,15 +171,12 @@ unsafe impl Sync for Context {}
 pub(super) struct Entered<'a>(&'a Context);
 
 impl Context {
-    pub(super) fn retain(
-        driver: &Arc<super::driver::Driver>,
-        device: &Device,
-    ) -> Result<Arc<Self>, EncodeError> {
+    pub(super) fn retain(cuda: &Arc<Cuda>, device: &Device) -> Result<Arc<Self>, EncodeError> {
         let mut context = null_mut();
         // SAFETY: the device comes from the driver; the pointer to write to is valid for the call.
-        let code = unsafe { (driver.cuda.functions.retain)(&raw mut context, device.handle) };
+        let code = unsafe { (cuda.functions.retain)(&raw mut context, device.handle) };
         check_cuda("opening the GPU", code)?;
-        Ok(Arc::new(Self { driver: Arc::clone(driver), device: device.handle, context }))
+        Ok(Arc::new(Self { cuda: Arc::clone(cuda), device: device.handle, context }))
     }
 
     /// For `NvEncOpenEncodeSessionEx`.
@@ -188,16 +186,16 @@ impl Context {
 
     /// Whether memory and semaphores of Vulkan can be taken over.
     pub(super) fn can_import(&self) -> bool {
-        self.driver.cuda.external.is_some()
+        self.cuda.external.is_some()
     }
 
     /// What takes over memory and semaphores, with the context current on this thread.
     pub(super) fn external(&self) -> Result<(Entered<'_>, &External), EncodeError> {
-        let external = self.driver.cuda.external.as_ref();
+        let external = self.cuda.external.as_ref();
         let external =
             external.ok_or_else(|| unavailable("this driver takes over no memory: update it".to_owned()))?;
         // SAFETY: the context is retained as long as `self` lives.
-        check_cuda("entering the GPU's context", unsafe { (self.driver.cuda.functions.push)(self.context) })?;
+        check_cuda("entering the GPU's context", unsafe { (self.cuda.functions.push)(self.context) })?;
         Ok((Entered(self), external))
     }
 }
@@ -212,13 +210,13 @@ impl Drop for Entered<'_> {
     fn drop(&mut self) {
         let mut popped = null_mut();
         // SAFETY: this value was made by a push on this thread, which it never leaves.
-        unsafe { (self.0.driver.cuda.functions.pop)(&raw mut popped) };
+        unsafe { (self.0.cuda.functions.pop)(&raw mut popped) };
     }
 }
 
 impl Drop for Context {
     fn drop(&mut self) {
         // SAFETY: retained once by `retain`; whatever was made in it holds a reference to `self`.
-        unsafe { (self.driver.cuda.functions.release)(self.device) };
+        unsafe { (self.cuda.functions.release)(self.device) };
     }
 }

@@ -143,7 +143,7 @@ impl Functions {
 
 /// The loaded driver.
 pub(super) struct Driver {
-    pub(super) cuda: Cuda,
+    pub(super) cuda: Arc<Cuda>,
     pub(super) nvenc: Functions,
     pub(super) management: Option<Management>,
 }
@@ -166,12 +166,17 @@ impl Driver {
         let encode = open(&libraries.encode).map_err(|error| missing(libraries, &error))?;
         check_version(&encode)?;
         let nvenc = create_instance(&encode)?;
-        let cuda = open(&libraries.cuda)
-            .map_err(|error| unavailable(format!("{error}; install the whole NVIDIA driver")))?;
-        let cuda = Cuda::load(&cuda)?;
+        let cuda = load_cuda(libraries)?;
         let management = open(&libraries.management).ok().and_then(|library| Management::load(&library));
         Ok(Self { cuda, nvenc, management })
     }
+}
+
+/// CUDA alone, which GPUs without an encoder have too.
+pub(super) fn load_cuda(libraries: &NvidiaLibraries) -> Result<Arc<Cuda>, EncodeError> {
+    let cuda = open(&libraries.cuda)
+        .map_err(|error| unavailable(format!("{error}; install the whole NVIDIA driver")))?;
+    Cuda::load(&cuda).map(Arc::new)
 }
 
 /// Loads a library for good: drivers leave threads behind that run its code.

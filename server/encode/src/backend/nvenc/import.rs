@@ -100,17 +100,21 @@ fn duplicate(fd: &OwnedFd) -> Result<OwnedFd, EncodeError> {
 }
 
 /// Exported memory, mapped for the device.
-struct Memory {
+pub(super) struct Memory {
     context: Arc<Context>,
     memory: *mut c_void,
-    address: cu::CUdeviceptr,
+    pub(super) address: cu::CUdeviceptr,
 }
 
 // SAFETY: handles of CUDA may be used from any thread whose context is theirs.
 unsafe impl Send for Memory {}
 
 impl Memory {
-    fn import(context: &Arc<Context>, slot: &ExportedSlot, bytes: u64) -> Result<Self, EncodeError> {
+    pub(super) fn import(
+        context: &Arc<Context>,
+        slot: &ExportedSlot,
+        bytes: u64,
+    ) -> Result<Self, EncodeError> {
         const DEDICATED: u32 = 1;
         let (_current, external) = context.external()?;
         let fd = duplicate(&slot.memory)?.into_raw_fd();
@@ -155,16 +159,16 @@ impl Drop for Memory {
 }
 
 /// A timeline semaphore of Vulkan.
-struct Timeline {
+pub(super) struct Timeline {
     context: Arc<Context>,
-    semaphore: *mut c_void,
+    pub(super) semaphore: *mut c_void,
 }
 
 // SAFETY: as for `Memory`.
 unsafe impl Send for Timeline {}
 
 impl Timeline {
-    fn import(context: &Arc<Context>, timeline: &OwnedFd) -> Result<Self, EncodeError> {
+    pub(super) fn import(context: &Arc<Context>, timeline: &OwnedFd) -> Result<Self, EncodeError> {
         let (_current, external) = context.external()?;
         let fd = duplicate(timeline)?.into_raw_fd();
         let description = cu::CUDA_EXTERNAL_SEMAPHORE_HANDLE_DESC {
@@ -197,6 +201,37 @@ fn close(fd: c_int) {
     use std::os::fd::FromRawFd;
     // SAFETY: it came out of an `OwnedFd` just before and nobody took it over.
     drop(unsafe { OwnedFd::from_raw_fd(fd) });
+}
+
+/// Hands `value` of a timeline to a stream: what follows on it comes after.
+pub(super) fn wait_for(
+    external: &super::cuda::External,
+    timeline: &Timeline,
+    value: u64,
+    stream: *mut c_void,
+) -> Result<(), EncodeError> {
+    // SAFETY: zeros are valid for this structure of integers and unions of them.
+    let mut params: cu::CUDA_EXTERNAL_SEMAPHORE_WAIT_PARAMS = unsafe { std::mem::zeroed() };
+    params.params.fence.value = value;
+    // SAFETY: one semaphore and one structure, as is said; both live through the call, in which a context is current.
+    let code = unsafe { (external.wait)(&raw const timeline.semaphore, &raw const params, 1, stream) };
+    check_cuda("waiting for the picture", code)
+}
+
+/// Waits until everything on a stream is done.
+pub(super) fn drain(external: &super::cuda::External, stream: *mut c_void) -> Result<(), EncodeError> {
+    let asked = Instant::now();
+    loop {
+        // SAFETY: the caller's context is current and the stream alive.
+        match unsafe { (external.query)(stream) } {
+            NOT_READY if asked.elapsed() < DRAWN_WITHIN => std::thread::sleep(ASKED_EVERY),
+            NOT_READY => {
+                let why = format!("the picture was not drawn within {DRAWN_WITHIN:?}: the GPU may be lost");
+                return Err(failure("waiting for the picture", why));
+            }
+            code => return check_cuda("waiting for the picture", code),
+        }
+    }
 }
 
 /// The order of waits, reads and signals on the device.
@@ -234,31 +269,8 @@ impl Stream {
     /// What follows on the device comes after `value`.
     fn wait(&self, timeline: &Timeline, value: u64) -> Result<(), EncodeError> {
         let (_current, external) = self.session.context().external()?;
-        // SAFETY: zeros are valid for this structure of integers and unions of them.
-        let mut params: cu::CUDA_EXTERNAL_SEMAPHORE_WAIT_PARAMS = unsafe { std::mem::zeroed() };
-        params.params.fence.value = value;
-        // SAFETY: one semaphore and one structure, as is said; both live through the call.
-        let code =
-            unsafe { (external.wait)(&raw const timeline.semaphore, &raw const params, 1, *self.stream) };
-        check_cuda("waiting for the picture", code)?;
-        if self.ordered { Ok(()) } else { self.drained(external) }
-    }
-
-    /// Waits until everything on the stream is done.
-    fn drained(&self, external: &super::cuda::External) -> Result<(), EncodeError> {
-        let asked = Instant::now();
-        loop {
-            // SAFETY: the context is current and the stream alive.
-            match unsafe { (external.query)(*self.stream) } {
-                NOT_READY if asked.elapsed() < DRAWN_WITHIN => std::thread::sleep(ASKED_EVERY),
-                NOT_READY => {
-                    let why =
-                        format!("the picture was not drawn within {DRAWN_WITHIN:?}: the GPU may be lost");
-                    return Err(failure("waiting for the picture", why));
-                }
-                code => return check_cuda("waiting for the picture", code),
-            }
-        }
+        wait_for(external, timeline, value, *self.stream)?;
+        if self.ordered { Ok(()) } else { drain(external, *self.stream) }
     }
 
     fn signal(&self, timeline: &Timeline, value: u64) -> Result<(), EncodeError> {

@@ -15,8 +15,9 @@ use ash::vk;
 use nearframe_gpu::Surface;
 use std::sync::Arc;
 
-/// A picture takes milliseconds; hardware that is silent for this long hangs.
-const STALLED_AFTER_NS: u64 = 2_000_000_000;
+/// A picture takes milliseconds; hardware that is silent for this long hangs. Half of the second that a change of
+/// encoders may take.
+const STALLED_AFTER_NS: u64 = 500_000_000;
 
 /// Everything that one stream of one size is encoded with.
 pub(super) struct Coder {
@@ -345,21 +346,25 @@ impl Coder {
         unsafe { self.raw().queue_submit2(queue, &submits, vk::Fence::null()) }.map_err(refused("copying"))
     }
 
-    fn submit_picture(&self) -> Result<(), String> {
+    fn submit_picture(&mut self) -> Result<(), String> {
         let all = vk::PipelineStageFlags2::ALL_COMMANDS;
         let waits = [vk::SemaphoreSubmitInfo::default().semaphore(self.copied).stage_mask(all)];
         let commands = [vk::CommandBufferSubmitInfo::default().command_buffer(self.encoding)];
         let submits =
             [vk::SubmitInfo2::default().wait_semaphore_infos(&waits).command_buffer_infos(&commands)];
         let (queue, fences) = (self.objects.device().encode_queue.raw, [self.encoded]);
-        // SAFETY: as above; the fence is reset only after it was waited for.
-        unsafe {
+        // SAFETY: as above.
+        let waited = unsafe {
             self.raw().queue_submit2(queue, &submits, self.encoded).map_err(refused("encoding"))?;
-            self.raw()
-                .wait_for_fences(&fences, true, STALLED_AFTER_NS)
-                .map_err(refused("waiting for a picture"))?;
-            self.raw().reset_fences(&fences).map_err(refused("waiting for a picture"))
+            self.raw().wait_for_fences(&fences, true, STALLED_AFTER_NS)
+        };
+        if waited == Err(vk::Result::TIMEOUT) {
+            self.objects.abandon();
+            return Err("the hardware has not finished a picture within half a second".to_owned());
         }
+        waited.map_err(refused("waiting for a picture"))?;
+        // SAFETY: the fence was waited for.
+        unsafe { self.raw().reset_fences(&fences) }.map_err(refused("waiting for a picture"))
     }
 
     /// The bytes of the picture that was just encoded.

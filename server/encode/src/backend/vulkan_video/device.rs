@@ -41,13 +41,13 @@ pub(super) struct Device {
 }
 
 impl Device {
-    /// The best device that encodes `codec`; else why there is none, for each that was looked at.
-    pub(super) fn open(codec: Codec) -> Result<Arc<Self>, String> {
+    /// The best device that encodes `codec`, `near` before others; else why there is none, for each that was looked at.
+    pub(super) fn open(codec: Codec, near: Option<DeviceUuid>) -> Result<Arc<Self>, String> {
         // SAFETY: the system's Vulkan loader is trusted as it is by every program that draws.
         let entry = unsafe { ash::Entry::load() }
             .map_err(|error| format!("Vulkan cannot be loaded ({error}): install libvulkan1"))?;
         let instance = open_instance(&entry)?;
-        let opened = Self::choose(&entry, &instance.0, codec);
+        let opened = Self::choose(&entry, &instance.0, codec, near);
         match opened {
             Ok(device) => {
                 // The device destroys it from here on.
@@ -58,17 +58,23 @@ impl Device {
         }
     }
 
-    fn choose(entry: &ash::Entry, instance: &ash::Instance, codec: Codec) -> Result<Self, String> {
+    fn choose(
+        entry: &ash::Entry,
+        instance: &ash::Instance,
+        codec: Codec,
+        near: Option<DeviceUuid>,
+    ) -> Result<Self, String> {
         // SAFETY: the instance is alive.
         let mut found = unsafe { instance.enumerate_physical_devices() }
             .map_err(|error| format!("Vulkan lists no devices: {error}"))?;
         found.sort_by_key(|physical| {
             // SAFETY: the physical devices are this instance's.
-            match unsafe { instance.get_physical_device_properties(*physical) }.device_type {
+            let kind = match unsafe { instance.get_physical_device_properties(*physical) }.device_type {
                 vk::PhysicalDeviceType::DISCRETE_GPU => 0,
                 vk::PhysicalDeviceType::INTEGRATED_GPU => 1,
                 _ => 2,
-            }
+            };
+            (near != Some(uuid(instance, *physical)), kind)
         });
         if found.is_empty() {
             return Err("there is no Vulkan device: install the GPU's driver".to_owned());
@@ -141,6 +147,15 @@ impl Device {
             name: name(instance, physical),
             _entry: entry.clone(),
         })
+    }
+
+    /// What its driver says that it encodes. Which profiles and sizes, opening asks.
+    pub(super) fn codecs(&self) -> Vec<Codec> {
+        let can = |codec: &Codec| {
+            extensions(&self.instance, self.physical, *codec).is_ok()
+                && Families::find(&self.instance, self.physical, *codec).is_ok()
+        };
+        Codec::ALL.into_iter().filter(can).collect()
     }
 
     /// Index of the first memory type among `bits` with all of `wanted`.
@@ -296,13 +311,13 @@ mod tests {
     /// lavapipe encodes nothing, and neither does a machine without Vulkan: both say why.
     #[test]
     fn where_nothing_encodes_each_device_says_why() {
-        match Device::open(Codec::H264) {
+        match Device::open(Codec::H264, None) {
             Ok(device) => eprintln!("skipped: {} encodes H.264", device.name),
             Err(why) => assert!(
                 why.contains("VK_KHR_video") || why.contains("install") || why.contains("no queue"),
                 "{why}"
             ),
         }
-        assert!(Device::open(Codec::Av1).is_err());
+        assert!(Device::open(Codec::Av1, None).is_err());
     }
 }

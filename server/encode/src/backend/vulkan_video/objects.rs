@@ -45,6 +45,15 @@ impl Objects {
         Self { device, made: Vec::new() }
     }
 
+    /// The hardware still works on something and may do so for ever: nothing is destroyed any more, since that would wait
+    /// for it. The process ends with its session soon.
+    pub(super) fn abandon(&mut self) {
+        if !self.made.is_empty() {
+            self.made.clear();
+            std::mem::forget(Arc::clone(&self.device));
+        }
+    }
+
     pub(super) fn device(&self) -> &Arc<Device> {
         &self.device
     }
@@ -283,6 +292,9 @@ impl Objects {
 
 impl Drop for Objects {
     fn drop(&mut self) {
+        if self.made.is_empty() {
+            return;
+        }
         let (raw, video) = (&self.device.raw, self.device.video.fp());
         // SAFETY: everything was made by this device and by nobody else; nothing uses it once the device is idle, or
         // is lost, and what was made later goes first. Memory outlives what is bound to it, except for sessions and

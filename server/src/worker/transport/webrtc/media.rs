@@ -1,4 +1,4 @@
-//! What is offered to the page: H.264 with retransmission, Opus, and the header extensions in use.
+//! What is offered to the page: H.264, HEVC and AV1 with retransmission, Opus, and the header extensions in use.
 
 use crate::worker::transport::wire::{
     DEPENDENCY_DESCRIPTOR_URI, FEEDBACK_REQUEST_URI, PLAYOUT_DELAY_URI, TRANSPORT_CC_URI, Wire,
@@ -19,27 +19,37 @@ use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 /// Audio with copies of itself (RFC 2198).
 const MIME_TYPE_RED: &str = "audio/red";
 /// Payload types until the page's own are known from its offer.
-const H264_PT: u8 = 125;
-const RTX_PT: u8 = 107;
 const OPUS_PT: u8 = 111;
 const RED_PT: u8 = 63;
 const FEC_PT: u8 = 49;
 /// Repairs come within a frame's time; the browser is to keep packets for far longer than that.
 const REPAIR_WINDOW: &str = "repair-window=10000000";
 
+/// Every codec of pictures with its payload type and that of its retransmissions. Which of them are used is agreed on
+/// once it is known what the page and the encoder can do.
+fn video_codecs() -> [(RTCRtpCodec, u8, u8); 4] {
+    [
+        (h264(), 125, 107),
+        (video("video/AV1", "profile=0"), 45, 46),
+        (video("video/H265", "profile-id=1"), 53, 54),
+        (video("video/H265", "profile-id=2"), 55, 56),
+    ]
+}
+
 fn h264() -> RTCRtpCodec {
+    video(MIME_TYPE_H264, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f")
+}
+
+fn video(mime_type: &str, fmtp: &str) -> RTCRtpCodec {
     let feedback = |typ: &str, parameter: &str| RTCPFeedback { typ: typ.into(), parameter: parameter.into() };
     RTCRtpCodec {
-        mime_type: MIME_TYPE_H264.to_owned(),
-        clock_rate: 90_000,
-        channels: 0,
-        sdp_fmtp_line: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f".to_owned(),
         rtcp_feedback: vec![
             feedback("nack", ""),
             feedback("nack", "pli"),
             feedback("ccm", "fir"),
             feedback("transport-cc", ""),
         ],
+        ..aid(mime_type, 90_000, 0, fmtp)
     }
 }
 
@@ -69,9 +79,11 @@ fn aid(mime_type: &str, clock_rate: u32, channels: u16, fmtp: &str) -> RTCRtpCod
 pub(super) fn engine(wire: &Arc<Wire>) -> Result<(MediaEngine, Registry)> {
     let mut engine = MediaEngine::default();
     let codec = |rtp_codec, payload_type| RTCRtpCodecParameters { rtp_codec, payload_type };
-    engine.register_codec(codec(h264(), H264_PT), RtpCodecKind::Video)?;
-    let rtx = aid(MIME_TYPE_RTX, 90_000, 0, &format!("apt={H264_PT}"));
-    engine.register_codec(codec(rtx, RTX_PT), RtpCodecKind::Video)?;
+    for (video, payload_type, rtx_type) in video_codecs() {
+        engine.register_codec(codec(video, payload_type), RtpCodecKind::Video)?;
+        let rtx = aid(MIME_TYPE_RTX, 90_000, 0, &format!("apt={payload_type}"));
+        engine.register_codec(codec(rtx, rtx_type), RtpCodecKind::Video)?;
+    }
     engine.register_codec(
         codec(aid(MIME_TYPE_FLEX_FEC03, 90_000, 0, REPAIR_WINDOW), FEC_PT),
         RtpCodecKind::Video,

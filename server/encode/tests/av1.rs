@@ -1,0 +1,82 @@
+//! NVENC's AV1, encoded by the stand-in with libaom, in a decoder of other people: dav1d.
+
+mod common;
+
+use common::stand_in::StandIn;
+use common::{Clip, request};
+use nearframe_encode::{AccessUnit, Codec, Invalidated, NvencEncoder, VideoEncoder, VideoSettings};
+use nearframe_gpu::{Layout, Surface};
+use std::process::{Command, Stdio};
+
+const SETTINGS: VideoSettings =
+    VideoSettings { codec: Codec::Av1, width: 320, height: 192, fps: 30, bitrate_bps: 1_500_000 };
+/// Luma of a busy clip at this bitrate, in dB: well below what comes out, far above what a wrong reference leaves.
+const FLOOR_DB: f64 = 27.0;
+
+fn encode(encoder: &mut NvencEncoder, surface: &Surface, frame: u32) -> AccessUnit {
+    encoder.encode(surface, request(frame, SETTINGS.fps, false)).unwrap().expect("no frame is left out")
+}
+
+/// The luma of every picture that dav1d shows of these temporal units.
+fn decoded(units: &[&AccessUnit]) -> Vec<Vec<u8>> {
+    let folder = tempfile::tempdir().unwrap();
+    let (stream, shown) = (folder.path().join("stream.obu"), folder.path().join("shown.yuv"));
+    let bytes: Vec<u8> = units.iter().flat_map(|unit| unit.data.clone()).collect();
+    std::fs::write(&stream, bytes).unwrap();
+    let run = Command::new("dav1d")
+        .args(["--demuxer", "section5", "--muxer", "yuv", "--quiet", "--input"])
+        .arg(&stream)
+        .arg("--output")
+        .arg(&shown)
+        .stdout(Stdio::null())
+        .output()
+        .expect("dav1d is installed by scripts/setup.sh");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let samples = (SETTINGS.width * SETTINGS.height) as usize;
+    let pictures = std::fs::read(&shown).unwrap();
+    pictures.chunks_exact(samples * 3 / 2).map(|picture| picture[..samples].to_vec()).collect()
+}
+
+fn psnr(shown: &[u8], surface: &Surface) -> f64 {
+    let luma = surface.as_cpu().unwrap().luma();
+    let squares: f64 = shown.iter().zip(luma).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2)).sum();
+    10.0 * (255.0 * 255.0 * luma.len() as f64 / squares.max(1.0)).log10()
+}
+
+#[test]
+fn another_decoder_shows_what_was_encoded_also_around_a_loss() {
+    let stand_in = StandIn::new();
+    let mut encoder = NvencEncoder::open(SETTINGS, &stand_in.options()).unwrap();
+    let clip = Clip::of(Layout::Nv12, SETTINGS.width, SETTINGS.height);
+    let mut units: Vec<AccessUnit> =
+        (0..12).map(|frame| encode(&mut encoder, &clip.draw(frame), frame)).collect();
+    // Frames 10 and 11 are lost; frame 9 is the newest that the receiver has.
+    encoder.acknowledge(9).unwrap();
+    assert_eq!(encoder.invalidate(9).unwrap(), Invalidated::Refers { frame: 9 });
+    units.truncate(10);
+    encoder.set_bitrate(SETTINGS.bitrate_bps / 2).unwrap();
+    units.extend((12..20).map(|frame| encode(&mut encoder, &clip.draw(frame), frame)));
+    assert!(units.iter().all(|unit| unit.keyframe == (unit.frame == 0)), "no loss costs a keyframe");
+    let shown = decoded(&units.iter().collect::<Vec<_>>());
+    assert_eq!(shown.len(), units.len());
+    for (picture, unit) in shown.iter().zip(&units) {
+        let quality = psnr(picture, &clip.draw(unit.frame));
+        assert!(quality > FLOOR_DB, "frame {}: {quality:.1} dB", unit.frame);
+    }
+    drop(encoder);
+    stand_in.assert_clean("AV1");
+}
+
+#[test]
+fn a_keyframe_on_request_can_be_begun_with() {
+    let stand_in = StandIn::new();
+    let mut encoder = NvencEncoder::open(SETTINGS, &stand_in.options()).unwrap();
+    let clip = Clip::of(Layout::Nv12, SETTINGS.width, SETTINGS.height);
+    (0..5).for_each(|frame| drop(encode(&mut encoder, &clip.draw(frame), frame)));
+    let asked = encoder.encode(&clip.draw(5), request(5, SETTINGS.fps, true)).unwrap().unwrap();
+    assert!(asked.keyframe && asked.refers_to.is_none());
+    let next = encode(&mut encoder, &clip.draw(6), 6);
+    let shown = decoded(&[&asked, &next]);
+    assert_eq!(shown.len(), 2);
+    assert!(psnr(&shown[1], &clip.draw(6)) > FLOOR_DB);
+}
