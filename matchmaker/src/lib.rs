@@ -9,18 +9,22 @@
 //! was written in one transaction with its capacity check.
 
 pub mod assets;
+pub mod audit;
 pub mod bus;
 mod catalogue;
 pub mod config;
 mod enrolment;
+mod general;
 mod http;
 mod ice;
 mod jobs;
 mod metrics;
 mod placements;
+mod quotes;
 mod random;
 mod saves;
 mod sessions;
+mod settlement;
 mod signalling;
 mod state;
 pub mod store;
@@ -32,7 +36,7 @@ use assets::{Assets, InMemory, LocalFolder};
 use axum::Router;
 use nearframe_protocol::EndReason;
 use state::{Phase, Shared};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use store::{PostgresStore, SqliteStore, Store, StoreError};
@@ -44,6 +48,11 @@ use utoipa::OpenApi;
 const DATABASE: &str = "matchmaker.sqlite3";
 /// The folder of packs and other assets in the data folder.
 const ASSETS: &str = "assets";
+
+/// The name of the secret that tickets, cookies and the ledger's key are made of.
+const SECRET: &str = "tickets";
+/// The folder of the general ledger in the data folder.
+const LEDGER: &str = "ledger";
 
 /// While draining, heartbeats are looked at this often; they come every second.
 const QUIET_TICK: Duration = Duration::from_millis(50);
@@ -70,6 +79,9 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The general ledger cannot be opened, or is wrong.
+    #[error(transparent)]
+    Ledger(#[from] nearframe_journal::JournalError),
 }
 
 /// Shorthand for this crate's results.
@@ -90,11 +102,14 @@ impl Matchmaker {
         let unusable = |error| Error::DataDir { path: path.clone(), error };
         tokio::fs::create_dir_all(&path).await.map_err(unusable)?;
         let assets = LocalFolder::open(&path.join(ASSETS)).await.map_err(unusable)?;
-        let store: Arc<dyn Store> = match &config.database_url {
-            Some(url) => Arc::new(PostgresStore::open(url).await?),
-            None => Arc::new(SqliteStore::open(&path.join(DATABASE)).await?),
-        };
-        Self::with_parts(config, store, Arc::new(assets)).await
+        let store = open_store(config.database_url.as_deref(), &path).await?;
+        let is_alone = config.database_url.is_none();
+        let matchmaker = Self::with_parts(config, store, Arc::new(assets)).await?;
+        if is_alone {
+            matchmaker.shared.general.choose(path.join(LEDGER));
+            general::open(&matchmaker.shared).await?;
+        }
+        Ok(matchmaker)
     }
 
     /// The same on a given store, with assets in memory.
@@ -105,7 +120,7 @@ impl Matchmaker {
     /// The same on a given store and given assets.
     pub async fn with_parts(config: Config, store: Arc<dyn Store>, assets: Arc<dyn Assets>) -> Result<Self> {
         config.check()?;
-        let key = store.secret("tickets", random::bytes()).await?;
+        let key = store.secret(SECRET, random::bytes()).await?;
         let shared = Arc::new(Shared::new(config, store, assets, Arc::new(bus::InProcess::new()), key));
         jobs::expect_nodes(&shared).await?;
         let jobs = Arc::new(Mutex::new(jobs::spawn(&shared)));
@@ -166,6 +181,22 @@ impl Matchmaker {
             tokio::time::sleep(QUIET_TICK).await;
         }
     }
+}
+
+/// The record by itself, to be read; one in a folder has to be there already.
+pub async fn open_record(database_url: Option<&str>, data_dir: &Path) -> Result<Arc<dyn Store>> {
+    let file = data_dir.join(DATABASE);
+    if let (None, Err(error)) = (database_url, tokio::fs::metadata(&file).await) {
+        return Err(Error::DataDir { path: file, error });
+    }
+    open_store(database_url, data_dir).await
+}
+
+async fn open_store(database_url: Option<&str>, data_dir: &Path) -> Result<Arc<dyn Store>> {
+    Ok(match database_url {
+        Some(url) => Arc::new(PostgresStore::open(url).await?),
+        None => Arc::new(SqliteStore::open(&data_dir.join(DATABASE)).await?),
+    })
 }
 
 /// The API's description, as served at `/v1/openapi.json`.

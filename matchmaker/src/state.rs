@@ -3,6 +3,7 @@
 use crate::assets::Assets;
 use crate::bus::Bus;
 use crate::config::Config;
+use crate::general;
 use crate::http::limits::Limiter;
 use crate::metrics::Metrics;
 use crate::placements::Placements;
@@ -11,7 +12,7 @@ use crate::store::{Hash, Store};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nearframe_placement::Fleet;
-use nearframe_protocol::{Generation, GuestId, SessionId};
+use nearframe_protocol::{Generation, GuestId, NodeKey, SessionId};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
@@ -42,6 +43,10 @@ pub(crate) struct Shared {
     pub(crate) phase: watch::Sender<Phase>,
     /// Whether a node with a title has ever been online.
     pub(crate) ready: watch::Sender<bool>,
+    /// Signs roots over what hosts have earned.
+    pub(crate) ledger_key: NodeKey,
+    /// The general ledger, where this matchmaker keeps one.
+    pub(crate) general: general::Place,
     fleet: Mutex<Fleet>,
     key: [u8; 32],
     started: Instant,
@@ -79,6 +84,8 @@ impl Shared {
             metrics: Metrics::default(),
             phase: watch::Sender::new(Phase::Open),
             ready: watch::Sender::new(false),
+            ledger_key: ledger_key(&key),
+            general: general::Place::default(),
             key,
             started: Instant::now(),
         }
@@ -135,10 +142,25 @@ impl Shared {
         same(&self.mac("guest", guest.as_bytes()), proof).then_some(guest)
     }
 
+    /// The proof that the words of a quote are ours.
+    pub(crate) fn quote_mac(&self, words: &str) -> String {
+        self.mac("quote", words.as_bytes())
+    }
+
+    /// Whether `mac` is the proof of these words.
+    pub(crate) fn is_quote_mac(&self, words: &str, mac: &str) -> bool {
+        same(&self.quote_mac(words), mac)
+    }
+
     fn mac(&self, purpose: &str, id: &[u8]) -> String {
         let message = [purpose.as_bytes(), b"\0", id].concat();
         URL_SAFE_NO_PAD.encode(blake3::keyed_hash(&self.key, &message).as_bytes())
     }
+}
+
+/// The key that signs money matters. One secret is kept; each purpose has its own key of it.
+pub(crate) fn ledger_key(secret: &[u8; 32]) -> NodeKey {
+    NodeKey::from_seed(blake3::derive_key("nearframe ledger v1", secret))
 }
 
 /// Compares secrets in constant time.

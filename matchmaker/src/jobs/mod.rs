@@ -5,7 +5,7 @@
 
 use crate::state::{Phase, Shared, now_ms};
 use crate::store::{SessionRow, StoreError};
-use crate::{saves, sessions};
+use crate::{general, saves, sessions, settlement};
 use nearframe_protocol::{EndReason, SessionState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,12 @@ const ACCOUNT_TICK: Duration = Duration::from_secs(60);
 /// Assets are looked at this often; they are kept for an hour after their last use.
 const ASSET_TICK: Duration = Duration::from_secs(60);
 
+/// Whether a day is to be settled is looked at this often.
+const SETTLEMENT_TICK: Duration = Duration::from_secs(600);
+
+/// The general ledger is brought up to date this often.
+const LEDGER_TICK: Duration = Duration::from_secs(5);
+
 /// Starts all jobs; they stop when the service closes.
 pub(crate) fn spawn(shared: &Arc<Shared>) -> JoinSet<()> {
     let mut jobs = JoinSet::new();
@@ -30,6 +36,10 @@ pub(crate) fn spawn(shared: &Arc<Shared>) -> JoinSet<()> {
     }));
     jobs.spawn(every(Arc::clone(shared), ACCOUNT_TICK, "accounts", |shared| Box::pin(accounts(shared))));
     jobs.spawn(every(Arc::clone(shared), ASSET_TICK, "assets", |shared| Box::pin(unneeded_assets(shared))));
+    jobs.spawn(every(Arc::clone(shared), SETTLEMENT_TICK, "settlement", |shared| Box::pin(settle(shared))));
+    jobs.spawn(every(Arc::clone(shared), LEDGER_TICK, "general ledger", |shared| {
+        Box::pin(general::post(shared))
+    }));
     jobs
 }
 
@@ -112,4 +122,11 @@ async fn accounts(shared: &Shared) -> Result<(), StoreError> {
         return Ok(());
     }
     shared.store.close_accounts(now_ms()).await.map(drop)
+}
+
+async fn settle(shared: &Shared) -> Result<(), StoreError> {
+    if *shared.phase.borrow() == Phase::Closed {
+        return Ok(());
+    }
+    settlement::settle(shared, now_ms()).await.map(drop)
 }

@@ -88,7 +88,10 @@ pub(super) async fn create(store: &SqlStore, new: &NewSession) -> Result<Created
     if !has_free_slot(&mut tx, new.node).await? {
         return Ok(Created::NoCapacity);
     }
-    insert(&mut tx, new).await?;
+    match insert(&mut tx, new).await {
+        Err(StoreError::OverBudget(_)) => return Ok(Created::OverBudget),
+        inserted => inserted?,
+    }
     let created = one(&mut *tx, new.id).await?.ok_or(StoreError::Corrupt("id"))?;
     tx.commit().await?;
     Ok(Created::New(created))
