@@ -5,8 +5,8 @@
 //! `link` plays it, and Chromium's own sender in turns with it, through an emulated path. `audio` times a program's
 //! sound, `start` the way to a program's first picture, `density` how many programs fit beside each other,
 //! `compositor` the compositor by itself; `gpu` what GPU and encoders do with frames, from one file that can be
-//! carried to another machine; `placement` judges who plays where and `fleet` simulates a day of it; `micro` times
-//! conversion, packetising and input.
+//! carried to another machine; `placement` judges who plays where and `fleet` simulates a day of it; `ledger` writes
+//! money; `micro` times conversion, packetising and input.
 //! A speed is never a test: figures are printed beside their goals, and compared only within one run.
 //!
 //! **Architecture invariant:** the page under measurement does not measure itself: what is shown and heard, and
@@ -19,6 +19,7 @@ mod driver;
 mod fleet;
 mod gpu;
 mod latency;
+mod ledger;
 mod link;
 mod machine;
 mod micro;
@@ -86,6 +87,8 @@ enum Bench {
     Placement(Box<placement::Args>),
     /// A day of a fleet, simulated
     Fleet(Box<fleet::Args>),
+    /// Durable transfers a second, beside PostgreSQL's
+    Ledger(Box<ledger::Args>),
     /// Conversion, packetising and input
     Micro,
     /// All of them
@@ -126,6 +129,11 @@ fn main() -> Result<ExitCode> {
         Bench::Fleet(args) => {
             let mut report = Report::new("fleet");
             fleet::run(args, &mut report)?;
+            return print(&report, cli.json);
+        }
+        Bench::Ledger(args) => {
+            let mut report = Report::new("ledger");
+            ledger::run(args, &mut report)?;
             return print(&report, cli.json);
         }
         Bench::Audio => ("audio", &[audio::run]),
