@@ -6,8 +6,11 @@ SEEDS=${SEEDS:-4096}
 CONTROL_SEEDS=${CONTROL_SEEDS:-10000}
 FUZZ_S=${FUZZ_S:-120}
 SOAK_S=${SOAK_S:-600}
+LEDGER_POSTINGS=${LEDGER_POSTINGS:-1000000000}
 MUTANT_WITHIN_S=120
-PURE=(nearframe-stream nearframe-placement nearframe-ledger nearframe-protocol)
+# A mutant of the ledger shows long before the postings of a whole test are done.
+MUTANT_POSTINGS=200000
+PURE=(nearframe-stream nearframe-placement nearframe-ledger nearframe-journal nearframe-protocol)
 OUT=target/nightly
 
 scripts/setup.sh build run test
@@ -22,6 +25,8 @@ owner env NEARFRAME_SEEDS="$CONTROL_SEEDS" cargo test -p nearframe-matchmaker --
 
 say "three matchmakers whose database is away for 60 s"
 owner env NEARFRAME_AWAY_S=60 cargo test -p nearframe --test replicas --quiet
+say "ledger: $LEDGER_POSTINGS postings with crashes"
+owner env LEDGER_POSTINGS="$LEDGER_POSTINGS" cargo test --quiet -p nearframe-ledger --test books -- no_unit_drifts
 
 say "mutation: does a test notice when the code is wrong?"
 PATH="$ROOT/target/tools/bin:$PATH"
@@ -33,7 +38,7 @@ fi
 packages=()
 for name in "${PURE[@]}"; do packages+=(--package "$name"); done
 # Mutants that no test notices are a list to work on, not a failure.
-owner env "PATH=$PATH" cargo mutants "${packages[@]}" --timeout "$MUTANT_WITHIN_S" --output "$OUT" ||
+owner env "PATH=$PATH" LEDGER_POSTINGS="$MUTANT_POSTINGS" cargo mutants "${packages[@]}" --timeout "$MUTANT_WITHIN_S" --output "$OUT" ||
   say "mutants that survived are listed in $OUT/mutants.out/missed.txt"
 
 say "fuzzing, $FUZZ_S seconds for each target"

@@ -6,7 +6,7 @@
 //! sound, `start` the way to a program's first picture, `density` how many programs fit beside each other,
 //! `compositor` the compositor by itself; `gpu` what GPU and encoders do with frames, from one file that can be
 //! carried to another machine; `placement` judges who plays where and `fleet` simulates a day of it; `scale` measures
-//! the matchmaker's leases and heartbeats; `micro` times conversion, packetising and input.
+//! the matchmaker's leases and heartbeats; `ledger` writes money; `micro` times conversion, packetising and input.
 //! A speed is never a test: figures are printed beside their goals, and compared only within one run.
 //!
 //! **Architecture invariant:** the page under measurement does not measure itself: what is shown and heard, and
@@ -19,6 +19,7 @@ mod driver;
 mod fleet;
 mod gpu;
 mod latency;
+mod ledger;
 mod link;
 mod machine;
 mod micro;
@@ -90,6 +91,8 @@ enum Bench {
     Scale(scale::Args),
     /// A day of a fleet, simulated
     Fleet(Box<fleet::Args>),
+    /// Durable transfers a second, beside PostgreSQL's
+    Ledger(Box<ledger::Args>),
     /// Conversion, packetising and input
     Micro,
     /// All of them
@@ -137,6 +140,11 @@ fn main() -> Result<ExitCode> {
         Bench::Fleet(args) => {
             let mut report = Report::new("fleet");
             fleet::run(args, &mut report)?;
+            return print(&report, cli.json);
+        }
+        Bench::Ledger(args) => {
+            let mut report = Report::new("ledger");
+            ledger::run(args, &mut report)?;
             return print(&report, cli.json);
         }
         Bench::Audio => ("audio", &[audio::run]),

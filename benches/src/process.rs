@@ -100,7 +100,7 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     stat(pid).map(|stat| stat.cpu).with_context(|| format!("process {pid} has ended"))
 }
 
-fn pss_mb(pid: u32) -> Result<f64> {
+pub(crate) fn pss_mb(pid: u32) -> Result<f64> {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))
         .with_context(|| format!("reading the memory of process {pid}"))?;
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).context("no Pss in smaps_rollup")?;

@@ -1,7 +1,7 @@
 //! The command line: subcommands, and the layers of configuration put together.
 
 use crate::file::ConfigFile;
-use crate::options::{Door, Enrolment, General, Matchmaking, Node};
+use crate::options::{Door, Enrolment, General, Matchmaking, Node, Record};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -57,6 +57,16 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: TitleCommand,
     },
+    /// Check the record of money
+    Ledger {
+        #[command(subcommand)]
+        command: LedgerCommand,
+    },
+    /// Check what a host was told about its earnings
+    Payout {
+        #[command(subcommand)]
+        command: PayoutCommand,
+    },
     /// Print the OpenAPI description of the matchmaker's API
     Openapi,
     /// Run one session for a node on this machine
@@ -76,11 +86,36 @@ pub(crate) enum TitleCommand {
     },
 }
 
+/// What to do with the record of money.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LedgerCommand {
+    /// Compute every bill again from its signed receipts, from the beginning, and compare it with what was posted
+    Verify {
+        #[command(flatten)]
+        record: Record,
+    },
+}
+
+/// What to do with proofs of earnings.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PayoutCommand {
+    /// Check a proof without the network
+    Verify {
+        /// The proof, as it was downloaded
+        file: PathBuf,
+        /// The public key of the ledger that settled it, 64 hex digits
+        #[arg(long, value_name = "HEX")]
+        key: String,
+    },
+}
+
 impl CommandLine {
     /// Puts the file under the flags and the environment.
     pub(crate) fn layered(self) -> Result<(General, Command)> {
-        let reads_file =
-            matches!(self.command, Command::Up { .. } | Command::Matchmaker { .. } | Command::Node { .. });
+        let reads_file = matches!(
+            self.command,
+            Command::Up { .. } | Command::Matchmaker { .. } | Command::Node { .. } | Command::Ledger { .. }
+        );
         if !reads_file {
             return Ok((self.general, self.command));
         }
@@ -97,6 +132,10 @@ impl CommandLine {
             }
             Command::Node { enrolment, node } => {
                 Command::Node { enrolment: enrolment.or(file.enrolment), node: node.or(file.node) }
+            }
+            Command::Ledger { command: LedgerCommand::Verify { record } } => {
+                let record = record.or(Record { database_url: file.matchmaker.database_url });
+                Command::Ledger { command: LedgerCommand::Verify { record } }
             }
             other => other,
         };

@@ -34,6 +34,14 @@ impl DataDir {
     }
 }
 
+/// Where a matchmaker on this machine keeps its record.
+pub(crate) fn matchmaker_folder(general: &General) -> Result<PathBuf> {
+    Ok(root(general)?.join(MATCHMAKER))
+}
+
+/// The matchmaker's part of the data directory.
+pub(crate) const MATCHMAKER: &str = "matchmaker";
+
 /// `--data`, or `$XDG_DATA_HOME/nearframe`, or `~/.local/share/nearframe`.
 fn root(general: &General) -> Result<PathBuf> {
     let chosen = general.data.clone().or_else(|| {

@@ -13,6 +13,7 @@ mod door;
 mod file;
 mod log;
 mod matchmaker;
+mod money;
 mod node;
 mod options;
 mod run;
@@ -75,6 +76,8 @@ fn dispatch(general: &General, command: Command) -> Result<()> {
         Command::Node { enrolment, node } => block_on(run::node(general, &enrolment, &node)),
         Command::Doctor { json } => doctor::print(json),
         Command::Title { command } => title::run(command),
+        Command::Ledger { command } => block_on(money::ledger(general, &command)),
+        Command::Payout { command } => money::payout(&command),
         Command::Openapi => {
             say::line(&nearframe_matchmaker::openapi().to_pretty_json().context("writing the description")?);
             Ok(())

@@ -83,6 +83,15 @@ section! {
 }
 
 section! {
+    /// Where the record is that `nearframe ledger` reads.
+    Record {
+        /// PostgreSQL database of the record [default: a file below --data]
+        #[arg(long, env = "NEARFRAME_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+        database_url: String,
+    }
+}
+
+section! {
     /// `[matchmaker]`: what it hands out and what it charges.
     #[command(next_help_heading = "Matchmaker")]
     Matchmaking {

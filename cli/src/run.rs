@@ -1,6 +1,6 @@
 //! The programs put together: a matchmaker, a node, or both in one process.
 
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, MATCHMAKER};
 use crate::node::Membership;
 use crate::options::{Door as DoorOptions, Enrolment, General, Matchmaking, Node};
 use crate::stop::StopSignals;
@@ -74,7 +74,7 @@ pub(crate) async fn up(
     node_options: &Node,
 ) -> Result<()> {
     let mut signals = StopSignals::listen()?;
-    let matchmaker_data = DataDir::open(general, "matchmaker")?;
+    let matchmaker_data = DataDir::open(general, MATCHMAKER)?;
     let node_data = DataDir::open(general, "node")?;
     let door = door::open(door_options, matchmaker_data.path())?;
     let config = matchmaker::configure(&door, door_options, matchmaking, matchmaker_data.path())?;
@@ -100,7 +100,7 @@ pub(crate) async fn matchmaker(
     matchmaking: &Matchmaking,
 ) -> Result<()> {
     let mut signals = StopSignals::listen()?;
-    let data = DataDir::open(general, "matchmaker")?;
+    let data = DataDir::open(general, MATCHMAKER)?;
     let door = door::open(door_options, data.path())?;
     let config = matchmaker::configure(&door, door_options, matchmaking, data.path())?;
     let matchmaker = Matchmaker::open(config).await.context("opening the matchmaker")?;

@@ -9,19 +9,23 @@
 //! was written in one transaction with its capacity check.
 
 pub mod assets;
+pub mod audit;
 pub mod bus;
 mod catalogue;
 pub mod config;
 mod enrolment;
+mod general;
 mod http;
 mod ice;
 mod jobs;
 mod metrics;
 mod placements;
+mod quotes;
 mod random;
 mod replicas;
 mod saves;
 mod sessions;
+mod settlement;
 mod signalling;
 mod state;
 pub mod store;
@@ -37,7 +41,7 @@ use bus::{Bus, BusError, InProcess, Replicated};
 use nearframe_protocol::EndReason;
 use replicas::{Clock, Cluster};
 use state::{Parts, Phase, Shared};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use store::{PostgresStore, SqliteStore, Store, StoreError};
@@ -49,6 +53,11 @@ use utoipa::OpenApi;
 const DATABASE: &str = "matchmaker.sqlite3";
 /// The folder of packs and other assets in the data folder.
 const ASSETS: &str = "assets";
+
+/// The name of the secret that tickets, cookies and the ledger's key are made of.
+const SECRET: &str = "tickets";
+/// The folder of the general ledger in the data folder.
+const LEDGER: &str = "ledger";
 
 /// While draining, heartbeats are looked at this often; they come every second.
 const QUIET_TICK: Duration = Duration::from_millis(50);
@@ -81,6 +90,9 @@ pub enum Error {
     /// The bus is there and does not carry.
     #[error("bus_url: {0}; look at the server's log")]
     Silent(#[from] BusError),
+    /// The general ledger cannot be opened, or is wrong.
+    #[error(transparent)]
+    Ledger(#[from] nearframe_journal::JournalError),
 }
 
 /// Shorthand for this crate's results.
@@ -101,18 +113,21 @@ impl Matchmaker {
         let unusable = |error| Error::DataDir { path: path.clone(), error };
         tokio::fs::create_dir_all(&path).await.map_err(unusable)?;
         let assets = LocalFolder::open(&path.join(ASSETS)).await.map_err(unusable)?;
-        let store: Arc<dyn Store> = match &config.database_url {
-            Some(url) => Arc::new(PostgresStore::open(url).await?),
-            None => Arc::new(SqliteStore::open(&path.join(DATABASE)).await?),
-        };
+        let store = open_store(config.database_url.as_deref(), &path).await?;
+        let is_alone = config.database_url.is_none();
         let assets = Arc::new(assets);
-        match config.bus_url.clone() {
-            None => Self::with_parts(config, store, assets).await,
+        let matchmaker = match config.bus_url.clone() {
+            None => Self::with_parts(config, store, assets).await?,
             Some(url) => {
                 let bus = Replicated::open(Arc::new(Nats::connect(&url).await?)).await?;
-                Self::with_bus(config, store, assets, Arc::new(bus)).await
+                Self::with_bus(config, store, assets, Arc::new(bus)).await?
             }
+        };
+        if is_alone {
+            matchmaker.shared.general.choose(path.join(LEDGER));
+            general::open(&matchmaker.shared).await?;
         }
+        Ok(matchmaker)
     }
 
     /// The same on a given store, with assets in memory.
@@ -143,7 +158,7 @@ impl Matchmaker {
         alone: bool,
     ) -> Result<Self> {
         config.check()?;
-        let key = store.secret("tickets", random::bytes()).await?;
+        let key = store.secret(SECRET, random::bytes()).await?;
         let cluster = Cluster::new(ReplicaId::from_random(random::bytes()), alone);
         let clock = Clock::new(store.clock_ms().await?);
         let shared = Arc::new(Shared::new(config, Parts { store, assets, bus, cluster, clock, key }));
@@ -211,6 +226,22 @@ impl Matchmaker {
             tokio::time::sleep(QUIET_TICK).await;
         }
     }
+}
+
+/// The record by itself, to be read; one in a folder has to be there already.
+pub async fn open_record(database_url: Option<&str>, data_dir: &Path) -> Result<Arc<dyn Store>> {
+    let file = data_dir.join(DATABASE);
+    if let (None, Err(error)) = (database_url, tokio::fs::metadata(&file).await) {
+        return Err(Error::DataDir { path: file, error });
+    }
+    open_store(database_url, data_dir).await
+}
+
+async fn open_store(database_url: Option<&str>, data_dir: &Path) -> Result<Arc<dyn Store>> {
+    Ok(match database_url {
+        Some(url) => Arc::new(PostgresStore::open(url).await?),
+        None => Arc::new(SqliteStore::open(&data_dir.join(DATABASE)).await?),
+    })
 }
 
 /// The API's description, as served at `/v1/openapi.json`.

@@ -8,6 +8,7 @@ use crate::catalogue;
 use crate::http::problem::{Code, Problem};
 use crate::ice;
 use crate::placements;
+use crate::quotes;
 use crate::random;
 use crate::replicas;
 use crate::saves;
@@ -48,6 +49,12 @@ pub(crate) async fn create(shared: &Shared, wanted: Wanted) -> Result<(CreatedSe
         let detail = format!("No connected machine holds the title {}. See GET /v1/titles.", request.title);
         Problem::new(Code::UnknownTitle, detail)
     })?;
+    let tariff = match &request.quote {
+        Some(quote) => quotes::read(shared, quote, &request.title, shared.now_ms()).map_err(|error| {
+            Problem::new(Code::BadQuote, format!("{error}. Get a new one from POST /v1/quotes."))
+        })?,
+        None => shared.config.tariff(),
+    };
     shared.saves.settle(&SaveOwner { guest, title: request.title.clone() }).await;
     let new = NewSession {
         id: random::session_id(),
@@ -59,7 +66,7 @@ pub(crate) async fn create(shared: &Shared, wanted: Wanted) -> Result<(CreatedSe
         node: NodeId::from_bytes([0; 16]),
         player_key: request.player_key,
         lease: random::lease_id(),
-        tariff: shared.config.tariff(),
+        tariff,
         now_ms: shared.now_ms(),
         idempotency,
         // Shown by the owner of the node's region.
@@ -122,6 +129,11 @@ async fn lease(shared: &Shared, mut new: NewSession) -> Result<(SessionRow, bool
                 let most = new.guest_limit;
                 let detail = format!("You have {most} sessions already. Leave one and try again.");
                 return Err(Problem::new(Code::TooManySessions, detail));
+            }
+            Created::OverBudget => {
+                let detail =
+                    "The studio's budget for this title does not hold another hour. Tell the studio.";
+                return Err(Problem::new(Code::BudgetUsedUp, detail));
             }
             Created::KeyReused => {
                 let detail = "This Idempotency-Key came with another request before. Use a new one.";

@@ -3,6 +3,7 @@
 use crate::assets::Assets;
 use crate::bus::Bus;
 use crate::config::Config;
+use crate::general;
 use crate::http::limits::Limiter;
 use crate::metrics::Metrics;
 use crate::placements::Placements;
@@ -12,7 +13,7 @@ use crate::store::{Hash, Store};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nearframe_placement::Fleet;
-use nearframe_protocol::{Generation, GuestId, SessionId};
+use nearframe_protocol::{Generation, GuestId, NodeKey, SessionId};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
@@ -47,6 +48,10 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// The other matchmakers on the same store.
     pub(crate) cluster: Cluster,
+    /// Signs roots over what hosts have earned.
+    pub(crate) ledger_key: NodeKey,
+    /// The general ledger, where this matchmaker keeps one.
+    pub(crate) general: general::Place,
     fleet: Mutex<Fleet>,
     key: [u8; 32],
 }
@@ -65,6 +70,21 @@ pub(crate) struct Parts {
 pub(crate) fn wall_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+impl Parts {
+    /// Of a matchmaker alone on this store.
+    pub(crate) fn alone(store: Arc<dyn Store>, key: [u8; 32]) -> Self {
+        Self {
+            store,
+            assets: Arc::new(crate::assets::InMemory::new()),
+            bus: Arc::new(crate::bus::InProcess::new()),
+            cluster: Cluster::new(crate::bus::words::ReplicaId::from_random([1; 8]), true),
+            clock: Clock::new(wall_ms()),
+            key,
+        }
+    }
 }
 
 /// The hash under which a secret is kept. Secrets have 128 bits or more, so a plain hash suffices.
@@ -90,6 +110,8 @@ impl Shared {
             ready: watch::Sender::new(false),
             clock,
             cluster,
+            ledger_key: ledger_key(&key),
+            general: general::Place::default(),
             key,
         }
     }
@@ -150,10 +172,25 @@ impl Shared {
         same(&self.mac("guest", guest.as_bytes()), proof).then_some(guest)
     }
 
+    /// The proof that the words of a quote are ours.
+    pub(crate) fn quote_mac(&self, words: &str) -> String {
+        self.mac("quote", words.as_bytes())
+    }
+
+    /// Whether `mac` is the proof of these words.
+    pub(crate) fn is_quote_mac(&self, words: &str, mac: &str) -> bool {
+        same(&self.quote_mac(words), mac)
+    }
+
     fn mac(&self, purpose: &str, id: &[u8]) -> String {
         let message = [purpose.as_bytes(), b"\0", id].concat();
         URL_SAFE_NO_PAD.encode(blake3::keyed_hash(&self.key, &message).as_bytes())
     }
+}
+
+/// The key that signs money matters. One secret is kept; each purpose has its own key of it.
+pub(crate) fn ledger_key(secret: &[u8; 32]) -> NodeKey {
+    NodeKey::from_seed(blake3::derive_key("nearframe ledger v1", secret))
 }
 
 /// Compares secrets in constant time.

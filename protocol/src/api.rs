@@ -1,7 +1,7 @@
 //! HTTP API types of the matchmaker (`/v1`). OpenAPI is generated from these.
 
 use crate::capability::SignedCapability;
-use crate::key::PublicKey;
+use crate::key::{PublicKey, Signature};
 use crate::money::{Money, MoneyJson};
 use crate::network::IceServer;
 use crate::receipt::SignedReceipt;
@@ -59,6 +59,33 @@ pub struct CreateSession {
     pub title: TitleId,
     /// Ed25519 key, made by the page for this session, that will countersign receipts.
     pub player_key: PublicKey,
+    /// A quote of `POST /v1/quotes`, whose price then holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<String>,
+}
+
+/// `POST /v1/quotes`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateQuote {
+    /// What would be played.
+    pub title: TitleId,
+}
+
+/// What a session costs while the quote is valid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Quote {
+    /// Opaque; goes with `POST /v1/sessions`.
+    pub quote: String,
+    /// What would be played.
+    pub title: TitleId,
+    /// What the studio pays for an hour, fee included.
+    #[schema(value_type = MoneyJson)]
+    pub price_per_hour: Money,
+    /// The platform's share of that, in thousandths.
+    pub fee_permille: u16,
+    /// Until when it binds, Unix ms.
+    pub valid_until_ms: u64,
 }
 
 /// Answer to `POST /v1/sessions`.
@@ -78,6 +105,109 @@ pub struct CreatedSession {
     pub ice_servers: Vec<IceServer>,
     /// Server's clock, Unix ms, against which attestations expire.
     pub now_ms: u64,
+}
+
+/// What was used of a title in a month.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Usage {
+    /// The title.
+    pub title: TitleId,
+    /// Leases with a receipt in that month.
+    pub leases: u64,
+    /// Receipts.
+    pub receipts: u64,
+    /// Seconds billed.
+    pub used_s: f64,
+    /// What hosts earned.
+    #[schema(value_type = MoneyJson)]
+    pub hosts: Money,
+    /// What the platform earned.
+    #[schema(value_type = MoneyJson)]
+    pub platform: Money,
+    /// What the studio owes.
+    #[schema(value_type = MoneyJson)]
+    pub total: Money,
+}
+
+/// How far the general ledger goes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LedgerHead {
+    /// How many blocks there are.
+    pub blocks: u64,
+    /// How many records are in them.
+    pub records: u64,
+    /// When the last one was written, Unix ms; 0 where there is none.
+    pub at_ms: u64,
+    /// Hash of the last block, as hex; zeros where there is none.
+    pub hash: String,
+    /// Over `"nearframe/ledger-head/v1\0"`, blocks (u64), records (u64), at_ms (u64) and the hash, little-endian.
+    pub signature: Signature,
+    /// The key it is signed with.
+    pub ledger_key: PublicKey,
+}
+
+/// A signed root over what hosts have earned until the end of a day.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SettledRoot {
+    /// Days since 1970-01-01.
+    pub epoch: u32,
+    /// The same for people.
+    pub date: String,
+    /// Hosts and currencies in it.
+    pub leaves: u64,
+    /// SHA-256, as hex.
+    pub root: String,
+    /// The root that was settled before; zeros before the first.
+    pub previous_root: String,
+    /// Over `"nearframe/settlement/v1\0"`, epoch (u32), leaves (u64), root and previous root, little-endian.
+    pub signature: Signature,
+    /// The key it is signed with.
+    pub ledger_key: PublicKey,
+}
+
+/// What a node has earned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Earnings {
+    /// The node.
+    pub node: NodeId,
+    /// Everything so far, by currency.
+    #[schema(value_type = Vec<MoneyJson>)]
+    pub earned: Vec<Money>,
+    /// What of it is settled.
+    #[schema(value_type = Vec<MoneyJson>)]
+    pub settled: Vec<Money>,
+    /// Until when it is settled, Unix ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled_until_ms: Option<u64>,
+    /// The key that proofs are signed with.
+    pub ledger_key: PublicKey,
+    /// The proofs of what is settled, one for each currency; each is a file for `nearframe payout verify`.
+    #[schema(value_type = Vec<Object>)]
+    pub proofs: Vec<serde_json::Value>,
+}
+
+/// What may be spent on a title in one currency.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Budget {
+    /// The title.
+    pub title: TitleId,
+    /// The most that is ever set aside and spent; absent: without a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<MoneyJson>)]
+    pub limit: Option<Money>,
+    /// What is set aside or spent.
+    #[schema(value_type = MoneyJson)]
+    pub committed: Money,
+}
+
+/// `PUT /v1/budgets/{title}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetBudget {
+    /// The most that may be set aside and spent; absent: without a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<MoneyJson>)]
+    pub limit: Option<Money>,
 }
 
 /// A session.

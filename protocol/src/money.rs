@@ -68,14 +68,25 @@ pub struct MoneyJson {
     currency: Currency,
 }
 
+impl Money {
+    /// The amount alone, a decimal with six places.
+    pub fn decimal(&self) -> String {
+        let sign = if self.amount_micros < 0 { "-" } else { "" };
+        let micros = self.amount_micros.unsigned_abs();
+        format!("{sign}{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+    }
+}
+
+/// For people and logs: `1.250000 EUR`.
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.decimal(), self.currency)
+    }
+}
+
 impl From<Money> for MoneyJson {
     fn from(money: Money) -> Self {
-        let sign = if money.amount_micros < 0 { "-" } else { "" };
-        let micros = money.amount_micros.unsigned_abs();
-        Self {
-            amount: format!("{sign}{}.{:06}", micros / 1_000_000, micros % 1_000_000),
-            currency: money.currency,
-        }
+        Self { amount: money.decimal(), currency: money.currency }
     }
 }
 impl TryFrom<MoneyJson> for Money {

@@ -65,6 +65,8 @@ pub enum EndReason {
     Operator,
     /// The player's saved game could not be fetched before the start.
     SaveUnavailable,
+    /// The studio's budget for the title is used up.
+    BudgetUsedUp,
 }
 
 impl EndReason {
@@ -93,6 +95,9 @@ impl EndReason {
                 "Your saved game could not be fetched, so the game was not started. Nothing is lost: try \
                  again in a minute."
             }
+            Self::BudgetUsedUp => {
+                "The studio's budget for this game is used up, so the game was closed. Tell the studio."
+            }
         }
     }
     /// The JSON form, also used in the database.
@@ -107,6 +112,7 @@ impl EndReason {
             Self::Drained => "drained",
             Self::Operator => "operator",
             Self::SaveUnavailable => "save_unavailable",
+            Self::BudgetUsedUp => "budget_used_up",
         }
     }
     /// The reason with this JSON form.
@@ -121,6 +127,7 @@ impl EndReason {
             Self::Drained,
             Self::Operator,
             Self::SaveUnavailable,
+            Self::BudgetUsedUp,
         ]
         .into_iter()
         .find(|reason| reason.as_str() == text)

@@ -6,17 +6,22 @@
 //! **Architecture invariant:** the router is built from [`doors`] alone, so no route exists without a
 //! role.
 
+mod budgets;
+mod earnings;
 pub(crate) mod limits;
 mod nodes;
 mod operator;
 pub(crate) mod origin;
 mod probes;
 pub(crate) mod problem;
+mod quotes;
 mod role;
 mod saves;
 mod sessions;
+mod statements;
 mod static_files;
 mod titles;
+mod usage;
 #[cfg(test)]
 mod walk;
 
@@ -73,6 +78,14 @@ fn doors() -> Vec<Door> {
         door("GET", "/v1/nodes", Role::Anyone, get(nodes::list)),
         door("GET", "/v1/nodes/link", Role::NodeKey, get(signalling::node::open)),
         door("POST", "/v1/enrolments", Role::Operator, post(operator::enrol)),
+        door("POST", "/v1/quotes", Role::Anyone, post(quotes::create)),
+        door("GET", "/v1/budgets", Role::Operator, get(budgets::list)),
+        door("PUT", "/v1/budgets/{title}", Role::Operator, put(budgets::set)),
+        door("GET", "/v1/statements/{title}/{month}", Role::Operator, get(statements::csv)),
+        door("GET", "/v1/usage/{month}", Role::Operator, get(usage::list)),
+        door("GET", "/v1/ledger/head", Role::Anyone, get(earnings::head)),
+        door("GET", "/v1/settlement", Role::Anyone, get(earnings::root)),
+        door("GET", "/v1/nodes/{id}/earnings", Role::Operator, get(earnings::of_node)),
         door("GET", "/v1/openapi.json", Role::Anyone, get(probes::openapi)),
         door("GET", "/livez", Role::Anyone, get(probes::live)),
         door("GET", "/readyz", Role::Anyone, get(probes::ready)),
@@ -175,6 +188,14 @@ impl<S: Sync> axum::extract::FromRequestParts<S> for Address {
         nodes::list,
         signalling::node::open,
         operator::enrol,
+        quotes::create,
+        budgets::list,
+        budgets::set,
+        statements::csv,
+        usage::list,
+        earnings::head,
+        earnings::root,
+        earnings::of_node,
         probes::openapi,
         probes::live,
         probes::ready,

@@ -15,6 +15,7 @@ pub(crate) enum Code {
     BadCursor,
     VersionMismatch,
     SignInNeeded,
+    BudgetUsedUp,
     NotYours,
     OriginNotAllowed,
     NotFound,
@@ -25,6 +26,7 @@ pub(crate) enum Code {
     TooLarge,
     UnsupportedMediaType,
     BadBody,
+    BadQuote,
     KeyReused,
     WrongHash,
     UpgradeNeeded,
@@ -41,12 +43,13 @@ pub(crate) enum Code {
 
 impl Code {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 27] = [
+    pub(crate) const ALL: [Self; 29] = [
         Self::BadRequest,
         Self::BadId,
         Self::BadCursor,
         Self::VersionMismatch,
         Self::SignInNeeded,
+        Self::BudgetUsedUp,
         Self::NotYours,
         Self::OriginNotAllowed,
         Self::NotFound,
@@ -57,6 +60,7 @@ impl Code {
         Self::TooLarge,
         Self::UnsupportedMediaType,
         Self::BadBody,
+        Self::BadQuote,
         Self::KeyReused,
         Self::WrongHash,
         Self::UpgradeNeeded,
@@ -79,6 +83,7 @@ impl Code {
             Self::BadCursor => ("bad_cursor", 400, "The cursor is malformed"),
             Self::VersionMismatch => ("version_mismatch", 400, "No common protocol version"),
             Self::SignInNeeded => ("sign_in_needed", 401, "Proof of who you are is missing"),
+            Self::BudgetUsedUp => ("budget_used_up", 402, "The budget is used up"),
             Self::NotYours => ("not_yours", 403, "Only its owner may do this"),
             Self::OriginNotAllowed => ("origin_not_allowed", 403, "This site may not use the API"),
             Self::NotFound => ("not_found", 404, "Nothing is here"),
@@ -89,6 +94,7 @@ impl Code {
             Self::TooLarge => ("too_large", 413, "The request is too large"),
             Self::UnsupportedMediaType => ("unsupported_media_type", 415, "The body must be JSON"),
             Self::BadBody => ("bad_body", 422, "The body does not have the expected form"),
+            Self::BadQuote => ("bad_quote", 422, "The quote does not hold"),
             Self::KeyReused => ("key_reused", 422, "The idempotency key belongs to another request"),
             Self::WrongHash => ("wrong_hash", 422, "The content is not what its hash says"),
             Self::UpgradeNeeded => ("upgrade_needed", 426, "This door is a WebSocket"),

@@ -2,12 +2,9 @@
 
 use super::doors;
 use super::role::{GUEST_COOKIE, OPERATOR_COOKIE, Role};
-use crate::assets::InMemory;
-use crate::bus::words::ReplicaId;
-use crate::replicas::{Clock, Cluster};
-use crate::state::{Parts, Shared, hash, wall_ms};
+use crate::state::{Parts, Shared, hash};
 use crate::store::{Admission, Created, MemoryStore, NewSession, Store};
-use crate::{Config, bus, random};
+use crate::{Config, random};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, header};
@@ -94,14 +91,10 @@ async fn house() -> House {
         fence: None,
     };
     assert!(matches!(store.create_session(&new).await.unwrap(), Created::New(_)));
-    let assets = Arc::new(InMemory::new());
     let operator = random::secret();
     store.add_operator_link([2; 32], u64::MAX).await.unwrap();
     assert!(store.redeem_operator_link([2; 32], 0, hash(&operator), u64::MAX).await.unwrap());
-    let cluster = Cluster::new(ReplicaId::from_random([1; 8]), true);
-    let (bus, clock) = (Arc::new(bus::InProcess::new()), Clock::new(wall_ms()));
-    let parts = Parts { store, assets, bus, cluster, clock, key: [7; 32] };
-    let shared = Arc::new(Shared::new(config, parts));
+    let shared = Arc::new(Shared::new(config, Parts::alone(store, [7; 32])));
     let owner = shared.guest_cookie(new.guest);
     House { router: super::router(&shared), shared, session: new.id, owner, operator }
 }

@@ -3,10 +3,9 @@
 //!
 //! Each job is idempotent: a run that fails half-way is made up by the next.
 
-use crate::replicas;
-use crate::saves;
 use crate::state::{Phase, Shared};
 use crate::store::StoreError;
+use crate::{general, replicas, saves, settlement};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -22,6 +21,12 @@ const LINK_TICK: Duration = Duration::from_secs(2);
 const ACCOUNT_TICK: Duration = Duration::from_secs(60);
 /// Assets are looked at this often; they are kept for an hour after their last use.
 const ASSET_TICK: Duration = Duration::from_secs(60);
+
+/// Whether a day is to be settled is looked at this often.
+const SETTLEMENT_TICK: Duration = Duration::from_secs(600);
+
+/// The general ledger is brought up to date this often.
+const LEDGER_TICK: Duration = Duration::from_secs(5);
 
 /// Starts all jobs; they stop when the service closes.
 pub(crate) fn spawn(shared: &Arc<Shared>) -> JoinSet<()> {
@@ -43,6 +48,10 @@ pub(crate) fn spawn(shared: &Arc<Shared>) -> JoinSet<()> {
     }));
     jobs.spawn(every(Arc::clone(shared), ACCOUNT_TICK, "accounts", |shared| Box::pin(accounts(shared))));
     jobs.spawn(every(Arc::clone(shared), ASSET_TICK, "assets", |shared| Box::pin(unneeded_assets(shared))));
+    jobs.spawn(every(Arc::clone(shared), SETTLEMENT_TICK, "settlement", |shared| Box::pin(settle(shared))));
+    jobs.spawn(every(Arc::clone(shared), LEDGER_TICK, "general ledger", |shared| {
+        Box::pin(general::post(shared))
+    }));
     jobs
 }
 
@@ -82,4 +91,11 @@ async fn accounts(shared: &Shared) -> Result<(), StoreError> {
         return Ok(());
     }
     shared.store.close_accounts(shared.now_ms()).await.map(drop)
+}
+
+async fn settle(shared: &Shared) -> Result<(), StoreError> {
+    if *shared.phase.borrow() == Phase::Closed {
+        return Ok(());
+    }
+    settlement::settle(shared, shared.now_ms()).await.map(drop)
 }

@@ -357,6 +357,12 @@ impl Link<'_> {
                 }
                 ToNode::ReceiptTaken { session, generation, sequence }
             }
+            Taken::OverBudget => {
+                metrics.receipts_refused.add();
+                sessions::end(self.shared, session, EndReason::BudgetUsedUp).await?;
+                let message = "the studio's budget for the title is used up; the session ends".to_owned();
+                ToNode::ReceiptRefused { session, generation, sequence, message }
+            }
             Taken::Refused(message) => {
                 metrics.receipts_refused.add();
                 tracing::warn!(node = %self.node, %session, sequence, message, "a receipt was refused");

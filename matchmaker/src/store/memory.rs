@@ -2,22 +2,32 @@
 
 use super::account::{LeaseState, audit};
 use super::{
-    Admission, Created, Ended, Hash, Idempotency, NewSave, NewSession, NodeRow, Replicas, SaveOwner, SaveRow,
-    Saved, SessionRow, Store, StoreError, Stranded, Taken,
+    Admission, BudgetRow, Created, Ended, Hash, Idempotency, NewSave, NewSession, NodeRow, PostedRow, Replicas,
+    SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded, Taken, UsageRow,
 };
 use crate::bus::words::{HeldSlots, ReplicaId};
 use async_trait::async_trait;
+use nearframe_ledger::bill::Evidence;
 use nearframe_ledger::chain::LATE_WINDOW_MS;
+use nearframe_ledger::settlement::{SignedRoot, Totals};
 use nearframe_ledger::{Chain, Kind, LeaseAccount, Meter, Reservation, Terms, Transfer};
 use nearframe_protocol::api::StoredReceipt;
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::SignedReceipt;
-use nearframe_protocol::{EndReason, Generation, GuestId, Money, NodeId, PublicKey, SessionId, SessionState};
+use nearframe_protocol::{
+    Currency, EndReason, Generation, GuestId, LeaseId, Money, NodeId, PublicKey, SessionId, SessionState,
+    TitleId,
+};
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+mod budgets;
+mod evidence;
 mod replicas;
 mod saves;
+mod settlements;
+mod usage;
 
 /// A store that forgets everything with its process.
 #[derive(Debug, Default)]
@@ -62,6 +72,8 @@ struct State {
     sessions: BTreeMap<SessionId, Held>,
     idempotency: HashMap<Hash, (Hash, SessionId)>,
     journal: Vec<Transfer>,
+    limits: budgets::Limits,
+    settlement: settlements::Last,
     saves: saves::Saves,
     replicas: replicas::Cluster,
     slots: HashMap<NodeId, HeldSlots>,
@@ -220,10 +232,14 @@ impl State {
         if self.held(new.node) >= slots {
             return Ok(Created::NoCapacity);
         }
+        let opening = account(new).open(crate::random::transfer_id())?;
+        if !self.holds(std::slice::from_ref(&opening)) {
+            return Ok(Created::OverBudget);
+        }
+        self.journal.push(opening);
         if let Some(Idempotency { key, request }) = &new.idempotency {
             self.idempotency.insert(*key, (*request, new.id));
         }
-        self.journal.push(account(new).open(crate::random::transfer_id())?);
         let held = Held {
             new: new.clone(),
             state: SessionState::Starting,
@@ -261,6 +277,9 @@ impl State {
             Ok(entry) => entry,
             Err(outcome) => return Ok(outcome),
         };
+        if !self.holds(&entry.transfers) {
+            return Ok(Taken::OverBudget);
+        }
         self.journal.extend(entry.transfers);
         let countersigned = entry.countersigned;
         let stored = StoredReceipt { signed: signed.clone(), received_at_ms: now_ms, countersigned };
@@ -451,6 +470,50 @@ impl Store for MemoryStore {
     }
     async fn journal(&self) -> Result<Vec<Transfer>, StoreError> {
         Ok(self.read(|state| state.journal.clone()))
+    }
+    async fn evidence(
+        &self,
+        title: Option<&TitleId>,
+        after: Option<LeaseId>,
+        limit: u32,
+    ) -> Result<Vec<Evidence>, StoreError> {
+        self.read(|state| evidence::page(state, title, after, limit))
+    }
+    async fn posted_after(&self, after: u64, limit: u32) -> Result<Vec<PostedRow>, StoreError> {
+        Ok(self.read(|state| {
+            let rows = (1..).zip(&state.journal).filter(|(seq, row)| *seq > after && row.kind == Kind::Post);
+            let rows = rows.map(|(seq, transfer)| PostedRow { seq, transfer: transfer.clone() });
+            rows.take(limit as usize).collect()
+        }))
+    }
+    async fn usage(&self, range: Range<u64>) -> Result<Vec<UsageRow>, StoreError> {
+        self.read(|state| usage::of(state, &range))
+    }
+    async fn host_totals(&self, before_ms: u64) -> Result<Totals, StoreError> {
+        self.read(|state| state.totals(before_ms))
+    }
+    async fn add_settlement(&self, root: &SignedRoot) -> Result<(), StoreError> {
+        self.transact(|state| {
+            state.add_settlement(root);
+            Ok(())
+        })
+    }
+    async fn last_settlement(&self) -> Result<Option<SignedRoot>, StoreError> {
+        Ok(self.read(|state| state.settlement.clone()))
+    }
+    async fn set_budget(
+        &self,
+        title: &TitleId,
+        currency: &Currency,
+        limit_micros: Option<i128>,
+    ) -> Result<(), StoreError> {
+        self.transact(|state| {
+            state.set_limit(title, currency, limit_micros);
+            Ok(())
+        })
+    }
+    async fn budgets(&self) -> Result<Vec<BudgetRow>, StoreError> {
+        Ok(self.read(State::budgets))
     }
     async fn add_save(&self, new: &NewSave) -> Result<Saved, StoreError> {
         self.transact(|state| {

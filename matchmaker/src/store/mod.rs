@@ -15,6 +15,7 @@ mod save;
 mod session;
 mod sqlite;
 mod subject;
+mod usage;
 
 pub use memory::MemoryStore;
 pub use postgres::PostgresStore;
@@ -22,16 +23,22 @@ pub use replica::{Fence, RegionOwner, Replicas, Stranded};
 pub use save::{NewSave, SaveOwner, SaveRow, Saved};
 pub use session::{Idempotency, NewSession, SessionRow};
 pub use sqlite::SqliteStore;
+pub use usage::UsageRow;
 
 use crate::bus::words::{HeldSlots, ReplicaId};
 use async_trait::async_trait;
+use nearframe_ledger::bill::Evidence;
+use nearframe_ledger::settlement::{SignedRoot, Totals};
 use nearframe_ledger::{Imbalance, LedgerError, Transfer};
 use nearframe_protocol::api::StoredReceipt;
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::SignedReceipt;
-use nearframe_protocol::{EndReason, Generation, GuestId, NodeId, PublicKey, SessionId};
+use nearframe_protocol::{
+    Currency, EndReason, Generation, GuestId, LeaseId, Money, NodeId, PublicKey, SessionId, TitleId,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// SHA-256-sized hash of a secret or of a request; secrets themselves are never kept.
 pub type Hash = [u8; 32];
@@ -54,6 +61,9 @@ pub enum StoreError {
     /// The journal of a lease breaks a rule of bookkeeping.
     #[error("the journal is wrong: {0}; the lease's account stays open until an operator looked at it")]
     Unbalanced(#[from] Imbalance),
+    /// The budget of a title does not hold what was to be set aside.
+    #[error("the budget of {0} is used up; raise it with PUT /v1/budgets/{0}")]
+    OverBudget(TitleId),
     /// The process died before the commit (only from [`MemoryStore`]).
     #[error("crashed before the commit")]
     Crashed,
@@ -68,6 +78,8 @@ pub enum Created {
     Again(SessionRow),
     /// The node has no free slot.
     NoCapacity,
+    /// The title's budget does not hold another hour.
+    OverBudget,
     /// The guest has as many sessions as a guest may have.
     TooMany,
     /// The idempotency key was used for another request.
@@ -95,6 +107,8 @@ pub enum Taken {
     },
     /// Counted before.
     Duplicate,
+    /// Not counted: the title's budget does not hold it.
+    OverBudget,
     /// Will never be counted, and why.
     Refused(String),
 }
@@ -139,6 +153,26 @@ pub struct NodeRow {
     pub slots: u32,
     /// Adapter.
     pub adapter: String,
+}
+
+/// A posted transfer, and its place in the journal of leases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostedRow {
+    /// Grows with each row; rows between may be missing.
+    pub seq: u64,
+    /// The transfer.
+    pub transfer: Transfer,
+}
+
+/// What may be spent on a title in one currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BudgetRow {
+    /// The title.
+    pub title: TitleId,
+    /// The most that is ever set aside and spent; `None`: without a limit.
+    pub limit: Option<Money>,
+    /// What is set aside or spent.
+    pub committed: Money,
 }
 
 /// The seam. Every method is one transaction; times are Unix ms by the caller's clock.
@@ -222,6 +256,35 @@ pub trait Store: Send + Sync + 'static {
     async fn close_accounts(&self, now_ms: u64) -> Result<u32, StoreError>;
     /// The whole journal in writing order, for verification.
     async fn journal(&self) -> Result<Vec<Transfer>, StoreError>;
+    /// What the bills of at most `limit` leases rest on, by lease id, after `after` where given; of one title where one
+    /// is named. Each lease as it stood at one moment.
+    async fn evidence(
+        &self,
+        title: Option<&TitleId>,
+        after: Option<LeaseId>,
+        limit: u32,
+    ) -> Result<Vec<Evidence>, StoreError>;
+
+    /// At most `limit` posted transfers after the row `after`, in writing order.
+    async fn posted_after(&self, after: u64, limit: u32) -> Result<Vec<PostedRow>, StoreError>;
+    /// What was used and posted in a time, by title and currency.
+    async fn usage(&self, range: Range<u64>) -> Result<Vec<UsageRow>, StoreError>;
+    /// Everything that was posted to hosts before `before_ms`.
+    async fn host_totals(&self, before_ms: u64) -> Result<Totals, StoreError>;
+    /// Keeps a signed root; the first of an epoch stays.
+    async fn add_settlement(&self, root: &SignedRoot) -> Result<(), StoreError>;
+    /// The root of the last settled epoch.
+    async fn last_settlement(&self) -> Result<Option<SignedRoot>, StoreError>;
+
+    /// From now on, no more is set aside or spent on a title than this, whatever was before; `None`: without a limit.
+    async fn set_budget(
+        &self,
+        title: &TitleId,
+        currency: &Currency,
+        limit_micros: Option<i128>,
+    ) -> Result<(), StoreError>;
+    /// All budgets, and what is committed where there is none, by title and currency.
+    async fn budgets(&self) -> Result<Vec<BudgetRow>, StoreError>;
 
     /// Keeps a pack as the next version of its guest's title, and drops versions that are too many.
     async fn add_save(&self, new: &NewSave) -> Result<Saved, StoreError>;

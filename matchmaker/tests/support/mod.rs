@@ -121,6 +121,7 @@ pub(crate) fn create_session(title: &str) -> CreateSession {
         versions: VersionOffer::current(),
         title: TitleId::new(title).unwrap(),
         player_key: player().public(),
+        quote: None,
     }
 }
 

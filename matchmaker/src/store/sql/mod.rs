@@ -7,27 +7,36 @@
 //! **Architecture invariant:** a transaction that decides by what it has read locks the [`Subject`] first. Subjects
 //! are locked in the order in which they stand there, so that no two transactions wait for each other.
 
+mod budgets;
+mod evidence;
 mod nodes;
 mod receipts;
 mod replicas;
 mod rows;
 mod saves;
 mod sessions;
+mod settlements;
+mod usage;
 
 use super::{Connection, Db, DbRow, NOW, SqlStore, lock, lock_shared, within};
 use crate::bus::words::{HeldSlots, ReplicaId};
 use crate::store::subject::Subject;
 use crate::store::{
-    Admission, Created, Ended, Fate, Fence, Hash, Idempotency, NewSave, NewSession, NodeRow, RegionOwner,
-    Replicas, SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded, Taken,
+    Admission, BudgetRow, Created, Ended, Fate, Fence, Hash, Idempotency, NewSave, NewSession, NodeRow, PostedRow,
+    RegionOwner, Replicas, SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded, Taken, UsageRow,
 };
 use async_trait::async_trait;
 use nearframe_ledger::Transfer;
+use nearframe_ledger::bill::Evidence;
+use nearframe_ledger::settlement::{SignedRoot, Totals};
 use nearframe_protocol::api::StoredReceipt;
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::SignedReceipt;
-use nearframe_protocol::{EndReason, Generation, GuestId, NodeId, PublicKey, SessionId};
+use nearframe_protocol::{
+    Currency, EndReason, Generation, GuestId, LeaseId, NodeId, PublicKey, SessionId, TitleId,
+};
 use std::collections::HashMap;
+use std::ops::Range;
 
 #[async_trait]
 impl Store for SqlStore {
@@ -123,6 +132,40 @@ impl Store for SqlStore {
     }
     async fn journal(&self) -> Result<Vec<Transfer>, StoreError> {
         receipts::journal(self).await
+    }
+    async fn evidence(
+        &self,
+        title: Option<&TitleId>,
+        after: Option<LeaseId>,
+        limit: u32,
+    ) -> Result<Vec<Evidence>, StoreError> {
+        evidence::page(self, title, after, limit).await
+    }
+    async fn posted_after(&self, after: u64, limit: u32) -> Result<Vec<PostedRow>, StoreError> {
+        receipts::posted_after(self, after, limit).await
+    }
+    async fn usage(&self, range: Range<u64>) -> Result<Vec<UsageRow>, StoreError> {
+        usage::of(self, &range).await
+    }
+    async fn host_totals(&self, before_ms: u64) -> Result<Totals, StoreError> {
+        settlements::totals(self, before_ms).await
+    }
+    async fn add_settlement(&self, root: &SignedRoot) -> Result<(), StoreError> {
+        settlements::add(self, root).await
+    }
+    async fn last_settlement(&self) -> Result<Option<SignedRoot>, StoreError> {
+        settlements::last(self).await
+    }
+    async fn set_budget(
+        &self,
+        title: &TitleId,
+        currency: &Currency,
+        limit_micros: Option<i128>,
+    ) -> Result<(), StoreError> {
+        budgets::set(self, title, currency, limit_micros).await
+    }
+    async fn budgets(&self) -> Result<Vec<BudgetRow>, StoreError> {
+        budgets::all(self).await
     }
     async fn add_save(&self, new: &NewSave) -> Result<Saved, StoreError> {
         saves::add(self, new).await

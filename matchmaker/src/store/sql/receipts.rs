@@ -1,7 +1,8 @@
 //! Receipts and the journal.
 
-use super::rows::{blob, int, maybe_int, signature, signed, tariff, title, transfer};
-use super::{Connection, DbRow, Fate, SqlStore, StoreError, Subject, Taken, lock, within};
+use super::rows::{blob, int, maybe_int, signature, signed, signed_amount, tariff, title, transfer};
+use super::{Connection, DbRow, Fate, SqlStore, StoreError, Subject, Taken, budgets, lock, within};
+use crate::store::PostedRow;
 use crate::store::account::{Entry, LeaseState, audit};
 use nearframe_ledger::chain::LATE_WINDOW_MS;
 use nearframe_ledger::{Chain, Kind, LeaseAccount, Meter, Reservation, Terms, Transfer};
@@ -39,7 +40,11 @@ async fn take_in(
     };
     insert(tx, signed, &entry, now_ms).await?;
     for transfer in &entry.transfers {
-        append(tx, transfer, now_ms).await?;
+        match append(tx, transfer, now_ms).await {
+            // Nothing is committed: what the budget does not hold was never counted.
+            Err(StoreError::OverBudget(_)) => return Ok(Fate::Undo(Taken::OverBudget)),
+            appended => appended?,
+        }
     }
     Ok(Fate::Keep(Taken::Counted { countersigned: entry.countersigned }))
 }
@@ -71,10 +76,10 @@ async fn insert(
     Ok(())
 }
 
-/// Appends a transfer to the journal.
+/// Appends a transfer to the journal, within the title's budget.
 pub(super) async fn append(tx: &mut Connection, transfer: &Transfer, now_ms: u64) -> Result<(), StoreError> {
-    let amount =
-        i64::try_from(transfer.amount_micros).map_err(|_| nearframe_ledger::LedgerError::Overflow)?;
+    budgets::count(tx, transfer).await?;
+    let amount = signed_amount(transfer.amount_micros)?;
     query(
         "INSERT INTO transfers (id, lease_id, kind, debit, credit, amount_micros, currency, key, at_ms)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -100,8 +105,8 @@ pub(super) async fn lease_state(
     generation: Generation,
 ) -> Result<Option<LeaseState>, StoreError> {
     let row = query(
-        "SELECT l.id AS lease_id, l.node_id, l.price_micros_per_hour, l.fee_permille, l.currency,
-                l.started_at_ms, l.ended_at_ms, s.title, s.player_key, n.public_key,
+        "SELECT l.id AS lease_id, l.session_id, l.generation, l.node_id, l.price_micros_per_hour, l.fee_permille,
+                l.currency, l.started_at_ms, l.ended_at_ms, s.title, s.player_key, n.public_key,
                 count(r.sequence) AS receipts,
                 CAST(coalesce(sum(r.duration_us), 0) AS BIGINT) AS claimed_us,
                 CAST(coalesce(sum(r.billed_us), 0) AS BIGINT) AS billed_us,
@@ -126,35 +131,28 @@ pub(super) async fn lease_state(
     let lease = LeaseId::from_bytes(blob(&row, "lease_id")?);
     let reservation = reservation(tx, lease).await?;
     let chain = Chain { next_sequence, head, claimed_us: int(&row, "claimed_us")? };
-    from_row(&row, session, generation, chain, reservation).map(Some)
+    let (account, terms) = account_and_terms(&row)?;
+    let meter = Meter { billed_us: int(&row, "billed_us")?, unsigned_us: int(&row, "unsigned_us")? };
+    Ok(Some(LeaseState { terms, account, chain, meter, reservation }))
 }
 
-fn from_row(
-    row: &DbRow,
-    session: SessionId,
-    generation: Generation,
-    chain: Chain,
-    reservation: Reservation,
-) -> Result<LeaseState, StoreError> {
-    Ok(LeaseState {
-        terms: Terms {
-            session,
-            generation,
-            node_key: PublicKey::from_bytes(blob(row, "public_key")?),
-            player_key: PublicKey::from_bytes(blob(row, "player_key")?),
-            started_at_ms: int(row, "started_at_ms")?,
-            ended_at_ms: maybe_int(row, "ended_at_ms")?,
-        },
-        account: LeaseAccount {
-            lease: LeaseId::from_bytes(blob(row, "lease_id")?),
-            title: title(row)?,
-            node: NodeId::from_bytes(blob(row, "node_id")?),
-            tariff: tariff(row)?,
-        },
-        chain,
-        meter: Meter { billed_us: int(row, "billed_us")?, unsigned_us: int(row, "unsigned_us")? },
-        reservation,
-    })
+/// Who stands on either side of a lease, and what it says about its receipts.
+pub(super) fn account_and_terms(row: &DbRow) -> Result<(LeaseAccount, Terms), StoreError> {
+    let terms = Terms {
+        session: SessionId::from_bytes(blob(row, "session_id")?),
+        generation: Generation(int(row, "generation")?),
+        node_key: PublicKey::from_bytes(blob(row, "public_key")?),
+        player_key: PublicKey::from_bytes(blob(row, "player_key")?),
+        started_at_ms: int(row, "started_at_ms")?,
+        ended_at_ms: maybe_int(row, "ended_at_ms")?,
+    };
+    let account = LeaseAccount {
+        lease: LeaseId::from_bytes(blob(row, "lease_id")?),
+        title: title(row)?,
+        node: NodeId::from_bytes(blob(row, "node_id")?),
+        tariff: tariff(row)?,
+    };
+    Ok((account, terms))
 }
 
 async fn reservation(tx: &mut Connection, lease: LeaseId) -> Result<Reservation, StoreError> {
@@ -212,17 +210,18 @@ pub(super) async fn of_session(
     .bind(i64::from(offset))
     .fetch_all(&store.readers)
     .await?;
-    let stored = |row| {
-        let node_signature =
-            signature(row, "node_signature")?.ok_or(StoreError::Corrupt("node_signature"))?;
-        let player_signature = signature(row, "player_signature")?;
-        Ok(StoredReceipt {
-            signed: SignedReceipt { receipt: parse(row)?, node_signature, player_signature },
-            received_at_ms: int(row, "received_at_ms")?,
-            countersigned: int::<i64>(row, "countersigned")? != 0,
-        })
-    };
     rows.iter().map(stored).collect()
+}
+
+/// A row of `canonical`, both signatures, `countersigned` and `received_at_ms`.
+pub(super) fn stored(row: &DbRow) -> Result<StoredReceipt, StoreError> {
+    let node_signature = signature(row, "node_signature")?.ok_or(StoreError::Corrupt("node_signature"))?;
+    let player_signature = signature(row, "player_signature")?;
+    Ok(StoredReceipt {
+        signed: SignedReceipt { receipt: parse(row)?, node_signature, player_signature },
+        received_at_ms: int(row, "received_at_ms")?,
+        countersigned: int::<i64>(row, "countersigned")? != 0,
+    })
 }
 
 pub(super) async fn close_accounts(store: &SqlStore, now_ms: u64) -> Result<u32, StoreError> {
@@ -259,9 +258,7 @@ async fn close_account(
         append(&mut tx, &release, now_ms).await?;
     }
     let id = lease.account.lease;
-    let sql = format!("{TRANSFER_COLUMNS} WHERE lease_id = $1 ORDER BY seq");
-    let rows = query(&sql).bind(&id.as_bytes()[..]).fetch_all(&mut *tx).await?;
-    audit(&rows.iter().map(transfer).collect::<Result<Vec<_>, _>>()?)?;
+    audit(&transfers_of(&mut tx, id).await?)?;
     query("UPDATE leases SET closed_at_ms = $1 WHERE id = $2")
         .bind(signed(now_ms))
         .bind(&id.as_bytes()[..])
@@ -269,6 +266,29 @@ async fn close_account(
         .await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// A lease's transfers, in writing order.
+pub(super) async fn transfers_of(tx: &mut Connection, lease: LeaseId) -> Result<Vec<Transfer>, StoreError> {
+    let sql = format!("{TRANSFER_COLUMNS} WHERE lease_id = $1 ORDER BY seq");
+    let rows = query(&sql).bind(&lease.as_bytes()[..]).fetch_all(tx).await?;
+    rows.iter().map(transfer).collect()
+}
+
+pub(super) async fn posted_after(
+    store: &SqlStore,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<PostedRow>, StoreError> {
+    let rows = query(
+        "SELECT seq, id, lease_id, kind, debit, credit, amount_micros, currency, key FROM transfers
+          WHERE seq > $1 AND kind = 'post' ORDER BY seq LIMIT $2",
+    )
+    .bind(signed(after))
+    .bind(i64::from(limit))
+    .fetch_all(&store.readers)
+    .await?;
+    rows.iter().map(|row| Ok(PostedRow { seq: int(row, "seq")?, transfer: transfer(row)? })).collect()
 }
 
 pub(super) async fn journal(store: &SqlStore) -> Result<Vec<Transfer>, StoreError> {

@@ -3,7 +3,7 @@
 use super::DbRow;
 use crate::bus::words::HeldSlots;
 use crate::store::{SessionRow, StoreError};
-use nearframe_ledger::{Kind, Tariff, Transfer};
+use nearframe_ledger::{Kind, LedgerError, Tariff, Transfer};
 use nearframe_protocol::{
     Currency, EndReason, Generation, GuestId, LeaseId, Money, NodeId, PublicKey, SessionId, SessionState,
     Signature, TitleHash, TitleId, TransferId,
@@ -32,6 +32,11 @@ pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
+/// An amount as the database's signed integer.
+pub(super) fn signed_amount(amount_micros: i128) -> Result<i64, StoreError> {
+    Ok(i64::try_from(amount_micros).map_err(|_| LedgerError::Overflow)?)
+}
+
 pub(super) fn state_text(state: SessionState) -> &'static str {
     match state {
         SessionState::Starting => "starting",
@@ -56,7 +61,7 @@ pub(super) fn tariff(row: &DbRow) -> Result<Tariff, StoreError> {
     })
 }
 
-fn currency(row: &DbRow) -> Result<Currency, StoreError> {
+pub(super) fn currency(row: &DbRow) -> Result<Currency, StoreError> {
     Currency::new(text(row, "currency")?).map_err(|_| StoreError::Corrupt("currency"))
 }
 

@@ -116,7 +116,10 @@ async fn create_in(tx: &mut Connection, new: &NewSession) -> Result<Fate<Created
     let Some((node_name, slots)) = take_slot(tx, new.node).await? else {
         return Ok(Fate::Undo(Created::NoCapacity));
     };
-    insert_lease(tx, new).await?;
+    match insert_lease(tx, new).await {
+        Err(StoreError::OverBudget(_)) => return Ok(Fate::Undo(Created::OverBudget)),
+        inserted => inserted?,
+    }
     Ok(Fate::Keep(Created::New(SessionRow::fresh(new, node_name, slots))))
 }
 

@@ -55,6 +55,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/budgets": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every title's budget, and what is set aside or spent. */
+        get: operations["list_budgets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/budgets/{title}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Sets the most that may be set aside and spent on a title from now on, all that was before included. A session that
+         *     the budget does not hold is refused with `budget_used_up`; one that runs ends when its hour cannot be renewed.
+         *     Repeating it changes nothing.
+         */
+        put: operations["set_budget"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/enrolments": {
         parameters: {
             query?: never;
@@ -66,6 +104,23 @@ export interface paths {
         put?: never;
         /** A one-time code for a new node. */
         post: operations["create_enrolment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/ledger/head": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far the general ledger goes, signed: whoever keeps it can prove later that something was removed or changed. */
+        get: operations["ledger_head"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -106,6 +161,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/nodes/{id}/earnings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a node has earned: everything so far, what of it is settled, and for each currency the proof of that, which
+         *     `nearframe payout verify` checks without the network.
+         */
+        get: operations["node_earnings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/openapi.json": {
         parameters: {
             query?: never;
@@ -117,6 +192,26 @@ export interface paths {
         get: operations["openapi"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/quotes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The price of an hour of a title now. It binds: a `POST /v1/sessions` with this `quote` while it is valid costs that,
+         *     whatever the price is by then. Time is billed by the microsecond, up to what both ends signed.
+         */
+        post: operations["create_quote"];
         delete?: never;
         options?: never;
         head?: never;
@@ -294,6 +389,47 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/settlement": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The last signed root over what hosts have earned, and the key it is signed with. Whoever keeps it can prove later
+         *     that another was shown to somebody else.
+         */
+        get: operations["settlement"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/statements/{title}/{month}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A title's receipts that came in during a month in UTC, such as `2026-11`, one line each, with what each costs and
+         *     all that it takes to compute that again: signed bytes, signatures, keys, price. Every bill is computed from its
+         *     receipts when it is asked for; where one does not agree with what was posted, the answer breaks off.
+         */
+        get: operations["statement"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/titles": {
         parameters: {
             query?: never;
@@ -345,6 +481,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/usage/{month}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was used in a month in UTC, such as `2026-11`, and what it cost, by title. The lines behind a sum are in
+         *     `GET /v1/statements/{title}/{month}`.
+         */
+        get: operations["usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -380,6 +536,14 @@ export interface components {
             session: components["schemas"]["SessionId"];
             /** @description The node's signature over the canonical bytes. */
             signature: components["schemas"]["Signature"];
+        };
+        /** @description What may be spent on a title in one currency. */
+        Budget: {
+            /** @description What is set aside or spent. */
+            committed: components["schemas"]["MoneyJson"];
+            limit?: null | components["schemas"]["MoneyJson"];
+            /** @description The title. */
+            title: components["schemas"]["TitleId"];
         };
         /** @description What a machine can do. */
         Capability: {
@@ -435,10 +599,17 @@ export interface components {
              */
             width: number;
         };
+        /** @description `POST /v1/quotes`. */
+        CreateQuote: {
+            /** @description What would be played. */
+            title: components["schemas"]["TitleId"];
+        };
         /** @description `POST /v1/sessions`. */
         CreateSession: {
             /** @description Ed25519 key, made by the page for this session, that will countersign receipts. */
             player_key: components["schemas"]["PublicKey"];
+            /** @description A quote of `POST /v1/quotes`, whose price then holds. */
+            quote?: string | null;
             /** @description What to play. */
             title: components["schemas"]["TitleId"];
             /** @description What the page speaks. */
@@ -466,6 +637,24 @@ export interface components {
              * @description Agreed version of this door.
              */
             version: number;
+        };
+        /** @description What a node has earned. */
+        Earnings: {
+            /** @description Everything so far, by currency. */
+            earned: components["schemas"]["MoneyJson"][];
+            /** @description The key that proofs are signed with. */
+            ledger_key: components["schemas"]["PublicKey"];
+            /** @description The node. */
+            node: components["schemas"]["NodeId"];
+            /** @description The proofs of what is settled, one for each currency; each is a file for `nearframe payout verify`. */
+            proofs: Record<string, never>[];
+            /** @description What of it is settled. */
+            settled: components["schemas"]["MoneyJson"][];
+            /**
+             * Format: int64
+             * @description Until when it is settled, Unix ms.
+             */
+            settled_until_ms?: number | null;
         };
         /** @description What encoding one frame takes. */
         EncoderCapability: {
@@ -498,7 +687,7 @@ export interface components {
          * @description Why a session ended.
          * @enum {string}
          */
-        EndReason: "player_left" | "title_exited" | "title_failed" | "node_lost" | "idle_timeout" | "player_unreachable" | "drained" | "operator" | "save_unavailable";
+        EndReason: "player_left" | "title_exited" | "title_failed" | "node_lost" | "idle_timeout" | "player_unreachable" | "drained" | "operator" | "save_unavailable" | "budget_used_up";
         /** @description `POST /v1/enrolments` (operator): a one-time code for a new node. */
         Enrolment: {
             /** @description The one-time token alone. */
@@ -535,6 +724,30 @@ export interface components {
          * @description The right of one session to one slot of one node, in one placement generation.
          */
         LeaseId: string;
+        /** @description How far the general ledger goes. */
+        LedgerHead: {
+            /**
+             * Format: int64
+             * @description When the last one was written, Unix ms; 0 where there is none.
+             */
+            at_ms: number;
+            /**
+             * Format: int64
+             * @description How many blocks there are.
+             */
+            blocks: number;
+            /** @description Hash of the last block, as hex; zeros where there is none. */
+            hash: string;
+            /** @description The key it is signed with. */
+            ledger_key: components["schemas"]["PublicKey"];
+            /**
+             * Format: int64
+             * @description How many records are in them.
+             */
+            records: number;
+            /** @description Over `"nearframe/ledger-head/v1\0"`, blocks (u64), records (u64), at_ms (u64) and the hash, little-endian. */
+            signature: components["schemas"]["Signature"];
+        };
         /** @description Something that this machine lacks. */
         Missing: {
             /** @description Such as `NVENC`. */
@@ -599,6 +812,19 @@ export interface components {
          * @enum {string}
          */
         PadStick: "left" | "right";
+        /** @description A page of a listing. */
+        Page_Budget: {
+            /** @description The rows. */
+            items: {
+                /** @description What is set aside or spent. */
+                committed: components["schemas"]["MoneyJson"];
+                limit?: null | components["schemas"]["MoneyJson"];
+                /** @description The title. */
+                title: components["schemas"]["TitleId"];
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
         /** @description A page of a listing. */
         Page_Node: {
             /** @description The rows. */
@@ -739,6 +965,37 @@ export interface components {
             /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
             next_cursor?: string | null;
         };
+        /** @description A page of a listing. */
+        Page_Usage: {
+            /** @description The rows. */
+            items: {
+                /** @description What hosts earned. */
+                hosts: components["schemas"]["MoneyJson"];
+                /**
+                 * Format: int64
+                 * @description Leases with a receipt in that month.
+                 */
+                leases: number;
+                /** @description What the platform earned. */
+                platform: components["schemas"]["MoneyJson"];
+                /**
+                 * Format: int64
+                 * @description Receipts.
+                 */
+                receipts: number;
+                /** @description The title. */
+                title: components["schemas"]["TitleId"];
+                /** @description What the studio owes. */
+                total: components["schemas"]["MoneyJson"];
+                /**
+                 * Format: double
+                 * @description Seconds billed.
+                 */
+                used_s: number;
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
         /** @description A decision with its reasons, as things stood when it was taken. */
         Placement: {
             /**
@@ -839,6 +1096,25 @@ export interface components {
         };
         /** @description An Ed25519 public key: 32 bytes. */
         PublicKey: string;
+        /** @description What a session costs while the quote is valid. */
+        Quote: {
+            /**
+             * Format: int32
+             * @description The platform's share of that, in thousandths.
+             */
+            fee_permille: number;
+            /** @description What the studio pays for an hour, fee included. */
+            price_per_hour: components["schemas"]["MoneyJson"];
+            /** @description Opaque; goes with `POST /v1/sessions`. */
+            quote: string;
+            /** @description What would be played. */
+            title: components["schemas"]["TitleId"];
+            /**
+             * Format: int64
+             * @description Until when it binds, Unix ms.
+             */
+            valid_until_ms: number;
+        };
         /** @description What was used between the previous receipt and this one. */
         Receipt: {
             /**
@@ -1021,6 +1297,33 @@ export interface components {
          * @enum {string}
          */
         SessionState: "starting" | "live" | "ended";
+        /** @description `PUT /v1/budgets/{title}`. */
+        SetBudget: {
+            limit?: null | components["schemas"]["MoneyJson"];
+        };
+        /** @description A signed root over what hosts have earned until the end of a day. */
+        SettledRoot: {
+            /** @description The same for people. */
+            date: string;
+            /**
+             * Format: int32
+             * @description Days since 1970-01-01.
+             */
+            epoch: number;
+            /**
+             * Format: int64
+             * @description Hosts and currencies in it.
+             */
+            leaves: number;
+            /** @description The key it is signed with. */
+            ledger_key: components["schemas"]["PublicKey"];
+            /** @description The root that was settled before; zeros before the first. */
+            previous_root: string;
+            /** @description SHA-256, as hex. */
+            root: string;
+            /** @description Over `"nearframe/settlement/v1\0"`, epoch (u32), leaves (u64), root and previous root, little-endian. */
+            signature: components["schemas"]["Signature"];
+        };
         /** @description An Ed25519 signature: 64 bytes. */
         Signature: string;
         /** @description A report with its node's signature. */
@@ -1186,6 +1489,32 @@ export interface components {
             /** @description What the switch says, such as `Play` or `Menu`. */
             name: string;
         };
+        /** @description What was used of a title in a month. */
+        Usage: {
+            /** @description What hosts earned. */
+            hosts: components["schemas"]["MoneyJson"];
+            /**
+             * Format: int64
+             * @description Leases with a receipt in that month.
+             */
+            leases: number;
+            /** @description What the platform earned. */
+            platform: components["schemas"]["MoneyJson"];
+            /**
+             * Format: int64
+             * @description Receipts.
+             */
+            receipts: number;
+            /** @description The title. */
+            title: components["schemas"]["TitleId"];
+            /** @description What the studio owes. */
+            total: components["schemas"]["MoneyJson"];
+            /**
+             * Format: double
+             * @description Seconds billed.
+             */
+            used_s: number;
+        };
         /** @description What one side of a door can speak. */
         VersionOffer: {
             /** @description Optional abilities by name; unknown ones are ignored. */
@@ -1279,6 +1608,71 @@ export interface operations {
             };
         };
     };
+    list_budgets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By title and currency */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Budget"];
+                };
+            };
+            /** @description Any error, such as `sign_in_needed` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_budget: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Title id */
+                title: components["schemas"]["TitleId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetBudget"];
+            };
+        };
+        responses: {
+            /** @description The budget as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Budget"];
+                };
+            };
+            /** @description Any error, such as `sign_in_needed` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     create_enrolment: {
         parameters: {
             query?: never;
@@ -1298,6 +1692,35 @@ export interface operations {
                 };
             };
             /** @description Any error, such as `sign_in_needed` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ledger_head: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As of now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LedgerHead"];
+                };
+            };
+            /** @description Any error, such as `not_found` where this server keeps none */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -1364,6 +1787,38 @@ export interface operations {
             };
         };
     };
+    node_earnings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Node id */
+                id: components["schemas"]["NodeId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By currency */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Earnings"];
+                };
+            };
+            /** @description Any error, such as `sign_in_needed` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     openapi: {
         parameters: {
             query?: never;
@@ -1380,6 +1835,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": Record<string, never>;
+                };
+            };
+        };
+    };
+    create_quote: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateQuote"];
+            };
+        };
+        responses: {
+            /** @description Valid for ten minutes */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quote"];
+                };
+            };
+            /** @description Any error, such as `unknown_title` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -1792,6 +2280,69 @@ export interface operations {
             };
         };
     };
+    settlement: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Of the last day whose dispute window is over */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettledRoot"];
+                };
+            };
+            /** @description Any error, such as `not_found` before the first day is settled */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    statement: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Title id */
+                title: components["schemas"]["TitleId"];
+                /** @description Year and month, such as 2026-11 */
+                month: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description CSV (RFC 4180) with a header line */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+            /** @description Any error, such as `sign_in_needed` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_titles: {
         parameters: {
             query?: never;
@@ -1882,6 +2433,38 @@ export interface operations {
                 content?: never;
             };
             /** @description Any error, such as `not_found` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    usage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Year and month, such as 2026-11 */
+                month: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By title and currency */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Usage"];
+                };
+            };
+            /** @description Any error, such as `sign_in_needed` */
             default: {
                 headers: {
                     [name: string]: unknown;

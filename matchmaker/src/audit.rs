@@ -1,0 +1,122 @@
+//! The record read from its beginning: every receipt, every bill, every transfer.
+
+use crate::state::ledger_key;
+use crate::store::{Store, StoreError};
+use crate::{LEDGER, SECRET, random};
+use nearframe_journal::{Folder, JournalError};
+use nearframe_ledger::bill::BillError;
+use nearframe_ledger::{Account, Imbalance, verify};
+use nearframe_protocol::{Currency, LeaseId, NodeId};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Leases read at once.
+const PAGE_LEASES: u32 = 200;
+
+/// What was read, and found right.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audited {
+    /// Leases whose bills follow from their receipts.
+    pub leases: u64,
+    /// Receipts whose signatures and chains are right.
+    pub receipts: u64,
+    /// Transfers that keep every rule.
+    pub transfers: u64,
+    /// What hosts earned and what the platform did, by currency, in micro-units.
+    pub earned: BTreeMap<Currency, (i128, i128)>,
+}
+
+/// What is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A bill does not follow from its receipts.
+    #[error("lease {lease}: {error}; compare with a backup and with the node's own receipts")]
+    Bill {
+        /// The lease.
+        lease: LeaseId,
+        /// What is wrong.
+        error: BillError,
+    },
+    /// The journal as a whole breaks a rule.
+    #[error("the journal: {0}; compare with a backup")]
+    Journal(#[from] Imbalance),
+    /// The general ledger is wrong.
+    #[error(transparent)]
+    Ledger(#[from] JournalError),
+    /// The general ledger says that a host earned more than the record does.
+    #[error(
+        "the general ledger has {ledger_micros} micro-units for host {host}, the record only {record_micros}"
+    )]
+    Ahead {
+        /// The host.
+        host: NodeId,
+        /// In the ledger.
+        ledger_micros: i128,
+        /// In the record.
+        record_micros: i128,
+    },
+    /// The journal has transfers of leases that are not there, or lacks some.
+    #[error("the journal has {journal} transfers, but the leases have {leases}; compare with a backup")]
+    Count {
+        /// In the journal.
+        journal: u64,
+        /// Of all leases.
+        leases: u64,
+    },
+}
+
+/// Computes every bill again from its receipts and compares it with what was posted, then checks the whole journal.
+/// Right at one moment: run it while no session plays, or again where transfers were written meanwhile.
+pub async fn audit(store: &dyn Store) -> Result<Audited, AuditError> {
+    let mut audited = Audited::default();
+    let mut after = None;
+    loop {
+        let page = store.evidence(None, after, PAGE_LEASES).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.account.lease);
+        for evidence in &page {
+            let lease = evidence.account.lease;
+            let bill = evidence.recompute().map_err(|error| AuditError::Bill { lease, error })?;
+            audited.leases += 1;
+            audited.receipts += bill.lines.len() as u64;
+            audited.transfers += evidence.transfers.len() as u64;
+            let currency = evidence.account.tariff.currency.clone();
+            let (hosts, platform) = audited.earned.entry(currency).or_default();
+            *hosts += bill.host_micros;
+            *platform += bill.platform_micros;
+        }
+    }
+    let journal = store.journal().await?;
+    verify(&journal)?;
+    if journal.len() as u64 != audited.transfers {
+        return Err(AuditError::Count { journal: journal.len() as u64, leases: audited.transfers });
+    }
+    Ok(audited)
+}
+
+/// Reads the general ledger of a data folder from its first block: hashes, chain, rules, keys, checkpoints; and compares
+/// what hosts earned with the record, which may be a few seconds ahead. Gives the blocks and records; `None` where there
+/// is none.
+pub async fn audit_ledger(store: &dyn Store, data_dir: &Path) -> Result<Option<(u64, u64)>, AuditError> {
+    let path = data_dir.join(LEDGER);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let key = ledger_key(&store.secret(SECRET, random::bytes()).await?).public();
+    // The ledger first: what it has, the record had before.
+    let books =
+        nearframe_journal::verify(&Folder::inspect(&path).map_err(JournalError::Io)?, &key, &[])?.books;
+    let totals = store.host_totals(u64::MAX).await?;
+    for state in books.accounts() {
+        let Account::Host(host) = state.account else { continue };
+        let record_micros = totals.get(&(host, state.currency.clone())).copied().unwrap_or(0);
+        let ledger_micros = state.balance.credits_micros;
+        if ledger_micros > record_micros {
+            return Err(AuditError::Ahead { host, ledger_micros, record_micros });
+        }
+    }
+    Ok(Some((books.next_height(), books.records())))
+}

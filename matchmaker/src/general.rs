@@ -1,0 +1,233 @@
+//! The general ledger: what the record posted, once more, in a journal that nobody can change unseen.
+//!
+//! Every posted transfer of the leases' journal becomes an order under its own key, in the order in which it was
+//! written, so that doing it again does nothing. Kept where the record is a file on this machine: several matchmakers
+//! with one database would sign several histories.
+
+use crate::state::Shared;
+use crate::store::{PostedRow, StoreError};
+use nearframe_journal::{Folder, Journal, JournalError, Settings, Storage};
+use nearframe_ledger::books::{AccountNo, Action, Answer, Books, Group, Key, Limit, Memo, Order, SignedHead};
+use nearframe_ledger::{Account, Transfer};
+use nearframe_protocol::{Currency, NodeKey};
+use std::collections::HashMap;
+use std::io::{Error, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// Transfers read and written at once: with the accounts that they open, well below what a write takes.
+const AT_ONCE: u32 = 2_000;
+/// How far the leases' journal was read: only saves time, keys decide.
+const CURSOR: &str = "read-until";
+/// What these orders are marked with.
+const CODE: u16 = 1;
+
+/// The journal, and how far the leases' journal is in it.
+#[derive(Debug)]
+pub(crate) struct General {
+    journal: Journal<Folder>,
+    read_until: u64,
+}
+
+impl General {
+    /// Opens or begins the ledger in a folder.
+    pub(crate) fn open(path: &Path, key: NodeKey) -> Result<Self, JournalError> {
+        let folder = Folder::open(path)?;
+        let mut bytes = [0; 8];
+        let known = folder.names()?.iter().any(|name| name == CURSOR);
+        if known {
+            folder.read(CURSOR, 0, &mut bytes)?;
+        }
+        let (journal, opened) = Journal::open(folder, key, Settings::default())?;
+        if opened.cut_bytes > 0 {
+            tracing::warn!(bytes = opened.cut_bytes, "a write to the ledger had not ended and was cut off");
+        }
+        Ok(Self { journal, read_until: u64::from_le_bytes(bytes) })
+    }
+
+    /// How far it goes, signed.
+    pub(crate) fn head(&self) -> SignedHead {
+        self.journal.head()
+    }
+
+    fn post(&mut self, rows: &[PostedRow], now_ms: u64) -> Result<(), JournalError> {
+        let Some(last) = rows.last() else { return Ok(()) };
+        let groups = orders(self.journal.books(), rows);
+        let answers = self.journal.write(&groups, now_ms)?;
+        for (group, answer) in groups.iter().zip(answers) {
+            if let Answer::Refused { refusal, .. } = answer {
+                // A posted transfer is right by itself; where the ledger says no, one of the two is broken.
+                tracing::error!(key = %group[0].key, %refusal, "a transfer of the record does not fit the ledger");
+                return Err(JournalError::Io(Error::other(refusal)));
+            }
+        }
+        self.read_until = last.seq;
+        let mut bytes = Some(last.seq.to_le_bytes().to_vec());
+        Ok(self.journal.storage().put(CURSOR, &mut || Ok(bytes.take()))?)
+    }
+}
+
+/// The orders for transfers, and before them those that open their accounts.
+fn orders(books: &Books, rows: &[PostedRow]) -> Vec<Group> {
+    let mut opened: HashMap<(Account, Currency), AccountNo> = HashMap::new();
+    let mut openings = vec![];
+    let mut moves = Vec::with_capacity(rows.len());
+    for PostedRow { transfer, .. } in rows.iter().filter(|row| row.transfer.amount_micros > 0) {
+        let mut number = |account: &Account| {
+            let place = (account.clone(), transfer.currency.clone());
+            let known = books.number(account, &transfer.currency).or_else(|| opened.get(&place).copied());
+            known.unwrap_or_else(|| {
+                let number = AccountNo(books.next_number().0 + openings.len() as u32);
+                openings.push(opening(account, &transfer.currency));
+                opened.insert(place, number);
+                number
+            })
+        };
+        let (debit, credit) = (number(&transfer.debit), number(&transfer.credit));
+        moves.push(movement(transfer, debit, credit));
+    }
+    openings.into_iter().chain(moves).collect()
+}
+
+fn opening(account: &Account, currency: &Currency) -> Group {
+    // A host is never paid what it has not earned; a studio may owe.
+    let limit = if matches!(account, Account::Host(_)) { Limit::Debits } else { Limit::None };
+    let key = Key::of(&format!("open:{account}:{currency}"));
+    let action = Action::Open { account: account.clone(), currency: currency.clone(), limit };
+    vec![Order { key, action, memo: Memo { code: CODE, ..Memo::default() } }]
+}
+
+fn movement(transfer: &Transfer, debit: AccountNo, credit: AccountNo) -> Group {
+    let memo = Memo { code: CODE, subject: *transfer.lease.as_bytes(), evidence: [0; 32] };
+    let action = Action::Move { debit, credit, amount_micros: transfer.amount_micros };
+    vec![Order { key: Key::of(&transfer.key), action, memo }]
+}
+
+/// Where this matchmaker keeps a general ledger, if it does, and the ledger once it is open.
+#[derive(Debug, Default)]
+pub(crate) struct Place {
+    path: OnceLock<PathBuf>,
+    open: OnceLock<Arc<Mutex<General>>>,
+}
+
+impl Place {
+    /// From now on it is kept here.
+    pub(crate) fn choose(&self, path: PathBuf) {
+        // Chosen once, when the matchmaker is opened.
+        let _ = self.path.set(path);
+    }
+    /// The ledger, once it is open.
+    pub(crate) fn ledger(&self) -> Option<&Arc<Mutex<General>>> {
+        self.open.get()
+    }
+}
+
+/// Opens the ledger where one is kept and it is not open: its balances are compared with its blocks. `None` where none
+/// is kept, or where another still holds it: one that stops may take a moment.
+pub(crate) async fn open(shared: &Shared) -> Result<Option<&Arc<Mutex<General>>>, JournalError> {
+    let place = &shared.general;
+    let (None, Some(path)) = (place.open.get(), place.path.get().cloned()) else {
+        return Ok(place.open.get());
+    };
+    let key = shared.ledger_key.clone();
+    let opened = tokio::task::spawn_blocking(move || General::open(&path, key)).await;
+    match opened.unwrap_or_else(|error| Err(JournalError::Io(Error::other(error)))) {
+        Ok(general) => Ok(Some(place.open.get_or_init(|| Arc::new(Mutex::new(general))))),
+        Err(JournalError::Io(error)) if error.kind() == ErrorKind::ResourceBusy => {
+            tracing::warn!(%error, "the ledger is held by another; tried again soon");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Posts what the record has and the ledger has not.
+pub(crate) async fn post(shared: &Shared) -> Result<(), StoreError> {
+    let general = match open(shared).await {
+        Ok(Some(general)) => general,
+        Ok(None) => return Ok(()),
+        Err(error) => {
+            tracing::error!(%error, "the ledger cannot be opened");
+            return Ok(());
+        }
+    };
+    loop {
+        let after = lock(general).read_until;
+        let rows = shared.store.posted_after(after, AT_ONCE).await?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let (general, now_ms) = (Arc::clone(general), shared.now_ms());
+        let written = tokio::task::spawn_blocking(move || lock(&general).post(&rows, now_ms)).await;
+        if let Err(error) = written.unwrap_or_else(|error| Err(JournalError::Io(Error::other(error)))) {
+            tracing::error!(%error, "the ledger could not be written");
+            return Ok(());
+        }
+    }
+}
+
+/// The lock is never held across an await.
+pub(crate) fn lock(general: &Mutex<General>) -> MutexGuard<'_, General> {
+    general.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nearframe_journal::verify;
+    use nearframe_ledger::Kind;
+    use nearframe_protocol::{LeaseId, NodeId, TitleId, TransferId};
+
+    fn key() -> NodeKey {
+        NodeKey::from_seed([3; 32])
+    }
+
+    fn row(seq: u64, host: u8, amount_micros: i128) -> PostedRow {
+        let transfer = Transfer {
+            id: TransferId::from_bytes([1; 16]),
+            lease: LeaseId::from_bytes([2; 16]),
+            kind: Kind::Post,
+            debit: Account::Studio(TitleId::new("meteor").unwrap()),
+            credit: Account::Host(NodeId::from_bytes([host; 16])),
+            amount_micros,
+            currency: Currency::new("EUR").unwrap(),
+            key: format!("lease:host:{seq}"),
+        };
+        PostedRow { seq, transfer }
+    }
+
+    fn earned(general: &General, host: u8) -> i128 {
+        let account = Account::Host(NodeId::from_bytes([host; 16]));
+        let books = general.journal.books();
+        let number = books.number(&account, &Currency::new("EUR").unwrap()).unwrap();
+        books.account(number).unwrap().balance.credits_micros
+    }
+
+    #[test]
+    fn what_was_posted_is_in_the_ledger_once_however_often_it_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut general = General::open(folder.path(), key()).unwrap();
+        general.post(&[row(1, 1, 10), row(2, 2, 20), row(3, 1, 0)], 1).unwrap();
+        general.post(&[row(4, 1, 5)], 2).unwrap();
+        assert_eq!(general.read_until, 4);
+        drop(general);
+
+        let mut general = General::open(folder.path(), key()).unwrap();
+        assert_eq!(general.read_until, 4);
+        let all = [row(1, 1, 10), row(2, 2, 20), row(4, 1, 5), row(5, 3, 7)];
+        general.post(&all, 3).unwrap();
+        assert_eq!([1, 2, 3].map(|host| earned(&general, host)), [15, 20, 7]);
+        let head = general.head();
+        let verified = verify(&Folder::inspect(folder.path()).unwrap(), &key().public(), &[head]).unwrap();
+        assert_eq!(verified.books.accounts().len(), 4);
+    }
+
+    #[test]
+    fn a_transfer_that_was_changed_since_does_not_pass() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut general = General::open(folder.path(), key()).unwrap();
+        general.post(&[row(1, 1, 10)], 1).unwrap();
+        general.post(&[row(1, 1, 11)], 2).unwrap_err();
+        assert_eq!(earned(&general, 1), 10);
+    }
+}

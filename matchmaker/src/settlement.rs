@@ -1,0 +1,153 @@
+//! Settlement: every day one signed root over what hosts have earned.
+//!
+//! The amounts follow from the record, which only grows, so a root is computed again whenever a proof is asked for, and
+//! compared with the one that was signed. Settling twice, or after a crash half-way, changes nothing.
+
+use crate::state::Shared;
+use crate::store::StoreError;
+use nearframe_ledger::hash::Hash32;
+use nearframe_ledger::settlement::{DISPUTE_WINDOW_MS, Epoch, PayoutProof, Settlement, SignedRoot};
+use nearframe_protocol::NodeId;
+use std::collections::BTreeMap;
+
+/// Settles the last day whose dispute window is over, where that was not done.
+pub(crate) async fn settle(shared: &Shared, now_ms: u64) -> Result<Option<SignedRoot>, StoreError> {
+    let ended = Epoch::of(now_ms.saturating_sub(DISPUTE_WINDOW_MS));
+    let Some(due) = ended.0.checked_sub(1).map(Epoch) else { return Ok(None) };
+    let last = shared.store.last_settlement().await?;
+    if last.as_ref().is_some_and(|last| last.epoch >= due) {
+        return Ok(last);
+    }
+    let settlement = until(shared, due).await?;
+    if settlement.totals.is_empty() {
+        return Ok(last);
+    }
+    let previous = last.map_or(Hash32::default(), |last| last.root);
+    let root = SignedRoot::sign(&settlement, previous, &shared.ledger_key).expect("an epoch was settled");
+    shared.store.add_settlement(&root).await?;
+    tracing::info!(epoch = %due, leaves = root.leaves, root = %root.root, "settled");
+    // Another matchmaker may have been faster: what it signed is what counts.
+    shared.store.last_settlement().await
+}
+
+/// The proofs of a node's earnings, by currency, under the last root.
+pub(crate) async fn proofs(shared: &Shared, node: NodeId) -> Result<Vec<PayoutProof>, StoreError> {
+    let Some(last) = shared.store.last_settlement().await? else { return Ok(vec![]) };
+    let settlement = until(shared, last.epoch).await?;
+    let again = SignedRoot::sign(&settlement, last.previous, &shared.ledger_key);
+    if again.is_none_or(|again| again.root != last.root) {
+        tracing::error!(epoch = %last.epoch, root = %last.root, "the record does not lead to the root that was signed");
+        return Err(StoreError::Corrupt("settlements.root"));
+    }
+    let own = settlement.totals.keys().filter(|(host, _)| *host == node);
+    Ok(own.filter_map(|(host, currency)| last.proof(&settlement, *host, currency)).collect())
+}
+
+async fn until(shared: &Shared, epoch: Epoch) -> Result<Settlement, StoreError> {
+    let totals = shared.store.host_totals(epoch.ends_at_ms()).await?;
+    // Nothing can be disputed yet, so nothing is held.
+    Ok(Settlement { epoch: Some(epoch), totals, held: BTreeMap::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::Parts;
+    use crate::store::{Admission, Created, MemoryStore, NewSession, Store, Taken};
+    use crate::{Config, random};
+    use nearframe_ledger::settlement::DAY_MS;
+    use nearframe_protocol::link::NodeOffer;
+    use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
+    use nearframe_protocol::terms::NodeTerms;
+    use nearframe_protocol::{Generation, NodeKey, TitleHash, TitleId};
+    use std::sync::Arc;
+
+    const NOON: u64 = 20_000 * DAY_MS + DAY_MS / 2;
+
+    fn key() -> NodeKey {
+        NodeKey::from_seed([1; 32])
+    }
+
+    async fn house() -> (Shared, NodeId) {
+        let store = Arc::new(MemoryStore::new());
+        store.add_enrolment([1; 32], u64::MAX).await.unwrap();
+        let offer = NodeOffer {
+            name: "n".into(),
+            region: String::new(),
+            slots: 9,
+            adapter: String::new(),
+            encoders: vec![],
+            titles: vec![],
+            capability: None,
+            terms: NodeTerms::default(),
+        };
+        let admitted = store.admit_node(&key().public(), Some([1; 32]), &offer, NOON).await.unwrap();
+        let Admission::Admitted(node) = admitted else { panic!("{admitted:?}") };
+        let config = Config { price_micros_per_hour: 3_600_000, ..Config::default() };
+        (Shared::new(config, Parts::alone(store, [7; 32])), node)
+    }
+
+    /// Ten seconds of play, which earn 8,000 micro-units.
+    async fn play(shared: &Shared, node: NodeId, at_ms: u64) {
+        let new = NewSession {
+            id: random::session_id(),
+            guest: random::guest_id(),
+            guest_limit: 1,
+            title: TitleId::new("meteor").unwrap(),
+            title_hash: TitleHash::from_bytes([0; 32]),
+            node,
+            player_key: key().public(),
+            lease: random::lease_id(),
+            tariff: shared.config.tariff(),
+            now_ms: at_ms - 10_000,
+            idempotency: None,
+            fence: None,
+        };
+        assert!(matches!(shared.store.create_session(&new).await.unwrap(), Created::New(_)));
+        let receipt = Receipt {
+            session: new.id,
+            generation: Generation(0),
+            sequence: 0,
+            previous: ReceiptHash::ZERO,
+            duration_us: 10_000_000,
+            frames: 600,
+            bytes: 1,
+            encoder_us: 1,
+            width: 1280,
+            height: 720,
+            rtt_us: 0,
+            packets_sent: 1,
+            packets_lost: 0,
+        };
+        let taken = shared.store.take_receipt(&SignedReceipt::sign(&key(), receipt), at_ms).await.unwrap();
+        assert!(matches!(taken, Taken::Counted { .. }));
+    }
+
+    #[tokio::test]
+    async fn a_day_is_settled_once_three_days_after_its_end_and_proved_to_its_hosts() {
+        let (shared, node) = house().await;
+        play(&shared, node, NOON).await;
+        play(&shared, node, NOON + DAY_MS).await;
+        let end = 20_001 * DAY_MS;
+        assert_eq!(settle(&shared, end + DISPUTE_WINDOW_MS - 1).await.unwrap(), None);
+        let first = settle(&shared, end + DISPUTE_WINDOW_MS).await.unwrap().unwrap();
+        assert_eq!((first.epoch, first.leaves, first.previous), (Epoch(20_000), 1, Hash32::default()));
+        assert_eq!(settle(&shared, end + DISPUTE_WINDOW_MS + 5).await.unwrap(), Some(first.clone()));
+        let proof = proofs(&shared, node).await.unwrap().remove(0);
+        assert_eq!(proof.earned.amount_micros, 8_000, "the second day is not in it");
+        assert_eq!(proof.verify(&shared.ledger_key.public()), Ok(()));
+
+        let third = settle(&shared, end + DISPUTE_WINDOW_MS + 2 * DAY_MS).await.unwrap().unwrap();
+        assert_eq!((third.epoch, third.previous), (Epoch(20_002), first.root));
+        let proof = proofs(&shared, node).await.unwrap().remove(0);
+        assert_eq!(proof.earned.amount_micros, 16_000, "a missed day is harmless: totals are cumulative");
+        assert!(proofs(&shared, NodeId::from_bytes([9; 16])).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn where_nobody_earned_nothing_is_settled() {
+        let (shared, node) = house().await;
+        assert_eq!(settle(&shared, NOON + 30 * DAY_MS).await.unwrap(), None);
+        assert!(proofs(&shared, node).await.unwrap().is_empty());
+    }
+}

@@ -1,0 +1,31 @@
+//! What hosts have earned until the end of a day, in memory.
+
+use super::State;
+use crate::store::StoreError;
+use nearframe_ledger::settlement::{SignedRoot, Totals};
+
+/// The last root that was kept.
+pub(super) type Last = Option<SignedRoot>;
+
+impl State {
+    /// Computed from receipts: the journal in memory has no times.
+    pub(super) fn totals(&self, before_ms: u64) -> Result<Totals, StoreError> {
+        let mut totals = Totals::new();
+        for evidence in super::evidence::page(self, None, None, u32::MAX)? {
+            let bill = evidence.recompute().map_err(|_| StoreError::Corrupt("receipts"))?;
+            let before = bill.lines.iter().filter(|line| line.received_at_ms < before_ms);
+            let earned: i128 = before.map(|line| line.host_micros).sum();
+            if earned > 0 {
+                let place = (evidence.account.node, evidence.account.tariff.currency);
+                *totals.entry(place).or_default() += earned;
+            }
+        }
+        Ok(totals)
+    }
+
+    pub(super) fn add_settlement(&mut self, root: &SignedRoot) {
+        if self.settlement.as_ref().is_none_or(|last| last.epoch < root.epoch) {
+            self.settlement = Some(root.clone());
+        }
+    }
+}

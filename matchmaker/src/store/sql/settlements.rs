@@ -1,0 +1,61 @@
+//! What hosts have earned until the end of a day.
+
+use super::rows::{blob, currency, int, signature, signed, text};
+use super::{DbRow, SqlStore, StoreError};
+use nearframe_ledger::Account;
+use nearframe_ledger::hash::Hash32;
+use nearframe_ledger::settlement::{Epoch, SignedRoot, Totals};
+use sqlx::query;
+
+/// Everything posted to hosts before a moment.
+pub(super) async fn totals(store: &SqlStore, before_ms: u64) -> Result<Totals, StoreError> {
+    let rows = query(
+        "SELECT credit, currency, CAST(sum(amount_micros) AS BIGINT) AS earned FROM transfers
+          WHERE kind = 'post' AND credit LIKE 'host:%' AND at_ms < $1 GROUP BY credit, currency",
+    )
+    .bind(signed(before_ms))
+    .fetch_all(&store.readers)
+    .await?;
+    rows.iter()
+        .map(|row| match text(row, "credit")?.parse() {
+            Ok(Account::Host(host)) => Ok(((host, currency(row)?), int::<i64>(row, "earned")?.into())),
+            _ => Err(StoreError::Corrupt("credit")),
+        })
+        .collect()
+}
+
+/// Keeps a root; the first of an epoch stays.
+pub(super) async fn add(store: &SqlStore, root: &SignedRoot) -> Result<(), StoreError> {
+    query(
+        "INSERT INTO settlements (epoch, leaves, root, previous_root, signature) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (epoch) DO NOTHING",
+    )
+    .bind(i64::from(root.epoch.0))
+    .bind(signed(root.leaves))
+    .bind(&root.root.0[..])
+    .bind(&root.previous.0[..])
+    .bind(&root.signature.as_bytes()[..])
+    .execute(&store.writer)
+    .await?;
+    Ok(())
+}
+
+/// The root of the last epoch that was settled.
+pub(super) async fn last(store: &SqlStore) -> Result<Option<SignedRoot>, StoreError> {
+    let row = query(
+        "SELECT epoch, leaves, root, previous_root, signature FROM settlements ORDER BY epoch DESC LIMIT 1",
+    )
+    .fetch_optional(&store.readers)
+    .await?;
+    row.as_ref().map(root).transpose()
+}
+
+fn root(row: &DbRow) -> Result<SignedRoot, StoreError> {
+    Ok(SignedRoot {
+        epoch: Epoch(int(row, "epoch")?),
+        leaves: int(row, "leaves")?,
+        root: Hash32(blob(row, "root")?),
+        previous: Hash32(blob(row, "previous_root")?),
+        signature: signature(row, "signature")?.ok_or(StoreError::Corrupt("signature"))?,
+    })
+}
