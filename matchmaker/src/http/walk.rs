@@ -2,7 +2,7 @@
 
 use super::doors;
 use super::role::{GUEST_COOKIE, OPERATOR_COOKIE, Role};
-use crate::state::{Parts, Shared, hash};
+use crate::state::{Parts, Shared, hash, wall_ms};
 use crate::store::{Admission, Created, MemoryStore, NewSession, Store};
 use crate::{Config, random};
 use axum::Router;
