@@ -253,6 +253,7 @@ async fn play(n: u64, places: Places, created: Arc<Mutex<HashSet<SessionId>>>, m
     for round in 0..3 {
         sleep(Duration::from_millis(dice.below(20_000))).await;
         let request = CreateSession {
+            quote: None,
             versions: VersionOffer::current(),
             title: TitleId::new("meteor").unwrap(),
             player_key: player().public(),

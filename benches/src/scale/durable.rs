@@ -76,6 +76,7 @@ pub(crate) fn measure(matchmaker: &Matchmaker, clients: u32, length: Duration) -
 /// Times of the requests that were asked and answered between the two moments, ms.
 fn ask(door: std::net::SocketAddr, client: u32, from: Instant, until: Instant) -> Result<Vec<f64>> {
     let request = CreateSession {
+        quote: None,
         versions: VersionOffer::current(),
         title: TitleId::new(node::TITLE)?,
         player_key: NodeKey::from_seed([9; 32]).public(),

@@ -141,6 +141,7 @@ fn player() -> NodeKey {
 
 fn create(door: SocketAddr, key: &str) -> Option<CreatedSession> {
     let request = CreateSession {
+        quote: None,
         versions: VersionOffer::current(),
         title: TitleId::new("meteor").unwrap(),
         player_key: player().public(),

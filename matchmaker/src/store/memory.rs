@@ -2,8 +2,8 @@
 
 use super::account::{LeaseState, audit};
 use super::{
-    Admission, BudgetRow, Created, Ended, Hash, Idempotency, NewSave, NewSession, NodeRow, PostedRow, Replicas,
-    SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded, Taken, UsageRow,
+    Admission, BudgetRow, Created, Ended, Hash, Idempotency, NewSave, NewSession, NodeRow, PostedRow,
+    Replicas, SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded, Taken, UsageRow,
 };
 use crate::bus::words::{HeldSlots, ReplicaId};
 use async_trait::async_trait;

@@ -3,16 +3,21 @@
 use super::dice::Dice;
 use async_trait::async_trait;
 use nearframe_ledger::Transfer;
+use nearframe_ledger::bill::Evidence;
+use nearframe_ledger::settlement::{SignedRoot, Totals};
 use nearframe_matchmaker::bus::words::{HeldSlots, ReplicaId};
 use nearframe_matchmaker::store::{
-    Admission, Created, Ended, Hash, MemoryStore, NewSave, NewSession, NodeRow, Replicas, SaveOwner, SaveRow,
-    Saved, SessionRow, Store, StoreError, Stranded, Taken,
+    Admission, BudgetRow, Created, Ended, Hash, MemoryStore, NewSave, NewSession, NodeRow, PostedRow,
+    Replicas, SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded, Taken, UsageRow,
 };
 use nearframe_protocol::api::StoredReceipt;
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::SignedReceipt;
-use nearframe_protocol::{EndReason, Generation, GuestId, NodeId, PublicKey, SessionId};
+use nearframe_protocol::{
+    Currency, EndReason, Generation, GuestId, LeaseId, NodeId, PublicKey, SessionId, TitleId,
+};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -127,4 +132,12 @@ through! {
     links_of(replica: ReplicaId) -> Vec<Stranded>;
     held() -> Vec<HeldSlots>;
     ping() -> ();
+    evidence(title: Option<&TitleId>, after: Option<LeaseId>, limit: u32) -> Vec<Evidence>;
+    posted_after(after: u64, limit: u32) -> Vec<PostedRow>;
+    usage(range: Range<u64>) -> Vec<UsageRow>;
+    host_totals(before_ms: u64) -> Totals;
+    add_settlement(root: &SignedRoot) -> ();
+    last_settlement() -> Option<SignedRoot>;
+    set_budget(title: &TitleId, currency: &Currency, limit_micros: Option<i128>) -> ();
+    budgets() -> Vec<BudgetRow>;
 }

@@ -22,8 +22,9 @@ use super::{Connection, Db, DbRow, NOW, SqlStore, lock, lock_shared, within};
 use crate::bus::words::{HeldSlots, ReplicaId};
 use crate::store::subject::Subject;
 use crate::store::{
-    Admission, BudgetRow, Created, Ended, Fate, Fence, Hash, Idempotency, NewSave, NewSession, NodeRow, PostedRow,
-    RegionOwner, Replicas, SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded, Taken, UsageRow,
+    Admission, BudgetRow, Created, Ended, Fate, Fence, Hash, Idempotency, NewSave, NewSession, NodeRow,
+    PostedRow, RegionOwner, Replicas, SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded,
+    Taken, UsageRow,
 };
 use async_trait::async_trait;
 use nearframe_ledger::Transfer;
