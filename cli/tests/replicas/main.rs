@@ -88,7 +88,7 @@ impl Replica {
         self.enrolment = code.take(1).next();
         self.process = Some(process);
         let until = Instant::now() + WITHIN;
-        while !get(self.door, "/livez").is_some_and(|answer| answer.0 == 200) {
+        while get(self.door, "/livez").is_none_or(|answer| answer.0 != 200) {
             assert!(Instant::now() < until, "a matchmaker does not answer");
             thread::sleep(Duration::from_millis(20));
         }
@@ -162,7 +162,7 @@ fn leave(door: SocketAddr, session: &CreatedSession) -> bool {
 }
 
 /// Players who come and go until told to stop, at whichever door answers.
-fn play(n: usize, doors: Vec<SocketAddr>, stop: Arc<AtomicBool>, played: Arc<Mutex<Vec<SessionId>>>) {
+fn play(n: usize, doors: &[SocketAddr], stop: &AtomicBool, played: &Mutex<Vec<SessionId>>) {
     let mut at = n;
     let mut round = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -214,7 +214,7 @@ impl Load {
         }
         let players = (0..PLAYERS).map(|n| {
             let (doors, stop, played) = (doors.to_vec(), Arc::clone(&stop), Arc::clone(&played));
-            thread::spawn(move || play(n, doors, stop, played))
+            thread::spawn(move || play(n, &doors, &stop, &played))
         });
         Self { players: players.collect(), stop, nodes_stop, nodes, played }
     }
@@ -268,22 +268,22 @@ fn three_replicas_lose_nothing_whatever_is_killed_torn_or_away() {
     let load = Load::start(&doors, codes);
     load.goes_on("the start");
 
-    for at in 0..replicas.len() {
-        replicas[at].kill();
+    for replica in &mut replicas {
+        replica.kill();
         taken_over(&server, Instant::now());
         load.goes_on("a replica was killed");
-        replicas[at].start();
+        replica.start();
         // It counts, and nodes may come back to it.
         thread::sleep(Duration::from_secs(1));
     }
-    for at in 0..replicas.len() {
-        replicas[at].bus.set(true);
+    for replica in &replicas {
+        replica.bus.set(true);
         thread::sleep(Duration::from_secs(4));
-        replicas[at].bus.set(false);
+        replica.bus.set(false);
         load.goes_on("a replica was cut off from the others");
-        replicas[at].database.set(true);
+        replica.database.set(true);
         thread::sleep(Duration::from_secs(5));
-        replicas[at].database.set(false);
+        replica.database.set(false);
         load.goes_on("a replica was cut off from the database");
     }
     // One that stands still, as a machine whose memory is moved.
@@ -330,7 +330,7 @@ fn judge(load: Load, server: &postgres::Server) {
         let lost: Vec<_> = memory
             .refused
             .iter()
-            .filter(|(id, why)| !overrun.contains(id) && !(why.contains("lasted") && overrun.insert(*id)))
+            .filter(|(id, why)| !(overrun.contains(id) || why.contains("lasted") && overrun.insert(*id)))
             .collect();
         assert!(lost.is_empty(), "receipts that are lost: {lost:?}");
         taken += memory.taken.len();

@@ -105,7 +105,9 @@ fn receipts_that_are_missing_reordered_forged_or_repeated_are_found() {
         evidence.recompute().unwrap_err()
     };
     assert_eq!(
-        broken(|e| drop(e.receipts.remove(7))),
+        broken(|e| {
+            e.receipts.remove(7);
+        }),
         BillError::Receipt { sequence: 8, refusal: Refusal::Gap { expected: 7 } }
     );
     assert_eq!(

@@ -64,7 +64,7 @@ async fn within<T: Send + 'static>(
     work: impl for<'c> FnOnce(&'c mut PgConnection) -> Work<'c, T> + Send + 'static,
 ) -> Result<T, StoreError> {
     let mut tx = store.begin().await?;
-    let done = work(&mut *tx).await?;
+    let done = work(&mut tx).await?;
     if matches!(done, Fate::Keep(_)) {
         tx.commit().await?;
     }

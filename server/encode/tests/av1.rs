@@ -14,15 +14,18 @@ const SETTINGS: VideoSettings =
 const FLOOR_DB: f64 = 27.0;
 
 fn encode(encoder: &mut NvencEncoder, surface: &Surface, frame: u32) -> AccessUnit {
-    encoder.encode(surface, request(frame, SETTINGS.fps, false)).unwrap().expect("no frame is left out")
+    encoder
+        .encode(surface, request(frame, SETTINGS.fps, false))
+        .expect("it encodes")
+        .expect("no frame is left out")
 }
 
 /// The luma of every picture that dav1d shows of these temporal units.
 fn decoded(units: &[&AccessUnit]) -> Vec<Vec<u8>> {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder for the stream");
     let (stream, shown) = (folder.path().join("stream.obu"), folder.path().join("shown.yuv"));
     let bytes: Vec<u8> = units.iter().flat_map(|unit| unit.data.clone()).collect();
-    std::fs::write(&stream, bytes).unwrap();
+    std::fs::write(&stream, bytes).expect("the stream is written");
     let run = Command::new("dav1d")
         .args(["--demuxer", "section5", "--muxer", "yuv", "--quiet", "--input"])
         .arg(&stream)
@@ -33,12 +36,12 @@ fn decoded(units: &[&AccessUnit]) -> Vec<Vec<u8>> {
         .expect("dav1d is installed by scripts/setup.sh");
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let samples = (SETTINGS.width * SETTINGS.height) as usize;
-    let pictures = std::fs::read(&shown).unwrap();
+    let pictures = std::fs::read(&shown).expect("dav1d wrote its pictures");
     pictures.chunks_exact(samples * 3 / 2).map(|picture| picture[..samples].to_vec()).collect()
 }
 
 fn psnr(shown: &[u8], surface: &Surface) -> f64 {
-    let luma = surface.as_cpu().unwrap().luma();
+    let luma = surface.as_cpu().expect("the clip lies in memory").luma();
     let squares: f64 = shown.iter().zip(luma).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2)).sum();
     10.0 * (255.0 * 255.0 * luma.len() as f64 / squares.max(1.0)).log10()
 }

@@ -40,9 +40,9 @@ pub(crate) fn packetize(access_unit: &[u8], max_payload: usize, first_sequence: 
     }
     for nal in &nals[shared..] {
         if nal.len() <= max_payload {
-            writer.payload(&[nal])
+            writer.payload(&[nal]);
         } else {
-            fragment(&mut writer, nal, max_payload)
+            fragment(&mut writer, nal, max_payload);
         }
     }
     writer.finish()

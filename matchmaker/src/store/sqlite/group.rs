@@ -42,7 +42,7 @@ impl Group {
         let job: Job = Box::new(move |connection| {
             Box::pin(async move {
                 let mut savepoint = connection.begin().await?;
-                let done = work(&mut *savepoint).await;
+                let done = work(&mut savepoint).await;
                 match &done {
                     Ok(Fate::Keep(_)) => savepoint.commit().await?,
                     _ => savepoint.rollback().await?,
@@ -73,7 +73,7 @@ async fn commit_together(writer: SqlitePool, mut waiting: mpsc::Receiver<Job>) {
         let mut answers = Vec::new();
         let mut next = Some(first);
         while let Some(job) = next {
-            match job(&mut *tx).await {
+            match job(&mut tx).await {
                 Ok(answer) => answers.push(answer),
                 Err(error) => {
                     tracing::error!(%error, "a savepoint failed");
