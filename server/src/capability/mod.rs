@@ -98,6 +98,7 @@ pub(crate) fn report(data_dir: &Path, key: &NodeKey, machine: &Machine) -> Signe
     if let Some(report) = known(&file, &basis, key) {
         return report;
     }
+    info!("measuring what this machine encodes; this is done once and takes some seconds");
     let capability = measure(machine);
     info!(sessions = capability.sessions, encoders = capability.encoders.len(), "this machine was measured");
     let remembered = Remembered { basis, report: SignedCapability::sign(key, capability) };
