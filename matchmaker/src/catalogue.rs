@@ -1,5 +1,6 @@
 //! What nodes may offer, and the catalogue made of it.
 
+use crate::http::problem::{Code, Problem};
 use crate::state::Shared;
 use crate::store::StoreError;
 use base64::Engine;
@@ -110,6 +111,12 @@ fn check_terms(terms: &NodeTerms) -> Result<(), String> {
     Ok(())
 }
 
+/// There is no such title.
+pub(crate) fn unknown(id: &TitleId) -> Problem {
+    let detail = format!("No connected machine holds the title {id}. See GET /v1/titles.");
+    Problem::new(Code::UnknownTitle, detail)
+}
+
 /// The title as the catalogue has it.
 pub(crate) fn held(shared: &Shared, id: &TitleId) -> Option<HeldTitle> {
     shared.fleet().titles(shared.uptime_ms()).get(id).map(|held| (*held).clone())
@@ -119,12 +126,13 @@ pub(crate) fn held(shared: &Shared, id: &TitleId) -> Option<HeldTitle> {
 pub(crate) async fn titles(shared: &Shared) -> Result<Vec<Title>, StoreError> {
     let busy = shared.store.busy().await?;
     let now = shared.uptime_ms();
+    let rules = shared.placing.rules().clone();
     let mut fleet = shared.fleet();
     fleet.refresh(&busy, now);
     let titles = fleet.titles(now).into_iter().map(|(id, held)| {
         let mut entry = held.entry.clone();
         entry.cover = held.cover_base64.as_ref().map(|_| format!("/v1/titles/{id}/cover"));
-        let available = fleet.can_take(&Request::play(id.clone(), entry.hash));
+        let available = fleet.can_take(&rules.request(Request::play(id.clone(), entry.hash)));
         Title { entry, available }
     });
     Ok(titles.collect())

@@ -17,6 +17,9 @@ pub struct Config {
     /// A PostgreSQL database, such as `postgres://user@host/nearframe`, that keeps the record instead of a file
     /// in `data_dir`.
     pub database_url: Option<String>,
+    /// Databases of addresses in MaxMind's format, at most 4: where players probably are, until they measured. Without
+    /// any, nothing is guessed.
+    pub address_databases: Vec<PathBuf>,
     /// Origins beside our own, such as `https://games.example`, that may embed the player, call the API
     /// and open sockets: one list for CORS, WebSocket origins and `frame-ancestors`.
     pub allowed_origins: Vec<String>,
@@ -75,6 +78,7 @@ impl Default for Config {
         Self {
             data_dir: PathBuf::from("nearframe-data"),
             database_url: None,
+            address_databases: Vec::new(),
             allowed_origins: Vec::new(),
             public_url: None,
             certificate_pin: None,
@@ -100,6 +104,9 @@ impl Config {
             |url: &String| ["postgres://", "postgresql://"].iter().any(|it| url.starts_with(it));
         if !self.database_url.iter().all(is_postgres) {
             return bad("database_url", "an address such as postgres://user@host/nearframe");
+        }
+        if self.address_databases.len() > crate::placing::addresses::MOST_DATABASES {
+            return bad("address_databases", "at most 4 files");
         }
         for origin in &self.allowed_origins {
             if parse_origin(origin).is_none_or(|parsed| parsed != *origin) {

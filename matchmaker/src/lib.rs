@@ -18,6 +18,7 @@ mod ice;
 mod jobs;
 mod metrics;
 mod placements;
+mod placing;
 mod random;
 mod saves;
 mod sessions;
@@ -67,6 +68,14 @@ pub enum Error {
         /// What the system says.
         error: std::io::Error,
     },
+    /// A database of addresses cannot be read.
+    #[error("address_databases {path}: {error}; name files in MaxMind's format (.mmdb)")]
+    AddressDatabase {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: String,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -105,9 +114,13 @@ impl Matchmaker {
     /// The same on a given store and given assets.
     pub async fn with_parts(config: Config, store: Arc<dyn Store>, assets: Arc<dyn Assets>) -> Result<Self> {
         config.check()?;
+        let addresses = placing::addresses::Addresses::open(&config.address_databases)?;
         let key = store.secret("tickets", random::bytes()).await?;
         let shared = Arc::new(Shared::new(config, store, assets, Arc::new(bus::InProcess::new()), key));
+        shared.placing.know(addresses);
         jobs::expect_nodes(&shared).await?;
+        placing::rules::refresh(&shared).await?;
+        placing::history::read(&shared).await?;
         let jobs = Arc::new(Mutex::new(jobs::spawn(&shared)));
         Ok(Self { shared, jobs })
     }
@@ -145,6 +158,9 @@ impl Matchmaker {
         });
         if tokio::time::timeout(within, self.end_sessions()).await.is_err() {
             tracing::warn!("the time for draining is over before all receipts came in");
+        }
+        if let Err(error) = placing::history::write(&self.shared).await {
+            tracing::warn!(%error, "what was learnt of round trips last is lost");
         }
         self.shared.phase.send_replace(Phase::Closed);
         let mut jobs = self.jobs.lock().await;

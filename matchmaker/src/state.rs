@@ -6,6 +6,8 @@ use crate::config::Config;
 use crate::http::limits::Limiter;
 use crate::metrics::Metrics;
 use crate::placements::Placements;
+use crate::placing::Placing;
+use crate::placing::history::Reading;
 use crate::saves::Saves;
 use crate::store::{Hash, Store};
 use base64::Engine;
@@ -36,6 +38,10 @@ pub(crate) struct Shared {
     pub(crate) saves: Saves,
     /// Why sessions run where they run.
     pub(crate) placements: Placements,
+    /// What placement needs beside the fleet.
+    pub(crate) placing: Placing,
+    /// How far the history of round trips was read.
+    pub(crate) reading: Reading,
     pub(crate) metrics: Metrics,
     pub(crate) session_limit: Limiter,
     pub(crate) socket_limit: Limiter,
@@ -76,6 +82,8 @@ impl Shared {
             bus,
             saves: Saves::new(),
             placements: Placements::default(),
+            placing: Placing::new(),
+            reading: Reading::default(),
             metrics: Metrics::default(),
             phase: watch::Sender::new(Phase::Open),
             ready: watch::Sender::new(false),
@@ -133,6 +141,18 @@ impl Shared {
         let (id, proof) = cookie.split_once('.')?;
         let guest: GuestId = id.parse().ok()?;
         same(&self.mac("guest", guest.as_bytes()), proof).then_some(guest)
+    }
+
+    /// Something of ours that travels with a caller: base64 of the bytes, and the proof that we gave it.
+    pub(crate) fn seal(&self, purpose: &str, bytes: &[u8]) -> String {
+        format!("{}.{}", URL_SAFE_NO_PAD.encode(bytes), self.mac(purpose, bytes))
+    }
+
+    /// What was sealed; `None` for what is forged or was sealed for another purpose.
+    pub(crate) fn unseal(&self, purpose: &str, text: &str) -> Option<Vec<u8>> {
+        let (bytes, proof) = text.split_once('.')?;
+        let bytes = URL_SAFE_NO_PAD.decode(bytes).ok()?;
+        same(&self.mac(purpose, &bytes), proof).then_some(bytes)
     }
 
     fn mac(&self, purpose: &str, id: &[u8]) -> String {

@@ -65,6 +65,8 @@ pub enum EndReason {
     Operator,
     /// The player's saved game could not be fetched before the start.
     SaveUnavailable,
+    /// It was interruptible, and its slot was needed for a player.
+    Preempted,
 }
 
 impl EndReason {
@@ -93,6 +95,7 @@ impl EndReason {
                 "Your saved game could not be fetched, so the game was not started. Nothing is lost: try \
                  again in a minute."
             }
+            Self::Preempted => "Its slot was needed for a player. Start it again to go on elsewhere.",
         }
     }
     /// The JSON form, also used in the database.
@@ -107,6 +110,7 @@ impl EndReason {
             Self::Drained => "drained",
             Self::Operator => "operator",
             Self::SaveUnavailable => "save_unavailable",
+            Self::Preempted => "preempted",
         }
     }
     /// The reason with this JSON form.
@@ -121,6 +125,7 @@ impl EndReason {
             Self::Drained,
             Self::Operator,
             Self::SaveUnavailable,
+            Self::Preempted,
         ]
         .into_iter()
         .find(|reason| reason.as_str() == text)

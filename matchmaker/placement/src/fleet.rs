@@ -3,19 +3,27 @@
 //! A node whose link drops stays a member until it was silent for [`NODE_LOST_MS`]: it may come back,
 //! and its sessions run on meanwhile. Times are milliseconds of one monotonic clock.
 
+use crate::latency::{ClientKey, SiteId};
+use crate::measuring::Measurable;
+use crate::orders::Order;
 use crate::placing::Board;
 use crate::profile::{Profile, Vouched};
 use nearframe_protocol::link::{HeldTitle, NODE_LOST_MS, NodeOffer};
+use nearframe_protocol::measure::Reflector;
 use nearframe_protocol::{Currency, NodeId, TitleId};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// One node.
 #[derive(Clone, Debug)]
 pub struct Member {
     /// What it offers; absent for a node that is only awaited.
     pub offer: Option<NodeOffer>,
-    /// Takes no new sessions.
+    /// Takes no new sessions: it said so, or an operator did.
     pub draining: bool,
+    /// It said so itself.
+    pub(crate) said_draining: bool,
+    /// How pages may measure it.
+    pub(crate) reflector: Option<(SiteId, Reflector)>,
     /// The link it speaks through; a newer link has a higher number.
     link: Option<u64>,
     lost_at_ms: u64,
@@ -24,6 +32,19 @@ pub struct Member {
 }
 
 impl Member {
+    fn new(offer: Option<NodeOffer>, link: Option<u64>, lost_at_ms: u64) -> Self {
+        Self {
+            offer,
+            draining: false,
+            said_draining: false,
+            reflector: None,
+            link,
+            lost_at_ms,
+            heartbeat: None,
+            running: 0,
+        }
+    }
+
     /// Connected and heard in time.
     pub fn is_online(&self, now_ms: u64) -> bool {
         self.link.is_some() && now_ms < self.lost_at_ms
@@ -39,20 +60,29 @@ impl Member {
 pub struct Fleet {
     pub(crate) members: BTreeMap<NodeId, Member>,
     pub(crate) board: Board,
+    pub(crate) measurable: Measurable,
+    pub(crate) orders: BTreeMap<NodeId, Order>,
+    /// Clients of whom something was learnt that is not kept yet.
+    pub(crate) touched: BTreeSet<ClientKey>,
     currency: Currency,
 }
 
 impl Fleet {
     /// An empty fleet whose prices are compared in `currency`.
     pub fn new(currency: Currency) -> Self {
-        Self { members: BTreeMap::new(), board: Board::default(), currency }
+        Self {
+            members: BTreeMap::new(),
+            board: Board::default(),
+            measurable: Measurable::new(),
+            orders: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            currency,
+        }
     }
 
     /// A node that ran sessions before this process started and is given until `lost_at_ms` to call.
     pub fn expect(&mut self, node: NodeId, lost_at_ms: u64) {
-        let absent =
-            Member { offer: None, draining: false, link: None, lost_at_ms, heartbeat: None, running: 0 };
-        self.members.entry(node).or_insert(absent);
+        self.members.entry(node).or_insert(Member::new(None, None, lost_at_ms));
     }
 
     /// Whether no online node runs a session, by its last heartbeat.
@@ -64,15 +94,9 @@ impl Fleet {
     pub fn join(&mut self, node: NodeId, link: u64, offer: NodeOffer, now_ms: u64) {
         let lost_at_ms = now_ms + NODE_LOST_MS;
         self.board.seat(node, &offer, &Profile::of(&offer, Vouched::default(), &self.currency));
-        let member = Member {
-            offer: Some(offer),
-            draining: false,
-            link: Some(link),
-            lost_at_ms,
-            heartbeat: None,
-            running: 0,
-        };
-        self.members.insert(node, member);
+        self.forget_reflector(node);
+        self.members.insert(node, Member::new(Some(offer), Some(link), lost_at_ms));
+        self.obey(node);
     }
 
     /// Something came from the node through `link`.
@@ -96,6 +120,7 @@ impl Fleet {
     /// The node takes no new sessions until it says hello again.
     pub fn drain(&mut self, node: NodeId, link: u64) {
         if let Some(member) = self.through(node, link) {
+            member.said_draining = true;
             member.draining = true;
         }
     }
@@ -112,6 +137,7 @@ impl Fleet {
         let lost: Vec<_> =
             self.members.iter().filter(|(_, m)| now_ms >= m.lost_at_ms).map(|(node, _)| *node).collect();
         for node in &lost {
+            self.forget_reflector(*node);
             self.members.remove(node);
             self.board.index.remove(*node);
         }
@@ -149,7 +175,18 @@ impl Fleet {
             .collect()
     }
 
-    fn through(&mut self, node: NodeId, link: u64) -> Option<&mut Member> {
+    fn forget_reflector(&mut self, node: NodeId) {
+        let known = self.members.get_mut(&node).and_then(|member| member.reflector.take());
+        let Some((site, _)) = known else { return };
+        if let Some(nodes) = self.measurable.get_mut(&site) {
+            nodes.retain(|other| *other != node);
+            if nodes.is_empty() {
+                self.measurable.remove(&site);
+            }
+        }
+    }
+
+    pub(crate) fn through(&mut self, node: NodeId, link: u64) -> Option<&mut Member> {
         self.members.get_mut(&node).filter(|member| member.link == Some(link))
     }
 }

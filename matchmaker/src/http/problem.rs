@@ -27,6 +27,11 @@ pub(crate) enum Code {
     BadBody,
     KeyReused,
     WrongHash,
+    BadSurvey,
+    UnknownGroup,
+    UnknownBooking,
+    UnknownNode,
+    NoRoom,
     UpgradeNeeded,
     TooManyRequests,
     TooManySessions,
@@ -41,7 +46,7 @@ pub(crate) enum Code {
 
 impl Code {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 27] = [
+    pub(crate) const ALL: [Self; 32] = [
         Self::BadRequest,
         Self::BadId,
         Self::BadCursor,
@@ -59,6 +64,11 @@ impl Code {
         Self::BadBody,
         Self::KeyReused,
         Self::WrongHash,
+        Self::BadSurvey,
+        Self::UnknownGroup,
+        Self::UnknownBooking,
+        Self::UnknownNode,
+        Self::NoRoom,
         Self::UpgradeNeeded,
         Self::TooManyRequests,
         Self::TooManySessions,
@@ -91,6 +101,11 @@ impl Code {
             Self::BadBody => ("bad_body", 422, "The body does not have the expected form"),
             Self::KeyReused => ("key_reused", 422, "The idempotency key belongs to another request"),
             Self::WrongHash => ("wrong_hash", 422, "The content is not what its hash says"),
+            Self::BadSurvey => ("bad_survey", 422, "The survey is unknown or too old"),
+            Self::UnknownGroup => ("unknown_group", 404, "There is no such group"),
+            Self::UnknownBooking => ("unknown_booking", 404, "There is no such booking"),
+            Self::UnknownNode => ("unknown_node", 404, "There is no such machine"),
+            Self::NoRoom => ("no_room", 409, "The region has no room at that time"),
             Self::UpgradeNeeded => ("upgrade_needed", 426, "This door is a WebSocket"),
             Self::TooManyRequests => ("too_many_requests", 429, "Too many requests"),
             Self::TooManySessions => ("too_many_sessions", 429, "Too many sessions at once"),
@@ -117,6 +132,10 @@ impl Problem {
     /// `detail`: what went wrong this time and what to do.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into(), retry_after_s: None }
+    }
+    /// Whether it is of this code.
+    pub(crate) fn is(&self, code: Code) -> bool {
+        self.code == code
     }
     pub(crate) fn retry_after(self, seconds: u32) -> Self {
         Self { retry_after_s: Some(seconds), ..self }

@@ -3,6 +3,7 @@
 //!
 //! Each job is idempotent: a run that fails half-way is made up by the next.
 
+use crate::placing::{history, preempt, rules, warm};
 use crate::state::{Phase, Shared, now_ms};
 use crate::store::{SessionRow, StoreError};
 use crate::{saves, sessions};
@@ -21,6 +22,13 @@ const ACCOUNT_TICK: Duration = Duration::from_secs(60);
 /// Assets are looked at this often; they are kept for an hour after their last use.
 const ASSET_TICK: Duration = Duration::from_secs(60);
 
+/// Rules are read this often: what one replica was told, the others obey within it.
+const RULES_TICK: Duration = Duration::from_secs(2);
+/// What was learnt of round trips is written, and what others learnt is read, this often.
+const HISTORY_TICK: Duration = Duration::from_secs(15);
+/// Interruptible sessions whose notice is over are looked for this often.
+const PREEMPT_TICK: Duration = Duration::from_millis(500);
+
 /// Starts all jobs; they stop when the service closes.
 pub(crate) fn spawn(shared: &Arc<Shared>) -> JoinSet<()> {
     let mut jobs = JoinSet::new();
@@ -30,6 +38,15 @@ pub(crate) fn spawn(shared: &Arc<Shared>) -> JoinSet<()> {
     }));
     jobs.spawn(every(Arc::clone(shared), ACCOUNT_TICK, "accounts", |shared| Box::pin(accounts(shared))));
     jobs.spawn(every(Arc::clone(shared), ASSET_TICK, "assets", |shared| Box::pin(unneeded_assets(shared))));
+    jobs.spawn(every(Arc::clone(shared), RULES_TICK, "rules", |shared| Box::pin(rules::refresh(shared))));
+    jobs.spawn(every(Arc::clone(shared), HISTORY_TICK, "latency history", |shared| {
+        Box::pin(history::exchange(shared))
+    }));
+    jobs.spawn(every(Arc::clone(shared), PREEMPT_TICK, "interruptible sessions", |shared| {
+        Box::pin(preempt::end_due(shared))
+    }));
+    let warm = Duration::from_secs(warm::INTERVAL_S.into());
+    jobs.spawn(every(Arc::clone(shared), warm, "warm titles", |shared| Box::pin(warm::tell(shared))));
     jobs
 }
 
@@ -73,6 +90,7 @@ async fn presence(shared: &Shared) -> Result<(), StoreError> {
     }
     for node in &lost {
         tracing::warn!(%node, "node lost");
+        shared.placing.warmth.left(*node);
         shared.bus.forget_node(*node).await;
     }
     end_orphans(shared, &shared.store.active_sessions().await?).await

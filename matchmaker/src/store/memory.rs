@@ -15,6 +15,7 @@ use nearframe_protocol::{EndReason, Generation, GuestId, Money, NodeId, PublicKe
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
+mod placement;
 mod saves;
 
 /// A store that forgets everything with its process.
@@ -41,6 +42,7 @@ struct State {
     idempotency: HashMap<Hash, (Hash, SessionId)>,
     journal: Vec<Transfer>,
     saves: saves::Saves,
+    placement: placement::Kept,
 }
 
 #[derive(Debug, Clone)]

@@ -9,6 +9,7 @@
 
 mod account;
 mod memory;
+pub mod placement;
 mod postgres;
 mod save;
 mod session;
@@ -16,6 +17,7 @@ mod sqlite;
 mod subject;
 
 pub use memory::MemoryStore;
+pub use placement::PlacementStore;
 pub use postgres::PostgresStore;
 pub use save::{NewSave, SaveOwner, SaveRow, Saved};
 pub use session::{Idempotency, NewSession, SessionRow};
@@ -121,7 +123,7 @@ pub struct NodeRow {
 
 /// The seam. Every method is one transaction; times are Unix ms by the caller's clock.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: PlacementStore {
     /// The secret `name`; `fresh` becomes it when there is none.
     async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError>;
 

@@ -18,6 +18,12 @@ pub(super) enum Subject {
     Session(SessionId),
     /// Which assets are needed.
     Saves,
+    /// Which numbers sites have.
+    LatencySites,
+    /// What is known of round trips.
+    Latency,
+    /// What is booked.
+    Bookings,
 }
 
 impl Subject {
@@ -31,6 +37,9 @@ impl Subject {
             Self::NodeKey(key) => hasher.update(b"node key").update(key.as_bytes()),
             Self::Session(session) => hasher.update(b"session").update(session.as_bytes()),
             Self::Saves => hasher.update(b"saves"),
+            Self::LatencySites => hasher.update(b"latency sites"),
+            Self::Latency => hasher.update(b"latency"),
+            Self::Bookings => hasher.update(b"bookings"),
         };
         let mut number = [0; 8];
         hasher.finalize_xof().fill(&mut number);

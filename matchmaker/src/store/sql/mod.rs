@@ -8,6 +8,7 @@
 //! are locked in the order in which they stand there, so that no two transactions wait for each other.
 
 mod nodes;
+mod placement;
 mod receipts;
 mod rows;
 mod saves;
