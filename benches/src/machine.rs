@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-/// The commit of the working tree, marked when it has changes.
+/// The commit of the working tree, marked when it has changes; away from it, the commit that was built.
 pub(crate) fn commit() -> String {
     let git = |args: &[&str]| {
         let output = Command::new("git").args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().ok()?;
@@ -12,7 +12,7 @@ pub(crate) fn commit() -> String {
     match (git(&["rev-parse", "--short", "HEAD"]), git(&["status", "--porcelain"])) {
         (Some(commit), Some(changes)) if changes.is_empty() => commit,
         (Some(commit), _) => format!("{commit}-changed"),
-        (None, _) => "unknown".to_owned(),
+        (None, _) => env!("NEARFRAME_COMMIT").to_owned(),
     }
 }
 

@@ -4,7 +4,9 @@
 //! through Chromium's own sender; with `--title app`, the same picture drawn by a program under the compositor.
 //! `link` plays it, and Chromium's own sender in turns with it, through an emulated path. `audio` times a program's
 //! sound, `start` the way to a program's first picture, `density` how many programs fit beside each other,
-//! `compositor` the compositor by itself; `placement` judges who plays where and `fleet` simulates a day of it; `micro` times conversion, packetising and input.
+//! `compositor` the compositor by itself; `gpu` what GPU and encoders do with frames, from one file that can be
+//! carried to another machine; `placement` judges who plays where and `fleet` simulates a day of it; `micro` times
+//! conversion, packetising and input.
 //! A speed is never a test: figures are printed beside their goals, and compared only within one run.
 //!
 //! **Architecture invariant:** the page under measurement does not measure itself: what is shown and heard, and
@@ -15,6 +17,7 @@ mod compositor;
 mod density;
 mod driver;
 mod fleet;
+mod gpu;
 mod latency;
 mod link;
 mod machine;
@@ -77,6 +80,8 @@ enum Bench {
     Start,
     /// The compositor and its copy by themselves
     Compositor,
+    /// GPU conversion, exported frames, encoders and recovery; needs no other program and no files
+    Gpu,
     /// Who plays where: how near, how evenly and how fast, over 440,000 nodes
     Placement(Box<placement::Args>),
     /// A day of a fleet, simulated
@@ -127,12 +132,16 @@ fn main() -> Result<ExitCode> {
         Bench::Density => ("density", &[density::run]),
         Bench::Start => ("start", &[start::run]),
         Bench::Compositor => ("compositor", &[compositor::run]),
+        Bench::Gpu => ("gpu", &[]),
         Bench::Micro => ("micro", &[]),
         Bench::All => ("all", &WHOLE_SYSTEM),
     };
     let mut report = Report::new(name);
     if matches!(cli.bench, Bench::Micro | Bench::All) {
         micro::run(&mut report);
+    }
+    if matches!(cli.bench, Bench::Gpu | Bench::All) {
+        gpu::run(&mut report);
     }
     if !runs.is_empty() {
         let options = Options::new(cli.nearframe, cli.probe, cli.seconds.unwrap_or(SECONDS), cli.starts)?;

@@ -59,6 +59,9 @@ pub(crate) struct Report {
     machine: String,
     figures: BTreeMap<&'static str, Figure>,
     skipped: BTreeMap<&'static str, String>,
+    /// What was measured on, beyond the machine.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    facts: BTreeMap<&'static str, Vec<String>>,
 }
 
 impl Report {
@@ -69,6 +72,7 @@ impl Report {
             machine: machine::describe(),
             figures: BTreeMap::new(),
             skipped: BTreeMap::new(),
+            facts: BTreeMap::new(),
         }
     }
 
@@ -89,9 +93,19 @@ impl Report {
         self.skipped.insert(spec.name, why.to_owned());
     }
 
+    /// Says something about what was measured on.
+    pub(crate) fn fact(&mut self, about: &'static str, what: String) {
+        self.facts.entry(about).or_default().push(what);
+    }
+
     /// For people.
     pub(crate) fn table(&self) -> String {
         let mut out = format!("{} at {} on {}\n\n", self.bench, self.commit, self.machine);
+        for (about, facts) in &self.facts {
+            for fact in facts {
+                let _ = writeln!(out, "{about}: {fact}");
+            }
+        }
         let line = |out: &mut String, cells: [&str; 5]| {
             let [name, value, unit, goal, reached] = cells;
             // Writing to a String cannot fail.

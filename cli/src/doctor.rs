@@ -2,8 +2,10 @@
 
 use crate::say;
 use anyhow::{Context, Result};
-use nearframe_server::encode::{NvencDevice, VideoBackend, VideoBackendFacts, nvenc_devices};
-use nearframe_server::gpu::{AdapterKind, adapters};
+use nearframe_protocol::capability::Capability;
+use nearframe_server::capability::{Machine, measure};
+use nearframe_server::encode::{NvencDevice, VideoBackend, VideoBackendFacts, VideoOptions, nvenc_devices};
+use nearframe_server::gpu::{AdapterFacts, AdapterKind};
 use nearframe_server::title::catalogue::missing_packages;
 use nearframe_server::title::sandbox::{Held, layers};
 use serde::Serialize;
@@ -42,23 +44,47 @@ struct Check {
 struct Report {
     version: &'static str,
     checks: Vec<Check>,
+    /// What was measured, as a node of this machine would report it.
+    capability: Capability,
 }
 
 /// Looks at the machine and prints what was found, as a table or as one JSON object.
 pub(crate) fn print(json: bool) -> Result<()> {
-    let mut checks = gpu();
-    checks.extend(encoders());
+    let (machine, wrong) = look();
+    let mut checks = gpu(&machine.adapters);
+    checks.extend(wrong);
+    checks.extend(encoders(&machine));
     checks.push(audio());
     checks.extend(ports());
     checks.extend(sandbox());
     checks.extend(titles());
-    let report = Report { version: env!("CARGO_PKG_VERSION"), checks };
+    let report = Report { version: env!("CARGO_PKG_VERSION"), checks, capability: measure(&machine) };
     if json {
         say::line(&serde_json::to_string_pretty(&report).context("writing the report")?);
     } else {
         report.checks.iter().for_each(|check| say::line(&row(check)));
+        measured(&report.capability).iter().for_each(|line| say::line(line));
     }
     Ok(())
+}
+
+/// What was measured, a line each.
+fn measured(capability: &Capability) -> Vec<String> {
+    let line = |area: &str, found: String| format!("{area:<9} {:<8}  {found}", "measured");
+    let ms = |us: u32| f64::from(us) / 1000.0;
+    let mut lines = vec![line("sessions", format!("{} of 720p60 by processor time", capability.sessions))];
+    lines.extend(capability.conversions.iter().map(|one| {
+        let size = format!("{}×{}", one.width, one.height);
+        line("convert", format!("{size} in {:.2} ms on {}", ms(one.frame_us), one.adapter))
+    }));
+    lines.extend(capability.encoders.iter().map(|one| {
+        let what = format!("{} {} {}×{}", one.name, one.codec, one.width, one.height);
+        line("encoder", format!("{what} in {:.2} ms a frame, {} at once", ms(one.frame_us), one.sessions))
+    }));
+    lines.extend(
+        capability.missing.iter().map(|lack| format!("{:<9} {:<8}  {}", lack.what, "missing", lack.why)),
+    );
+    lines
 }
 
 fn row(check: &Check) -> String {
@@ -80,8 +106,7 @@ fn troubled(area: &'static str, verdict: Verdict, found: impl Into<String>, advi
     Check { area, verdict, found: found.into(), advice: Some(advice.to_owned()) }
 }
 
-fn gpu() -> Vec<Check> {
-    let found = adapters();
+fn gpu(found: &[AdapterFacts]) -> Vec<Check> {
     if found.is_empty() {
         let advice = "install mesa-vulkan-drivers (or the GPU vendor's driver); testcard plays without";
         return vec![troubled("gpu", Verdict::Missing, "no adapter", advice)];
@@ -100,18 +125,22 @@ fn gpu() -> Vec<Check> {
         .collect()
 }
 
-fn encoders() -> Vec<Check> {
-    let options = match nearframe_server::encoders::from_environment() {
-        Ok(options) => options,
+/// What is there, and what is wrong with how it is to be used.
+fn look() -> (Machine, Option<Check>) {
+    match nearframe_server::encoders::from_environment() {
+        Ok(video) => (Machine::look(&video), None),
         Err(why) => {
             let advice = "correct the variable, or unset it";
-            return vec![troubled("encoder", Verdict::Missing, format!("{why:#}"), advice)];
+            let wrong = troubled("encoder", Verdict::Missing, format!("{why:#}"), advice);
+            (Machine::look(&VideoOptions::default()), Some(wrong))
         }
-    };
-    let tried = nearframe_server::encode::video_backends_with(&options);
-    let works = tried.iter().any(|backend| backend.state.is_ok());
-    let gpus = nvenc_devices(&options.nvenc.libraries).unwrap_or_default();
-    tried.into_iter().map(|backend| encoder(&backend, works, &gpus)).collect()
+    }
+}
+
+fn encoders(machine: &Machine) -> Vec<Check> {
+    let works = machine.encoders.iter().any(|backend| backend.state.is_ok());
+    let gpus = nvenc_devices(&machine.video.nvenc.libraries).unwrap_or_default();
+    machine.encoders.iter().map(|backend| encoder(backend, works, &gpus)).collect()
 }
 
 /// `works`: some encoder does, so that one that is missing only costs speed.
@@ -233,7 +262,7 @@ mod tests {
 
     #[test]
     fn every_area_is_looked_at() {
-        let mut areas: Vec<_> = encoders()
+        let mut areas: Vec<_> = encoders(&look().0)
             .into_iter()
             .chain([audio()])
             .chain(ports())

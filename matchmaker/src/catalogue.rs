@@ -67,6 +67,9 @@ pub(crate) fn check_offer(offer: &NodeOffer) -> Result<(), String> {
     if offer.encoders.len() > 16 || offer.encoders.iter().any(|encoder| !fits(encoder, 64)) {
         return Err("at most 16 encoders of 64 bytes".to_owned());
     }
+    if let Some(signed) = &offer.capability {
+        signed.capability.check().map_err(|why| format!("the report of what the node can do: {why}"))?;
+    }
     if offer.slots > MAX_SLOTS || offer.titles.len() > MAX_TITLES {
         return Err(format!("at most {MAX_SLOTS} slots and {MAX_TITLES} titles"));
     }

@@ -7,7 +7,8 @@ use axum::body::Body;
 use axum::http::{Request, Response, StatusCode, header};
 use nearframe_matchmaker::{Config, IceConfig, Limits};
 use nearframe_protocol::api::{CreatedSession, Enrolment, Page, Session, Title};
-use nearframe_protocol::link::{FromNode, ToNode};
+use nearframe_protocol::capability::{Capability, SignedCapability};
+use nearframe_protocol::link::{FromNode, NodeOffer, ToNode};
 use nearframe_protocol::signal::{FromPage, MAX_SIGNAL_BYTES, ToPage};
 use nearframe_protocol::{NodeKey, PeerId, Seat, SessionId, VersionOffer, key::Nonce};
 use serde_json::{Value, json as object};
@@ -403,6 +404,16 @@ async fn nodes_without_a_right_to_be_here_are_refused() {
     let mut twice = FakeNode::offer(1);
     twice.titles.push(twice.titles[0].clone());
     assert_eq!(hello(None, twice).await.err().as_deref(), Some("bad_offer"));
+    let measured = |signer: NodeKey, release: &str| {
+        let capability = Capability { release: release.to_owned(), ..Capability::default() };
+        let capability = Some(SignedCapability::sign(&signer, capability));
+        NodeOffer { capability, ..FakeNode::offer(1) }
+    };
+    let foreign = measured(NodeKey::from_seed([8; 32]), "0.1.0");
+    assert_eq!(hello(None, foreign).await.err().as_deref(), Some("bad_offer"), "signed by another node");
+    assert_eq!(hello(None, measured(key(), "a\nb")).await.err().as_deref(), Some("bad_offer"));
+    let own = hello(None, measured(key(), "0.1.0")).await.err();
+    assert_eq!(own.as_deref(), Some("enrolment_needed"), "the report itself is in order");
 
     let code = service.matchmaker.enrolment_code().await.unwrap();
     let mut wire = Wire::open(service.address, "/v1/nodes/link").await;

@@ -59,6 +59,7 @@ async fn enrol(store: &dyn Store, slots: &[u32]) -> Vec<NodeId> {
             adapter: String::new(),
             encoders: vec![],
             titles: vec![],
+            capability: None,
             terms: NodeTerms::default(),
         };
         match store.admit_node(&key(n).public(), Some([n; 32]), &offer, NOW).await.unwrap() {

@@ -9,11 +9,12 @@ use nearframe_matchmaker::Config;
 use nearframe_matchmaker::store::MemoryStore;
 use nearframe_protocol::api::{CreatedSession, Node, Page, Session, StoredReceipt, Title};
 use nearframe_protocol::attest::{Attestation, Fingerprint};
+use nearframe_protocol::capability::{Capability, SignedCapability};
 use nearframe_protocol::key::Nonce;
-use nearframe_protocol::link::{FromNode, NODE_LOST_MS, RunningSession, ToNode};
+use nearframe_protocol::link::{FromNode, NODE_LOST_MS, NodeOffer, RunningSession, ToNode};
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
 use nearframe_protocol::signal::{FromPage, ToPage};
-use nearframe_protocol::{EndReason, Generation, PeerId, Seat, SessionState};
+use nearframe_protocol::{EndReason, Generation, NodeKey, PeerId, Seat, SessionState};
 use std::sync::Arc;
 use std::time::Duration;
 use support::{FakeNode, Service, json, page, player, problem, welcomed};
@@ -168,6 +169,20 @@ async fn a_node_that_stays_silent_is_lost_and_its_sessions_end() {
     let nodes: Page<Node> = json(service.get("/v1/nodes").await).await;
     assert_eq!((nodes.items.len(), nodes.items[0].online, nodes.items[0].busy), (1, false, 0));
     assert_eq!(problem(service.create("meteor").await).await, "unknown_title");
+}
+
+#[tokio::test]
+async fn what_a_node_measured_is_shown_with_its_signature() {
+    let service = Service::start().await;
+    let (key, code) = (NodeKey::from_seed([9; 32]), service.matchmaker.enrolment_code().await.unwrap());
+    let signed = SignedCapability::sign(&key, Capability { sessions: 7, ..Capability::default() });
+    let offer = NodeOffer { capability: Some(signed.clone()), ..FakeNode::offer(1) };
+    let hello = FakeNode::hello(service.address, key.clone(), Some(code), offer, vec![]).await;
+    let Ok(_node) = hello else { panic!("the node is not let in") };
+    let nodes: Page<Node> = json(service.get("/v1/nodes").await).await;
+    let shown = nodes.items[0].capability.as_ref().expect("the report is shown");
+    assert_eq!(*shown, signed);
+    shown.verify(&key.public()).unwrap();
 }
 
 #[tokio::test]

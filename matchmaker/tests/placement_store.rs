@@ -30,6 +30,7 @@ async fn enrol(store: &dyn Store, n: u8) -> NodeId {
         adapter: String::new(),
         encoders: vec![],
         titles: vec![],
+        capability: None,
         terms: NodeTerms::default(),
     };
     let key = NodeKey::from_seed([n; 32]).public();

@@ -33,6 +33,7 @@ fn offer(slots: u32) -> NodeOffer {
         adapter: "a".into(),
         encoders: vec![],
         titles: vec![],
+        capability: None,
         terms: NodeTerms::default(),
     }
 }

@@ -1,5 +1,6 @@
 //! HTTP API types of the matchmaker (`/v1`). OpenAPI is generated from these.
 
+use crate::capability::SignedCapability;
 use crate::fleet::Residency;
 use crate::key::PublicKey;
 use crate::measure::Measured;
@@ -194,6 +195,9 @@ pub struct Node {
     pub encoders: Vec<String>,
     /// Titles it holds.
     pub titles: Vec<TitleId>,
+    /// What was measured there, signed by the node's key; absent while it is offline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capability: Option<SignedCapability>,
 }
 
 /// A save of the guest's.

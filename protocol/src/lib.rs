@@ -9,6 +9,7 @@
 
 pub mod api;
 pub mod attest;
+pub mod capability;
 pub mod control;
 pub mod facts;
 pub mod fleet;

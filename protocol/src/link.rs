@@ -6,6 +6,7 @@
 //! itself; sessions outlive a lost link, and receipts are spooled until acknowledged.
 
 use crate::attest::Attestation;
+use crate::capability::SignedCapability;
 use crate::key::{NodeKey, Nonce, PublicKey, Signature};
 use crate::measure::{self, Reflector};
 use crate::network::IceServer;
@@ -49,6 +50,9 @@ pub struct NodeOffer {
     pub encoders: Vec<String>,
     /// Titles it holds.
     pub titles: Vec<HeldTitle>,
+    /// What was measured there, signed; absent from nodes of releases that measure nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capability: Option<SignedCapability>,
     /// What it can do and on what terms.
     #[serde(default)]
     pub terms: NodeTerms,

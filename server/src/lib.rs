@@ -7,6 +7,7 @@
 //! touches media; a worker touches media and never holds the key. A worker that dies ends one session.
 
 pub mod agent;
+pub mod capability;
 pub mod encoders;
 mod frames;
 pub mod worker;

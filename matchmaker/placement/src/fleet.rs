@@ -226,6 +226,7 @@ mod tests {
             adapter: String::new(),
             encoders: vec![],
             titles: titles.collect(),
+            capability: None,
             terms: NodeTerms::default(),
         }
     }

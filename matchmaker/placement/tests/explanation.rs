@@ -40,6 +40,7 @@ fn offer(region: &str, hash: u8, terms: NodeTerms) -> NodeOffer {
         adapter: String::new(),
         encoders: vec![],
         titles: vec![HeldTitle { entry, cover_base64: None }],
+        capability: None,
         terms,
     }
 }

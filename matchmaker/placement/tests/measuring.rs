@@ -59,6 +59,7 @@ fn join(fleet: &mut Fleet, n: u8, region: &str, degrees: f64, slots: u32) {
         adapter: String::new(),
         encoders: vec![],
         titles: vec![HeldTitle { entry, cover_base64: None }],
+        capability: None,
         terms: NodeTerms { location, ..NodeTerms::default() },
     };
     fleet.join(node(n), LINK, offer, 0);

@@ -32,6 +32,7 @@ pub(crate) async fn list(State(shared): State<Arc<Shared>>) -> Result<axum::Json
             titles: offer
                 .map(|offer| offer.titles.iter().map(|held| held.entry.id.clone()).collect())
                 .unwrap_or_default(),
+            capability: offer.and_then(|offer| offer.capability.clone()),
         }
     };
     Ok(axum::Json(Page { items: rows.into_iter().map(node).collect(), next_cursor: None }))

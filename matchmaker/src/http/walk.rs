@@ -70,6 +70,7 @@ async fn house() -> House {
         adapter: String::new(),
         encoders: vec![],
         titles: vec![],
+        capability: None,
         terms: NodeTerms::default(),
     };
     store.add_enrolment([1; 32], u64::MAX).await.unwrap();

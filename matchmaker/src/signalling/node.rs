@@ -111,6 +111,9 @@ async fn greet<'a>(
     let mut hello = challenge(socket).await?;
     locate(shared, address, &mut hello.offer);
     check_offer(&hello.offer).or_else(|why| refuse("bad_offer", why))?;
+    if hello.offer.capability.as_ref().is_some_and(|signed| signed.verify(&hello.key).is_err()) {
+        return refuse("bad_offer", "the report of what the node can do is not signed by its key");
+    }
     let code = hello.code.as_deref().map(hash);
     let admission = shared.store.admit_node(&hello.key, code, &hello.offer, now_ms()).await;
     let node = match admission {

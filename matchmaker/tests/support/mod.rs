@@ -225,6 +225,7 @@ impl FakeNode {
             adapter: "none (stand-in)".into(),
             encoders: vec!["none".into()],
             titles: vec![held("meteor", 1)],
+            capability: None,
             terms: NodeTerms::default(),
         }
     }

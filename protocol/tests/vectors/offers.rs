@@ -14,6 +14,7 @@ fn offer(terms: NodeTerms) -> NodeOffer {
         adapter: "NVIDIA L4".to_owned(),
         encoders: vec!["NVENC".to_owned()],
         titles: vec![],
+        capability: None,
         terms,
     }
 }

@@ -120,12 +120,10 @@ impl CpuPictureOwned {
     }
 }
 
-/// The machine's adapter, or `None`, said once, where there is none.
-fn gpu() -> Option<Arc<Gpu>> {
-    static GPU: OnceLock<Option<Arc<Gpu>>> = OnceLock::new();
-    let opened =
-        GPU.get_or_init(|| Gpu::open().inspect_err(|error| eprintln!("skipped without GPU: {error}")).ok());
-    opened.clone()
+/// The machine's adapter.
+fn gpu() -> Arc<Gpu> {
+    static GPU: OnceLock<Arc<Gpu>> = OnceLock::new();
+    Arc::clone(GPU.get_or_init(|| Gpu::open().expect("a GPU, if only one of software: mesa-vulkan-drivers")))
 }
 
 fn texture(gpu: &Gpu, picture: &Rgb, format: wgpu::TextureFormat) -> wgpu::Texture {
@@ -182,7 +180,7 @@ fn padded_rows_are_read_with_their_stride() {
 
 #[test]
 fn gpu_pictures_match_the_reference_by_either_conversion() {
-    let Some(gpu) = gpu() else { return };
+    let gpu = gpu();
     for (width, height) in SIZES {
         for layout in LAYOUTS {
             for conversion in [Conversion::Simd, Conversion::Shader] {
@@ -235,7 +233,7 @@ fn bars_are_exactly_black_on_cpu_and_gpu() {
             let owned = cpu(picture, &picture.bgra());
             check(&converter.convert(&owned.picture()).unwrap().unwrap(), tall, "cpu");
         }
-        let Some(gpu) = gpu() else { continue };
+        let gpu = gpu();
         let mut converter = Converter::new(Some(Arc::clone(&gpu)), layout, 640, 360).unwrap();
         for (picture, tall) in [(&square, true), (&wide, false)] {
             let texture = texture(&gpu, picture, wgpu::TextureFormat::Rgba8Unorm);
@@ -246,7 +244,7 @@ fn bars_are_exactly_black_on_cpu_and_gpu() {
 
 #[test]
 fn cpu_and_gpu_scale_alike() {
-    let Some(gpu) = gpu() else { return };
+    let gpu = gpu();
     let picture = Rgb::new(100, 70, |x, y| {
         let wave = (f64::from(x) / 6.0).sin() * (f64::from(y) / 5.0).cos();
         [(128.0 + 100.0 * wave) as u8, (x * 2) as u8, (y * 3) as u8]
@@ -288,7 +286,7 @@ fn broken_pictures_and_sizes_are_refused() {
         let owned = CpuPictureOwned { width, height, stride, data: vec![0; len] };
         assert!(matches!(converter.convert(&owned.picture()), Err(GpuError::BadPicture(_))));
     }
-    let Some(gpu) = gpu() else { return };
+    let gpu = gpu();
     let picture = Rgb::new(64, 64, |_, _| [9; 3]);
     let fine = texture(&gpu, &picture, wgpu::TextureFormat::Rgba8Unorm);
     assert!(matches!(converter.convert(&Picture::Gpu(&fine)), Err(GpuError::NeedsDevice)));
@@ -300,7 +298,7 @@ fn broken_pictures_and_sizes_are_refused() {
 
 #[test]
 fn the_opened_adapter_is_among_those_that_are_listed() {
-    let Some(gpu) = gpu() else { return };
+    let gpu = gpu();
     let listed = adapters();
     assert!(listed.contains(gpu.facts()), "{} is not in {listed:?}", gpu.facts());
     assert!(listed.is_sorted_by_key(|facts| facts.kind));

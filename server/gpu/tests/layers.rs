@@ -86,11 +86,9 @@ impl Window {
     }
 }
 
-fn gpu() -> Option<Arc<Gpu>> {
-    static GPU: OnceLock<Option<Arc<Gpu>>> = OnceLock::new();
-    let opened =
-        GPU.get_or_init(|| Gpu::open().inspect_err(|error| eprintln!("skipped without GPU: {error}")).ok());
-    opened.clone()
+fn gpu() -> Arc<Gpu> {
+    static GPU: OnceLock<Arc<Gpu>> = OnceLock::new();
+    Arc::clone(GPU.get_or_init(|| Gpu::open().expect("a GPU, if only one of software: mesa-vulkan-drivers")))
 }
 
 /// Rows of RGBA.
@@ -148,7 +146,7 @@ proptest! {
     fn opaque_layers_at_their_own_size_arrive_bit_for_bit(
         mut windows in prop::collection::vec(placed(40), 0..6), crop in 0u32..4, upside_down: bool,
     ) {
-        let Some(gpu) = gpu() else { return Ok(()) };
+        let gpu = gpu();
         for window in &mut windows {
             let [width, height] = [window.width, window.height].map(|side| side.saturating_sub(crop).max(1));
             window.source = [window.width - width, window.height - height, width, height].map(f64::from);
@@ -164,7 +162,7 @@ proptest! {
 
     #[test]
     fn premultiplied_layers_lie_over_each_other(windows in prop::collection::vec(placed(40), 0..6)) {
-        let Some(gpu) = gpu() else { return Ok(()) };
+        let gpu = gpu();
         let mut compositor = LayerCompositor::new(Arc::clone(&gpu), FRAME.0, FRAME.1).unwrap();
         // Hardware may round each blend either way.
         assert_composed(&mut compositor, &gpu, &windows, windows.len() as f64);
@@ -174,7 +172,7 @@ proptest! {
     fn scaled_layers_are_interpolated(
         mut window in placed(30), width in 1i32..60, height in 1i32..60, crop in 0.0f64..0.4,
     ) {
-        let Some(gpu) = gpu() else { return Ok(()) };
+        let gpu = gpu();
         let (w, h) = (f64::from(window.width), f64::from(window.height));
         window.source = [crop * w, crop * h, w * (1.0 - 2.0 * crop), h * (1.0 - 2.0 * crop)];
         (window.target[2], window.target[3]) = (width, height);
@@ -186,7 +184,7 @@ proptest! {
 
 #[test]
 fn content_is_uploaded_once_a_version() {
-    let Some(gpu) = gpu() else { return };
+    let gpu = gpu();
     let mut compositor = LayerCompositor::new(Arc::clone(&gpu), FRAME.0, FRAME.1).unwrap();
     let mut window = Window::new(8, 8, 0, [0, 0, 8, 8]);
     let before = compositor.compose(&[window.layer(1)]).unwrap();
@@ -202,7 +200,7 @@ fn content_is_uploaded_once_a_version() {
 
 #[test]
 fn broken_layers_are_refused_and_leave_the_picture() {
-    let Some(gpu) = gpu() else { return };
+    let gpu = gpu();
     let mut compositor = LayerCompositor::new(Arc::clone(&gpu), FRAME.0, FRAME.1).unwrap();
     let good = Window::new(8, 8, 0, [0, 0, 8, 8]);
     let before = compositor.compose(&[good.layer(1)]).unwrap();
@@ -231,7 +229,7 @@ fn broken_layers_are_refused_and_leave_the_picture() {
 
 #[test]
 fn a_composed_frame_is_converted_as_it_is() {
-    let Some(gpu) = gpu() else { return };
+    let gpu = gpu();
     let mut window = Window::new(64, 64, 0, [0, 0, 64, 64]);
     let (_, ring) = (window.data.fill(200), Layout::I420);
     let mut compositor = LayerCompositor::new(Arc::clone(&gpu), 64, 64).unwrap();

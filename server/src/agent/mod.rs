@@ -3,7 +3,6 @@
 //! Everything that happens to a node arrives here as one [`Event`] on one channel, and one loop acts on
 //! it; sockets and processes are tasks that feed the channel.
 
-mod capacity;
 mod chain;
 mod identity;
 mod link;
@@ -15,10 +14,12 @@ mod spool;
 mod supervisor;
 mod worker_process;
 
+use crate::capability::{self, Machine};
 use anyhow::{Context, Result};
 use base64::Engine;
 use nearframe_encode::VideoOptions;
 use nearframe_protocol::TitleId;
+use nearframe_protocol::capability::SignedCapability;
 use nearframe_protocol::link::{FromNode, HeldTitle, MAX_COVERS_BYTES, NodeOffer, ToNode};
 use nearframe_protocol::network::MediaNetwork;
 use nearframe_protocol::terms::{Location, NodeTerms};
@@ -99,8 +100,15 @@ pub async fn run(config: Config, mut shutdown: watch::Receiver<bool>) -> Result<
         .with_context(|| format!("creating the data directory {}", config.data_dir.display()))?;
     let key = identity::load_or_create(&config.data_dir)?;
     let titles = load_titles(&config)?;
-    let slots = config.slots.unwrap_or_else(|| capacity::slots(&config.data_dir, &config.video));
-    let offer = describe(&config, slots, &titles);
+    let machine = Machine::look(&config.video);
+    // An owner who says how many sessions fit need not wait for a measurement; one that is remembered is told.
+    let measured = match config.slots {
+        None => Some(capability::report(&config.data_dir, &key, &machine)),
+        Some(_) => capability::remembered(&config.data_dir, &key, &machine),
+    };
+    let fitting = measured.as_ref().map(|report| report.capability.sessions);
+    let slots = config.slots.or(fitting).unwrap_or(1);
+    let offer = describe(&config, slots, &titles, &machine, measured);
     info!(node_key = %key.public(), adapter = %offer.adapter, titles = titles.len(), slots, "node starts");
 
     let (events_in, mut events) = mpsc::channel(EVENT_CAPACITY);
@@ -204,19 +212,22 @@ fn prepared(config: &Config, titles: &[catalogue::LoadedTitle]) -> Vec<PathBuf> 
     config.prepare.iter().filter_map(folder).collect()
 }
 
-fn describe(config: &Config, slots: u32, titles: &[catalogue::LoadedTitle]) -> NodeOffer {
+fn describe(
+    config: &Config,
+    slots: u32,
+    titles: &[catalogue::LoadedTitle],
+    machine: &Machine,
+    capability: Option<SignedCapability>,
+) -> NodeOffer {
     let mut room = MAX_COVERS_BYTES;
     NodeOffer {
         name: config.name.clone(),
         region: config.region.clone(),
         slots,
-        adapter: nearframe_gpu::adapters().first().map_or_else(|| "none".to_owned(), ToString::to_string),
-        encoders: nearframe_encode::video_backends_with(&config.video)
-            .into_iter()
-            .filter_map(|backend| backend.state.ok())
-            .map(|capabilities| capabilities.name.to_owned())
-            .collect(),
+        adapter: machine.adapters.first().map_or_else(|| "none".to_owned(), ToString::to_string),
+        encoders: machine.encoder_names(),
         titles: titles.iter().map(|title| announce(title, &mut room)).collect(),
+        capability,
         terms: NodeTerms {
             codecs: vec!["h264".to_owned()],
             location: config.location,

@@ -38,6 +38,7 @@ impl Stage {
                 launcher: std::env::current_exe().context("finding the program itself, to lock titles in")?,
                 gpu: None,
             },
+            open_gpu: Arc::new(nearframe_gpu::Gpu::open),
             start_bps: start_bps.min(START_BPS),
             video: crate::encoders::from_environment()?,
             input: Arc::clone(&input),

@@ -162,6 +162,11 @@ impl FrameLog {
         again
     }
 
+    /// Whether the receiver said that it misses this packet.
+    pub(crate) fn is_asked(&self, sequence: u64) -> bool {
+        self.part(sequence).is_some_and(|part| part.asked.is_some())
+    }
+
     /// A packet that was concluded to be there, because parity restores it or nobody missed it, is asked for once
     /// more: it is not, and no frame that builds on it can be shown yet.
     fn doubt(&mut self, sequence: u64) {

@@ -94,6 +94,12 @@ impl SendHistory {
         self.first + self.entries.len() as u64 - 1
     }
 
+    /// Whether something with this cargo left after `since` of which no report has told yet.
+    pub(crate) fn is_under_way(&self, cargo: Cargo, since: Instant) -> bool {
+        let lately = self.entries.iter().rev().take_while(|entry| entry.departure > since);
+        lately.into_iter().any(|entry| entry.cargo == cargo && entry.fate == Fate::Unknown)
+    }
+
     /// Applies one report; what it says again, or of packets never sent, changes nothing.
     pub(crate) fn resolve(&mut self, report: &TwccReport) -> Fates {
         let mut fates = Fates::default();

@@ -40,6 +40,8 @@ struct Entry {
     left: Instant,
     resent: u8,
     resent_at: Option<Instant>,
+    /// What was sent again last did not arrive.
+    lost: bool,
 }
 
 /// Why a packet is not sent again.
@@ -65,7 +67,7 @@ impl RetransmitStore {
         }) {
             self.entries.pop_front();
         }
-        self.entries.push_back(Entry { packet, left: now, resent: 0, resent_at: None });
+        self.entries.push_back(Entry { packet, left: now, resent: 0, resent_at: None, lost: false });
     }
 
     /// Takes a packet for sending again; `rtt` is the shortest that a round trip takes.
@@ -76,12 +78,20 @@ impl RetransmitStore {
             return Err(Refusal::Gone);
         }
         let interval = rtt.max(MIN_RESEND_INTERVAL);
-        if entry.resent_at.is_some_and(|at| now.saturating_duration_since(at) < interval) {
+        let crossed = entry.resent_at.is_some_and(|at| now.saturating_duration_since(at) < interval);
+        if crossed && !entry.lost {
             return Err(Refusal::TooSoon);
         }
         entry.resent += 1;
-        entry.resent_at = Some(now);
+        (entry.resent_at, entry.lost) = (Some(now), false);
         Ok(entry.packet.clone())
+    }
+
+    /// The last repetition is known to be lost: a request for it crosses nothing.
+    pub(crate) fn was_lost(&mut self, sequence: u16) {
+        if let Some(entry) = self.index(sequence).and_then(|index| self.entries.get_mut(index)) {
+            entry.lost = true;
+        }
     }
 
     /// When a packet was sent again last.
@@ -130,6 +140,17 @@ mod tests {
         assert_eq!(store.request(start + RTT / 2, 0, RTT).unwrap_err(), Refusal::TooSoon);
         let answers = (1..20).map(|i| store.request(start + RTT * i, 0, RTT).is_ok());
         assert_eq!(answers.filter(|&sent| sent).count(), usize::from(MAX_RESENDS) - 1);
+    }
+
+    #[test]
+    fn a_repetition_that_was_lost_is_made_again_at_once_and_then_waited_for() {
+        let start = Instant::now();
+        let mut store = RetransmitStore::default();
+        store.keep(start, stored(7));
+        assert!(store.request(start, 7, RTT).is_ok());
+        store.was_lost(7);
+        assert!(store.request(start + RTT / 4, 7, RTT).is_ok());
+        assert_eq!(store.request(start + RTT / 2, 7, RTT).unwrap_err(), Refusal::TooSoon);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! The media of one peer: access units and audio in, packets out, feedback heeded.
 
+mod ceiling;
 mod feedback;
 mod reference;
 mod repair;
 mod room;
+mod unasked;
 
 use crate::config::SenderConfig;
 use crate::descriptor::FrameRefs;
@@ -25,8 +27,10 @@ use crate::rtp::{PacketKind, RtpPacket, Seed};
 use crate::rtt::RttMeter;
 use crate::usage::{SenderStats, Usage};
 use bytes::Bytes;
+use ceiling::Ceiling;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+use unasked::Unasked;
 
 /// Round-trip time taken for granted before one is measured.
 const UNKNOWN_RTT: Duration = Duration::from_millis(50);
@@ -129,6 +133,8 @@ pub struct MediaSender {
     references: ReferenceRequests,
     /// Retransmissions to be sent once more when their time comes.
     echoes: VecDeque<Queued>,
+    unasked: Unasked,
+    ceiling: Ceiling,
     probe: Option<ActiveProbe>,
     events: VecDeque<SenderEvent>,
     rtt: RttMeter,
@@ -201,6 +207,8 @@ impl MediaSender {
             recovery: RecoveryPolicy::new(config.fps, config.fec.is_some()),
             references: ReferenceRequests::default(),
             echoes: VecDeque::new(),
+            unasked: Unasked::default(),
+            ceiling: Ceiling::default(),
             probe: None,
             events: VecDeque::new(),
             rtt: RttMeter::new(now),
@@ -241,6 +249,7 @@ impl MediaSender {
         let packets = self.queue_up(now, &frame, payloads);
         self.repeat_structure(now, &packets);
         let parity = self.protect(now, &packets);
+        self.ceiling.spent(frame.data.len());
         let window = self.window(now, frame.keyframe, frame.data.len());
         self.pacer.push_video(now, window, packets.into_iter().chain(parity));
     }
@@ -300,6 +309,7 @@ impl MediaSender {
     pub fn poll_packet(&mut self, now: Instant) -> Option<RtpPacket> {
         self.drop_stale(now);
         self.queue_echoes(now);
+        self.repair_unasked(now);
         let probe_bps = self.probe.as_ref().map_or(0.0, |probe| probe.plan.rate_bps);
         let pace_bps = (self.estimator.target_bps() * self.pace_factor(now)).max(probe_bps);
         let queued = self.pacer.poll(now, pace_bps).or_else(|| self.padding(now))?;
@@ -311,7 +321,11 @@ impl MediaSender {
         let padded = self.probe.is_some() && rtx_ids(&self.config.video).is_some();
         let probe = padded.then(|| self.pacer.busy_until());
         let echo = self.echoes.front().map(|echo| echo.since);
-        [self.pacer.poll_timeout(), self.estimator.poll_timeout(), probe, echo].into_iter().flatten().min()
+        let unasked = self.unasked.due();
+        [self.pacer.poll_timeout(), self.estimator.poll_timeout(), probe, echo, unasked]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The oldest event not yet taken.
@@ -325,10 +339,11 @@ impl MediaSender {
         self.recovery.set_frame_rate(self.config.fps);
     }
 
-    /// Bytes that the next frame may have at most; `None` where the path carries more than the bitrate says.
-    pub fn frame_limit(&mut self, now: Instant) -> Option<usize> {
+    /// Bytes that the next frame may have at most, where video is made at `bps`; `None` where the path carries more
+    /// than its bitrate says.
+    pub fn frame_limit(&mut self, now: Instant, bps: u64) -> Option<usize> {
         self.asked_at = Some(now);
-        let budget = self.frame_budget(now);
+        let budget = self.frame_budget(now).min(self.ceiling.bytes(now, bps, self.config.fps));
         let share = self.told_bps / 8 / u64::from(self.config.fps);
         let late = (budget as u64) < share && self.estimator.is_late(now);
         (late || self.estimator.is_constrained(now)).then_some(budget)

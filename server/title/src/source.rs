@@ -1,9 +1,10 @@
 //! The seam between a title and the session that streams it.
 
-use nearframe_gpu::Picture;
+use nearframe_gpu::{Gpu, Picture};
 use nearframe_protocol::Seat;
 use nearframe_protocol::control::Cursor;
 use nearframe_protocol::input::InputEvent;
+use std::sync::Arc;
 
 /// The moment a frame is drawn for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +125,12 @@ pub trait TitleSource: Send {
     /// Whether it wants to be drawn before a player is there: programs reach their menu this way.
     fn warms_up(&self) -> bool {
         false
+    }
+
+    /// The session's GPU was lost and `gpu` takes its place: makes anew whatever lived on it and goes on where it
+    /// was. Titles that draw with the CPU do not care.
+    fn replace_gpu(&mut self, _gpu: &Arc<Gpu>) -> Result<(), TitleFailure> {
+        Ok(())
     }
 
     /// The player is away (`true`) or back: time stands still in between.

@@ -40,6 +40,26 @@ const tick = (at_ms: number): Event => ({ type: 'tick', at_ms });
 const stalled: Event = { type: 'stalled', at_ms: 10_700, last_frame_ms: 10_000 };
 const playing = (): Walk => new Walk().do(start, created, { type: 'connected', peer: 1 }, picture(1));
 
+describe('a relay reached by TCP', () => {
+  const byTcp: Event = { type: 'relayed_by_tcp' };
+  const answers = (peer: number): Event => ({ type: 'udp_answers', peer });
+
+  it('is asked once by UDP, and left where it answers, without a word to the player', () => {
+    const walk = playing().do(byTcp);
+    expect(walk.effects).toEqual([{ do: 'seek_udp', peer: 1 }]);
+    expect(walk.do(byTcp).effects).toEqual([]);
+    expect(walk.do(answers(1)).effects).toEqual([{ do: 'move_to_udp', peer: 1 }]);
+    expect(viewOf(walk.state)).toMatchObject({ kind: 'playing' });
+  });
+
+  it('is not left on a connection that is another by now, or lost', () => {
+    expect(playing().do(byTcp, answers(2)).has({ do: 'move_to_udp', peer: 2 })).toBe(false);
+    const walk = playing().do(byTcp, stalled);
+    expect(walk.do(answers(1), byTcp).effects).toEqual([]);
+    expect(walk.do(picture(1), byTcp).has({ do: 'seek_udp', peer: 1 })).toBe(true);
+  });
+});
+
 describe('starting', () => {
   it('prepares the connection while the session is being made', () => {
     const walk = new Walk().do(start);

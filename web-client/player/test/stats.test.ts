@@ -144,6 +144,15 @@ describe('browser statistics', () => {
     expect(way({ candidateType: 'relay', relayProtocol: 'tls' }, {})).toEqual(['tls relay', 'tls', true]);
   });
 
+  it('go by the pair in use where several were nominated', () => {
+    const used = [
+      { id: 'T', type: 'transport', selectedCandidatePairId: 'Q' },
+      { id: 'Q', type: 'candidate-pair', localCandidateId: 'U', remoteCandidateId: 'R' },
+      { id: 'U', type: 'local-candidate', candidateType: 'relay', protocol: 'udp', relayProtocol: 'tcp' },
+    ];
+    expect(readRtc([...used, ...report({})], undefined)[0]).toMatchObject({ transport: 'tcp', relayed: true });
+  });
+
   it('count everything received and sent, and tell how long sound takes', () => {
     const rows = (at: number, used: number): Record<string, unknown>[] => [
       ...report({}),

@@ -19,11 +19,11 @@ pub(super) fn run(shared: &Shared, mut encoder: EncoderChain, events: &mpsc::Unb
     let mut started_us = None;
     let mut now = shared.quality();
     while let Some(raw) = shared.mailbox.take() {
-        let budget_bytes = budget(shared);
+        let wanted = shared.bitrate_bps.load(Ordering::Acquire);
+        let budget_bytes = budget(shared, wanted);
         if budget_bytes.is_some_and(|bytes| bytes < MIN_PICTURE_BYTES) {
             continue;
         }
-        let wanted = shared.bitrate_bps.load(Ordering::Acquire);
         let mut result = follow(&mut encoder, &mut now, &raw);
         if wanted != bitrate_bps {
             result = result.and_then(|()| encoder.set_bitrate(wanted));
@@ -58,19 +58,19 @@ pub(super) fn run(shared: &Shared, mut encoder: EncoderChain, events: &mpsc::Unb
     }
 }
 
-/// Another encoder may want its pictures in another layout, and the page shows which one it is.
+/// Another encoder may want its pictures in another layout or memory, and the page shows which one it is.
 fn tell_changes(shared: &Shared, encoder: &mut EncoderChain, events: &mpsc::UnboundedSender<PipelineEvent>) {
     for change in encoder.take_changes() {
         let can = encoder.capabilities();
-        shared.set_layout(can.layout);
+        shared.set_encoder(can.clone());
         let _ = events.send(PipelineEvent::EncoderChanged { encoder: can.name.to_owned(), change });
     }
 }
 
-/// What the narrowest path can take of the next frame.
-fn budget(shared: &Shared) -> Option<u32> {
+/// What the narrowest path can take of the next frame at `bps`.
+fn budget(shared: &Shared, bps: u32) -> Option<u32> {
     let mut least = None;
-    shared.each_peer(|peer| least = [least, peer.frame_budget()].into_iter().flatten().min());
+    shared.each_peer(|peer| least = [least, peer.frame_budget(bps)].into_iter().flatten().min());
     least
 }
 

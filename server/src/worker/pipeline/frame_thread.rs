@@ -1,10 +1,12 @@
 //! Draws and converts on the frame clock. Input is applied at the last moment before drawing.
 
+use super::frames::Frames;
+use super::recovery::{self, GpuGone, Losses, Parts};
 use super::{PipelineConfig, PipelineEvent, PipelineInfo, RawFrame, Shared, audio_thread, encode_thread};
 use crate::worker::now_us;
 use anyhow::{Context, Result};
-use nearframe_encode::{Codec, EncoderChain, VideoEncoder, VideoSettings};
-use nearframe_gpu::{AdapterKind, Converter, Gpu, Layout};
+use nearframe_encode::{Capabilities, Codec, EncoderChain, VideoEncoder, VideoSettings};
+use nearframe_gpu::{AdapterKind, Gpu, GpuError};
 use nearframe_stream::Quality;
 use nearframe_title::{FrameTick, TitleFailure, TitleSource, TitleStatus};
 use std::cell::RefCell;
@@ -23,11 +25,12 @@ const REPEATS_PER_S: u32 = 4;
 /// Everything the loop needs.
 struct Stage {
     title: Box<dyn TitleSource>,
-    gpu: Option<Arc<Gpu>>,
-    layout: Layout,
-    converter: Converter,
-    /// What it converts for.
+    /// What the frames are for.
+    encoder: Capabilities,
+    frames: Frames,
+    /// What they show.
     quality: Quality,
+    losses: Losses,
 }
 
 impl Stage {
@@ -38,35 +41,41 @@ impl Stage {
         }
         let Quality { width, height, .. } = wanted;
         if (width, height) != (self.quality.width, self.quality.height) {
-            self.convert_into(self.layout, width, height)?;
+            self.frames.resize(width, height).context("preparing another size of picture")?;
         }
         self.quality = wanted;
         Ok(())
     }
 
-    /// Makes another converter, which converts GPU pictures in the way that was found faster.
-    fn convert_into(&mut self, layout: Layout, width: u32, height: u32) -> Result<()> {
-        let conversion = self.converter.conversion();
-        self.converter = match &self.gpu {
-            Some(gpu) => Converter::with_conversion(Arc::clone(gpu), layout, width, height, conversion),
-            None => Converter::new(None, layout, width, height),
-        }
-        .context("preparing another kind of picture")?;
-        self.layout = layout;
-        Ok(())
+    fn gpu_is_lost(&self) -> bool {
+        self.frames.gpu().is_some_and(|gpu| gpu.is_lost())
+    }
+
+    fn replace_gpu(&mut self, config: &PipelineConfig) -> Result<(), GpuGone> {
+        let Self { title, encoder, frames, quality, losses } = self;
+        let parts = Parts { title: title.as_mut(), frames, encoder, quality: *quality };
+        recovery::replace(parts, &config.open_gpu, losses)
     }
 }
 
 /// Opens the title, starts the other threads, and draws until stopped.
 pub(super) fn run(shared: &Arc<Shared>, config: &PipelineConfig) {
     if let Err(error) = open_and_draw(shared, config) {
-        let _ = config.events.send(PipelineEvent::Failed(format!("{error:#}")));
+        let text = format!("{error:#}");
+        let failed =
+            if is_the_gpu_s(&error) { PipelineEvent::GpuGone(text) } else { PipelineEvent::Failed(text) };
+        let _ = config.events.send(failed);
     }
+}
+
+/// Whether another machine may do what failed here.
+fn is_the_gpu_s(error: &anyhow::Error) -> bool {
+    let full = matches!(error.downcast_ref(), Some(GpuError::OutOfMemory { .. } | GpuError::Full(_)));
+    full || error.is::<GpuGone>()
 }
 
 fn open_and_draw(shared: &Arc<Shared>, config: &PipelineConfig) -> Result<()> {
     let (mut stage, encoder, info) = open(config)?;
-    shared.set_layout(stage.layout);
     let sound = stage.title.audio();
     if let Some(sink) = stage.title.microphone() {
         config.voice.listen(sink);
@@ -92,14 +101,14 @@ fn open_and_draw(shared: &Arc<Shared>, config: &PipelineConfig) -> Result<()> {
 fn open(config: &PipelineConfig) -> Result<(Stage, EncoderChain, PipelineInfo)> {
     let gpu: RefCell<Option<Arc<Gpu>>> = RefCell::new(None);
     let open_gpu = || {
-        let opened = Gpu::open().map_err(|error| TitleFailure(error.to_string()))?;
+        let opened = (config.open_gpu)().map_err(|error| TitleFailure(error.to_string()))?;
         let handles = (opened.device().clone(), opened.queue().clone());
         *gpu.borrow_mut() = Some(opened);
         Ok(handles)
     };
     let mut around = config.around.clone();
     if nearframe_title::may_use_gpu(&config.manifest) && has_hardware() {
-        around.gpu = Some(Gpu::open().context("opening the GPU for the program")?);
+        around.gpu = Some((config.open_gpu)().context("opening the GPU for the program")?);
         *gpu.borrow_mut() = around.gpu.clone();
     }
     let title =
@@ -119,16 +128,13 @@ fn open(config: &PipelineConfig) -> Result<(Stage, EncoderChain, PipelineInfo)> 
     let gpu = gpu.into_inner();
     let adapter =
         gpu.as_ref().map_or_else(|| "none (drawn by the CPU)".to_owned(), |gpu| gpu.facts().to_string());
-    let (whole, layout) = (super::whole(&config.manifest), encoder.capabilities().layout);
-    let converter = Converter::new(gpu.clone(), layout, whole.width, whole.height)
-        .context("preparing colour conversion")?;
-    let info = PipelineInfo {
-        whole,
-        encoder: encoder.capabilities().name.to_owned(),
-        adapter,
-        conversion: converter.conversion().to_string(),
-    };
-    Ok((Stage { title, gpu, layout, converter, quality: whole }, encoder, info))
+    let (whole, takes) = (super::whole(&config.manifest), encoder.capabilities().clone());
+    let frames =
+        Frames::new(gpu, &takes, whole.width, whole.height).context("preparing colour conversion")?;
+    let info =
+        PipelineInfo { whole, encoder: takes.name.to_owned(), adapter, conversion: frames.conversion() };
+    let stage = Stage { title, encoder: takes, frames, quality: whole, losses: Losses::default() };
+    Ok((stage, encoder, info))
 }
 
 /// A GPU in silicon: programs that draw by software give their pictures in memory of their own.
@@ -159,9 +165,18 @@ fn draw_frames(shared: &Shared, config: &PipelineConfig, stage: &mut Stage) -> R
         }
         sleep_until(next_tick(shared));
         let seen = active.then_some(&mut repeats);
-        if draw_frame(shared, config, stage, frame, seen)? == TitleStatus::Exited {
-            let _ = config.events.send(PipelineEvent::Exited);
-            break;
+        match draw_frame(shared, config, stage, frame, seen) {
+            Ok(TitleStatus::Running) => {}
+            Ok(TitleStatus::Exited) => {
+                let _ = config.events.send(PipelineEvent::Exited);
+                break;
+            }
+            // Whatever failed, it failed because of that.
+            Err(_) if stage.gpu_is_lost() => {
+                stage.replace_gpu(config)?;
+                shared.keyframe.store(true, Ordering::Release);
+            }
+            Err(error) => return Err(error),
         }
         frame = frame.wrapping_add(1);
     }
@@ -198,8 +213,12 @@ fn draw_frame(
     if quality != stage.quality {
         stage.follow(quality)?;
     }
-    if let Some(layout) = shared.layout().filter(|layout| *layout != stage.layout) {
-        stage.convert_into(layout, quality.width, quality.height)?;
+    if let Some(encoder) = shared.take_encoder() {
+        stage
+            .frames
+            .serve(&encoder, quality.width, quality.height)
+            .context("preparing for another encoder")?;
+        stage.encoder = encoder;
     }
     let wishes = shared.wishes.lock().map(|mut wishes| std::mem::take(&mut *wishes)).unwrap_or_default();
     wishes.into_iter().for_each(|wish| stage.title.tell(wish));
@@ -215,7 +234,7 @@ fn draw_frame(
     // Without a free surface the encoder is behind by two frames: this one is left out.
     if let Some(repeats) = seen
         && (repeats.is_worth_sending(drawn.changed, quality.fps) || asked)
-        && let Some(surface) = stage.converter.convert(&drawn.picture)?
+        && let Some(surface) = stage.frames.convert(&drawn.picture)?
     {
         let converted_us = now_us();
         let fps = quality.fps;
@@ -241,6 +260,14 @@ fn sleep_until(at: Instant) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_gpu_is_no_fault_of_the_title() {
+        let full = anyhow::Error::from(GpuError::OutOfMemory { bytes: 1 }).context("preparing");
+        assert!(is_the_gpu_s(&full));
+        let broken = anyhow::Error::from(GpuError::BadPicture("odd".to_owned())).context("drawing");
+        assert!(!is_the_gpu_s(&broken));
+    }
 
     #[test]
     fn a_picture_that_stands_still_is_sharpened_and_then_sent_now_and_then() {

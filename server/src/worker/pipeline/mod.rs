@@ -7,7 +7,11 @@
 mod audio_thread;
 mod encode_thread;
 mod frame_thread;
+mod frames;
+#[cfg(test)]
+mod gpu_tests;
 mod mailbox;
+mod recovery;
 #[cfg(test)]
 mod tests;
 
@@ -15,8 +19,8 @@ use super::input_port::{InputPort, SEATS};
 use super::transport::Transport;
 use super::voice::VoicePort;
 use mailbox::Mailbox;
-use nearframe_encode::{EncoderChange, VideoOptions};
-use nearframe_gpu::{Layout, Surface};
+use nearframe_encode::{Capabilities, EncoderChange, VideoOptions};
+use nearframe_gpu::{Gpu, GpuError, Surface};
 use nearframe_protocol::title::TitleManifest;
 use nearframe_stream::{FrameClock, Quality};
 use nearframe_title::{PlayerWish, Surroundings, TitleNotice};
@@ -33,12 +37,16 @@ const MAX_WISHES: usize = 16;
 /// Frames that may be told of between two encoded ones.
 const MAX_RECEIVED: usize = 64;
 
+/// Opens the session's GPU: at the start, and again when it was lost.
+pub(crate) type GpuSource = Arc<dyn Fn() -> Result<Arc<Gpu>, GpuError> + Send + Sync>;
+
 /// What a pipeline is made from.
 pub(crate) struct PipelineConfig {
     pub(crate) title_dir: PathBuf,
     pub(crate) manifest: TitleManifest,
     pub(crate) seed: u64,
     pub(crate) around: Surroundings,
+    pub(crate) open_gpu: GpuSource,
     pub(crate) start_bps: u32,
     /// Which encoders may be used, and how.
     pub(crate) video: VideoOptions,
@@ -65,7 +73,9 @@ pub(crate) enum PipelineEvent {
     },
     /// The title ended by itself.
     Exited,
-    /// The title, the GPU or the encoder failed for good.
+    /// The GPU failed for good; another machine may do better.
+    GpuGone(String),
+    /// The title or the encoder failed for good.
     Failed(String),
 }
 
@@ -120,8 +130,8 @@ pub(crate) struct Shared {
     peers: RwLock<Vec<Arc<dyn Transport>>>,
     /// What is to be encoded from the next frame on.
     quality: Mutex<Quality>,
-    /// How the encoder in use takes its pictures; `None` before there is one.
-    layout: Mutex<Option<Layout>>,
+    /// The encoder that took over, until pictures are made for it.
+    encoder: Mutex<Option<Capabilities>>,
 }
 
 impl Shared {
@@ -153,12 +163,12 @@ impl Shared {
         *self.quality.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn layout(&self) -> Option<Layout> {
-        *self.layout.lock().unwrap_or_else(PoisonError::into_inner)
+    fn take_encoder(&self) -> Option<Capabilities> {
+        self.encoder.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn set_layout(&self, layout: Layout) {
-        *self.layout.lock().unwrap_or_else(PoisonError::into_inner) = Some(layout);
+    fn set_encoder(&self, encoder: Capabilities) {
+        *self.encoder.lock().unwrap_or_else(PoisonError::into_inner) = Some(encoder);
     }
 
     fn each_peer(&self, mut act: impl FnMut(&Arc<dyn Transport>)) {
@@ -194,7 +204,7 @@ impl Pipeline {
             clock: Mutex::new(FrameClock::new(period(whole), Instant::now())),
             peers: RwLock::new(Vec::new()),
             quality: Mutex::new(whole),
-            layout: Mutex::default(),
+            encoder: Mutex::default(),
         });
         let frame = {
             let shared = Arc::clone(&shared);

@@ -32,6 +32,7 @@ fn pipeline_with(video: VideoOptions) -> (Pipeline, Arc<InputPort>, mpsc::Unboun
             launcher: PathBuf::new(),
             gpu: None,
         },
+        open_gpu: Arc::new(Gpu::open),
         start_bps: 1_000_000,
         video,
         input: Arc::clone(&input),

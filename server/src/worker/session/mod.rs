@@ -281,6 +281,7 @@ impl Session {
             PipelineEvent::FirstFrame => self.tell(FromWorker::Live).await,
             PipelineEvent::Notice(notice) => self.notice(notice),
             PipelineEvent::Exited => self.end(EndReason::TitleExited, "the title ended"),
+            PipelineEvent::GpuGone(why) => self.end(EndReason::NodeLost, &why),
             PipelineEvent::Failed(why) => self.end(EndReason::TitleFailed, &why),
         }
     }

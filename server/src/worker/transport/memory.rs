@@ -54,7 +54,7 @@ impl Transport for MemoryTransport {
         let row = (frame.frame, frame.keyframe, frame.rtp_timestamp, frame.data.len());
         self.keep(|received| received.video.push(row));
     }
-    fn frame_budget(&self) -> Option<u32> {
+    fn frame_budget(&self, _: u32) -> Option<u32> {
         None
     }
     fn set_frame_rate(&self, _: u32) {}

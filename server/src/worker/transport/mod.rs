@@ -19,8 +19,9 @@ pub(crate) trait Transport: Send + Sync {
     fn seat(&self) -> Seat;
     /// Hands over an encoded frame.
     fn send_video(&self, frame: &VideoFrame<'_>);
-    /// Bytes that the next frame may have; `None` where the path carries more than the bitrate says.
-    fn frame_budget(&self) -> Option<u32>;
+    /// Bytes that the next frame may have, where video is made at `bps`; `None` where the path carries more than its
+    /// bitrate says.
+    fn frame_budget(&self, bps: u32) -> Option<u32>;
     /// Frames come at another rate from now on.
     fn set_frame_rate(&self, fps: u32);
     /// Share of packets lost lately, 0 to 1.

@@ -200,8 +200,8 @@ impl Transport for WebRtcPeer {
             self.ring();
         }
     }
-    fn frame_budget(&self) -> Option<u32> {
-        self.wire.frame_budget()
+    fn frame_budget(&self, bps: u32) -> Option<u32> {
+        self.wire.frame_budget(bps)
     }
     fn set_frame_rate(&self, fps: u32) {
         self.wire.set_frame_rate(fps);

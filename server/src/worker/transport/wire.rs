@@ -142,9 +142,9 @@ impl Wire {
     }
 
     /// Bytes that the next frame may have, where the path is narrow.
-    pub(super) fn frame_budget(&self) -> Option<u32> {
+    pub(super) fn frame_budget(&self, bps: u32) -> Option<u32> {
         let now = Instant::now();
-        let limit = self.with_sender(|sender| sender.frame_limit(now));
+        let limit = self.with_sender(|sender| sender.frame_limit(now, bps.into()));
         limit.flatten().map(|bytes| u32::try_from(bytes).unwrap_or(u32::MAX))
     }
 

@@ -51,6 +51,7 @@ impl MediaSender {
     }
 
     fn on_cargo(&mut self, now: Instant, fates: &[CargoFate]) {
+        let mut lost_again = Vec::new();
         for fate in fates {
             match fate {
                 CargoFate { corrected: true, .. } => self.loss.turned_up(now),
@@ -60,10 +61,13 @@ impl MediaSender {
                 Cargo::Video(sequence) if fate.arrived => self.frames.arrived(sequence),
                 Cargo::Repeat(sequence) if fate.arrived => self.frames.repeat_arrived(sequence),
                 Cargo::Fec(sequence) if fate.arrived => self.frames.parity_arrived(sequence),
+                Cargo::Video(sequence) => self.unasked.missing(now, sequence),
+                Cargo::Repeat(sequence) => lost_again.push(sequence),
                 _ => {}
             }
         }
         let good = self.frames.settle();
+        self.repair_again(now, lost_again);
         if self.keeps_references() {
             for &frame in &good[good.len().saturating_sub(MAX_FRAMES_TOLD)..] {
                 self.push_event(SenderEvent::FrameReceived { frame });

@@ -20,7 +20,7 @@ const MAX_ECHOES: usize = 256;
 
 /// What became of a request for one packet.
 #[derive(PartialEq, Eq)]
-enum Answer {
+pub(super) enum Answer {
     /// On its way, or not needed.
     Repaired,
     /// There is no repairing it.
@@ -120,7 +120,7 @@ impl MediaSender {
     }
 
     /// Answers the request for one packet of video.
-    fn repair(&mut self, now: Instant, sequence: u64, too_dear: bool) -> Answer {
+    pub(super) fn repair(&mut self, now: Instant, sequence: u64, too_dear: bool) -> Answer {
         if self.keeps_references() && self.frames.is_broken(sequence) {
             return Answer::Repaired;
         }

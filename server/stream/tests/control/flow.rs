@@ -227,7 +227,7 @@ impl Flow {
         let size = match (&mut self.source, self.keyframe_due) {
             (_, true) => KEYFRAME.max(3 * average as usize),
             (Source::Ours(sender), false) => {
-                let budget = sender.frame_limit(now);
+                let budget = sender.frame_limit(now, self.target_bps as u64);
                 if budget.is_some_and(|budget| budget < MIN_FRAME) {
                     return;
                 }

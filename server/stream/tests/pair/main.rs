@@ -308,9 +308,9 @@ fn at_half_the_frame_rate_a_frame_may_be_twice_as_large() {
     let mut world = World::new(&Path::of(4e6, Duration::from_millis(100)), Encoder::Hungry, 3);
     world.run_until(8 * SECOND);
     let now = world.now;
-    let before = world.sender.frame_limit(now).unwrap() as f64;
+    let before = world.sender.frame_limit(now, 8_000_000).unwrap() as f64;
     world.sender.set_frame_rate(30);
-    let after = world.sender.frame_limit(now).unwrap() as f64;
+    let after = world.sender.frame_limit(now, 8_000_000).unwrap() as f64;
     // What is queued already counts against both.
     assert!(after > 1.8 * before && after > 8_000.0, "{before} bytes at 60, {after} at 30 frames a second");
 }

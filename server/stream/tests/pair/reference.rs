@@ -210,8 +210,10 @@ fn a_retransmission_is_sent_twice_where_loss_is_high() {
     let nack = Feedback::Nack { ssrc: VIDEO_SSRC, sequences: vec![packets[0].sequence] };
     let copies = |peer: &mut Peer| {
         peer.sender.handle_feedback(peer.now, nack.clone());
-        let kind = PacketKind::Retransmission;
-        let again: Vec<RtpPacket> = peer.drain().into_iter().filter(|packet| packet.kind == kind).collect();
+        // What is missing and was not asked for is repeated as well.
+        let asked = |packet: &RtpPacket| packet.payload.starts_with(&packets[0].sequence.to_be_bytes());
+        let again = |packet: &RtpPacket| packet.kind == PacketKind::Retransmission && asked(packet);
+        let again: Vec<RtpPacket> = peer.drain().into_iter().filter(again).collect();
         peer.now += RTT;
         again
     };
@@ -226,6 +228,41 @@ fn a_retransmission_is_sent_twice_where_loss_is_high() {
     assert_eq!(twice.len(), 2);
     assert_eq!(twice[0].payload, twice[1].payload);
     assert_ne!(twice[0].sequence, twice[1].sequence);
+}
+
+#[test]
+fn what_is_missing_is_repeated_without_being_asked_for_and_again_when_the_repeat_is_lost() {
+    let mut peer = Peer::new();
+    peer.push(10, false, None);
+    let sent = peer.drain();
+    let report = |peer: &mut Peer, packets: &[RtpPacket], lost: u16| {
+        let arrival = peer.now - peer.start;
+        let fate = |packet| (transport_number(packet), (packet.sequence != lost).then_some(arrival));
+        let reports: Vec<_> = packets.iter().map(fate).collect();
+        let report = TwccReport { base_seq: reports[0].0, reports, marked: Vec::new() };
+        peer.sender.handle_feedback(peer.now, Feedback::TransportCc(report));
+    };
+    let lost = sent[0].sequence;
+    peer.now += RTT;
+    report(&mut peer, &sent, lost);
+    let repeats = |peer: &mut Peer| {
+        let packets = peer.drain().into_iter();
+        packets.filter(|packet| packet.kind == PacketKind::Retransmission).collect::<Vec<_>>()
+    };
+    let at_once: Vec<_> = std::iter::from_fn(|| peer.sender.poll_packet(peer.now)).collect();
+    assert!(at_once.is_empty(), "a request may be on its way");
+    let first = repeats(&mut peer);
+    assert!(!first.is_empty());
+    assert!(first.iter().all(|packet| packet.payload.starts_with(&lost.to_be_bytes())));
+    // The receiver's own request crosses it.
+    peer.sender.handle_feedback(peer.now, Feedback::Nack { ssrc: VIDEO_SSRC, sequences: vec![lost] });
+    assert!(repeats(&mut peer).is_empty());
+    peer.now += RTT;
+    for (at, packet) in first.iter().enumerate() {
+        report(&mut peer, std::slice::from_ref(packet), packet.sequence);
+        let again = repeats(&mut peer);
+        assert_eq!(again.is_empty(), at + 1 < first.len(), "while another copy may arrive, none is sent");
+    }
 }
 
 /// An encoder that answers sometimes, over a receiver that says anything.

@@ -28,12 +28,13 @@ use effects::Effects;
 use entities::{Happening, Size};
 use hud::Hud;
 use input::Hands;
-use nearframe_gpu::Picture;
+use nearframe_gpu::{Gpu, Picture};
 use nearframe_protocol::Seat;
 use nearframe_protocol::input::InputEvent;
 use render::Renderer;
 use sim::{Controls, Mode, Sim};
 use sound::{Cue, Mixer};
+use std::sync::Arc;
 use view::View;
 
 /// The game without its picture.
@@ -177,6 +178,12 @@ impl TitleSource for Meteor {
     fn audio(&mut self) -> Box<dyn AudioSource> {
         let silent = || Mixer::new(cue_channel().1);
         Box::new(self.game.mixer.take().unwrap_or_else(silent))
+    }
+
+    fn replace_gpu(&mut self, gpu: &Arc<Gpu>) -> Result<(), TitleFailure> {
+        let (width, height) = self.renderer.size();
+        self.renderer = Renderer::new(gpu.device().clone(), gpu.queue().clone(), width, height);
+        Ok(())
     }
 
     fn set_paused(&mut self, paused: bool) {

@@ -32,7 +32,8 @@ pub(super) fn needs_gpu(frame: &Frame) -> bool {
 impl OnGpu {
     pub(super) fn new(gpu: Arc<Gpu>, width: u32, height: u32) -> Result<Self, GpuError> {
         let compositor = LayerCompositor::new(Arc::clone(&gpu), width, height)?;
-        Ok(Self { gpu, compositor, versions: 0, shown: Vec::new(), imported: Vec::new(), pending: false })
+        // Nothing is drawn yet, so the first frame is composed whether the program has changed it or not.
+        Ok(Self { gpu, compositor, versions: 0, shown: Vec::new(), imported: Vec::new(), pending: true })
     }
 
     /// The picture, and whether it is new. A program whose drawing is not finished is shown as it last was.

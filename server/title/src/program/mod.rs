@@ -254,6 +254,15 @@ impl TitleSource for Program {
         self.compositor.resize(width, height, fps);
     }
 
+    fn replace_gpu(&mut self, gpu: &Arc<Gpu>) -> Result<(), TitleFailure> {
+        if self.on_gpu.is_some() {
+            let (width, height) = self.size;
+            // The program's buffers are its own and outlive our device: they are imported again when shown next.
+            self.on_gpu = Some(OnGpu::new(Arc::clone(gpu), width, height).map_err(failure)?);
+        }
+        Ok(())
+    }
+
     fn set_paused(&mut self, paused: bool) {
         if let Some(sound) = &self.sound {
             sound.set_paused(paused);

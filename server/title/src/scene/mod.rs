@@ -10,12 +10,12 @@ mod sound;
 use crate::clock::StepClock;
 use crate::source::{AudioSource, Drawn, FrameTick, TitleFailure, TitleNotice, TitleSource, TitleStatus};
 use camera::Camera;
-use nearframe_gpu::Picture;
+use nearframe_gpu::{Gpu, Picture};
 use nearframe_protocol::Seat;
 use nearframe_protocol::input::InputEvent;
 use render::Renderer;
 use sound::Ambience;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,6 +24,8 @@ pub(crate) struct SceneTitle {
     renderer: Renderer,
     camera: Camera,
     clock: StepClock,
+    /// The folder and the file in it, to be read again for another GPU.
+    files: (PathBuf, String),
     /// Shared with the sound.
     paused: Arc<AtomicBool>,
 }
@@ -41,11 +43,16 @@ impl SceneTitle {
         dir: &Path,
         file: &str,
     ) -> Result<Self, TitleFailure> {
-        let model = load::load(dir, file).map_err(|error| TitleFailure(format!("{file}: {error}")))?;
+        let model = read(dir, file)?;
         let renderer = Renderer::new(device, queue, width, height, &model);
         let camera = Camera::new(model.low, model.high, renderer.aspect());
-        Ok(Self { renderer, camera, clock: StepClock::default(), paused: Arc::default() })
+        let files = (dir.to_owned(), file.to_owned());
+        Ok(Self { renderer, camera, clock: StepClock::default(), files, paused: Arc::default() })
     }
+}
+
+fn read(dir: &Path, file: &str) -> Result<model::Model, TitleFailure> {
+    load::load(dir, file).map_err(|error| TitleFailure(format!("{file}: {error}")))
 }
 
 impl TitleSource for SceneTitle {
@@ -76,6 +83,13 @@ impl TitleSource for SceneTitle {
 
     fn audio(&mut self) -> Box<dyn AudioSource> {
         Box::new(Ambience::new(Arc::clone(&self.paused)))
+    }
+
+    fn replace_gpu(&mut self, gpu: &Arc<Gpu>) -> Result<(), TitleFailure> {
+        let model = read(&self.files.0, &self.files.1)?;
+        let (width, height) = self.renderer.size();
+        self.renderer = Renderer::new(gpu.device().clone(), gpu.queue().clone(), width, height, &model);
+        Ok(())
     }
 
     fn set_paused(&mut self, paused: bool) {

@@ -131,14 +131,10 @@ export class TurnServer {
     return createHash('sha256').update(publicKey.export({ type: 'spki', format: 'der' })).digest('base64');
   }
 
-  /**
-   * For `--turn`: every way, whether or not it answers there. Where UDP answers it stands alone: beside it a browser may
-   * stay with the way by TCP that answered it first.
-   */
+  /** For `--turn`: every way, whether or not it answers there. */
   get urls(): string {
     const plain = `turn:127.0.0.1:${this.#port}?transport=`;
-    const others = [`${plain}tcp`, `turns:localhost:${this.#tlsPort}?transport=tcp`];
-    return [`${plain}udp`, ...(this.#way === 'udp' ? [] : others)].join(',');
+    return [`${plain}udp`, `${plain}tcp`, `turns:localhost:${this.#tlsPort}?transport=tcp`].join(',');
   }
 
   /** For `--turn-secret-file`. */

@@ -121,10 +121,12 @@ function connecting(state: Of<'connecting'>, event: Event): Step {
 }
 
 function play(session: SessionRef, peer: number, newest: number): Step {
-  return [{ kind: 'playing', session, peer, newest }, [{ do: 'keep_peers', peers: [peer] }]];
+  return [{ kind: 'playing', session, peer, newest, sought: false }, [{ do: 'keep_peers', peers: [peer] }]];
 }
 
 function playing(state: Of<'playing'>, event: Event): Step {
+  if (event.type === 'relayed_by_tcp') return state.sought ? [state, []] : [{ ...state, sought: true }, [{ do: 'seek_udp', peer: state.peer }]];
+  if (event.type === 'udp_answers') return [state, event.peer === state.peer ? [{ do: 'move_to_udp', peer: state.peer }] : []];
   const failed = event.type === 'peer_failed' && event.peer === state.peer;
   if (event.type !== 'stalled' && !failed) return [state, []];
   const next: Of<'reconnecting'> = {

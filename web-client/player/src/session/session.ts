@@ -18,6 +18,7 @@ import { isStalled, isSuspect } from '../stats/stall';
 import { watchNetwork } from '../network';
 import { SignalSocket } from '../transport/signal';
 import type { Offer, Peer } from '../transport/peer';
+import { answersByUdp, byUdp } from '../transport/relay';
 import { refuseAttestation } from '../wire/attest';
 import { MAX_CLIPBOARD_BYTES, type Rumble, type TitleWish } from '../wire/control';
 import type { SignalToPage } from '../wire/signal';
@@ -222,6 +223,7 @@ export class Play {
     if (report === undefined || this.#scope.closed) return;
     this.stats.sample(report.values() as Iterable<Readonly<Record<string, unknown>>>, performance.now());
     this.options.onStats();
+    if (this.stats.relayedByTcp) this.#dispatch({ type: 'relayed_by_tcp' });
     this.#tellPath();
   }
 
@@ -290,6 +292,14 @@ export class Play {
         break;
       case 'restart_ice':
         this.#sendOffer(this.#peers.get(effect.peer), (peer) => peer.restartIce(this.#iceServers));
+        break;
+      case 'seek_udp':
+        void answersByUdp(this.#scope, this.#iceServers).then((answers) => {
+          if (answers) this.#dispatch({ type: 'udp_answers', peer: effect.peer });
+        });
+        break;
+      case 'move_to_udp':
+        this.#sendOffer(this.#peers.get(effect.peer), (peer) => peer.restartIce(byUdp(this.#iceServers)));
         break;
       case 'settle_ice':
         if (this.#peers.get(effect.peer)?.unanswered === true) this.#perform({ do: 'restart_ice', peer: effect.peer });

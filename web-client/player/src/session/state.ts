@@ -36,7 +36,14 @@ export type State =
       readonly peer_since_ms: number;
       readonly connected: boolean;
     }
-  | { readonly kind: 'playing'; readonly session: SessionRef; readonly peer: number; readonly newest: number }
+  | {
+      readonly kind: 'playing';
+      readonly session: SessionRef;
+      readonly peer: number;
+      readonly newest: number;
+      /** A way by UDP was looked for once, because packets go to a relay by TCP. */
+      readonly sought: boolean;
+    }
   | {
       readonly kind: 'reconnecting';
       readonly session: SessionRef;
@@ -64,6 +71,8 @@ export type Event =
   | { readonly type: 'peer_failed'; readonly peer: number; readonly at_ms: number }
   /** No frame since `last_frame_ms`, and a reason to believe that the network is at fault. */
   | { readonly type: 'stalled'; readonly at_ms: number; readonly last_frame_ms: number }
+  | { readonly type: 'relayed_by_tcp' }
+  | { readonly type: 'udp_answers'; readonly peer: number }
   /** The network may have come back or changed. */
   | { readonly type: 'online'; readonly at_ms: number }
   | { readonly type: 'tick'; readonly at_ms: number }
@@ -81,6 +90,10 @@ export type Effect =
   | { readonly do: 'renew_signal' }
   | { readonly do: 'open_peer'; readonly peer: number }
   | { readonly do: 'restart_ice'; readonly peer: number }
+  /** Asks whether a relay answers by UDP. */
+  | { readonly do: 'seek_udp'; readonly peer: number }
+  /** Asks for a path by UDP alone; the one in use carries on until there is one. */
+  | { readonly do: 'move_to_udp'; readonly peer: number }
   /** The peer came back by itself while its restart was on the way: both ends must agree on the outcome. */
   | { readonly do: 'settle_ice'; readonly peer: number }
   | { readonly do: 'keep_peers'; readonly peers: readonly number[] }

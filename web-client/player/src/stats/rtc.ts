@@ -84,7 +84,9 @@ function pick(rows: Iterable<Row>): Rows {
     if (row['type'] === 'transport') transport = row;
     if (row['type'] === 'candidate-pair' && row['nominated'] === true && row['state'] === 'succeeded') pair = row;
   }
-  return { video, audio, pair, playout, transport, byId };
+  // Several pairs may be nominated; where the browser says which one it uses, that counts.
+  const selected = byId.get(word(transport, 'selectedCandidatePairId') ?? '');
+  return { video, audio, pair: selected ?? pair, playout, transport, byId };
 }
 
 /** Reads a report; `before` are the counters of the previous call, absent the first time. */

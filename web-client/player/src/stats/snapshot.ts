@@ -88,6 +88,11 @@ export class Statistics {
     return this.#rtc?.rtt_ms ?? this.clock.rtt_ms;
   }
 
+  /** Packets go to a relay by TCP or TLS, as of the newest sample. */
+  get relayedByTcp(): boolean {
+    return this.#rtc?.relayed === true && (this.#rtc.transport === 'tcp' || this.#rtc.transport === 'tls');
+  }
+
   /** Another connection counts from zero again. */
   newPeer(): void {
     this.#counters = undefined;

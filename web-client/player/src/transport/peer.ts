@@ -1,5 +1,5 @@
 /**
- * One WebRTC connection to a session. Beside it only `probe.ts`, which measures, touches `RTCPeerConnection`.
+ * One WebRTC connection: what media and messages travel in.
  *
  * The offer is made ahead of the session and held until the ICE servers are known. Data channels are
  * negotiated (0 input, 1 facts, 2 control), because those opened in-band lose their reliability

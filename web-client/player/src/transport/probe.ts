@@ -1,5 +1,5 @@
 /**
- * One node's round trip, by ICE connectivity checks. Beside it only `peer.ts` touches `RTCPeerConnection`.
+ * One node's round trip, by ICE connectivity checks.
  *
  * The answer is made here from what the matchmaker told of the node; its reflector answers checks and speaks nothing
  * else, so that no connection ever comes about. Browsers repeat the first checks of a pair every 48 ms and tell their

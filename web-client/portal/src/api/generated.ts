@@ -624,6 +624,22 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description A GPU adapter. */
+        AdapterCapability: {
+            /** @description Name and version. */
+            driver: string;
+            /** @description Frames reach encoders without a copy to the CPU. */
+            exports: boolean;
+            /** @description Such as `discrete` or `software`. */
+            kind: string;
+            /**
+             * Format: int32
+             * @description Its own memory in MiB; of a software or integrated adapter, what it shares. 0 where unknown.
+             */
+            memory_mib: number;
+            /** @description As the driver names it. */
+            name: string;
+        };
         /** @description {session, fingerprint, nonce, expiry}, signed by the node. */
         Attestation: {
             /**
@@ -682,6 +698,29 @@ export interface components {
             /** @description ICE username fragment of its answer. */
             ufrag: string;
         };
+        /** @description What a machine can do. */
+        Capability: {
+            /** @description GPU adapters, best first. */
+            adapters: components["schemas"]["AdapterCapability"][];
+            /** @description Colour conversion by size. */
+            conversions: components["schemas"]["ConversionCapability"][];
+            /** @description Encoders by codec and size. */
+            encoders: components["schemas"]["EncoderCapability"][];
+            /**
+             * Format: int64
+             * @description When it was measured, Unix ms by the node's clock.
+             */
+            measured_at_ms: number;
+            /** @description What this machine lacks, with the reason. */
+            missing: components["schemas"]["Missing"][];
+            /** @description The release that measured it. */
+            release: string;
+            /**
+             * Format: int32
+             * @description Sessions of 1280×720 at 60 frames a second that fit beside each other, by processor time.
+             */
+            sessions: number;
+        };
         /** @description One node that is to send first. */
         Check: {
             /** @description The page's server-reflexive address for this node's connection: `address:port`. */
@@ -706,6 +745,26 @@ export interface components {
             pad?: string[];
             /** @description Touch gesture in words. */
             touch?: string | null;
+        };
+        /** @description What converting one frame takes. */
+        ConversionCapability: {
+            /** @description On which adapter; `cpu` for pictures in CPU memory. */
+            adapter: string;
+            /**
+             * Format: int32
+             * @description Median, in µs.
+             */
+            frame_us: number;
+            /**
+             * Format: int32
+             * @description In pixels.
+             */
+            height: number;
+            /**
+             * Format: int32
+             * @description In pixels.
+             */
+            width: number;
         };
         /** @description `POST /v1/bookings` (operator): slots of a region for a time. */
         CreateBooking: {
@@ -790,6 +849,33 @@ export interface components {
              * @description Agreed version of this door.
              */
             version: number;
+        };
+        /** @description What encoding one frame takes. */
+        EncoderCapability: {
+            /** @description Such as `H.264`. */
+            codec: string;
+            /**
+             * Format: int32
+             * @description Median, in µs.
+             */
+            frame_us: number;
+            /**
+             * Format: int32
+             * @description In pixels.
+             */
+            height: number;
+            /** @description Such as `OpenH264`. */
+            name: string;
+            /**
+             * Format: int32
+             * @description Sessions of this encoder at once: as many as could be opened, up to where the trial stopped.
+             */
+            sessions: number;
+            /**
+             * Format: int32
+             * @description In pixels.
+             */
+            width: number;
         };
         /**
          * @description Why a session ended.
@@ -992,6 +1078,13 @@ export interface components {
              */
             rtt_us: number;
         };
+        /** @description Something that this machine lacks. */
+        Missing: {
+            /** @description Such as `NVENC`. */
+            what: string;
+            /** @description Why, and what to do. */
+            why: string;
+        };
         /** @description The JSON form of [`Money`]. */
         MoneyJson: {
             /**
@@ -1014,6 +1107,7 @@ export interface components {
              * @description Sessions it runs.
              */
             busy: number;
+            capability?: null | components["schemas"]["SignedCapability"];
             /** @description Takes no new sessions. */
             draining: boolean;
             /** @description Encoders, best first. */
@@ -1117,6 +1211,7 @@ export interface components {
                  * @description Sessions it runs.
                  */
                 busy: number;
+                capability?: null | components["schemas"]["SignedCapability"];
                 /** @description Takes no new sessions. */
                 draining: boolean;
                 /** @description Encoders, best first. */
@@ -1676,6 +1771,13 @@ export interface components {
         SessionState: "starting" | "live" | "ended";
         /** @description An Ed25519 signature: 64 bytes. */
         Signature: string;
+        /** @description A report with its node's signature. */
+        SignedCapability: {
+            /** @description What was measured. */
+            capability: components["schemas"]["Capability"];
+            /** @description By the node's key. */
+            signature: components["schemas"]["Signature"];
+        };
         /** @description A receipt with its signatures, as the node reports it. */
         SignedReceipt: {
             /** @description The node's signature. */

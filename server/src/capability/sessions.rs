@@ -1,8 +1,7 @@
-//! How many sessions this machine can hold, found by trying.
+//! How many sessions this machine can hold.
 //!
 //! One second of a moving picture is drawn, converted and encoded as a session would, as fast as possible. What
-//! that costs in processor time says how many such sessions fit beside each other. It is measured once for each
-//! machine, release and encoder and remembered in the data directory.
+//! that costs in processor time says how many such sessions fit beside each other.
 
 use anyhow::{Context, Result};
 use nearframe_encode::{Codec, EncoderChain, FrameRequest, VideoEncoder, VideoOptions, VideoSettings};
@@ -10,11 +9,9 @@ use nearframe_gpu::Converter;
 use nearframe_protocol::title::TitleManifest;
 use nearframe_title::FrameTick;
 use rustix::time::{ClockId, clock_gettime};
-use serde::{Deserialize, Serialize};
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
-use tracing::{info, warn};
+use tracing::warn;
 
 /// The picture that is tried: what most titles have.
 const TRIAL: &str =
@@ -30,53 +27,16 @@ const FOR_SESSIONS: f64 = 0.75;
 /// Whatever is measured, no node offers more.
 const MOST: u32 = 64;
 
-/// What was measured, and on what.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Capacity {
-    release: String,
-    processors: usize,
-    encoder: String,
-    /// Processor time of one second of one session, in seconds.
-    session_s_per_s: f64,
-    slots: u32,
-}
-
-/// Sessions at once.
-pub(crate) fn slots(data_dir: &Path, video: &VideoOptions) -> u32 {
-    let file = data_dir.join("capacity.json");
+/// Sessions at once, at least one.
+pub(super) fn fitting_here(video: &VideoOptions) -> u32 {
     let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
-    let known = fs::read(&file).ok().and_then(|bytes| serde_json::from_slice::<Capacity>(&bytes).ok());
-    let encoder = encoder_name(video);
-    if let Some(known) = known
-        && known.release == env!("CARGO_PKG_VERSION")
-        && known.processors == processors
-        && known.encoder == encoder
-    {
-        return known.slots;
-    }
     match session_cost(video) {
-        Ok(session_s_per_s) => {
-            let slots = fitting(processors, session_s_per_s);
-            info!(slots, session_s_per_s, processors, "capacity measured");
-            let release = env!("CARGO_PKG_VERSION").to_owned();
-            let capacity = Capacity { release, processors, encoder, session_s_per_s, slots };
-            let written = serde_json::to_vec_pretty(&capacity).map_err(std::io::Error::from);
-            if let Err(error) = written.and_then(|bytes| fs::write(&file, bytes)) {
-                warn!("the measured capacity is not remembered: {error}");
-            }
-            slots
-        }
+        Ok(session_s_per_s) => fitting(processors, session_s_per_s),
         Err(error) => {
             warn!("capacity could not be measured, one session is offered: {error:#}");
             1
         }
     }
-}
-
-fn encoder_name(video: &VideoOptions) -> String {
-    let best =
-        nearframe_encode::video_backends_with(video).into_iter().find_map(|backend| backend.state.ok());
-    best.map_or_else(|| "none".to_owned(), |capabilities| capabilities.name.to_owned())
 }
 
 fn fitting(processors: usize, session_s_per_s: f64) -> u32 {
@@ -131,24 +91,5 @@ mod tests {
         assert_eq!(fitting(2, 0.4), 3);
         assert_eq!(fitting(1, 5.0), 1, "one session is always offered");
         assert_eq!(fitting(1024, 0.001), MOST);
-    }
-
-    #[test]
-    fn what_was_measured_is_remembered_for_this_machine_only() {
-        let dir = tempfile::tempdir().unwrap();
-        let slots_here = slots(dir.path(), &VideoOptions::default());
-        let file = dir.path().join("capacity.json");
-        let mut known: Capacity = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-        assert_eq!(known.slots, slots_here);
-        known.slots = 63;
-        fs::write(&file, serde_json::to_vec(&known).unwrap()).unwrap();
-        assert_eq!(slots(dir.path(), &VideoOptions::default()), 63, "not measured again");
-        known.processors += 1;
-        fs::write(&file, serde_json::to_vec(&known).unwrap()).unwrap();
-        assert_ne!(
-            slots(dir.path(), &VideoOptions::default()),
-            63,
-            "another machine's capacity was believed"
-        );
     }
 }
