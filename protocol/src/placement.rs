@@ -35,7 +35,7 @@ pub struct PlacementCandidate {
     pub name: String,
     /// Where it is; empty if unknown.
     pub region: String,
-    /// Round trip to its site as it was known then, µs.
+    /// Round trip to its site as it was known then, µs; 80000 where nothing was known.
     #[serde(default)]
     pub rtt_us: u32,
     /// What it costs.

@@ -85,7 +85,7 @@ fn a_stranger_measures_at_most_eight_nodes_of_different_sites_and_a_known_client
     let stranger = fleet.candidates(&client(1), Some(&request()), 7, 0);
     assert_eq!(stranger.len(), MAX_MEASUREMENTS);
     assert_eq!(stranger.iter().collect::<HashSet<_>>().len(), MAX_MEASUREMENTS);
-    assert!(fleet.learn(&client(1), &[(stranger[0], 9_000), (stranger[1], 30_000)], 1));
+    assert!(fleet.learn(&client(1), &[(stranger[0], 9_000)], 1));
     assert_eq!(fleet.candidates(&client(1), Some(&request()), 7, 0).len(), 4);
 }
 
@@ -123,7 +123,7 @@ fn what_was_measured_decides_and_is_remembered_unless_it_cannot_be() {
     };
     assert_eq!(chosen(&fleet, &measured), (node(3), 4_000));
     assert!(!fleet.remembers(&client(1), node(3)));
-    assert!(fleet.learn(&client(1), &[(node(2), 25_000)], 1));
+    assert!(fleet.learn(&client(1), &[(node(1), 40_000), (node(2), 25_000)], 1));
     assert_eq!(chosen(&fleet, &[]), (node(2), 25_000));
     assert!(fleet.remembers(&client(1), node(2)) && !fleet.remembers(&client(2), node(2)));
     // Nobody is a millisecond from both ends of the world.

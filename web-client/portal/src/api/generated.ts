@@ -1459,7 +1459,7 @@ export interface components {
             region: string;
             /**
              * Format: int32
-             * @description Round trip to its site as it was known then, µs.
+             * @description Round trip to its site as it was known then, µs; 80000 where nothing was known.
              */
             rtt_us?: number;
         };
