@@ -20,6 +20,7 @@ pub(crate) fn configure(
         data_dir: data.to_owned(),
         database_url: options.database_url.clone(),
         bus_url: options.bus_url.clone(),
+        address_databases: options.address_databases.clone().unwrap_or_default(),
         allowed_origins: door_options.allowed_origins.clone().unwrap_or_default(),
         public_url: Some(Url::parse(door.url()).context("the door's address")?),
         certificate_pin: door.pin().map(hex::encode),

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail};
 use nearframe_matchmaker::tls::network_addresses;
 use nearframe_protocol::TitleId;
 use nearframe_protocol::network::MediaNetwork;
+use nearframe_protocol::terms::{Evidence, Location};
 use nearframe_protocol::title::Trust;
 use nearframe_server::agent::Config;
 use nearframe_server::encoders;
@@ -77,6 +78,7 @@ pub(crate) fn configure(
         titles,
         name: options.name.clone().unwrap_or_else(host_name),
         region: region(options)?,
+        location: location(options)?,
         prepare: prepare(options)?,
         least_trust: least_trust(options)?,
         slots,
@@ -122,6 +124,21 @@ fn region(options: &NodeOptions) -> Result<String> {
         bail!("region = {code:?}: allowed are codes of ISO 3166 such as DE or US-CA");
     }
     Ok(code.to_owned())
+}
+
+/// `location`: degrees north and east.
+fn location(options: &NodeOptions) -> Result<Option<Location>> {
+    let Some(text) = options.location.as_deref() else { return Ok(None) };
+    let place = text.split_once(',').and_then(|(north, east)| {
+        Some((north.trim().parse::<f64>().ok()?, east.trim().parse::<f64>().ok()?))
+    });
+    match place {
+        Some((north, east)) if (-90.0..=90.0).contains(&north) && (-180.0..=180.0).contains(&east) => {
+            let evidence = Evidence::Declared;
+            Ok(Some(Location { latitude_deg: north, longitude_deg: east, asn: None, evidence }))
+        }
+        _ => bail!("location = {text:?}: allowed are degrees north and east, such as 52.52,13.40"),
+    }
 }
 
 fn network(options: &NodeOptions, reached_at: IpAddr) -> Result<MediaNetwork> {
@@ -184,6 +201,7 @@ mod tests {
             ("slots", NodeOptions { slots: Some(0), ..NodeOptions::default() }),
             ("max_bitrate_bps", NodeOptions { max_bitrate_bps: Some(1), ..NodeOptions::default() }),
             ("region", NodeOptions { region: Some("Germany".to_owned()), ..NodeOptions::default() }),
+            ("location", NodeOptions { location: Some("91,0".to_owned()), ..NodeOptions::default() }),
             ("media_ports", NodeOptions { media_ports: Some("9-1".to_owned()), ..NodeOptions::default() }),
             ("media_bind", NodeOptions { media_bind: Some(Vec::new()), ..NodeOptions::default() }),
             ("titles", NodeOptions { titles: Some("/nonexistent".into()), ..NodeOptions::default() }),
@@ -192,6 +210,14 @@ mod tests {
             let text = format!("{:#}", configured(&options, "127.0.0.1").map(drop).expect_err(key));
             assert!(text.starts_with(key), "{text}");
         }
+    }
+
+    #[test]
+    fn a_place_is_read_in_both_hemispheres() {
+        let at = |text: &str| NodeOptions { location: Some(text.to_owned()), ..NodeOptions::default() };
+        let place = configured(&at("-33.87, 151.21"), "127.0.0.1").unwrap().location.unwrap();
+        assert_eq!((place.latitude_deg, place.longitude_deg), (-33.87, 151.21));
+        assert!(configured(&at("Sydney"), "127.0.0.1").is_err());
     }
 
     #[test]

@@ -101,6 +101,9 @@ section! {
         /// NATS servers that connect several matchmakers on one database, such as nats://host:4222
         #[arg(long, env = "NEARFRAME_BUS_URL", value_name = "URL", hide_env_values = true)]
         bus_url: String,
+        /// Databases of addresses in MaxMind's format (.mmdb): where players probably are, until they measured
+        #[arg(long, env = "NEARFRAME_ADDRESS_DATABASES", value_name = "FILE", value_delimiter = ',')]
+        address_databases: Vec<PathBuf>,
         /// STUN servers, such as stun:stun.example.org:3478
         #[arg(long, env = "NEARFRAME_STUN", value_name = "URL", value_delimiter = ',')]
         stun: Vec<String>,
@@ -132,6 +135,9 @@ section! {
         /// ISO 3166 country and optional subdivision, such as DE or US-CA
         #[arg(long, env = "NEARFRAME_REGION", value_name = "CODE")]
         region: String,
+        /// Where it stands: degrees north and east, such as 52.52,13.40
+        #[arg(long, env = "NEARFRAME_LOCATION", value_name = "NORTH,EAST", allow_hyphen_values = true)]
+        location: String,
         /// Titles kept running at their menu for the next player, by id
         #[arg(long, env = "NEARFRAME_PREPARE", value_name = "ID", value_delimiter = ',')]
         prepare: Vec<String>,

@@ -1,6 +1,7 @@
 //! What nodes may offer, and the catalogue made of it.
 
 use crate::bus::words::{Answer, Question, ReplicaId};
+use crate::http::problem::{Code, Problem};
 use crate::state::Shared;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -120,6 +121,12 @@ fn check_terms(terms: &NodeTerms) -> Result<(), String> {
     Ok(())
 }
 
+/// There is no such title.
+pub(crate) fn unknown(id: &TitleId) -> Problem {
+    let detail = format!("No connected machine holds the title {id}. See GET /v1/titles.");
+    Problem::new(Code::UnknownTitle, detail)
+}
+
 /// The title as the catalogue has it.
 pub(crate) fn held(shared: &Shared, id: &TitleId) -> Option<HeldTitle> {
     shared.fleet().title(id).map(|held| HeldTitle::clone(held))
@@ -140,12 +147,13 @@ pub(crate) async fn cover(shared: &Shared, held: &HeldTitle) -> Option<String> {
 
 /// The catalogue.
 pub(crate) fn titles(shared: &Shared) -> Vec<Title> {
+    let rules = shared.placing.rules().clone();
     let fleet = shared.fleet();
     let titles = fleet.titles().map(|(id, held)| {
         let mut entry = held.entry.clone();
         // A node says in the entry whether it has a picture; where the picture is, is for us to say.
         entry.cover = entry.cover.map(|_| format!("/v1/titles/{id}/cover"));
-        let available = fleet.can_take(&Request::play(id.clone(), entry.hash));
+        let available = fleet.can_take(&rules.request(Request::play(id.clone(), entry.hash)));
         Title { entry, available }
     });
     titles.collect()

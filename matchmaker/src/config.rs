@@ -19,6 +19,9 @@ pub struct Config {
     pub database_url: Option<String>,
     /// NATS servers, such as `nats://host:4222`, by which several matchmakers on one database reach each other.
     pub bus_url: Option<String>,
+    /// Databases of addresses in MaxMind's format, at most 4: where players probably are, until they measured. Without
+    /// any, nothing is guessed.
+    pub address_databases: Vec<PathBuf>,
     /// Origins beside our own, such as `https://games.example`, that may embed the player, call the API
     /// and open sockets: one list for CORS, WebSocket origins and `frame-ancestors`.
     pub allowed_origins: Vec<String>,
@@ -78,6 +81,7 @@ impl Default for Config {
             data_dir: PathBuf::from("nearframe-data"),
             database_url: None,
             bus_url: None,
+            address_databases: Vec::new(),
             allowed_origins: Vec::new(),
             public_url: None,
             certificate_pin: None,
@@ -113,6 +117,9 @@ impl Config {
                 "bus_url",
                 "to be given together with database_url: replicas share a PostgreSQL database",
             );
+        }
+        if self.address_databases.len() > crate::placing::addresses::MOST_DATABASES {
+            return bad("address_databases", "at most 4 files");
         }
         for origin in &self.allowed_origins {
             if parse_origin(origin).is_none_or(|parsed| parsed != *origin) {

@@ -14,12 +14,21 @@ const CREDENTIAL_S: u64 = 12 * 3600;
 
 /// The servers a session may use, with credentials of its own.
 pub(crate) fn servers(config: &IceConfig, session: SessionId, now_ms: u64) -> Vec<IceServer> {
+    for_user(config, &session.to_string(), now_ms, CREDENTIAL_S)
+}
+
+/// The same without a session, for so many seconds.
+pub(crate) fn short_lived(config: &IceConfig, now_ms: u64, seconds: u64) -> Vec<IceServer> {
+    for_user(config, "survey", now_ms, seconds)
+}
+
+fn for_user(config: &IceConfig, user: &str, now_ms: u64, seconds: u64) -> Vec<IceServer> {
     let mut servers = Vec::new();
     if !config.stun.is_empty() {
         servers.push(IceServer { urls: config.stun.clone(), username: None, credential: None });
     }
     if let (false, Some(secret)) = (config.turn.is_empty(), &config.turn_secret) {
-        let username = format!("{}:{session}", now_ms / 1000 + CREDENTIAL_S);
+        let username = format!("{}:{user}", now_ms / 1000 + seconds);
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes());
         let credential = BASE64_STANDARD.encode(hmac::sign(&key, username.as_bytes()));
         servers.push(IceServer {

@@ -20,6 +20,7 @@ mod ice;
 mod jobs;
 mod metrics;
 mod placements;
+mod placing;
 mod quotes;
 mod random;
 mod replicas;
@@ -80,6 +81,14 @@ pub enum Error {
         path: PathBuf,
         /// What the system says.
         error: std::io::Error,
+    },
+    /// A database of addresses cannot be read.
+    #[error("address_databases {path}: {error}; name files in MaxMind's format (.mmdb)")]
+    AddressDatabase {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: String,
     },
     /// The store failed.
     #[error(transparent)]
@@ -158,10 +167,14 @@ impl Matchmaker {
         alone: bool,
     ) -> Result<Self> {
         config.check()?;
+        let addresses = placing::addresses::Addresses::open(&config.address_databases)?;
         let key = store.secret(SECRET, random::bytes()).await?;
         let cluster = Cluster::new(ReplicaId::from_random(random::bytes()), alone);
         let clock = Clock::new(store.clock_ms().await?);
         let shared = Arc::new(Shared::new(config, Parts { store, assets, bus, cluster, clock, key }));
+        shared.placing.know(addresses);
+        placing::rules::refresh(&shared).await?;
+        placing::history::read(&shared).await?;
         replicas::join(&shared).await?;
         let jobs = Arc::new(Mutex::new(jobs::spawn(&shared)));
         Ok(Self { shared, jobs })
@@ -205,6 +218,9 @@ impl Matchmaker {
             async { if alone { self.end_sessions().await } else { replicas::leave(&self.shared).await } };
         if tokio::time::timeout(within, farewell).await.is_err() {
             tracing::warn!("the time for draining is over before all receipts came in");
+        }
+        if let Err(error) = placing::history::write(&self.shared).await {
+            tracing::warn!(%error, "what was learnt of round trips last is lost");
         }
         self.shared.phase.send_replace(Phase::Closed);
         let mut jobs = self.jobs.lock().await;

@@ -16,6 +16,10 @@ pub(crate) struct Metrics {
     pub(crate) receipts_repeated: Counter,
     pub(crate) receipts_refused: Counter,
     pub(crate) saves_kept: Counter,
+    pub(crate) surveys: Counter,
+    pub(crate) measured: Counter,
+    pub(crate) queued: Counter,
+    pub(crate) preempted: Counter,
     pub(crate) pages: Gauge,
     pub(crate) links: Gauge,
     pub(crate) rate_limited: Counter,
@@ -83,6 +87,14 @@ pub(crate) fn render(shared: &Shared) -> String {
         "Requests for a session that got none.",
         &metrics.sessions_refused,
     );
+    counter("nearframe_surveys_total", "Lists of nodes to measure that pages asked for.", &metrics.surveys);
+    counter("nearframe_measurements_total", "Surveys that pages brought back.", &metrics.measured);
+    counter("nearframe_queued_total", "Answers that told a place in the queue.", &metrics.queued);
+    counter(
+        "nearframe_preempted_total",
+        "Interruptible sessions that were told to make way.",
+        &metrics.preempted,
+    );
     counter("nearframe_saves_total", "Versions of saves that were kept.", &metrics.saves_kept);
     counter("nearframe_rate_limited_total", "Requests over a rate limit.", &metrics.rate_limited);
 
@@ -125,6 +137,13 @@ fn gauges(shared: &Shared, out: &mut String) {
         (online().count() as u64, slots)
     };
     let (regions, replicas) = shared.cluster.size();
+    let (banned, draining, clients, sites) = {
+        let fleet = shared.fleet();
+        let banned = fleet.members().filter(|(node, _)| fleet.order_of(*node).banned).count() as u64;
+        let draining = fleet.members().filter(|(node, _)| fleet.is_draining(*node)).count() as u64;
+        (banned, draining, fleet.clients_remembered() as u64, fleet.sites() as u64)
+    };
+    let waiting = shared.placing.waiting.len();
     let held = |gauge: &Gauge| gauge.0.load(Ordering::Relaxed).max(0) as u64;
     for (name, help, value) in [
         ("nearframe_nodes_online", "Nodes connected and heard in the last 3 s.", online),
@@ -138,6 +157,21 @@ fn gauges(shared: &Shared, out: &mut String) {
             "Whether the database answered last.",
             shared.cluster.store_answers().into(),
         ),
+        ("nearframe_nodes_banned", "Connected nodes that an operator shut out.", banned),
+        ("nearframe_nodes_draining", "Connected nodes that take no new sessions.", draining),
+        ("nearframe_queue_waiting", "Requests that wait for a slot.", waiting),
+        (
+            "nearframe_interruptible_sessions",
+            "Sessions that may be interrupted.",
+            shared.placing.tasks.len() as u64,
+        ),
+        (
+            "nearframe_titles_warm",
+            "Titles that nodes keep at their menu by our word.",
+            shared.placing.warmth.len() as u64,
+        ),
+        ("nearframe_latency_clients", "Client prefixes whose round trips are remembered.", clients),
+        ("nearframe_latency_sites", "Sites that nodes stand or stood in.", sites),
         ("nearframe_uptime_seconds", "Since the start of this process.", now / 1000),
     ] {
         family(out, name, "gauge", help);

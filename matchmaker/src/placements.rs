@@ -3,8 +3,9 @@
 //! Kept in memory by the server that decided: reasons are for a person who wonders now, not a record.
 
 use crate::state::Shared;
+use nearframe_placement::cost::Terms;
 use nearframe_placement::index::Found;
-use nearframe_placement::{Explanation, Fleet};
+use nearframe_placement::{Explanation, Fleet, NoNode, Obstacle};
 use nearframe_protocol::placement::{
     Placement, PlacementCandidate, PlacementCost, RefusedCount, RefusedNode,
 };
@@ -41,6 +42,18 @@ impl Placements {
         }
     }
 
+    /// The newest decisions: session, when, node and its name.
+    pub(crate) fn newest(&self, most: usize) -> Vec<(SessionId, u64, NodeId, String)> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = kept.order.iter().rev().take(most).filter_map(|session| kept.reasons.get(session));
+        let row = |reasons: &Placement| {
+            let chosen = reasons.candidates.iter().find(|candidate| candidate.node == reasons.chosen);
+            let name = chosen.map(|chosen| chosen.name.clone()).unwrap_or_default();
+            (reasons.session, reasons.decided_at_ms, reasons.chosen, name)
+        };
+        newest.map(row).collect()
+    }
+
     pub(crate) fn of(&self, session: SessionId) -> Option<Placement> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).reasons.get(&session).cloned()
     }
@@ -53,16 +66,8 @@ pub(crate) fn describe(shared: &Shared, session: SessionId, explanation: &Explan
         node: found.node,
         name: name(&fleet, found.node),
         region: fleet.region_of(found.node).to_owned(),
-        cost: PlacementCost {
-            total: found.terms.total(),
-            rtt: found.terms.rtt,
-            price: found.terms.price,
-            failure: found.terms.failure,
-            scarcity: found.terms.scarcity,
-            load: found.terms.load,
-            locality: found.terms.locality,
-            credit: found.terms.credit,
-        },
+        rtt_us: found.rtt_us,
+        cost: cost(&found.terms),
     };
     let no = &explanation.no;
     Some(Placement {
@@ -71,15 +76,7 @@ pub(crate) fn describe(shared: &Shared, session: SessionId, explanation: &Explan
         chosen: explanation.chosen?.node,
         candidates: explanation.candidates.iter().map(candidate).collect(),
         allowed: explanation.allowed as u64,
-        refused: no
-            .counts
-            .iter()
-            .map(|(obstacle, nodes)| RefusedCount {
-                obstacle: obstacle.code().to_owned(),
-                words: obstacle.to_string(),
-                nodes: *nodes as u64,
-            })
-            .collect(),
+        refused: refused(no),
         examples: no
             .examples
             .iter()
@@ -91,6 +88,30 @@ pub(crate) fn describe(shared: &Shared, session: SessionId, explanation: &Explan
             .collect(),
         complete: explanation.complete,
     })
+}
+
+/// A cost in the words of the API.
+pub(crate) fn cost(terms: &Terms) -> PlacementCost {
+    PlacementCost {
+        total: terms.total(),
+        rtt: terms.rtt,
+        price: terms.price,
+        failure: terms.failure,
+        scarcity: terms.scarcity,
+        load: terms.load,
+        locality: terms.locality,
+        credit: terms.credit,
+    }
+}
+
+/// Obstacles in the words of the API.
+pub(crate) fn refused(no: &NoNode) -> Vec<RefusedCount> {
+    let count = |(obstacle, nodes): (&Obstacle, &usize)| RefusedCount {
+        obstacle: obstacle.code().to_owned(),
+        words: obstacle.to_string(),
+        nodes: *nodes as u64,
+    };
+    no.counts.iter().map(count).collect()
 }
 
 fn name(fleet: &Fleet, node: NodeId) -> String {

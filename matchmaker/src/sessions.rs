@@ -3,25 +3,32 @@
 //! **Architecture invariant:** a session ends only through [`end`], which writes the store first and
 //! then tells node and pages; whoever missed the telling reads the store when it comes back.
 
+mod together;
+
 use crate::bus::{BusError, SessionEvent};
 use crate::catalogue;
 use crate::http::problem::{Code, Problem};
 use crate::ice;
 use crate::placements;
+use crate::placing::waiting::{self, Admission};
+use crate::placing::{Asker, preempt, rules};
 use crate::quotes;
 use crate::random;
 use crate::replicas;
 use crate::saves;
 use crate::state::{Phase, Shared};
 use crate::store::{Created, Idempotency, NewSession, SaveOwner, SessionRow, StoreError};
-use nearframe_placement::Request;
-use nearframe_placement::latency::Client;
+use nearframe_placement::region::Residency;
+use nearframe_placement::{Request, Weights};
 use nearframe_protocol::api::{CreateSession, CreatedSession};
+use nearframe_protocol::fleet::{Gathered, Pending};
 use nearframe_protocol::link::ToNode;
+use nearframe_protocol::measure::Wait;
 use nearframe_protocol::signal::ToPage;
 use nearframe_protocol::{
-    EndReason, Generation, GuestId, NodeId, PublicKey, SessionId, SessionState, VersionOffer,
+    EndReason, Generation, GuestId, NodeId, PublicKey, SessionId, SessionState, TitleHash, VersionOffer,
 };
+use std::net::IpAddr;
 
 /// Nodes tried for one request: each try lost the race for a last slot, which is rare twice in a row.
 const MAX_TRIES: usize = 8;
@@ -30,41 +37,57 @@ const MAX_TRIES: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Wanted {
     pub(crate) guest: GuestId,
+    pub(crate) address: IpAddr,
     pub(crate) request: CreateSession,
     /// Set when the caller may repeat the request.
     pub(crate) idempotency: Option<Idempotency>,
 }
 
+/// What becomes of a request for a session.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// A machine holds a slot.
+    Created(Box<CreatedSession>),
+    /// Ask again.
+    Pending(Pending),
+}
+
+/// What became of a try to lease.
+enum Leased {
+    New(Box<SessionRow>),
+    Again(Box<SessionRow>),
+    Waits(Wait),
+}
+
 /// Places, leases and starts a session; also says whose it is.
-pub(crate) async fn create(shared: &Shared, wanted: Wanted) -> Result<(CreatedSession, GuestId), Problem> {
-    let Wanted { guest, request, idempotency } = wanted;
+pub(crate) async fn create(shared: &Shared, wanted: Wanted) -> Result<(Answer, GuestId), Problem> {
+    let Wanted { guest, address, request: asked, idempotency } = wanted;
     let version = VersionOffer::current()
-        .agree(&request.versions)
+        .agree(&asked.versions)
         .map_err(|error| Problem::new(Code::VersionMismatch, error.to_string()))?;
     if *shared.phase.borrow() != Phase::Open {
         return Err(Problem::new(Code::Draining, "Wait a moment and try again: another server takes over.")
             .retry_after(5));
     }
-    let held = catalogue::held(shared, &request.title).ok_or_else(|| {
-        let detail = format!("No connected machine holds the title {}. See GET /v1/titles.", request.title);
-        Problem::new(Code::UnknownTitle, detail)
-    })?;
-    let tariff = match &request.quote {
-        Some(quote) => quotes::read(shared, quote, &request.title, shared.now_ms()).map_err(|error| {
+    let held = catalogue::held(shared, &asked.title).ok_or_else(|| catalogue::unknown(&asked.title))?;
+    let request = request(shared, &asked, held.entry.hash)?;
+    let tariff = match &asked.quote {
+        Some(quote) => quotes::read(shared, quote, &asked.title, shared.now_ms()).map_err(|error| {
             Problem::new(Code::BadQuote, format!("{error}. Get a new one from POST /v1/quotes."))
         })?,
         None => shared.config.tariff(),
     };
-    shared.saves.settle(&SaveOwner { guest, title: request.title.clone() }).await;
+    shared.saves.settle(&SaveOwner { guest, title: asked.title.clone() }).await;
+    let asker = Asker::of(shared, address, asked.measured.as_ref(), shared.now_ms());
     let new = NewSession {
         id: random::session_id(),
         guest,
         guest_limit: shared.config.limits.sessions_per_guest,
-        title: request.title,
+        title: asked.title.clone(),
         title_hash: held.entry.hash,
         // Replaced by the decision before anything is written.
         node: NodeId::from_bytes([0; 16]),
-        player_key: request.player_key,
+        player_key: asked.player_key,
         lease: random::lease_id(),
         tariff,
         now_ms: shared.now_ms(),
@@ -72,16 +95,32 @@ pub(crate) async fn create(shared: &Shared, wanted: Wanted) -> Result<(CreatedSe
         // Shown by the owner of the node's region.
         fence: None,
     };
-    let (row, again) = lease(shared, new).await?;
-    if !again {
-        start(shared, &row).await?;
-    } else if row.state == SessionState::Starting {
-        // Whoever answered first may have died before it told the node, which knows a start again. A node that is
-        // not reached now may run it all the same, and says so with its next hello.
-        let command = start_command(shared, &row).await?;
-        let _ = shared.bus.command(row.node, command).await;
-    }
+    let leased = match (&asked.group, &asked.booking) {
+        (Some(group), _) => match together::join(shared, group, new, &request, &asker).await? {
+            together::Outcome::Placed(row) => Leased::Again(row),
+            together::Outcome::Gathering(gathered) => {
+                return Ok((Answer::Pending(pending(shared, guest, None, Some(gathered))), guest));
+            }
+        },
+        (None, Some(booking)) => booked(shared, booking, new, request, &asker).await?,
+        (None, None) => queued(shared, new, request, &asker, &asked).await?,
+    };
+    let row = match leased {
+        Leased::New(row) => {
+            begin(shared, &row, asked.interruptible).await?;
+            row
+        }
+        Leased::Again(row) => {
+            start_again(shared, &row).await?;
+            row
+        }
+        Leased::Waits(wait) => {
+            shared.metrics.queued.add();
+            return Ok((Answer::Pending(pending(shared, guest, Some(wait), None)), guest));
+        }
+    };
     let node_key = node_key(shared, row.node).await?;
+    let guest = row.guest;
     let created = CreatedSession {
         version,
         ticket: shared.ticket(row.id),
@@ -89,20 +128,138 @@ pub(crate) async fn create(shared: &Shared, wanted: Wanted) -> Result<(CreatedSe
         node_key,
         ice_servers: ice::servers(&shared.config.ice, row.id, shared.now_ms()),
         now_ms: shared.now_ms(),
-        session: row.clone().into(),
+        session: (*row).into(),
     };
-    Ok((created, row.guest))
+    Ok((Answer::Created(Box::new(created)), guest))
 }
 
-/// Decides on a node and writes the lease; decides again when the last slot was just taken.
-async fn lease(shared: &Shared, mut new: NewSession) -> Result<(SessionRow, bool), Problem> {
-    let request = Request::play(new.title.clone(), new.title_hash);
+/// What is asked of placement.
+fn request(shared: &Shared, asked: &CreateSession, hash: TitleHash) -> Result<Request, Problem> {
+    let mut request = shared.placing.rules().request(Request::play(asked.title.clone(), hash));
+    if let Some(residency) = &asked.residency {
+        residency.check().map_err(|why| Problem::new(Code::BadBody, why))?;
+        request.residency.push(rules::of_api(residency));
+    }
+    if asked.interruptible {
+        request.needs.batch = true;
+        request.weights = Weights::BATCH;
+    }
+    Ok(request)
+}
+
+fn pending(shared: &Shared, guest: GuestId, wait: Option<Wait>, gathered: Option<Gathered>) -> Pending {
+    Pending { queue: shared.seal("queue", guest.as_bytes()), again_in_ms: waiting::AGAIN_MS, wait, gathered }
+}
+
+/// The guest whose place a 202 told; `None` for a forged one.
+pub(crate) fn guest_of_queue(shared: &Shared, queue: &str) -> Option<GuestId> {
+    Some(GuestId::from_bytes(shared.unseal("queue", queue)?.try_into().ok()?))
+}
+
+/// A slot at once where nobody stands before, else a place in the queue.
+async fn queued(
+    shared: &Shared,
+    new: NewSession,
+    mut request: Request,
+    asker: &Asker,
+    asked: &CreateSession,
+) -> Result<Leased, Problem> {
+    let (guest, title) = (new.guest, new.title.clone());
+    let admission = shared.placing.waiting.admit(shared, guest, &request, asked.wait);
+    let waits = match admission {
+        Admission::Go(waited_ms) => {
+            request.waited_ms = waited_ms;
+            None
+        }
+        Admission::Wait(wait) => Some(wait),
+        Admission::Crowded => {
+            let detail = "You wait for too many games already, or too many players wait. Try again later.";
+            return Err(Problem::new(Code::TooManySessions, detail));
+        }
+    };
+    if let Some(wait) = waits {
+        // The request may be a repetition of one that was answered.
+        return match shared.store.create_session(&new).await? {
+            Created::Again(row) => Ok(Leased::Again(Box::new(row))),
+            Created::TooMany => Err(too_many(&new)),
+            Created::OverBudget => Err(over_budget()),
+            Created::KeyReused => Err(key_reused()),
+            _ if asked.wait => {
+                if !asked.interruptible {
+                    preempt::make_way(shared, &request).await;
+                }
+                Ok(Leased::Waits(wait))
+            }
+            _ => Err(no_capacity("others wait already")),
+        };
+    }
+    let outcome = lease(shared, new, request.clone(), asker, true).await;
+    match outcome {
+        Err(problem) if problem.is(Code::NoCapacity) && !asked.interruptible => {
+            if !asked.wait || !shared.fleet().could_take(&request) {
+                shared.placing.waiting.leave(guest, &title);
+                return Err(problem);
+            }
+            let wait = shared.placing.waiting.join(guest, &request, shared.now_ms()).ok_or(problem)?;
+            preempt::make_way(shared, &request).await;
+            Ok(Leased::Waits(wait))
+        }
+        Ok(leased) => {
+            shared.placing.waiting.served(guest, &title, shared.now_ms());
+            Ok(leased)
+        }
+        other => other,
+    }
+}
+
+/// A slot of what was booked.
+async fn booked(
+    shared: &Shared,
+    token: &str,
+    new: NewSession,
+    mut request: Request,
+    asker: &Asker,
+) -> Result<Leased, Problem> {
+    let unknown = || Problem::new(Code::UnknownBooking, "No booking is known by this. It may be over.");
+    let id = rules::booking_of_token(shared, token).ok_or_else(unknown)?;
+    let booking = shared.placing.rules().booking(id).cloned().ok_or_else(unknown)?;
+    if new.now_ms < booking.from_ms || new.now_ms >= booking.until_ms {
+        let detail = "The booking does not hold now. Its times are in GET /v1/bookings.";
+        return Err(Problem::new(Code::NoRoom, detail));
+    }
+    request.residency.push(Residency::only(vec![booking.region.clone()]));
+    let leased = lease(shared, new, request, asker, false).await?;
+    if let Leased::New(row) = &leased
+        && !shared.store.use_booking(id, row.id).await?
+    {
+        end(shared, row.id, EndReason::Operator).await?;
+        let detail = format!("All {} slots of the booking are taken.", booking.slots);
+        return Err(Problem::new(Code::NoRoom, detail));
+    }
+    Ok(leased)
+}
+
+/// Decides on a node and writes the lease; decides again when the last slot was just taken. `spot`: it gets nothing of
+/// what is reserved or booked.
+async fn lease(
+    shared: &Shared,
+    mut new: NewSession,
+    mut request: Request,
+    asker: &Asker,
+    spot: bool,
+) -> Result<Leased, Problem> {
+    let keeps = shared.placing.rules().keep_anything();
+    let _turn = if keeps { Some(shared.placing.turn.lock().await) } else { None };
     // The id is drawn at random; its first bytes serve as dice.
     let seed = u64::from_le_bytes(*new.id.as_bytes().first_chunk().expect("an id has 16 bytes"));
     for _ in 0..MAX_TRIES {
+        if keeps && spot {
+            let regions = shared.fleet().regions();
+            request.shut = shared.placing.rules().shut_regions(&regions, shared.now_ms());
+        }
         let (decision, region) = {
             let fleet = shared.fleet();
-            let decision = fleet.decide(&request, &Client::default(), seed);
+            let decision = fleet.decide_measured(&request, &asker.client, &asker.measured, seed);
             let chosen = decision.as_ref().ok().and_then(|decision| decision.chosen);
             if let Some(chosen) = chosen {
                 new.node = chosen.node;
@@ -120,25 +277,14 @@ async fn lease(shared: &Shared, mut new: NewSession) -> Result<(SessionRow, bool
                 tracing::info!(session = %row.id, node = %row.node, title = %row.title, "session leased");
                 let reasons = decision.ok().and_then(|why| placements::describe(shared, row.id, &why));
                 reasons.into_iter().for_each(|reasons| shared.placements.keep(reasons));
-                return Ok((row, false));
+                return Ok(Leased::New(Box::new(row)));
             }
-            Created::Again(row) => return Ok((row, true)),
+            Created::Again(row) => return Ok(Leased::Again(Box::new(row))),
             // Owners of regions are told about before this comes out.
             Created::NoCapacity | Created::Fenced => {}
-            Created::TooMany => {
-                let most = new.guest_limit;
-                let detail = format!("You have {most} sessions already. Leave one and try again.");
-                return Err(Problem::new(Code::TooManySessions, detail));
-            }
-            Created::OverBudget => {
-                let detail =
-                    "The studio's budget for this title does not hold another hour. Tell the studio.";
-                return Err(Problem::new(Code::BudgetUsedUp, detail));
-            }
-            Created::KeyReused => {
-                let detail = "This Idempotency-Key came with another request before. Use a new one.";
-                return Err(Problem::new(Code::KeyReused, detail));
-            }
+            Created::TooMany => return Err(too_many(&new)),
+            Created::OverBudget => return Err(over_budget()),
+            Created::KeyReused => return Err(key_reused()),
         }
         if let Err(no) = decision {
             tracing::info!(title = %request.title, %no, "no node for a session");
@@ -150,9 +296,47 @@ async fn lease(shared: &Shared, mut new: NewSession) -> Result<(SessionRow, bool
     Err(no_capacity("others were faster each time"))
 }
 
+fn too_many(new: &NewSession) -> Problem {
+    let most = new.guest_limit;
+    let detail = format!("You have {most} sessions already. Leave one and try again.");
+    Problem::new(Code::TooManySessions, detail)
+}
+
+fn over_budget() -> Problem {
+    let detail = "The studio's budget for this title does not hold another hour. Tell the studio.";
+    Problem::new(Code::BudgetUsedUp, detail)
+}
+
+fn key_reused() -> Problem {
+    Problem::new(Code::KeyReused, "This Idempotency-Key came with another request before. Use a new one.")
+}
+
 fn no_capacity(why: &str) -> Problem {
     let detail = format!("There is no free machine for this title right now ({why}). Try again in a minute.");
     Problem::new(Code::NoCapacity, detail).retry_after(15)
+}
+
+/// Starts a session that was leased just now.
+async fn begin(shared: &Shared, row: &SessionRow, interruptible: bool) -> Result<(), Problem> {
+    if interruptible {
+        shared.placing.tasks.begin(row);
+    }
+    let site = shared.fleet().site_of(row.node);
+    if let Some(site) = site {
+        shared.placing.warmth.started(&row.title, site);
+    }
+    start(shared, row).await
+}
+
+/// Tells the node of a session that was leased before, if it does not run yet.
+async fn start_again(shared: &Shared, row: &SessionRow) -> Result<(), Problem> {
+    if row.state == SessionState::Starting {
+        // Whoever answered first may have died before it told the node, which knows a start again. A node that is
+        // not reached now may run it all the same, and says so with its next hello.
+        let command = start_command(shared, row).await?;
+        let _ = shared.bus.command(row.node, command).await;
+    }
+    Ok(())
 }
 
 async fn start(shared: &Shared, row: &SessionRow) -> Result<(), Problem> {
@@ -203,9 +387,12 @@ pub(crate) async fn end(
     let Some(ended) = shared.store.end_session(id, reason, shared.now_ms()).await? else { return Ok(None) };
     if ended.first {
         shared.metrics.session_ended(reason);
+        shared.placing.tasks.ended(id);
         tracing::info!(session = %id, %reason, "session ended");
         replicas::say_held(shared, ended.session.node_slots).await;
-        let stop = ToNode::Stop { session: id, reason };
+        // Nodes of the release before know no interruption; for them it is the same.
+        let told_reason = if reason == EndReason::Preempted { EndReason::Drained } else { reason };
+        let stop = ToNode::Stop { session: id, reason: told_reason };
         // A node that is gone has nothing to stop; one that comes back is told then.
         let told = shared.bus.command(ended.session.node, stop).await.is_ok();
         if told && reason != EndReason::NodeLost {

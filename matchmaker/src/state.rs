@@ -7,6 +7,8 @@ use crate::general;
 use crate::http::limits::Limiter;
 use crate::metrics::Metrics;
 use crate::placements::Placements;
+use crate::placing::Placing;
+use crate::placing::history::Reading;
 use crate::replicas::{Clock, Cluster};
 use crate::saves::Saves;
 use crate::store::{Hash, Store};
@@ -38,6 +40,10 @@ pub(crate) struct Shared {
     pub(crate) saves: Saves,
     /// Why sessions run where they run.
     pub(crate) placements: Placements,
+    /// What placement needs beside the fleet.
+    pub(crate) placing: Placing,
+    /// How far the history of round trips was read.
+    pub(crate) reading: Reading,
     pub(crate) metrics: Metrics,
     pub(crate) session_limit: Limiter,
     pub(crate) socket_limit: Limiter,
@@ -105,6 +111,8 @@ impl Shared {
             bus,
             saves: Saves::new(),
             placements: Placements::default(),
+            placing: Placing::new(),
+            reading: Reading::default(),
             metrics: Metrics::default(),
             phase: watch::Sender::new(Phase::Open),
             ready: watch::Sender::new(false),
@@ -180,6 +188,18 @@ impl Shared {
     /// Whether `mac` is the proof of these words.
     pub(crate) fn is_quote_mac(&self, words: &str, mac: &str) -> bool {
         same(&self.quote_mac(words), mac)
+    }
+
+    /// Something of ours that travels with a caller: base64 of the bytes, and the proof that we gave it.
+    pub(crate) fn seal(&self, purpose: &str, bytes: &[u8]) -> String {
+        format!("{}.{}", URL_SAFE_NO_PAD.encode(bytes), self.mac(purpose, bytes))
+    }
+
+    /// What was sealed; `None` for what is forged or was sealed for another purpose.
+    pub(crate) fn unseal(&self, purpose: &str, text: &str) -> Option<Vec<u8>> {
+        let (bytes, proof) = text.split_once('.')?;
+        let bytes = URL_SAFE_NO_PAD.decode(bytes).ok()?;
+        same(&self.mac(purpose, &bytes), proof).then_some(bytes)
     }
 
     fn mac(&self, purpose: &str, id: &[u8]) -> String {

@@ -24,7 +24,7 @@ use nearframe_protocol::api::{CreateSession, CreatedSession};
 use nearframe_protocol::link::{HeldTitle, NodeOffer};
 use nearframe_protocol::terms::NodeTerms;
 use nearframe_protocol::title::{TitleEntry, TitleKind, TouchControls};
-use nearframe_protocol::{EndReason, NodeKey, SessionId, TitleHash, TitleId, VersionOffer};
+use nearframe_protocol::{EndReason, NodeKey, SessionId, TitleHash, TitleId};
 use node::{Memory, Node, Places};
 use replica::{Place, World};
 use std::collections::HashSet;
@@ -252,12 +252,7 @@ impl Simulation {
 async fn play(n: u64, places: Places, created: Arc<Mutex<HashSet<SessionId>>>, mut dice: Dice) {
     for round in 0..3 {
         sleep(Duration::from_millis(dice.below(20_000))).await;
-        let request = CreateSession {
-            quote: None,
-            versions: VersionOffer::current(),
-            title: TitleId::new("meteor").unwrap(),
-            player_key: player().public(),
-        };
+        let request = CreateSession::of(TitleId::new("meteor").unwrap(), player().public());
         let mut session = None;
         for _ in 0..20 {
             let asked = Request::post("/v1/sessions")

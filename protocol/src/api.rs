@@ -1,7 +1,9 @@
 //! HTTP API types of the matchmaker (`/v1`). OpenAPI is generated from these.
 
 use crate::capability::SignedCapability;
+use crate::fleet::Residency;
 use crate::key::{PublicKey, Signature};
+use crate::measure::Measured;
 use crate::money::{Money, MoneyJson};
 use crate::network::IceServer;
 use crate::receipt::SignedReceipt;
@@ -62,6 +64,46 @@ pub struct CreateSession {
     /// A quote of `POST /v1/quotes`, whose price then holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quote: Option<String>,
+    /// What the page measured; without it, the way is guessed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
+    /// Where it may run, besides the rules of the title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub residency: Option<Residency>,
+    /// Wait in the queue where no slot is free: the answer is then 202, and the request is repeated.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub wait: bool,
+    /// From the last 202.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    /// From `POST /v1/groups`: to be placed together with its other members.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// From `POST /v1/bookings`: to play on what was booked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub booking: Option<String>,
+    /// It may be interrupted for players who find no slot, after a notice of 5 s; price decides where it runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interruptible: bool,
+}
+
+impl CreateSession {
+    /// A session of this title, asked for in the simplest way.
+    pub fn of(title: TitleId, player_key: PublicKey) -> Self {
+        Self {
+            versions: VersionOffer::current(),
+            title,
+            player_key,
+            quote: None,
+            measured: None,
+            residency: None,
+            wait: false,
+            queue: None,
+            group: None,
+            booking: None,
+            interruptible: false,
+        }
+    }
 }
 
 /// `POST /v1/quotes`.

@@ -8,6 +8,7 @@
 use crate::attest::Attestation;
 use crate::capability::SignedCapability;
 use crate::key::{NodeKey, Nonce, PublicKey, Signature};
+use crate::measure::{self, Reflector};
 use crate::network::IceServer;
 use crate::receipt::SignedReceipt;
 use crate::save::SaveGrant;
@@ -17,6 +18,7 @@ use crate::title::{TitleEntry, TitleHash, TitleId};
 use crate::version::VersionOffer;
 use crate::{NodeId, PeerId, SessionId};
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
 use utoipa::ToSchema;
 
 /// Longest message of the link, in bytes: a hello with [`MAX_COVERS_BYTES`] of covers and a thousand titles.
@@ -27,6 +29,9 @@ pub const MAX_COVERS_BYTES: usize = 2 * 1024 * 1024;
 pub const HEARTBEAT_MS: u64 = 1000;
 /// A node not heard for this long is lost, in ms.
 pub const NODE_LOST_MS: u64 = 3000;
+
+/// Feature: the node keeps titles warm when it is told to.
+pub const PREWARM: &str = "prewarm";
 
 const HELLO_DOMAIN: &[u8] = b"nearframe/node-hello/v1\0";
 
@@ -83,6 +88,12 @@ pub enum FromNode {
         offer: Box<NodeOffer>,
         /// Sessions that still run on it, from before a lost link.
         sessions: Vec<RunningSession>,
+    },
+    /// How pages may measure this node; replaces what was said before. Only where the matchmaker has
+    /// [`measure::FEATURE`].
+    Reflector {
+        /// Its addresses and secret.
+        reflector: Box<Reflector>,
     },
     /// Alive.
     Heartbeat {
@@ -230,6 +241,25 @@ pub enum ToNode {
         /// Why.
         reason: EndReason,
     },
+    /// Lets a page in that is about to measure: a few packets go to its outside address, so that what stands before
+    /// the node expects an answer. Only to a node that has [`measure::FEATURE`], as the next.
+    Check {
+        /// The page's address, which it was seen with.
+        address: SocketAddr,
+        /// The username fragment of the survey's ticket: once it does not hold any more, nothing is sent.
+        ufrag: String,
+    },
+    /// Servers by which the reflector learns its outside address.
+    StunServers {
+        /// `stun:host:port`.
+        urls: Vec<String>,
+    },
+    /// Titles to keep at their menu from now on, besides those that the host wants so. Only to a node that has
+    /// [`PREWARM`].
+    Prewarm {
+        /// Which; replaces what was said before.
+        titles: Vec<TitleId>,
+    },
     /// This receipt is safe; the node may forget it.
     ReceiptTaken {
         /// Which session.
@@ -250,6 +280,12 @@ pub enum ToNode {
         /// Why.
         message: String,
     },
+}
+
+/// What this release speaks on the link.
+pub fn versions() -> VersionOffer {
+    let features = [measure::FEATURE, PREWARM].map(str::to_owned).to_vec();
+    VersionOffer { features, ..VersionOffer::current() }
 }
 
 /// What a node signs to prove its key.

@@ -35,6 +35,9 @@ pub struct PlacementCandidate {
     pub name: String,
     /// Where it is; empty if unknown.
     pub region: String,
+    /// Round trip to its site as it was known then, µs; 80000 where nothing was known.
+    #[serde(default)]
+    pub rtt_us: u32,
     /// What it costs.
     pub cost: PlacementCost,
 }
@@ -63,7 +66,7 @@ pub struct PlacementCost {
 /// How many nodes one obstacle stopped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RefusedCount {
-    /// A stable code: `offline`, `banned`, `draining`, `title_missing`, `other_version`, `region`, `codec`,
+    /// A stable code: `offline`, `banned`, `draining`, `title_missing`, `other_version`, `region`, `reserved`, `codec`,
     /// `resolution`, `gpu_tier`, `trust`, `stake`, `price`, `not_for_batch`, `distance` or `full`.
     pub obstacle: String,
     /// The same in words.

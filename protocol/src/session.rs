@@ -67,6 +67,8 @@ pub enum EndReason {
     SaveUnavailable,
     /// The studio's budget for the title is used up.
     BudgetUsedUp,
+    /// It was interruptible, and its slot was needed for a player.
+    Preempted,
 }
 
 impl EndReason {
@@ -98,6 +100,7 @@ impl EndReason {
             Self::BudgetUsedUp => {
                 "The studio's budget for this game is used up, so the game was closed. Tell the studio."
             }
+            Self::Preempted => "Its slot was needed for a player. Start it again to go on elsewhere.",
         }
     }
     /// The JSON form, also used in the database.
@@ -113,6 +116,7 @@ impl EndReason {
             Self::Operator => "operator",
             Self::SaveUnavailable => "save_unavailable",
             Self::BudgetUsedUp => "budget_used_up",
+            Self::Preempted => "preempted",
         }
     }
     /// The reason with this JSON form.
@@ -128,6 +132,7 @@ impl EndReason {
             Self::Operator,
             Self::SaveUnavailable,
             Self::BudgetUsedUp,
+            Self::Preempted,
         ]
         .into_iter()
         .find(|reason| reason.as_str() == text)

@@ -87,6 +87,11 @@ pub enum ToPage {
         /// The new state.
         state: SessionState,
     },
+    /// An interruptible session ends soon: keep what has been done. Only on such sessions.
+    Interruption {
+        /// When it ends, Unix ms by the matchmaker's clock.
+        at_ms: u64,
+    },
     /// The session is over; the socket closes after this.
     Ended {
         /// Why.

@@ -24,6 +24,11 @@ impl VersionOffer {
         Self { min: 1, max: 1, features: Vec::new() }
     }
 
+    /// Whether that side has an optional ability.
+    pub fn has(&self, feature: &str) -> bool {
+        self.features.iter().any(|has| has == feature)
+    }
+
     /// The highest version both sides speak.
     pub fn agree(&self, other: &Self) -> Result<u16, VersionError> {
         let version = self.max.min(other.max);

@@ -7,7 +7,7 @@ use crate::quantile::quantile;
 use anyhow::{Context, Result, anyhow, bail};
 use nearframe_protocol::api::CreateSession;
 use nearframe_protocol::link::{FromNode, HEARTBEAT_MS};
-use nearframe_protocol::{NodeKey, TitleId, VersionOffer};
+use nearframe_protocol::{NodeKey, TitleId};
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
@@ -75,12 +75,7 @@ pub(crate) fn measure(matchmaker: &Matchmaker, clients: u32, length: Duration) -
 
 /// Times of the requests that were asked and answered between the two moments, ms.
 fn ask(door: std::net::SocketAddr, client: u32, from: Instant, until: Instant) -> Result<Vec<f64>> {
-    let request = CreateSession {
-        quote: None,
-        versions: VersionOffer::current(),
-        title: TitleId::new(node::TITLE)?,
-        player_key: NodeKey::from_seed([9; 32]).public(),
-    };
+    let request = CreateSession::of(TitleId::new(node::TITLE)?, NodeKey::from_seed([9; 32]).public());
     let body = serde_json::to_string(&request)?;
     let mut times = Vec::new();
     let mut number = client * 4096;

@@ -12,7 +12,7 @@ mod postgres;
 mod proxy;
 
 use nearframe_protocol::api::{CreateSession, CreatedSession};
-use nearframe_protocol::{NodeKey, SessionId, TitleId, VersionOffer};
+use nearframe_protocol::{NodeKey, SessionId, TitleId};
 use node::{Memory, Node};
 use proxy::Cut;
 use rustix::process::{Pid, Signal, kill_process};
@@ -140,12 +140,7 @@ fn player() -> NodeKey {
 }
 
 fn create(door: SocketAddr, key: &str) -> Option<CreatedSession> {
-    let request = CreateSession {
-        quote: None,
-        versions: VersionOffer::current(),
-        title: TitleId::new("meteor").unwrap(),
-        player_key: player().public(),
-    };
+    let request = CreateSession::of(TitleId::new("meteor").unwrap(), player().public());
     let headers = format!("Content-Type: application/json\r\nIdempotency-Key: {key}\r\n");
     let body = serde_json::to_string(&request).unwrap();
     let (status, body) = ask(door, "POST /v1/sessions", &headers, &body)?;

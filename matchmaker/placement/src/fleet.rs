@@ -10,13 +10,17 @@
 
 mod titles;
 
+use crate::latency::{ClientKey, SiteId};
+use crate::measuring::Measurable;
+use crate::orders::Order;
 use crate::placing::Board;
 use crate::profile::{Profile, Vouched};
 use nearframe_protocol::link::{HeldTitle, NODE_LOST_MS, NodeOffer};
+use nearframe_protocol::measure::Reflector;
 use nearframe_protocol::{Currency, NodeId, TitleId};
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 use titles::Catalogue;
 
@@ -53,6 +57,8 @@ pub struct Member {
     pub home: Home,
     /// How far its link has come.
     pub stage: Stage,
+    /// How pages may measure it.
+    pub(crate) reflector: Option<(SiteId, Reflector)>,
     link: u64,
     /// Of a node that is linked here.
     lost_at_ms: u64,
@@ -73,6 +79,11 @@ impl Member {
     pub fn is_draining(&self) -> bool {
         self.stage == Stage::Draining
     }
+    /// The title as this node holds it.
+    pub fn title(&self, title: &TitleId) -> Option<&HeldTitle> {
+        self.titles.iter().find(|held| held.entry.id == *title).map(|held| &**held)
+    }
+
     /// Whether its connection stands.
     fn is_linked(&self) -> bool {
         matches!(self.stage, Stage::Linked | Stage::Draining)
@@ -82,9 +93,13 @@ impl Member {
 /// All nodes that are there.
 #[derive(Clone, Debug)]
 pub struct Fleet {
-    members: BTreeMap<NodeId, Member>,
+    pub(crate) members: BTreeMap<NodeId, Member>,
     pub(crate) board: Board,
     catalogue: Catalogue,
+    pub(crate) measurable: Measurable,
+    pub(crate) orders: BTreeMap<NodeId, Order>,
+    /// Clients of whom something was learnt that is not kept yet.
+    pub(crate) touched: BTreeSet<ClientKey>,
     currency: Currency,
     /// Slots that leases hold, and how often that changed.
     held: HashMap<NodeId, (u32, u64)>,
@@ -104,6 +119,9 @@ impl Fleet {
             members: BTreeMap::new(),
             board: Board::default(),
             catalogue: Catalogue::default(),
+            measurable: Measurable::new(),
+            orders: BTreeMap::new(),
+            touched: BTreeSet::new(),
             currency,
             held: HashMap::new(),
             lost: HashMap::new(),
@@ -176,17 +194,20 @@ impl Fleet {
     }
 
     /// Writes into the index how the member is.
-    fn show(&mut self, node: NodeId) {
+    pub(crate) fn show(&mut self, node: NodeId) {
         let Some(member) = self.members.get(&node) else { return };
         let reached = match member.home {
             Home::Here => true,
             Home::There(replica) => !self.unreachable.contains(&replica),
         };
         self.board.index.set_online(node, member.is_linked() && reached);
-        self.board.index.set_draining(node, member.is_draining());
+        let order = self.order_of(node);
+        self.board.index.set_draining(node, member.is_draining() || order.drained);
+        self.board.index.set_banned(node, order.banned);
     }
 
     fn remove(&mut self, node: NodeId) {
+        self.forget_reflector(node);
         if let Some(member) = self.members.remove(&node) {
             member.titles.iter().for_each(|held| self.catalogue.remove(held));
             self.board.index.remove(node);
@@ -341,7 +362,18 @@ impl Fleet {
         self.members.iter().filter(move |(_, member)| member.home == home).map(|(node, _)| *node)
     }
 
-    fn here(&mut self, node: NodeId, link: u64) -> Option<&mut Member> {
+    fn forget_reflector(&mut self, node: NodeId) {
+        let known = self.members.get_mut(&node).and_then(|member| member.reflector.take());
+        let Some((site, _)) = known else { return };
+        if let Some(nodes) = self.measurable.get_mut(&site) {
+            nodes.retain(|other| *other != node);
+            if nodes.is_empty() {
+                self.measurable.remove(&site);
+            }
+        }
+    }
+
+    pub(crate) fn here(&mut self, node: NodeId, link: u64) -> Option<&mut Member> {
         self.members.get_mut(&node).filter(|member| member.link == link && member.home == Home::Here)
     }
 }
@@ -353,6 +385,7 @@ impl Member {
             titles: Vec::new(),
             home,
             stage,
+            reflector: None,
             link,
             lost_at_ms: u64::MAX,
             due_at_ms: None,

@@ -19,6 +19,8 @@ pub enum Obstacle {
     OtherVersion,
     /// Outside the allowed regions, or in a region that nothing vouches for.
     Region,
+    /// In a region whose slots are reserved or booked for others.
+    Reserved,
     /// Lacks a codec.
     Codec,
     /// Does not encode so many pixels a second.
@@ -49,6 +51,7 @@ impl Obstacle {
             Self::TitleMissing => "title_missing",
             Self::OtherVersion => "other_version",
             Self::Region => "region",
+            Self::Reserved => "reserved",
             Self::Codec => "codec",
             Self::Resolution => "resolution",
             Self::GpuTier => "gpu_tier",
@@ -71,6 +74,7 @@ impl fmt::Display for Obstacle {
             Self::TitleMissing => "without the title",
             Self::OtherVersion => "with another version of the title",
             Self::Region => "outside the allowed regions",
+            Self::Reserved => "with all slots reserved",
             Self::Codec => "without the codec",
             Self::Resolution => "too slow for the picture",
             Self::GpuTier => "with too slow a GPU",

@@ -1,6 +1,6 @@
 //! Placing a session on the nodes of a [`Fleet`], with the reasons kept for whoever asks later.
 
-use crate::explain::{Explanation, explain};
+use crate::explain::Explanation;
 use crate::fleet::Fleet;
 use crate::geo::Place;
 use crate::index::search::Query;
@@ -15,10 +15,10 @@ use nearframe_protocol::link::NodeOffer;
 use std::collections::BTreeMap;
 
 /// Nodes of one site stand within half of this of each other, degrees: a metropolis.
-const SITE_DEGREES: f64 = 0.5;
+pub(crate) const SITE_DEGREES: f64 = 0.5;
 
 /// What makes a site: region, network, and place on a grid; `None` where a node does not say.
-type SiteKey = (String, Option<u32>, Option<(i32, i32)>);
+pub(crate) type SiteKey = (String, Option<u32>, Option<(i32, i32)>);
 
 /// The nodes that are there, arranged for search.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,8 @@ pub(crate) struct Board {
     pub(crate) index: Index,
     pub(crate) model: LatencyModel,
     sites: BTreeMap<SiteKey, SiteId>,
+    /// Site by site, what makes it.
+    keys: Vec<SiteKey>,
 }
 
 impl Board {
@@ -50,7 +52,7 @@ impl Board {
 
     /// A site that is known, a new one while there is room, else any of the same region: its nodes are then
     /// ranked by another place, and never allowed where they would not be.
-    fn site(&mut self, key: SiteKey, place: Option<Place>) -> Option<SiteId> {
+    pub(crate) fn site(&mut self, key: SiteKey, place: Option<Place>) -> Option<SiteId> {
         if let Some(site) = self.sites.get(&key) {
             return Some(*site);
         }
@@ -60,8 +62,16 @@ impl Board {
         }
         self.model.sites.add(place)?;
         let site = self.index.add_site(&key.0);
+        self.keys.push(key.clone());
         self.sites.insert(key, site);
         Some(site)
+    }
+}
+
+impl Board {
+    /// What makes a site.
+    pub(crate) fn key(&self, site: SiteId) -> Option<&SiteKey> {
+        self.keys.get(site.index())
     }
 }
 
@@ -69,11 +79,7 @@ impl Fleet {
     /// Chooses a node; the caller writes the lease where capacity is checked
     /// again. The same fleet, request and seed give the same node.
     pub fn decide(&self, request: &Request, client: &Client, seed: u64) -> Result<Explanation, NoNode> {
-        let ranking = self.ranking(client);
-        let pairs = || ranking.pairs().iter().copied();
-        let found = self.find(request, pairs(), seed);
-        let explanation = explain(&self.board.index, request, pairs(), found);
-        if explanation.chosen.is_some() { Ok(explanation) } else { Err(explanation.no) }
+        self.decide_by(request, &self.ranking(client), seed)
     }
 
     /// Whether some node could take the request.
@@ -83,7 +89,7 @@ impl Fleet {
     }
 
     /// By the client's past where it has one, else by its place.
-    fn ranking(&self, client: &Client) -> Ranking {
+    pub(crate) fn ranking(&self, client: &Client) -> Ranking {
         let model = &self.board.model;
         if client.keys().all(|key| model.history.past(key).is_none()) {
             return Ranking::of_place(&model.sites, client.place);
@@ -92,7 +98,7 @@ impl Fleet {
         Survey::new(model, client, all, 0).ranking()
     }
 
-    fn find(
+    pub(crate) fn find(
         &self,
         request: &Request,
         ranking: impl Iterator<Item = (u32, SiteId)>,

@@ -64,6 +64,11 @@ impl Regions {
         id
     }
 
+    /// The id of a region that is known.
+    pub fn find(&self, name: &str) -> Option<RegionId> {
+        self.ids.get(name).copied()
+    }
+
     /// What a region is called; empty where it is not known.
     pub fn name(&self, id: RegionId) -> &str {
         self.names.get(usize::from(id.0)).map_or("", String::as_str)

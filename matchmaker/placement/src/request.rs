@@ -12,6 +12,8 @@ pub struct Request {
     pub hash: TitleHash,
     /// Rules of the title, the player and the job; all of them hold.
     pub residency: Vec<Residency>,
+    /// Regions whose slots are kept for others: they are reserved or booked.
+    pub shut: Vec<String>,
     /// What the node must have.
     pub needs: Needs,
     /// What makes one node better than another.
@@ -27,6 +29,7 @@ impl Request {
             title,
             hash,
             residency: Vec::new(),
+            shut: Vec::new(),
             needs: Needs::default(),
             weights: Weights::INTERACTIVE,
             waited_ms: 0,

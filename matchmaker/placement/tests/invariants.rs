@@ -72,6 +72,12 @@ fn request() -> impl Strategy<Value = Request> {
             title: title(id),
             hash: hash(version),
             residency: vec![Residency { allow: owned(allow), deny: owned(deny) }],
+            shut: REGIONS
+                .iter()
+                .filter(|_| waited_ms % 5 == 0)
+                .take(1)
+                .map(|name| (*name).to_owned())
+                .collect(),
             needs: Needs {
                 codecs: needs.0,
                 pixels_per_s: needs.1,

@@ -8,18 +8,21 @@
 
 mod budgets;
 mod earnings;
+mod fleet;
 pub(crate) mod limits;
 mod nodes;
 mod operator;
 pub(crate) mod origin;
 mod probes;
 pub(crate) mod problem;
+mod queue;
 mod quotes;
 mod role;
 mod saves;
 mod sessions;
 mod statements;
 mod static_files;
+mod surveys;
 mod titles;
 mod usage;
 #[cfg(test)]
@@ -29,6 +32,7 @@ use crate::signalling;
 use crate::state::Shared;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::HeaderMap;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
@@ -69,6 +73,25 @@ fn doors() -> Vec<Door> {
         door("DELETE", "/v1/sessions/{id}", Role::SessionOwner, delete(sessions::leave)),
         door("GET", "/v1/sessions/{id}/receipts", Role::SessionOwner, get(sessions::receipts)),
         door("GET", "/v1/sessions/{id}/placement", Role::SessionOwner, get(sessions::placement)),
+        door("POST", "/v1/sessions/{id}/path", Role::SessionOwner, post(sessions::path)),
+        door("POST", "/v1/surveys", Role::Guest, post(surveys::create)),
+        door("POST", "/v1/surveys/checks", Role::Guest, post(surveys::checks)),
+        door("POST", "/v1/surveys/measured", Role::Guest, post(surveys::measured)),
+        door("GET", "/v1/outlook", Role::Guest, get(surveys::outlook)),
+        door("GET", "/v1/queue", Role::Guest, get(queue::list)),
+        door("DELETE", "/v1/queue/{title}", Role::Guest, delete(queue::leave)),
+        door("POST", "/v1/groups", Role::Guest, post(queue::group)),
+        door("GET", "/v1/fleet", Role::Operator, get(fleet::view)),
+        door("PUT", "/v1/nodes/{id}/ban", Role::Operator, put(fleet::ban)),
+        door("DELETE", "/v1/nodes/{id}/ban", Role::Operator, delete(fleet::lift_ban)),
+        door("PUT", "/v1/nodes/{id}/drain", Role::Operator, put(fleet::drain)),
+        door("DELETE", "/v1/nodes/{id}/drain", Role::Operator, delete(fleet::lift_drain)),
+        door("GET", "/v1/nodes/{id}/orders", Role::Operator, get(fleet::orders)),
+        door("PUT", "/v1/titles/{id}/residency", Role::Operator, put(fleet::residency)),
+        door("PUT", "/v1/regions/{region}/reserve", Role::Operator, put(fleet::reserve)),
+        door("POST", "/v1/bookings", Role::Operator, post(fleet::book)),
+        door("GET", "/v1/bookings", Role::Operator, get(fleet::bookings)),
+        door("DELETE", "/v1/bookings/{booking}", Role::Operator, delete(fleet::cancel)),
         door("GET", "/v1/sessions/{id}/signal", Role::Ticket, get(signalling::page::open)),
         door("PUT", "/v1/sessions/{id}/save", Role::SaveToken, put(saves::put)),
         door("GET", "/v1/sessions/{id}/save", Role::SaveToken, get(saves::get)),
@@ -95,6 +118,7 @@ fn doors() -> Vec<Door> {
         door("GET", "/play/{title}", Role::Anyone, page()),
         door("GET", "/sessions/{id}", Role::Anyone, page()),
         door("GET", "/nodes", Role::Anyone, page()),
+        door("GET", "/fleet", Role::Anyone, page()),
         door("GET", "/about", Role::Anyone, page()),
         door("GET", "/about/{*rest}", Role::Anyone, page()),
         door("GET", "/{*path}", Role::Anyone, get(static_files::file)),
@@ -144,7 +168,8 @@ async fn bound(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
     response
 }
 
-/// The caller's address. Where the listener does not say, all callers share one.
+/// The caller's address, of a proxy on this machine the one that it forwards for. Where the listener does not say, all
+/// callers share one.
 pub(crate) struct Address(pub(crate) IpAddr);
 
 impl<S: Sync> axum::extract::FromRequestParts<S> for Address {
@@ -154,8 +179,16 @@ impl<S: Sync> axum::extract::FromRequestParts<S> for Address {
         _state: &S,
     ) -> Result<Self, Self::Rejection> {
         let info = parts.extensions.get::<axum::extract::ConnectInfo<SocketAddr>>();
-        Ok(Self(info.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip())))
+        let peer = info.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip());
+        Ok(Self(forwarded(peer, &parts.headers).unwrap_or(peer)))
     }
+}
+
+/// For whom a proxy on this machine asks: the last address that it added. Nobody else is believed.
+fn forwarded(peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
+    let last = headers.get_all("x-forwarded-for").iter().next_back()?;
+    let is_local = peer.to_canonical().is_loopback();
+    is_local.then(|| last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()).flatten()
 }
 
 /// The API's description, OpenAPI 3.1.
@@ -179,6 +212,25 @@ impl<S: Sync> axum::extract::FromRequestParts<S> for Address {
         sessions::leave,
         sessions::receipts,
         sessions::placement,
+        sessions::path,
+        surveys::create,
+        surveys::checks,
+        surveys::measured,
+        surveys::outlook,
+        queue::list,
+        queue::leave,
+        queue::group,
+        fleet::view,
+        fleet::ban,
+        fleet::lift_ban,
+        fleet::drain,
+        fleet::lift_drain,
+        fleet::orders,
+        fleet::residency,
+        fleet::reserve,
+        fleet::book,
+        fleet::bookings,
+        fleet::cancel,
         saves::put,
         saves::get,
         saves::list,
@@ -224,6 +276,19 @@ impl utoipa::Modify for Credentials {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_proxy_on_this_machine_speaks_for_others() {
+        let of = |peer: &str, header: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-forwarded-for", header.parse().unwrap());
+            forwarded(peer.parse().unwrap(), &headers).map(|address| address.to_string())
+        };
+        assert_eq!(of("127.0.0.1", "10.9.9.9, 192.0.2.7").as_deref(), Some("192.0.2.7"));
+        assert_eq!(of("::1", "2001:db8::7").as_deref(), Some("2001:db8::7"));
+        assert_eq!(of("127.0.0.1", "rubbish"), None);
+        assert_eq!(of("198.51.100.1", "192.0.2.7"), None);
+    }
 
     #[test]
     fn every_door_of_the_api_is_described_and_nothing_else_is() {

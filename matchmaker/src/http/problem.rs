@@ -29,6 +29,11 @@ pub(crate) enum Code {
     BadQuote,
     KeyReused,
     WrongHash,
+    BadSurvey,
+    UnknownGroup,
+    UnknownBooking,
+    UnknownNode,
+    NoRoom,
     UpgradeNeeded,
     TooManyRequests,
     TooManySessions,
@@ -43,7 +48,7 @@ pub(crate) enum Code {
 
 impl Code {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 29] = [
+    pub(crate) const ALL: [Self; 34] = [
         Self::BadRequest,
         Self::BadId,
         Self::BadCursor,
@@ -63,6 +68,11 @@ impl Code {
         Self::BadQuote,
         Self::KeyReused,
         Self::WrongHash,
+        Self::BadSurvey,
+        Self::UnknownGroup,
+        Self::UnknownBooking,
+        Self::UnknownNode,
+        Self::NoRoom,
         Self::UpgradeNeeded,
         Self::TooManyRequests,
         Self::TooManySessions,
@@ -97,6 +107,11 @@ impl Code {
             Self::BadQuote => ("bad_quote", 422, "The quote does not hold"),
             Self::KeyReused => ("key_reused", 422, "The idempotency key belongs to another request"),
             Self::WrongHash => ("wrong_hash", 422, "The content is not what its hash says"),
+            Self::BadSurvey => ("bad_survey", 422, "The survey is unknown or too old"),
+            Self::UnknownGroup => ("unknown_group", 404, "There is no such group"),
+            Self::UnknownBooking => ("unknown_booking", 404, "There is no such booking"),
+            Self::UnknownNode => ("unknown_node", 404, "There is no such machine"),
+            Self::NoRoom => ("no_room", 409, "The region has no room at that time"),
             Self::UpgradeNeeded => ("upgrade_needed", 426, "This door is a WebSocket"),
             Self::TooManyRequests => ("too_many_requests", 429, "Too many requests"),
             Self::TooManySessions => ("too_many_sessions", 429, "Too many sessions at once"),
@@ -123,6 +138,10 @@ impl Problem {
     /// `detail`: what went wrong this time and what to do.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into(), retry_after_s: None }
+    }
+    /// Whether it is of this code.
+    pub(crate) fn is(&self, code: Code) -> bool {
+        self.code == code
     }
     pub(crate) fn retry_after(self, seconds: u32) -> Self {
         Self { retry_after_s: Some(seconds), ..self }

@@ -3,8 +3,9 @@
 use super::problem::{Code, Json, Path, Problem, Query};
 use super::role::{Caller, GUEST_COOKIE, set_cookie};
 use super::{Address, origin};
+use crate::placing;
 use crate::random;
-use crate::sessions::{self, Wanted};
+use crate::sessions::{self, Answer, Wanted};
 use crate::state::{Shared, hash};
 use crate::store::Idempotency;
 use axum::Extension;
@@ -14,6 +15,8 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nearframe_protocol::api::{self, CreateSession, CreatedSession, Page, Session, StoredReceipt};
+use nearframe_protocol::fleet::{PathReport, Pending};
+use nearframe_protocol::measure::LONGEST_RTT_US;
 use nearframe_protocol::placement::Placement;
 use nearframe_protocol::{EndReason, SessionId};
 use serde::Deserialize;
@@ -61,6 +64,7 @@ fn page<T>(mut items: Vec<T>, cursor: impl Fn(&T, usize) -> String) -> Page<T> {
     request_body = CreateSession,
     responses(
         (status = 201, description = "A machine holds a slot; connect to `signal_path`", body = CreatedSession),
+        (status = 202, description = "No slot yet, or the group gathers: repeat the request with `queue`", body = Pending),
         (status = "default", description = "Any error, such as `no_capacity` or `unknown_title`",
          body = api::Problem, content_type = "application/problem+json"),
     ))]
@@ -78,15 +82,21 @@ pub(crate) async fn create(
             Problem::new(Code::TooManyRequests, format!("Try again in {wait_s} s.")).retry_after(wait_s)
         );
     }
+    // A page whose cookies are kept from it is known by its place in the queue.
+    let waiting = request.queue.as_deref().and_then(|queue| sessions::guest_of_queue(&shared, queue));
     let wanted = Wanted {
-        guest: caller.guest.unwrap_or_else(random::guest_id),
+        guest: caller.guest.or(waiting).unwrap_or_else(random::guest_id),
+        address,
         idempotency: idempotency(&headers, &request)?,
         request,
     };
-    let (created, guest) = sessions::create(&shared, wanted).await.inspect_err(|_| {
+    let (answer, guest) = sessions::create(&shared, wanted).await.inspect_err(|_| {
         shared.metrics.sessions_refused.add();
     })?;
-    let mut response = (StatusCode::CREATED, axum::Json(created)).into_response();
+    let mut response = match answer {
+        Answer::Created(created) => (StatusCode::CREATED, axum::Json(created)).into_response(),
+        Answer::Pending(pending) => (StatusCode::ACCEPTED, axum::Json(pending)).into_response(),
+    };
     if caller.guest != Some(guest) {
         let cookie = set_cookie(&shared, GUEST_COOKIE, &shared.guest_cookie(guest), GUEST_S);
         let cookie = cookie.parse().expect("ids and base64 are a header value");
@@ -184,6 +194,31 @@ pub(crate) async fn placement(
         Problem::new(Code::NotFound, detail)
     })?;
     Ok(axum::Json(placement))
+}
+
+/// How far the node is while playing, told by the page now and then: what is learnt serves the next start.
+#[utoipa::path(post, path = "/v1/sessions/{id}/path", tag = "sessions", operation_id = "report_path",
+    params(("id" = SessionId, Path, description = "Session id")),
+    request_body = PathReport,
+    security(("guest" = []), ("ticket" = [])),
+    responses(
+        (status = 204, description = "Taken"),
+        (status = "default", description = "Any error, such as `not_yours`", body = api::Problem,
+         content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn path(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    Address(address): Address,
+    Json(report): Json<PathReport>,
+) -> Result<StatusCode, Problem> {
+    let row = caller.session.ok_or_else(super::role::unknown_session)?;
+    if caller.owner && row.is_active() {
+        let client = shared.placing.client(address);
+        let measured = [(row.node, report.rtt_us.min(LONGEST_RTT_US))];
+        shared.fleet().learn(&client, &measured, placing::epoch(shared.now_ms()));
+    }
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// A session's receipts, in order.

@@ -3,6 +3,7 @@
 //!
 //! Each job is idempotent: a run that fails half-way is made up by the next.
 
+use crate::placing::{history, preempt, rules, warm};
 use crate::state::{Phase, Shared};
 use crate::store::StoreError;
 use crate::{general, replicas, saves, settlement};
@@ -27,6 +28,12 @@ const SETTLEMENT_TICK: Duration = Duration::from_secs(600);
 
 /// The general ledger is brought up to date this often.
 const LEDGER_TICK: Duration = Duration::from_secs(5);
+/// Rules are read this often: what one replica was told, the others obey within it.
+const RULES_TICK: Duration = Duration::from_secs(2);
+/// What was learnt of round trips is written, and what others learnt is read, this often.
+const HISTORY_TICK: Duration = Duration::from_secs(15);
+/// Interruptible sessions whose notice is over are looked for this often.
+const PREEMPT_TICK: Duration = Duration::from_millis(500);
 
 /// Starts all jobs; they stop when the service closes.
 pub(crate) fn spawn(shared: &Arc<Shared>) -> JoinSet<()> {
@@ -52,6 +59,15 @@ pub(crate) fn spawn(shared: &Arc<Shared>) -> JoinSet<()> {
     jobs.spawn(every(Arc::clone(shared), LEDGER_TICK, "general ledger", |shared| {
         Box::pin(general::post(shared))
     }));
+    jobs.spawn(every(Arc::clone(shared), RULES_TICK, "rules", |shared| Box::pin(rules::refresh(shared))));
+    jobs.spawn(every(Arc::clone(shared), HISTORY_TICK, "latency history", |shared| {
+        Box::pin(history::exchange(shared))
+    }));
+    jobs.spawn(every(Arc::clone(shared), PREEMPT_TICK, "interruptible sessions", |shared| {
+        Box::pin(preempt::end_due(shared))
+    }));
+    let warm = Duration::from_secs(warm::INTERVAL_S.into());
+    jobs.spawn(every(Arc::clone(shared), warm, "warm titles", |shared| Box::pin(warm::tell(shared))));
     jobs
 }
 

@@ -16,6 +16,7 @@ pub(crate) async fn lost_nodes(shared: &Shared) -> Result<(), StoreError> {
     let lost = if may_judge { shared.fleet().take_lost(shared.uptime_ms()) } else { Vec::new() };
     for (node, link) in &lost {
         tracing::warn!(%node, "node lost");
+        shared.placing.warmth.left(*node);
         shared.bus.forget_node(*node, *link).await;
         say_stage(shared, *node, *link, Stage::Lost).await;
     }

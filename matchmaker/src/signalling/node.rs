@@ -18,13 +18,18 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use nearframe_placement::Stage;
 use nearframe_protocol::key::Nonce;
-use nearframe_protocol::link::{FromNode, MAX_LINK_BYTES, NodeOffer, RunningSession, ToNode, hello_bytes};
+use nearframe_protocol::link::{
+    FromNode, MAX_LINK_BYTES, NodeOffer, PREWARM, RunningSession, ToNode, hello_bytes, versions,
+};
+use nearframe_protocol::measure::{MOST_ADDRESSES, Reflector};
 use nearframe_protocol::receipt::SignedReceipt;
 use nearframe_protocol::signal::ToPage;
+use nearframe_protocol::terms::{Evidence, Location};
 use nearframe_protocol::{
     EndReason, Generation, NodeId, PeerId, PublicKey, SessionId, SessionState, Signature, VersionOffer, api,
 };
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -62,12 +67,12 @@ pub(crate) async fn open(
         .max_frame_size(MAX_LINK_BYTES);
     Ok(upgrade.on_upgrade(move |socket| async move {
         let _held = shared.metrics.links.hold();
-        serve(&shared, Socket::new(socket)).await;
+        serve(&shared, address, Socket::new(socket)).await;
     }))
 }
 
-async fn serve(shared: &Shared, mut socket: Socket) {
-    match greet(shared, &mut socket).await {
+async fn serve(shared: &Shared, address: IpAddr, mut socket: Socket) {
+    match greet(shared, address, &mut socket).await {
         Ok((mut link, commands)) => {
             tracing::info!(node = %link.node, "node linked");
             let code = link.run(&mut socket, commands).await;
@@ -105,6 +110,7 @@ impl From<Gone> for Refusal {
 struct Hello {
     key: PublicKey,
     version: u16,
+    theirs: VersionOffer,
     code: Option<String>,
     offer: NodeOffer,
     sessions: Vec<RunningSession>,
@@ -113,12 +119,14 @@ struct Hello {
 /// Challenge, hello, admission, welcome.
 async fn greet<'a>(
     shared: &'a Shared,
+    address: IpAddr,
     socket: &mut Socket,
 ) -> Result<(Link<'a>, Box<dyn NodeCommands>), Refusal> {
     if !shared.cluster.alone && *shared.phase.borrow() != Phase::Open {
         return refuse("draining", "This server shuts down. Connect again: another one answers.");
     }
     let mut hello = challenge(socket).await?;
+    locate(shared, address, &mut hello.offer);
     mark_covers(&mut hello.offer);
     check_offer(&hello.offer).or_else(|why| refuse("bad_offer", why))?;
     if hello.offer.capability.as_ref().is_some_and(|signed| signed.verify(&hello.key).is_err()) {
@@ -149,6 +157,9 @@ async fn greet<'a>(
         return Err(None);
     }
     let titles = hello.offer.titles.len();
+    if hello.theirs.has(PREWARM) {
+        shared.placing.warmth.joined(node);
+    }
     if !shared.fleet().join(node, number, hello.offer, shared.uptime_ms()) {
         return refuse("replaced", "Another link with this node's key took over.");
     }
@@ -162,13 +173,28 @@ async fn greet<'a>(
     Ok((link, commands))
 }
 
+/// A node that does not say where it stands probably stands where its address is.
+fn locate(shared: &Shared, address: IpAddr, offer: &mut NodeOffer) {
+    let found = shared.placing.look_up(address);
+    if offer.terms.location.is_none()
+        && let Some(place) = found.place
+    {
+        offer.terms.location = Some(Location {
+            latitude_deg: place.latitude_deg().into(),
+            longitude_deg: place.longitude_deg().into(),
+            asn: found.asn,
+            evidence: Evidence::Address,
+        });
+    }
+}
+
 fn unavailable<T>(error: &StoreError) -> Result<T, Refusal> {
     tracing::error!(%error, "the store failed");
     refuse("unavailable", "The database did not answer. Connect again in a moment.")
 }
 
 async fn challenge(socket: &mut Socket) -> Result<Hello, Refusal> {
-    let ours = VersionOffer::current();
+    let ours = versions();
     let nonce = Nonce::from_bytes(random::bytes());
     if !socket.send(&ToNode::Challenge { nonce, versions: ours.clone() }).await {
         return Err(None);
@@ -179,7 +205,7 @@ async fn challenge(socket: &mut Socket) -> Result<Hello, Refusal> {
     };
     let version = ours.agree(&versions).or_else(|error| refuse("version_mismatch", error.to_string()))?;
     check_signature(&public_key, &nonce, &signature)?;
-    Ok(Hello { key: public_key, version, code: enrolment_code, offer: *offer, sessions })
+    Ok(Hello { key: public_key, version, theirs: versions, code: enrolment_code, offer: *offer, sessions })
 }
 
 fn check_signature(key: &PublicKey, nonce: &Nonce, signature: &Signature) -> Result<(), Refusal> {
@@ -294,6 +320,7 @@ impl Link<'_> {
                     self.compare(&sessions).await?;
                 }
             }
+            FromNode::Reflector { reflector } => return Ok(self.reflector(*reflector)),
             FromNode::Draining => {
                 self.shared.fleet().drain(self.node, self.number);
                 replicas::say_stage(self.shared, self.node, self.number, Stage::Draining).await;
@@ -320,6 +347,15 @@ impl Link<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Pages may measure the node from now on; it is told by which servers it learns its outside address.
+    fn reflector(&self, mut reflector: Reflector) -> Option<ToNode> {
+        reflector.addresses.truncate(MOST_ADDRESSES);
+        let first = self.shared.fleet().reflector(self.node).is_none();
+        let taken = self.shared.fleet().set_reflector(self.node, self.number, reflector);
+        let urls = self.shared.config.ice.stun.clone();
+        (first && taken && !urls.is_empty()).then_some(ToNode::StunServers { urls })
     }
 
     /// The session, if it is active and leased to this node, in this generation.

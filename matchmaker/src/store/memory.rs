@@ -24,6 +24,7 @@ use std::sync::{Mutex, PoisonError};
 
 mod budgets;
 mod evidence;
+mod placement;
 mod replicas;
 mod saves;
 mod settlements;
@@ -77,6 +78,7 @@ struct State {
     saves: saves::Saves,
     replicas: replicas::Cluster,
     slots: HashMap<NodeId, HeldSlots>,
+    placement: placement::Kept,
 }
 
 #[derive(Debug, Clone)]

@@ -9,6 +9,7 @@
 
 mod account;
 mod memory;
+pub mod placement;
 mod postgres;
 mod replica;
 mod save;
@@ -18,6 +19,7 @@ mod subject;
 mod usage;
 
 pub use memory::MemoryStore;
+pub use placement::PlacementStore;
 pub use postgres::PostgresStore;
 pub use replica::{Fence, RegionOwner, Replicas, Stranded};
 pub use save::{NewSave, SaveOwner, SaveRow, Saved};
@@ -177,7 +179,7 @@ pub struct BudgetRow {
 
 /// The seam. Every method is one transaction; times are Unix ms by the caller's clock.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: PlacementStore {
     /// The secret `name`; `fresh` becomes it when there is none.
     async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError>;
 

@@ -1,7 +1,7 @@
 //! What a transaction decides about, for databases in which several write at once.
 
 use super::Hash;
-use nearframe_protocol::{GuestId, PublicKey, SessionId};
+use nearframe_protocol::{GuestId, NodeId, PublicKey, SessionId};
 
 /// What a transaction decides about.
 #[derive(Clone, Copy, Debug)]
@@ -12,12 +12,20 @@ pub(super) enum Subject<'a> {
     Request(Hash),
     /// How many sessions a guest has.
     Guest(GuestId),
+    /// What an operator ordered about a node.
+    Orders(NodeId),
     /// Who a node is.
     NodeKey(PublicKey),
     /// A session with its lease, receipts and transfers.
     Session(SessionId),
     /// Which assets are needed.
     Saves,
+    /// Which numbers sites have.
+    LatencySites,
+    /// What is known of round trips.
+    Latency,
+    /// What is booked.
+    Bookings,
 }
 
 impl Subject<'_> {
@@ -28,9 +36,13 @@ impl Subject<'_> {
             Self::Region(region) => hasher.update(b"region").update(region.as_bytes()),
             Self::Request(key) => hasher.update(b"request").update(&key),
             Self::Guest(guest) => hasher.update(b"guest").update(guest.as_bytes()),
+            Self::Orders(node) => hasher.update(b"orders").update(node.as_bytes()),
             Self::NodeKey(key) => hasher.update(b"node key").update(key.as_bytes()),
             Self::Session(session) => hasher.update(b"session").update(session.as_bytes()),
             Self::Saves => hasher.update(b"saves"),
+            Self::LatencySites => hasher.update(b"latency sites"),
+            Self::Latency => hasher.update(b"latency"),
+            Self::Bookings => hasher.update(b"bookings"),
         };
         let mut number = [0; 8];
         hasher.finalize_xof().fill(&mut number);

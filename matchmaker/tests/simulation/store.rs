@@ -6,10 +6,14 @@ use nearframe_ledger::Transfer;
 use nearframe_ledger::bill::Evidence;
 use nearframe_ledger::settlement::{SignedRoot, Totals};
 use nearframe_matchmaker::bus::words::{HeldSlots, ReplicaId};
+use nearframe_matchmaker::store::placement::{
+    BookingRow, BookingTerms, OrderKind, OrderRow, PastRow, PlacementStore, RuleKind, RuleRow,
+};
 use nearframe_matchmaker::store::{
     Admission, BudgetRow, Created, Ended, Hash, MemoryStore, NewSave, NewSession, NodeRow, PostedRow,
     Replicas, SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded, Taken, UsageRow,
 };
+use nearframe_placement::assign::reserve::NoRoom;
 use nearframe_protocol::api::StoredReceipt;
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::SignedReceipt;
@@ -67,33 +71,21 @@ impl Way {
 }
 
 macro_rules! through {
-    ($($name:ident($($arg:ident: $kind:ty),*) -> $result:ty;)*) => {
+    ($store:ident { $($name:ident($($arg:ident: $kind:ty),*) -> $result:ty;)* } $($own:tt)*) => {
         #[async_trait]
-        impl Store for Way {
+        impl $store for Way {
             $(async fn $name(&self, $($arg: $kind),*) -> Result<$result, StoreError> {
                 self.pass().await?;
                 let result = self.database.inner.$name($($arg),*).await?;
                 self.back().await?;
                 Ok(result)
             })*
-
-            async fn create_session(&self, new: &NewSession) -> Result<Created, StoreError> {
-                self.pass().await?;
-                let created = self.database.inner.create_session(new).await?;
-                let busy = self.database.inner.busy().await?;
-                for node in self.database.inner.nodes().await? {
-                    let held = busy.get(&node.id).copied().unwrap_or(0);
-                    assert!(held <= node.slots, "double booking: {held} leases on {} slots", node.slots);
-                }
-                self.back().await?;
-                Ok(created)
-            }
-            async fn close(&self) {}
+            $($own)*
         }
     };
 }
 
-through! {
+through! { Store {
     secret(name: &str, fresh: [u8; 32]) -> [u8; 32];
     add_enrolment(code: Hash, expires_at_ms: u64) -> ();
     admit_node(key: &PublicKey, code: Option<Hash>, offer: &NodeOffer, now_ms: u64) -> Admission;
@@ -141,3 +133,36 @@ through! {
     set_budget(title: &TitleId, currency: &Currency, limit_micros: Option<i128>) -> ();
     budgets() -> Vec<BudgetRow>;
 }
+
+    async fn create_session(&self, new: &NewSession) -> Result<Created, StoreError> {
+        self.pass().await?;
+        let created = self.database.inner.create_session(new).await?;
+        let busy = self.database.inner.busy().await?;
+        for node in self.database.inner.nodes().await? {
+            let held = busy.get(&node.id).copied().unwrap_or(0);
+            assert!(held <= node.slots, "double booking: {held} leases on {} slots", node.slots);
+        }
+        self.back().await?;
+        Ok(created)
+    }
+    async fn close(&self) {}
+}
+
+through! { PlacementStore {
+    latency_sites(sites: &[String]) -> Vec<u32>;
+    known_latency_sites() -> Vec<(u32, String)>;
+    merge_latency(pasts: &[PastRow], now_ms: u64) -> ();
+    latency_since(since_ms: u64, limit: u32) -> Vec<(u64, PastRow)>;
+    prune_latency(epoch: u32, most: u32) -> u64;
+    add_order(order: &OrderRow) -> ();
+    lift_order(node: NodeId, kind: OrderKind, now_ms: u64) -> bool;
+    standing_orders() -> Vec<OrderRow>;
+    orders_of(node: NodeId) -> Vec<OrderRow>;
+    put_rule(kind: RuleKind, subject: &str, body: Option<&str>) -> ();
+    rules() -> Vec<RuleRow>;
+    book(booking: &BookingRow, terms: BookingTerms) -> Result<(), NoRoom>;
+    cancel_booking(id: [u8; 16], now_ms: u64) -> bool;
+    bookings(now_ms: u64) -> Vec<BookingRow>;
+    use_booking(id: [u8; 16], session: SessionId) -> bool;
+    booking_use() -> Vec<([u8; 16], u32)>;
+}}

@@ -117,12 +117,7 @@ pub(crate) fn player() -> NodeKey {
 }
 
 pub(crate) fn create_session(title: &str) -> CreateSession {
-    CreateSession {
-        versions: VersionOffer::current(),
-        title: TitleId::new(title).unwrap(),
-        player_key: player().public(),
-        quote: None,
-    }
+    CreateSession::of(TitleId::new(title).unwrap(), player().public())
 }
 
 pub(crate) fn post_session(body: &impl Serialize) -> Request<Body> {

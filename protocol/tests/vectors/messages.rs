@@ -153,6 +153,7 @@ fn signal_entries() -> Vec<Value> {
         ToPage::Welcome { version: 1, ice_servers: vec![stun, ice_server] },
         ToPage::Answer { peer: peer(), sdp: "v=0\r\n".to_owned(), attestation },
         ToPage::Candidate { peer: peer(), candidate, sdp_mid: Some("0".to_owned()) },
+        ToPage::Interruption { at_ms: 1_795_000_005_000 },
         ToPage::State { state: SessionState::Starting },
         ToPage::State { state: SessionState::Live },
         ToPage::State { state: SessionState::Ended },
@@ -166,7 +167,7 @@ fn signal_entries() -> Vec<Value> {
         from_page,
     );
     let kinds = kinds!(ToPage: Welcome = "welcome", Answer = "answer", Candidate = "candidate", State = "state",
-                       Ended = "ended", Error = "error");
+                       Interruption = "interruption", Ended = "ended", Error = "error");
     all.extend(entries("signal", "matchmaker", kinds, to_page));
     all
 }

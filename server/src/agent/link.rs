@@ -1,10 +1,11 @@
 //! The link to the matchmaker: dials out, proves the key, reconnects by itself.
 
+use super::reflector::TheirClock;
 use super::{Config, Event};
 use anyhow::{Context, Result, bail};
 use futures_util::{SinkExt, StreamExt};
 use nearframe_protocol::link::{
-    FromNode, HEARTBEAT_MS, MAX_LINK_BYTES, NodeOffer, RunningSession, ToNode, sign_hello,
+    self, FromNode, HEARTBEAT_MS, MAX_LINK_BYTES, NodeOffer, RunningSession, ToNode, sign_hello,
 };
 use nearframe_protocol::{NodeKey, VersionOffer};
 use std::sync::{Arc, Mutex};
@@ -43,11 +44,11 @@ pub(crate) async fn keep(
     let mut pause = BACKOFF.0;
     loop {
         match connect(&config, &key, &offer, &running).await {
-            Ok(socket) => {
+            Ok((socket, greeting)) => {
                 info!(matchmaker = %config.matchmaker, "linked");
                 pause = BACKOFF.0;
                 let (out_in, out) = mpsc::channel(OUT_CAPACITY);
-                if events.send(Event::LinkUp(out_in)).await.is_err() {
+                if events.send(Event::LinkUp(out_in, greeting)).await.is_err() {
                     return;
                 }
                 let ended = pump(socket, out, &running, &events).await;
@@ -71,13 +72,32 @@ pub(crate) async fn keep(
     }
 }
 
-async fn connect(config: &Config, key: &NodeKey, offer: &NodeOffer, running: &Running) -> Result<Socket> {
+/// What the matchmaker said when the link came up.
+#[derive(Debug)]
+pub(crate) struct Greeting {
+    /// What it speaks.
+    pub(crate) versions: VersionOffer,
+    /// What its clock showed.
+    pub(crate) clock: TheirClock,
+}
+
+async fn connect(
+    config: &Config,
+    key: &NodeKey,
+    offer: &NodeOffer,
+    running: &Running,
+) -> Result<(Socket, Greeting)> {
     tokio::time::timeout(HANDSHAKE_TIME, handshake(config, key, offer, running))
         .await
         .context("the matchmaker did not answer in time")?
 }
 
-async fn handshake(config: &Config, key: &NodeKey, offer: &NodeOffer, running: &Running) -> Result<Socket> {
+async fn handshake(
+    config: &Config,
+    key: &NodeKey,
+    offer: &NodeOffer,
+    running: &Running,
+) -> Result<(Socket, Greeting)> {
     let mut url = config.matchmaker.join("/v1/nodes/link").context("the matchmaker's address")?;
     let scheme = if url.scheme() == "https" { "wss" } else { "ws" };
     url.set_scheme(scheme).map_err(|()| anyhow::anyhow!("the matchmaker's address must be http or https"))?;
@@ -93,9 +113,9 @@ async fn handshake(config: &Config, key: &NodeKey, offer: &NodeOffer, running: &
     let ToNode::Challenge { nonce, versions } = receive(&mut socket).await? else {
         bail!("the matchmaker did not start with a challenge");
     };
-    VersionOffer::current().agree(&versions)?;
+    link::versions().agree(&versions)?;
     let hello = FromNode::Hello {
-        versions: VersionOffer::current(),
+        versions: link::versions(),
         public_key: key.public(),
         signature: sign_hello(key, &nonce),
         enrolment_code: config.enrolment_code.clone(),
@@ -104,7 +124,9 @@ async fn handshake(config: &Config, key: &NodeKey, offer: &NodeOffer, running: &
     };
     send(&mut socket, &hello).await?;
     match receive(&mut socket).await? {
-        ToNode::Welcome { .. } => Ok(socket),
+        ToNode::Welcome { now_ms, .. } => {
+            Ok((socket, Greeting { versions, clock: TheirClock::showed(now_ms) }))
+        }
         ToNode::Refused { code, message } => bail!("refused ({code}): {message}"),
         _ => bail!("the matchmaker answered hello with something else"),
     }

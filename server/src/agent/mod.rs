@@ -8,6 +8,7 @@ mod identity;
 mod link;
 mod places;
 mod pool;
+mod reflector;
 mod saves;
 mod spool;
 mod supervisor;
@@ -21,6 +22,7 @@ use nearframe_protocol::TitleId;
 use nearframe_protocol::capability::SignedCapability;
 use nearframe_protocol::link::{FromNode, HeldTitle, MAX_COVERS_BYTES, NodeOffer, ToNode};
 use nearframe_protocol::network::MediaNetwork;
+use nearframe_protocol::terms::{Location, NodeTerms};
 use nearframe_protocol::title::{TitleKind, Trust};
 use nearframe_title::catalogue;
 use std::path::PathBuf;
@@ -56,6 +58,8 @@ pub struct Config {
     pub name: String,
     /// ISO 3166 region, empty if unknown.
     pub region: String,
+    /// Where it stands, where its owner says.
+    pub location: Option<Location>,
     /// Titles that wait at their menu for the next player.
     pub prepare: Vec<TitleId>,
     /// How far a program must be trusted to be offered.
@@ -77,7 +81,9 @@ pub struct Config {
 /// What can happen to a node.
 pub(crate) enum Event {
     /// The link is up: messages go into this channel from now on.
-    LinkUp(mpsc::Sender<FromNode>),
+    LinkUp(mpsc::Sender<FromNode>, link::Greeting),
+    /// The reflector's outside address is another.
+    Outside,
     /// The link is gone.
     LinkDown,
     /// A command.
@@ -112,7 +118,9 @@ pub async fn run(config: Config, mut shutdown: watch::Receiver<bool>) -> Result<
     let places = places::Places::open(&config.data_dir)?;
     let saves = saves::Saves::open(&config, events_in.clone())?;
     let pool = pool::Pool::new(Arc::clone(&config), places, prepared(&config, &titles), events_in.clone());
-    let mut supervisor = Supervisor::new(Arc::clone(&config), key.clone(), titles, spool, saves, pool);
+    let reflector = reflector::open(&config.network, events_in.clone()).await;
+    let mut supervisor =
+        Supervisor::new(Arc::clone(&config), key.clone(), titles, spool, saves, pool, reflector);
     supervisor.fill_pool();
     let link = tokio::spawn(link::keep(
         Arc::clone(&config),
@@ -219,7 +227,10 @@ fn describe(
         adapter: machine.adapters.first().map_or_else(|| "none".to_owned(), ToString::to_string),
         encoders: machine.encoder_names(),
         titles: titles.iter().map(|title| announce(title, &mut room)).collect(),
-        terms: capability.as_ref().map(|signed| terms(&signed.capability)).unwrap_or_default(),
+        terms: NodeTerms {
+            location: config.location,
+            ..capability.as_ref().map(|signed| terms(&signed.capability)).unwrap_or_default()
+        },
         capability,
     }
 }
@@ -231,5 +242,28 @@ fn announce(title: &catalogue::LoadedTitle, room: &mut usize) -> HeldTitle {
     HeldTitle {
         entry: title.entry.clone(),
         cover_base64: cover.map(|cover| base64::engine::general_purpose::STANDARD.encode(cover)),
+    }
+}
+
+/// A node that reaches nobody and keeps its things in `data`.
+#[cfg(test)]
+fn config_for_tests(data: &std::path::Path) -> Config {
+    Config {
+        matchmaker: Url::parse("http://127.0.0.1:1").expect("it is an address"),
+        pin: None,
+        enrolment_code: None,
+        data_dir: data.to_owned(),
+        titles: None,
+        name: "test".into(),
+        region: String::new(),
+        location: None,
+        prepare: Vec::new(),
+        least_trust: Trust::Sandboxed,
+        slots: Some(1),
+        network: MediaNetwork::default(),
+        max_bitrate_bps: 1,
+        video: VideoOptions::default(),
+        worker_log: None,
+        worker_exe: PathBuf::new(),
     }
 }

@@ -21,6 +21,10 @@ pub(crate) struct Pool {
     spare: Option<WorkerProcess>,
     /// Titles to be kept at their menu, by folder, with the worker that does.
     prepared: HashMap<PathBuf, Option<WorkerProcess>>,
+    /// Those of them that the host named.
+    always: Vec<PathBuf>,
+    /// Titles that did not get to their menu.
+    given_up: Vec<PathBuf>,
     starting: u32,
     start_failures: u32,
     next_worker: u64,
@@ -35,12 +39,15 @@ impl Pool {
         prepared: impl IntoIterator<Item = PathBuf>,
         events: mpsc::Sender<Event>,
     ) -> Self {
+        let always: Vec<PathBuf> = prepared.into_iter().collect();
         Self {
             config,
             places,
             events,
             spare: None,
-            prepared: prepared.into_iter().map(|title| (title, None)).collect(),
+            prepared: always.iter().map(|title| (title.clone(), None)).collect(),
+            always,
+            given_up: Vec::new(),
             starting: 0,
             start_failures: 0,
             next_worker: 0,
@@ -127,6 +134,33 @@ impl Pool {
         let title = title.clone();
         warn!(title = %title.display(), "the title ended while it waited; it is not kept at its menu any more");
         self.prepared.remove(&title);
+        self.given_up.push(title);
+    }
+
+    /// Keeps these titles at their menu besides the host's own, and no others. Each costs memory as a session does:
+    /// at most as many as the node has slots.
+    pub(crate) fn want(&mut self, titles: Vec<PathBuf>) {
+        if self.draining {
+            return;
+        }
+        let most = self.config.slots.unwrap_or(1) as usize;
+        let mut wanted = self.always.clone();
+        wanted.extend(titles);
+        wanted.retain(|title| !self.given_up.contains(title));
+        wanted.dedup();
+        wanted.truncate(most.max(self.always.len()));
+        let unwanted: Vec<PathBuf> =
+            self.prepared.keys().filter(|title| !wanted.contains(title)).cloned().collect();
+        for title in unwanted {
+            if let Some(worker) = self.prepared.remove(&title).flatten() {
+                worker.send(ToWorker::Stop { reason: nearframe_protocol::EndReason::Drained });
+                // Its end is not waited for: sessions are.
+                tokio::spawn(worker.reap());
+            }
+        }
+        for title in wanted {
+            self.prepared.entry(title).or_insert(None);
+        }
     }
 
     /// Ends the idle workers and keeps no more.
@@ -137,5 +171,30 @@ impl Pool {
             worker.send(ToWorker::Stop { reason: nearframe_protocol::EndReason::Drained });
             worker.reap().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::config_for_tests;
+    use std::collections::BTreeSet;
+
+    #[tokio::test]
+    async fn the_matchmakers_wishes_come_after_the_hosts_and_titles_that_fail_are_left_out() {
+        let data = tempfile::tempdir().unwrap();
+        let config = Config { slots: Some(2), ..config_for_tests(data.path()) };
+        let places = Places::open(data.path()).unwrap();
+        let (events, _) = mpsc::channel(1);
+        let folder = |name: &str| PathBuf::from(name);
+        let mut pool = Pool::new(Arc::new(config), places, [folder("host")], events);
+        let kept = |pool: &Pool| pool.prepared.keys().cloned().collect::<BTreeSet<_>>();
+        pool.want(vec![folder("meteor"), folder("scene")]);
+        assert_eq!(kept(&pool), BTreeSet::from([folder("host"), folder("meteor")]), "as many as slots");
+        pool.given_up.push(folder("meteor"));
+        pool.want(vec![folder("meteor"), folder("scene")]);
+        assert_eq!(kept(&pool), BTreeSet::from([folder("host"), folder("scene")]));
+        pool.want(Vec::new());
+        assert_eq!(kept(&pool), BTreeSet::from([folder("host")]), "the host's own stays");
     }
 }

@@ -1,8 +1,9 @@
 //! Sessions of this node and the workers that run them.
 
 use super::chain::Chain;
-use super::link::Running;
+use super::link::{Greeting, Running};
 use super::pool::Pool;
+use super::reflector::Reflector;
 use super::saves::{SaveEvent, Saves};
 use super::spool::Spool;
 use super::worker_process::{WorkerEvent, WorkerId, WorkerProcess};
@@ -10,6 +11,7 @@ use super::{Config, Event};
 use nearframe_protocol::attest::{Attestation, Fingerprint};
 use nearframe_protocol::key::Nonce;
 use nearframe_protocol::link::{FromNode, RunningSession, ToNode};
+use nearframe_protocol::measure;
 use nearframe_protocol::save::SaveGrant;
 use nearframe_protocol::worker::{FromWorker, Start, ToWorker};
 use nearframe_protocol::{EndReason, Generation, NodeKey, PeerId, SessionId, TitleHash, TitleId};
@@ -78,6 +80,8 @@ pub(crate) struct Supervisor {
     spool: Spool,
     saves: Saves,
     pool: Pool,
+    /// Lets pages measure this node, where its sockets could be opened.
+    reflector: Option<Reflector>,
     endings: Vec<Ending>,
     sessions: HashMap<SessionId, SessionEntry>,
     link: Option<mpsc::Sender<FromNode>>,
@@ -85,6 +89,8 @@ pub(crate) struct Supervisor {
     untold: Vec<(SessionId, Generation, EndReason, String)>,
     running: Running,
     draining: bool,
+    /// The matchmaker names nodes that pages may measure.
+    measurable: bool,
 }
 
 impl Supervisor {
@@ -95,6 +101,7 @@ impl Supervisor {
         spool: Spool,
         saves: Saves,
         pool: Pool,
+        reflector: Option<Reflector>,
     ) -> Self {
         Self {
             config,
@@ -103,6 +110,8 @@ impl Supervisor {
             spool,
             saves,
             pool,
+            reflector,
+            measurable: false,
             endings: Vec::new(),
             sessions: HashMap::new(),
             link: None,
@@ -128,8 +137,12 @@ impl Supervisor {
 
     pub(crate) async fn handle(&mut self, event: Event) {
         match event {
-            Event::LinkUp(link) => self.link_up(link).await,
+            Event::LinkUp(link, greeting) => {
+                self.greeted(&greeting);
+                self.link_up(link).await;
+            }
             Event::LinkDown => self.link = None,
+            Event::Outside => self.tell_reflector().await,
             Event::Command(command) => self.command(command).await,
             Event::Worker(WorkerEvent::Ready(worker)) => {
                 self.pool.arrived();
@@ -188,6 +201,24 @@ impl Supervisor {
         self.link = None;
     }
 
+    fn greeted(&mut self, greeting: &Greeting) {
+        self.measurable = greeting.versions.has(measure::FEATURE);
+        if let Some(reflector) = &self.reflector {
+            reflector.follow(greeting.clock);
+        }
+    }
+
+    /// Tells the matchmaker how pages may measure this node, where it wants to know.
+    async fn tell_reflector(&mut self) {
+        if !self.measurable || self.draining {
+            return;
+        }
+        if let Some(reflector) = &self.reflector {
+            let reflector = Box::new(reflector.describe());
+            self.tell(FromNode::Reflector { reflector }).await;
+        }
+    }
+
     async fn link_up(&mut self, link: mpsc::Sender<FromNode>) {
         self.link = Some(link);
         for (session, generation, reason, detail) in std::mem::take(&mut self.untold) {
@@ -205,6 +236,7 @@ impl Supervisor {
         if self.draining {
             self.tell(FromNode::Draining).await;
         }
+        self.tell_reflector().await;
     }
 
     async fn command(&mut self, command: ToNode) {
@@ -236,6 +268,17 @@ impl Supervisor {
                 self.command_worker(session, ToWorker::Candidate { peer, candidate, sdp_mid });
             }
             ToNode::Stop { session, reason } => self.stop(session, reason).await,
+            ToNode::Check { address, ufrag } => {
+                if let Some(reflector) = &mut self.reflector {
+                    reflector.let_in(address, &ufrag);
+                }
+            }
+            ToNode::StunServers { urls } => {
+                if let Some(reflector) = &mut self.reflector {
+                    reflector.find_outside(urls);
+                }
+            }
+            ToNode::Prewarm { titles } => self.prewarm(&titles),
             ToNode::ReceiptTaken { session, generation, sequence } => {
                 self.spool.taken((session, generation, sequence));
             }
@@ -246,6 +289,17 @@ impl Supervisor {
                 warn!("the matchmaker repeated its handshake; ignored");
             }
         }
+    }
+
+    /// Keeps these titles at their menu, besides those that this host wants so.
+    fn prewarm(&mut self, titles: &[TitleId]) {
+        let folder = |id: &TitleId| {
+            let title = self.titles.iter().find(|title| title.entry.id == *id)?;
+            Some(title.dir.clone())
+        };
+        let wanted: Vec<PathBuf> = titles.iter().filter_map(folder).collect();
+        self.pool.want(wanted);
+        self.fill_pool();
     }
 
     fn find_title(&self, id: &TitleId, hash: &TitleHash) -> Option<PathBuf> {

@@ -9,6 +9,8 @@ import './tests/touch.js';
 import './tests/outage.js';
 import './tests/reports.js';
 import './tests/detours.js';
+import './tests/measuring.js';
+import './tests/fleet.js';
 import './tests/endings.js';
 import './tests/receipts.js';
 import './tests/doors.js';

@@ -3,7 +3,9 @@
 import { toHex, WireError } from './wire/bytes';
 import { asObject, number, object, optionalText, text, type Json } from './wire/json';
 import { CURRENT, readIceServers } from './wire/version';
+import type { Measured } from './measure/measure';
 import { UNREACHABLE, type Problem } from './session/problem';
+import type { Waiting } from './session/state';
 
 /** What the player uses of `CreatedSession`. */
 export interface CreatedSession {
@@ -29,25 +31,54 @@ export class ApiError extends Error {
 /** Tries of one creation; the idempotency key makes the second one safe. */
 const CREATE_TRIES = 2;
 const RETRY_DELAY_MS = 300;
+const ACCEPTED = 202;
+/** The server says when it wants to be asked again; within reason. */
+const AGAIN_MS = { least: 500, most: 10_000 };
 
-export async function createSession(
-  server: string,
-  title: string,
-  playerKey: Uint8Array,
-  signal: AbortSignal,
-): Promise<CreatedSession> {
+/** What is asked for. */
+export interface Wish {
+  readonly server: string;
+  readonly title: string;
+  readonly playerKey: Uint8Array;
+  readonly measured: Measured | undefined;
+  /** From `POST /v1/groups`: to be placed with its other members. */
+  readonly group: string | undefined;
+}
+
+/** A session; while there is no slot, waits in the queue, telling `onWaiting` what the server tells. */
+export async function createSession(wish: Wish, signal: AbortSignal, onWaiting: (waiting: Waiting) => void): Promise<CreatedSession> {
+  const key = crypto.randomUUID();
+  let queue: string | undefined;
+  for (;;) {
+    const answer = await askForSession(wish, key, queue, signal);
+    if ('session' in answer) return answer.session;
+    queue = answer.queue;
+    onWaiting(answer.waiting);
+    await new Promise((resolve) => setTimeout(resolve, answer.again_in_ms));
+    signal.throwIfAborted();
+  }
+}
+
+type Answer =
+  | { readonly session: CreatedSession }
+  | { readonly queue: string; readonly again_in_ms: number; readonly waiting: Waiting };
+
+async function askForSession(wish: Wish, key: string, queue: string | undefined, signal: AbortSignal): Promise<Answer> {
+  const { server, title, playerKey, measured, group } = wish;
+  const body = { versions: CURRENT, title, player_key: toHex(playerKey), measured, wait: true, queue, group };
   const request: RequestInit = {
     method: 'POST',
     credentials: 'include',
     signal,
-    headers: { 'content-type': 'application/json', 'idempotency-key': crypto.randomUUID() },
-    body: JSON.stringify({ versions: CURRENT, title, player_key: toHex(playerKey) }),
+    headers: { 'content-type': 'application/json', 'idempotency-key': key },
+    body: JSON.stringify(body),
   };
   const response = await fetchTwice(new URL('/v1/sessions', server), request, signal);
-  const body: unknown = await response.json().catch(() => undefined);
-  if (!response.ok) throw new ApiError(readProblem(body, response.status));
+  const answer: unknown = await response.json().catch(() => undefined);
+  if (!response.ok) throw new ApiError(readProblem(answer, response.status));
   try {
-    return readCreated(asObject(body, 'the answer'));
+    const json = asObject(answer, 'the answer');
+    return response.status === ACCEPTED ? readPending(json) : { session: readCreated(json) };
   } catch (error) {
     if (!(error instanceof WireError)) throw error;
     throw new ApiError({
@@ -56,6 +87,33 @@ export async function createSession(
       detail: `Reload the page to get its newest version (${error.message}).`,
     });
   }
+}
+
+function readPending(json: Json): Answer {
+  const wait = json['wait'] === undefined ? undefined : object(json, 'wait');
+  const gathered = json['gathered'] === undefined ? undefined : object(json, 'gathered');
+  const optional = (field: string): number | undefined => (wait?.[field] === undefined ? undefined : number(wait, field));
+  const [likely_ms, at_most_ms] = [optional('likely_ms'), optional('at_most_ms')];
+  const waiting: Waiting = {
+    ...(wait && { place: number(wait, 'place') }),
+    ...(likely_ms !== undefined && { likely_ms }),
+    ...(at_most_ms !== undefined && { at_most_ms }),
+    ...(gathered && { gathered: { joined: number(gathered, 'joined'), size: number(gathered, 'size') } }),
+  };
+  const again_in_ms = Math.min(Math.max(number(json, 'again_in_ms'), AGAIN_MS.least), AGAIN_MS.most);
+  return { queue: text(json, 'queue'), again_in_ms, waiting };
+}
+
+/** Gives a place in the queue up; one that nobody asks for is given up soon anyway. */
+export function leaveQueue(server: string, title: string): void {
+  fetch(new URL(`/v1/queue/${title}`, server), { method: 'DELETE', credentials: 'include', keepalive: true }).catch(() => undefined);
+}
+
+/** Tells how far the node is while playing; the next start is placed by it. */
+export function reportPath(server: string, session: CreatedSession, rtt_ms: number): void {
+  const headers = { authorization: `Bearer ${session.ticket}`, 'content-type': 'application/json' };
+  const body = JSON.stringify({ rtt_us: Math.round(rtt_ms * 1000) });
+  fetch(new URL(`/v1/sessions/${session.id}/path`, server), { method: 'POST', credentials: 'include', headers, body }).catch(() => undefined);
 }
 
 async function fetchTwice(url: URL, request: RequestInit, signal: AbortSignal): Promise<Response> {

@@ -8,10 +8,12 @@ import { NearFrame } from './element/near-frame';
 
 if (!customElements.get('near-frame')) customElements.define('near-frame', NearFrame);
 
+export { measure } from './measure/measure';
 export { keptSessions } from './session/kept';
 export { NearFrame };
 export type { TouchControls } from './element/touch-pad';
 export type { TouchControl, TouchLayout } from './input/touch-layouts';
+export type { Measured } from './measure/measure';
 export type { Problem } from './session/problem';
 export type { KeptSession } from './session/kept';
 export type { StartStep, View } from './session/view';

@@ -75,6 +75,15 @@ describe('starting', () => {
     expect(walk.do(picture(1)).state).toMatchObject({ kind: 'playing', peer: 1 });
   });
 
+  it('waits in line for as long as the server answers, telling place and time', () => {
+    const waiting = { place: 2, likely_ms: 30_000, at_most_ms: 200_000 };
+    const walk = new Walk().do(start, { type: 'waiting', at_ms: 14_000, waiting }, tick(14_000 + CREATE_LIMIT_MS));
+    expect(viewOf(walk.state)).toEqual({ kind: 'starting', step: 'finding', session: undefined, waiting });
+    expect(walk.do({ type: 'leave' }).has({ do: 'tell_leave' })).toBe(true);
+    const late = new Walk().do(start, { type: 'waiting', at_ms: 14_000, waiting }, tick(14_001 + CREATE_LIMIT_MS));
+    expect(late.state).toMatchObject({ kind: 'failed', problem: { code: 'unreachable' } });
+  });
+
   it('is given up when the server does not answer', () => {
     const walk = new Walk().do(start, tick(CREATE_LIMIT_MS + 1));
     expect(walk.state).toMatchObject({ kind: 'failed', problem: { code: 'unreachable' } });

@@ -9,6 +9,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Plugin } from 'vite';
 import type { components } from '../src/api/generated';
 import { FLEET, RECEIPTS, SAVES, SESSIONS, TITLES } from './mock-data.ts';
+import { EMPTY_FLEET, FLEET_VIEW, OUTLOOK, PLACEMENT } from './mock-fleet.ts';
 
 type Schemas = components['schemas'];
 
@@ -87,6 +88,21 @@ function route(method: string, path: string, mode: string): Answer {
       return { status: 204, body: undefined };
     case 'GET nodes':
       return page(empty ? [] : FLEET);
+    case 'GET outlook':
+    case 'POST surveys/:id':
+      return { status: 200, body: OUTLOOK };
+    case 'POST surveys':
+      return { status: 200, body: { version: 1, survey: 's', expires_at_ms: Date.now() + 60_000, candidates: [], ice_servers: [] } };
+    case 'GET sessions/:id/placement':
+      return { status: 200, body: PLACEMENT };
+    case 'GET fleet':
+      if (mode === 'guest') return problem(401, 'sign_in_needed', 'Operators only', 'Open the link that the server printed.');
+      return { status: 200, body: empty ? EMPTY_FLEET : FLEET_VIEW };
+    case 'PUT nodes/:id/ban':
+    case 'PUT nodes/:id/drain':
+    case 'DELETE nodes/:id/ban':
+    case 'DELETE nodes/:id/drain':
+      return { status: 204, body: undefined };
     case 'POST enrolments':
       return mode === 'guest'
         ? problem(403, 'forbidden', 'Operators only', 'Open the link that the server printed.')

@@ -18,6 +18,7 @@ describe('addresses', () => {
     ['/saves', { page: 'saves' }],
     ['/nodes', { page: 'nodes' }],
     ['/operator', { page: 'operator' }],
+    ['/fleet', { page: 'fleet' }],
     ['/about', { page: 'about' }],
   ])('%s is read', (path, route) => {
     expect(read(path)).toEqual(route);

@@ -1,7 +1,7 @@
 /**
  * The portal's addresses: a pure reading of paths, and one subscription to the History API.
  *
- * Deliberately without nesting, loaders or guards: eight pages need none. The matchmaker serves the same
+ * Deliberately without nesting, loaders or guards: nine pages need none. The matchmaker serves the same
  * `index.html` for every path here, so a reload or a shared link opens the same page.
  */
 
@@ -14,6 +14,7 @@ export type Route =
   | { readonly page: 'saves' }
   | { readonly page: 'nodes' }
   | { readonly page: 'operator' }
+  | { readonly page: 'fleet' }
   | { readonly page: 'about' }
   | { readonly page: 'not-found'; readonly path: string };
 
@@ -45,6 +46,7 @@ function parseSingle(head: string, path: string): Route {
     case 'saves':
     case 'nodes':
     case 'operator':
+    case 'fleet':
     case 'about':
       return { page: head };
     default:

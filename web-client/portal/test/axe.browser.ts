@@ -21,6 +21,16 @@ async function askToDelete(page: Page): Promise<void> {
   await page.getByRole('heading', { name: 'Delete the saves of Meteor?' }).waitFor();
 }
 
+async function openReasons(page: Page): Promise<void> {
+  await page.getByRole('button', { name: /living-room/, expanded: false }).first().click();
+  await page.getByRole('region', { name: 'Candidates' }).waitFor();
+}
+
+async function askToShutOut(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Shut out living-room' }).click();
+  await page.getByRole('heading', { name: 'Shut living-room out?' }).waitFor();
+}
+
 async function cancel(page: Page): Promise<void> {
   await page.getByRole('button', { name: 'Cancel' }).click();
   await page.getByRole('button', { name: 'Play again' }).first().waitFor();
@@ -51,6 +61,11 @@ const PLACES: readonly Place[] = [
   { what: 'the machines', path: '/nodes' },
   { what: 'the operator', path: '/operator', act: makeCode },
   { what: 'a signed-out operator', path: '/operator', mock: 'guest', act: makeCode },
+  { what: 'the fleet', path: '/fleet', act: openReasons },
+  { what: 'an empty fleet', path: '/fleet', mock: 'empty' },
+  { what: 'a signed-out fleet', path: '/fleet', mock: 'guest' },
+  { what: 'a failed fleet', path: '/fleet', mock: 'error' },
+  { what: 'a question before a machine is shut out', path: '/fleet', act: askToShutOut },
   { what: 'how it works', path: '/about' },
   { what: 'a wrong address', path: '/nope' },
 ];

@@ -111,8 +111,22 @@ impl Queue {
     /// cube roots of Wilson and Hilferty, Paulson 1942). A pace that has slackened since the last slot counts as slow
     /// as it is now.
     pub fn wait(&self, ticket: Ticket, now_ms: u64) -> Option<Wait> {
+        self.wait_behind(self.before(ticket)?, now_ms)
+    }
+
+    /// How many are served before the ticket.
+    pub fn before(&self, ticket: Ticket) -> Option<usize> {
         let start = *self.starts.get(&ticket)?;
-        let before = self.waiting.range(..(start, ticket)).count();
+        Some(self.waiting.range(..(start, ticket)).count())
+    }
+
+    /// How many would be served before a ticket of an account that has none.
+    pub fn before_newcomer(&self) -> usize {
+        self.waiting.range(..=(self.now, Ticket(u64::MAX))).count()
+    }
+
+    /// How long whoever has so many before it waits.
+    pub fn wait_behind(&self, before: usize, now_ms: u64) -> Option<Wait> {
         let (first, last) = (*self.given_ms.first()?, *self.given_ms.last()?);
         let intervals = self.given_ms.len() - 1;
         if intervals == 0 {

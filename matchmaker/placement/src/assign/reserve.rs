@@ -85,6 +85,16 @@ impl Region {
         }
     }
 
+    /// A spot session that runs already is counted.
+    pub fn take_spot(&mut self) {
+        self.spot += 1;
+    }
+
+    /// A booking that was made already is counted.
+    pub fn keep(&mut self, id: BookingId, booking: Booking) {
+        self.bookings.insert(id, booking);
+    }
+
     /// A spot session ended.
     pub fn end_spot(&mut self) {
         self.spot = self.spot.saturating_sub(1);

@@ -125,6 +125,12 @@ impl Index {
         self.handles.get(&node).copied()
     }
 
+    /// Whether a node takes new sessions, free slots or not.
+    pub fn is_open(&self, node: NodeId) -> bool {
+        let record = self.handle(node).and_then(|handle| self.sites[handle.site.index()].record(handle.at));
+        record.is_some_and(|record| record.closed == 0)
+    }
+
     /// How many nodes there are.
     pub fn len(&self) -> usize {
         self.handles.len()

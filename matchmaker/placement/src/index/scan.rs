@@ -35,6 +35,9 @@ pub(crate) fn obstacle(
     if !query.regions.contains(site.region) {
         return Some(Obstacle::Region);
     }
+    if query.shut.contains(&site.region) {
+        return Some(Obstacle::Reserved);
+    }
     graded(query, record).or_else(|| ungraded(query, record, rtt_us)).or_else(|| {
         let needed = query.needs.slots.max(1);
         (u32::from(record.free) < needed).then_some(Obstacle::Full)

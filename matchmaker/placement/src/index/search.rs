@@ -5,7 +5,7 @@ use super::{Handle, Index, TitleKey};
 use crate::caps::Caps;
 use crate::cost::{self, Terms};
 use crate::latency::SiteId;
-use crate::region::RegionSet;
+use crate::region::{RegionId, RegionSet};
 use crate::request::{Needs, Request, Weights};
 use nearframe_protocol::NodeId;
 
@@ -15,6 +15,8 @@ pub struct Query {
     pub(crate) title: TitleKey,
     pub(crate) caps: Caps,
     pub(crate) regions: RegionSet,
+    /// Regions that are kept for others; hardly ever any.
+    pub(crate) shut: Vec<RegionId>,
     pub(crate) needs: Needs,
     pub(crate) weights: Weights,
     pub(crate) credit: u64,
@@ -53,6 +55,7 @@ impl Query {
             title: index.titles.find(&request.title, request.hash)?,
             caps: Caps::needed(&request.needs),
             regions: index.regions.allowed(&rules),
+            shut: request.shut.iter().filter_map(|name| index.regions.find(name)).collect(),
             needs: request.needs.clone(),
             weights: request.weights,
             credit: cost::credit(request),
@@ -156,7 +159,7 @@ impl Index {
     ) -> Option<Found> {
         let site = self.sites.get(id.index())?;
         let hopeless = query.needs.rtt_ceiling_us.is_some_and(|most| rtt_us.saturating_sub(FASTER_US) > most);
-        if hopeless || !query.regions.contains(site.region) {
+        if hopeless || !query.regions.contains(site.region) || query.shut.contains(&site.region) {
             return None;
         }
         if !site.eligible(query.title, caps, &mut scratch.words) {

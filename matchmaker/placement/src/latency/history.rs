@@ -110,6 +110,19 @@ impl History {
         self.pasts.is_empty()
     }
 
+    /// Unites what is known of one client with what was kept of it.
+    pub fn unite(&mut self, client: ClientKey, sites: impl IntoIterator<Item = (SiteId, Recent)>) {
+        let ours = self.pasts.entry(client).or_default();
+        for (site, recent) in sites {
+            match ours.sites.binary_search_by_key(&site, |(site, _)| *site) {
+                Ok(at) => ours.sites[at].1.merge(&recent),
+                Err(at) => ours.sites.insert(at, (site, recent)),
+            }
+        }
+        ours.bound();
+        self.bound();
+    }
+
     pub(super) fn insert(&mut self, client: ClientKey, sites: Vec<(SiteId, Recent)>) {
         let mut past = Past { sites };
         past.bound();

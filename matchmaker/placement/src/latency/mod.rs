@@ -6,6 +6,7 @@
 
 pub mod belief;
 pub mod history;
+pub mod keep;
 pub mod lies;
 pub mod ranking;
 pub mod recent;

@@ -105,6 +105,15 @@ impl<'a> Survey<'a> {
         }
     }
 
+    /// A measurement that was asked for earlier, by a survey that this one goes on with.
+    pub fn know(&mut self, site: SiteId, rtt_ms: f32) {
+        if site.index() < self.sites.len() && !self.asked.contains(&site) {
+            self.asked.push(site);
+            self.left = self.left.saturating_sub(1);
+        }
+        self.record(site, rtt_ms);
+    }
+
     /// All allowed sites by what is known now: as measured, else as remembered, else as the belief expects. A client
     /// that is not where a database puts it is not ranked by that place any more once it has measured.
     pub fn ranking(&self) -> Ranking {

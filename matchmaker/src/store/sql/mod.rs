@@ -10,6 +10,7 @@
 mod budgets;
 mod evidence;
 mod nodes;
+mod placement;
 mod receipts;
 mod replicas;
 mod rows;

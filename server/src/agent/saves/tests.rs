@@ -1,13 +1,13 @@
 //! Saves against a stand-in for the matchmaker's door.
 
 use super::*;
+use crate::agent::config_for_tests;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use nearframe_protocol::SaveVersion;
-use nearframe_protocol::network::MediaNetwork;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Mutex;
@@ -181,23 +181,7 @@ impl House {
 
 fn reopen(door: &FakeDoor, data: &TempDir) -> (Saves, mpsc::Receiver<Event>) {
     let (events_in, events) = mpsc::channel(16);
-    let config = Config {
-        matchmaker: door.url.clone(),
-        pin: None,
-        enrolment_code: None,
-        data_dir: data.path().to_owned(),
-        titles: None,
-        name: "test".into(),
-        region: String::new(),
-        prepare: Vec::new(),
-        least_trust: nearframe_protocol::title::Trust::Sandboxed,
-        slots: Some(1),
-        network: MediaNetwork::default(),
-        max_bitrate_bps: 1,
-        worker_log: None,
-        video: nearframe_encode::VideoOptions::default(),
-        worker_exe: PathBuf::new(),
-    };
+    let config = Config { matchmaker: door.url.clone(), ..config_for_tests(data.path()) };
     (Saves::open(&config, events_in).unwrap(), events)
 }
 

@@ -9,6 +9,7 @@ const READY_LIMIT_MS = 20_000;
 
 export class Fleet {
   #code: string | undefined;
+  #cookie: string | undefined;
   readonly nodes: Program[] = [];
 
   private constructor(
@@ -21,8 +22,8 @@ export class Fleet {
     this.#code = firstCode;
   }
 
-  static async start(): Promise<Fleet> {
-    const matchmaker = Program.start('matchmaker', '--listen', '127.0.0.1:0');
+  static async start(...args: string[]): Promise<Fleet> {
+    const matchmaker = Program.start('matchmaker', '--listen', '127.0.0.1:0', ...args);
     const address = await matchmaker.line(/^enrol nearframe node --matchmaker (\S+)/);
     const code = await matchmaker.line(/--enrolment-code (\S+)$/);
     const operator = await matchmaker.line(/^operator (\S+)$/);
@@ -55,10 +56,18 @@ export class Fleet {
     return node;
   }
 
-  /** From the operator's door, whose one-time link signs in. */
+  /** The operator's cookie, for the one-time link. */
+  async operatorCookie(): Promise<string> {
+    if (this.#cookie === undefined) {
+      const entered = await fetch(this.operator, { redirect: 'manual' });
+      this.#cookie = entered.headers.getSetCookie().map((line) => line.split(';')[0]).join('; ');
+    }
+    return this.#cookie;
+  }
+
+  /** From the operator's door. */
   async #anotherCode(): Promise<string> {
-    const entered = await fetch(this.operator, { redirect: 'manual' });
-    const cookie = entered.headers.getSetCookie().map((line) => line.split(';')[0]).join('; ');
+    const cookie = await this.operatorCookie();
     const answer = await ask(this.base, '/v1/enrolments', { method: 'POST', headers: { cookie } });
     assert(answer.status >= 200 && answer.status < 300, JSON.stringify(answer.body));
     return String(field(answer.body, 'code'));

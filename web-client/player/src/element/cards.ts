@@ -1,5 +1,6 @@
 /** What lies over the picture while nothing is played: start, progress, end, failure. */
 
+import type { Waiting } from '../session/state';
 import type { StartStep, View } from '../session/view';
 import { el, icon } from './dom';
 
@@ -24,7 +25,7 @@ export function announcement(view: View, name: string): string {
     case 'idle':
       return '';
     case 'starting':
-      return STEPS.find(([step]) => step === view.step)?.[1] ?? '';
+      return view.waiting === undefined ? (STEPS.find(([step]) => step === view.step)?.[1] ?? '') : waitingText(view.waiting);
     case 'playing':
       return `Playing ${name}. F8 opens the menu.`;
     case 'reconnecting':
@@ -42,7 +43,7 @@ export function renderCard(view: View, context: CardContext): HTMLElement[] {
     case 'idle':
       return [cover(context, false), idleCard(context)];
     case 'starting':
-      return [cover(context, true), startingCard(view.step, context)];
+      return [cover(context, true), startingCard(view.step, view.waiting, context)];
     case 'ended':
       return [cover(context, true), card(view.message, undefined, context.report, playAgain('Play again', context))];
     case 'failed':
@@ -64,14 +65,31 @@ function idleCard({ name, start }: CardContext): HTMLElement {
   return el('div', { class: 'card' }, button, el('h2', {}, name));
 }
 
-function startingCard(now: StartStep, { name, leave }: CardContext): HTMLElement {
+/** What somebody who waits is told: no more than is known. */
+export function waitingText({ place, likely_ms, at_most_ms, gathered }: Waiting): string {
+  if (gathered !== undefined) return `Waiting for your group: ${gathered.joined} of ${gathered.size} are here.`;
+  if (place === undefined) return 'Waiting for a free seat.';
+  const words = `Every seat is taken. You are number ${place} in the queue`;
+  if (likely_ms === undefined || at_most_ms === undefined) return `${words}. How long it takes cannot be told yet.`;
+  return `${words}: probably ${duration(likely_ms)}, hardly more than ${duration(at_most_ms)}.`;
+}
+
+function duration(ms: number): string {
+  const minutes = Math.ceil(ms / 60_000);
+  if (ms < 55_000) return `${Math.max(5, Math.ceil(ms / 5_000) * 5)} seconds`;
+  if (minutes < 90) return minutes === 1 ? 'a minute' : `${minutes} minutes`;
+  return `${Math.ceil(minutes / 60)} hours`;
+}
+
+function startingCard(now: StartStep, waiting: Waiting | undefined, { name, leave }: CardContext): HTMLElement {
   const at = STEPS.findIndex(([step]) => step === now);
   const items = STEPS.map(([, label], i) => {
     const state = i < at ? 'done' : i === at ? 'now' : 'later';
     return el('li', { 'data-state': state, 'aria-current': i === at ? 'step' : false }, label);
   });
-  const cancel = el('button', { class: 'quiet', onclick: leave }, 'Cancel');
-  return el('div', { class: 'card' }, el('h2', {}, name), el('ol', { class: 'steps' }, ...items), el('div', { class: 'actions' }, cancel));
+  const cancel = el('button', { class: 'quiet', onclick: leave }, waiting === undefined ? 'Cancel' : 'Stop waiting');
+  const body = waiting === undefined ? el('ol', { class: 'steps' }, ...items) : el('p', { class: 'waiting' }, waitingText(waiting));
+  return el('div', { class: 'card' }, el('h2', {}, name), body, el('div', { class: 'actions' }, cancel));
 }
 
 function card(title: string, detail: string | undefined, report: HTMLElement | undefined, ...actions: HTMLElement[]): HTMLElement {

@@ -297,6 +297,7 @@ export class NearFrame extends HTMLElement {
     this.#wishes.clear();
     return new Play({
       ...(kept && { kept }),
+      ...(this.hasAttribute('group') && { group: this.getAttribute('group') ?? '' }),
       server: this.getAttribute('server') ?? location.origin,
       title,
       video: this.#video,

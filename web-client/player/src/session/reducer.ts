@@ -90,6 +90,7 @@ function creating(state: Of<'creating'>, event: Event): Step {
       [{ do: 'open_signal' }],
     ];
   }
+  if (event.type === 'waiting') return [{ ...state, since_ms: event.at_ms, waiting: event.waiting }, []];
   const late = event.type === 'tick' && event.at_ms - state.since_ms > CREATE_LIMIT_MS;
   return late ? fail(undefined, UNREACHABLE) : [state, []];
 }

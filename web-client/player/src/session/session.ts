@@ -6,10 +6,11 @@
  * the ticket.
  */
 
-import { ApiError, createSession, leaveSession, type CreatedSession } from '../api';
+import { ApiError, createSession, leaveQueue, leaveSession, reportPath, type CreatedSession } from '../api';
 import { newSessionKey, sessionKey, verifyEd25519, type SessionKey } from '../crypto/ed25519';
 import { Decoders } from '../decoders';
 import { InputSender } from '../input/sender';
+import { measure } from '../measure/measure';
 import { Picture, type ShownFrame } from '../picture';
 import { ReceiptChain } from '../receipts';
 import { Scope } from '../scope';
@@ -37,11 +38,15 @@ const STALL_CHECK_MS = 50;
 /** Gamepads are polled and merged input is flushed this often: browsers allow no shorter timer. */
 const FAST_MS = 4;
 const STATS_MS = 1_000;
+/** How far the node is is told after this, and again after so long. */
+const PATH_MS = { first: 10_000, then: 60_000 };
 
 export interface PlayOptions {
   /** Origin of the matchmaker. */
   readonly server: string;
   readonly title: string;
+  /** To be placed with the other members of a group. */
+  readonly group?: string;
   /** A session that an earlier page began and left waiting; a new one without it. */
   readonly kept?: KeptSession;
   readonly video: HTMLVideoElement;
@@ -70,6 +75,8 @@ export class Play {
   #dispatching = false;
   #created: CreatedSession | undefined;
   #created_ms = 0;
+  /** The server keeps a place in the queue. */
+  #waits = false;
   /** How to come back to this session from another page; none for titles that are not worth it. */
   #kept: KeptSession | undefined;
   #signal: SignalSocket | undefined;
@@ -77,6 +84,9 @@ export class Play {
   #iceServers: RTCIceServer[] = [];
   #last_frame_ms = 0;
   #online_ms: number | undefined;
+  /** Lowest round trip since the path was told last. */
+  #lowest_rtt_ms = Infinity;
+  #path_ms = PATH_MS.first;
   /** When the server last greeted this page on a new socket. */
   #greeted_ms: number | undefined;
 
@@ -215,6 +225,17 @@ export class Play {
     this.stats.sample(report.values() as Iterable<Readonly<Record<string, unknown>>>, performance.now());
     this.options.onStats();
     if (this.stats.relayedByTcp) this.#dispatch({ type: 'relayed_by_tcp' });
+    this.#tellPath();
+  }
+
+  #tellPath(): void {
+    this.#lowest_rtt_ms = Math.min(this.#lowest_rtt_ms, this.stats.rtt_ms ?? Infinity);
+    const first_ms = this.stats.first_frame_ms;
+    if (first_ms === undefined || this.#created === undefined || !Number.isFinite(this.#lowest_rtt_ms)) return;
+    if (performance.now() - first_ms < this.#path_ms) return;
+    this.#path_ms += PATH_MS.then;
+    reportPath(this.options.server, this.#created, this.#lowest_rtt_ms);
+    this.#lowest_rtt_ms = Infinity;
   }
 
   #shown(frame: ShownFrame): void {
@@ -290,6 +311,7 @@ export class Play {
       case 'tell_leave':
         this.#signal?.leave();
         if (this.#created !== undefined) leaveSession(this.options.server, this.#created);
+        else if (this.#waits) leaveQueue(this.options.server, this.options.title);
         break;
       case 'release':
         this.#scope.close();
@@ -307,14 +329,20 @@ export class Play {
     }
     const abort = new AbortController();
     this.#scope.add(() => abort.abort());
-    const { server, title } = this.options;
+    const { server, title, group } = this.options;
     if (!isSupported()) {
       this.#refuse(UNSUPPORTED);
       return;
     }
     try {
-      const key = await newSessionKey();
-      const created = await createSession(server, title, key.publicKey, abort.signal);
+      const [key, measured] = await Promise.all([newSessionKey(), measure(server)]);
+      abort.signal.throwIfAborted();
+      const wish = { server, title, playerKey: key.publicKey, measured, group };
+      const created = await createSession(wish, abort.signal, (waiting) => {
+        this.#waits = true;
+        this.#dispatch({ type: 'waiting', at_ms: performance.now(), waiting });
+      });
+      this.#waits = false;
       if (this.#scope.closed) leaveSession(server, created);
       else this.#begin(created, key, performance.now());
     } catch (error) {
@@ -406,6 +434,9 @@ export class Play {
         this.#peers.find(message.peer)?.addCandidate(message.candidate, message.sdp_mid);
         break;
       case 'state':
+        break;
+      case 'interruption':
+        this.options.onWish({ type: 'warning', text: 'This session ends in a few seconds: its machine is needed for a player. Save now.' });
         break;
       case 'ended':
         this.#dispatch({ type: 'ended', reason: message.reason, message: message.message });

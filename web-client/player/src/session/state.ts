@@ -2,6 +2,18 @@
 
 import type { Problem } from './problem';
 
+/** Why there is no session yet, though it was asked for. */
+export interface Waiting {
+  /** How many are served before, plus one; none while a group gathers. */
+  readonly place?: number;
+  /** Half of those told so wait less. */
+  readonly likely_ms?: number;
+  /** Nine of ten wait less. */
+  readonly at_most_ms?: number;
+  /** Members of the group that are there, and how many there are to be. */
+  readonly gathered?: { readonly joined: number; readonly size: number };
+}
+
 /** What of a created session the rest of the player needs. */
 export interface SessionRef {
   readonly id: string;
@@ -15,7 +27,7 @@ export interface SessionRef {
  */
 export type State =
   | { readonly kind: 'idle' }
-  | { readonly kind: 'creating'; readonly since_ms: number }
+  | { readonly kind: 'creating'; readonly since_ms: number; readonly waiting?: Waiting }
   | {
       readonly kind: 'connecting';
       readonly session: SessionRef;
@@ -49,6 +61,8 @@ export type State =
 
 export type Event =
   | { readonly type: 'start'; readonly at_ms: number }
+  /** No slot yet: the server told a place, and is asked again. */
+  | { readonly type: 'waiting'; readonly at_ms: number; readonly waiting: Waiting }
   | { readonly type: 'created'; readonly at_ms: number; readonly session: SessionRef }
   /** Nothing can go on: the session could not be made, was refused, or the node is not who it should be. */
   | { readonly type: 'refused'; readonly problem: Problem }

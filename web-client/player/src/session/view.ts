@@ -1,13 +1,13 @@
 /** What the interface shows, derived from the session's state. */
 
 import type { Problem } from './problem';
-import type { State } from './state';
+import type { State, Waiting } from './state';
 
 export type StartStep = 'finding' | 'connecting' | 'picture';
 
 export type View =
   | { readonly kind: 'idle' }
-  | { readonly kind: 'starting'; readonly step: StartStep; readonly session: string | undefined }
+  | { readonly kind: 'starting'; readonly step: StartStep; readonly session: string | undefined; readonly waiting?: Waiting }
   | { readonly kind: 'playing'; readonly session: string }
   /** `since_ms`: when the last frame was seen, by `performance.now()`. */
   | { readonly kind: 'reconnecting'; readonly session: string; readonly since_ms: number }
@@ -19,7 +19,7 @@ export function viewOf(state: State): View {
     case 'idle':
       return { kind: 'idle' };
     case 'creating':
-      return { kind: 'starting', step: 'finding', session: undefined };
+      return { kind: 'starting', step: 'finding', session: undefined, ...(state.waiting && { waiting: state.waiting }) };
     case 'connecting':
       return { kind: 'starting', step: state.connected ? 'picture' : 'connecting', session: state.session.id };
     case 'playing':

@@ -83,6 +83,11 @@ export class Statistics {
     if (this.#rtc.bitrate_bps !== undefined) this.#bitratePerSecond.push(this.#rtc.bitrate_bps);
   }
 
+  /** How far the node is, by the newest that is known. */
+  get rtt_ms(): number | undefined {
+    return this.#rtc?.rtt_ms ?? this.clock.rtt_ms;
+  }
+
   /** Packets go to a relay by TCP or TLS, as of the newest sample. */
   get relayedByTcp(): boolean {
     return this.#rtc?.relayed === true && (this.#rtc.transport === 'tcp' || this.#rtc.transport === 'tls');

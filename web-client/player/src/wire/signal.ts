@@ -16,6 +16,7 @@ export type SignalToPage =
   | { readonly type: 'answer'; readonly peer: string; readonly sdp: string; readonly attestation: Attestation }
   | { readonly type: 'candidate'; readonly peer: string; readonly candidate: string; readonly sdp_mid: string | undefined }
   | { readonly type: 'state'; readonly state: string }
+  | { readonly type: 'interruption'; readonly at_ms: number }
   | { readonly type: 'ended'; readonly reason: string; readonly message: string }
   | { readonly type: 'error'; readonly code: string; readonly message: string };
 
@@ -41,6 +42,8 @@ export function parseSignal(raw: string): SignalToPage | undefined {
       };
     case 'state':
       return { type: 'state', state: text(json, 'state') };
+    case 'interruption':
+      return { type: 'interruption', at_ms: number(json, 'at_ms') };
     case 'ended':
       return { type: 'ended', reason: text(json, 'reason'), message: text(json, 'message') };
     case 'error':

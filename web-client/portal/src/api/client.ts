@@ -4,6 +4,7 @@
  *
  * **Invariant:** nothing in this module throws; every call gives an `Outcome`.
  */
+import type { Measured } from '@nearframe/player';
 import createClient from 'openapi-fetch';
 import type { components, paths } from './generated';
 import { fromProblem, fromSilence, type Outcome } from './problem';
@@ -21,6 +22,15 @@ export type StoredReceipt = Schemas['StoredReceipt'];
 export type Enrolment = Schemas['Enrolment'];
 /** What a title's controls do. */
 export type ControlHint = Schemas['ControlHint'];
+
+/** What a visitor may expect of a title. */
+export type TitleOutlook = Schemas['TitleOutlook'];
+/** The fleet as its operator sees it. */
+export type FleetView = Schemas['FleetView'];
+/** A node as the operator sees it. */
+export type FleetNode = Schemas['FleetNode'];
+/** A decision with its reasons. */
+export type Placement = Schemas['Placement'];
 
 /** A version of the visitor's saved game. */
 export type Save = Schemas['Save'];
@@ -92,9 +102,7 @@ export function savePath({ title, version }: Pick<Save, 'title' | 'version'>): s
 
 /** Deletes every version of a title's save; there is no way back. */
 export function deleteSaves(title: string): Promise<Outcome<true>> {
-  const request = client.DELETE('/v1/saves/{title}', { params: { path: { title } }, signal: limit() });
-  // The answer has no body.
-  return settle(request.then(({ error, response }) => (response.ok ? { data: true, response } : { error, response })));
+  return done(client.DELETE('/v1/saves/{title}', { params: { path: { title } }, signal: limit() }));
 }
 
 /** A session's receipts, by sequence. */
@@ -105,6 +113,48 @@ export function receipts(id: string): Promise<Outcome<StoredReceipt[]>> {
 /** The nodes that this matchmaker knows. */
 export function nodes(): Promise<Outcome<Node[]>> {
   return items(client.GET('/v1/nodes', { signal: limit() }));
+}
+
+async function titlesOf(request: Promise<Answer<Schemas['Outlook']>>): Promise<Outcome<TitleOutlook[]>> {
+  const found = await settle(request);
+  return found.ok ? { ok: true, value: found.value.titles } : found;
+}
+
+/** What the visitor may expect of each title, by what is known of the network. */
+export function outlook(): Promise<Outcome<TitleOutlook[]>> {
+  return titlesOf(client.GET('/v1/outlook', { signal: limit() }));
+}
+
+/** Tells what this browser measured; gives what the visitor may expect now. */
+export function reportMeasured({ survey, nodes: measured }: Measured): Promise<Outcome<TitleOutlook[]>> {
+  return titlesOf(client.POST('/v1/surveys/measured', { body: { survey, nodes: [...measured] }, signal: limit() }));
+}
+
+/** Why a session runs where it runs. */
+export function placement(id: string): Promise<Outcome<Placement>> {
+  return settle(client.GET('/v1/sessions/{id}/placement', { params: { path: { id } }, signal: limit() }));
+}
+
+/** Everything that an operator watches; operators only. */
+export function fleet(): Promise<Outcome<FleetView>> {
+  return settle(client.GET('/v1/fleet', { signal: limit() }));
+}
+
+/** Shuts a node out or drains it; operators only. */
+export function giveOrder(id: string, kind: 'ban' | 'drain', body: Schemas['GiveOrder']): Promise<Outcome<true>> {
+  const request = { params: { path: { id } }, body, signal: limit() };
+  return done(kind === 'ban' ? client.PUT('/v1/nodes/{id}/ban', request) : client.PUT('/v1/nodes/{id}/drain', request));
+}
+
+/** Takes such an order back; operators only. */
+export function liftOrder(id: string, kind: 'ban' | 'drain'): Promise<Outcome<true>> {
+  const request = { params: { path: { id } }, signal: limit() };
+  return done(kind === 'ban' ? client.DELETE('/v1/nodes/{id}/ban', request) : client.DELETE('/v1/nodes/{id}/drain', request));
+}
+
+/** For answers that have no body. */
+function done(request: Promise<{ readonly error?: unknown; readonly response: Response }>): Promise<Outcome<true>> {
+  return settle(request.then(({ error, response }) => (response.ok ? { data: true as const, response } : { error, response })));
 }
 
 /** Makes a one-time code for a new node; operators only. */

@@ -55,6 +55,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/bookings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Bookings that are not over, by beginning. */
+        get: operations["list_bookings"];
+        put?: never;
+        /** Books slots of a region ahead. They are kept from everybody else for that time. */
+        post: operations["create_booking"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/bookings/{booking}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Gives a booking up; sessions on it play on. Giving it up again changes nothing. */
+        delete: operations["cancel_booking"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/budgets": {
         parameters: {
             query?: never;
@@ -104,6 +139,40 @@ export interface paths {
         put?: never;
         /** A one-time code for a new node. */
         post: operations["create_enrolment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fleet": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Everything that an operator watches: nodes, regions, queue, decisions, bookings. */
+        get: operations["fleet"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A group of players who want the same node, or the same region. Its secret goes to each of them. */
+        post: operations["create_group"];
         delete?: never;
         options?: never;
         head?: never;
@@ -161,6 +230,42 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/nodes/{id}/ban": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Shuts a node out: no session is placed on it, whatever else happens, until the ban is lifted. */
+        put: operations["ban_node"];
+        post?: never;
+        /** Lets a node in again. */
+        delete: operations["lift_ban"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/nodes/{id}/drain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Gives a node no new sessions; those that run play on, unless they are to be ended. */
+        put: operations["drain_node"];
+        post?: never;
+        /** Gives a node sessions again, unless it says itself that it takes none. */
+        delete: operations["lift_drain"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/nodes/{id}/earnings": {
         parameters: {
             query?: never;
@@ -173,6 +278,23 @@ export interface paths {
          *     `nearframe payout verify` checks without the network.
          */
         get: operations["node_earnings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/nodes/{id}/orders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every order about a node, newest first: also those that were lifted. */
+        get: operations["list_orders"];
         put?: never;
         post?: never;
         delete?: never;
@@ -198,6 +320,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/outlook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the caller may expect of each title, by what is known of its network. */
+        get: operations["outlook"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/queue": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The caller's own places; none without a guest cookie. */
+        get: operations["list_queue"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/queue/{title}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Gives the caller's place for a title up. Giving it up again changes nothing. */
+        delete: operations["leave_queue"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/quotes": {
         parameters: {
             query?: never;
@@ -212,6 +385,23 @@ export interface paths {
          *     whatever the price is by then. Time is billed by the microsecond, up to what both ends signed.
          */
         post: operations["create_quote"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/regions/{region}/reserve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Slots of a region that players without a booking never get. */
+        put: operations["set_reserve"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -306,6 +496,23 @@ export interface paths {
          *     allows it. Leaving again changes nothing.
          */
         delete: operations["leave_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sessions/{id}/path": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** How far the node is while playing, told by the page now and then: what is learnt serves the next start. */
+        post: operations["report_path"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -430,6 +637,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/surveys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** The nodes that the caller should measure: a few that are probably near and one or two that hedge. */
+        post: operations["create_survey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/surveys/checks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Lets the caller in at candidates behind a NAT: each sends a few packets to the caller's outside address. */
+        post: operations["request_checks"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/surveys/measured": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What the caller measured; answers what it may expect now. */
+        post: operations["report_measured"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/titles": {
         parameters: {
             query?: never;
@@ -474,6 +732,23 @@ export interface paths {
         /** A title's cover picture. */
         get: operations["get_cover"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/titles/{id}/residency": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Where a title may run, for every player; an empty rule removes it. */
+        put: operations["set_residency"];
         post?: never;
         delete?: never;
         options?: never;
@@ -537,6 +812,35 @@ export interface components {
             /** @description The node's signature over the canonical bytes. */
             signature: components["schemas"]["Signature"];
         };
+        /** @description Slots that were booked. */
+        Booking: {
+            /** @description Secret; goes with `POST /v1/sessions` as `booking` and into `DELETE /v1/bookings/{booking}`. */
+            booking: string;
+            /**
+             * Format: int64
+             * @description From when, Unix ms.
+             */
+            from_ms: number;
+            /** @description For whom. */
+            note: string;
+            /** @description Where. */
+            region: string;
+            /**
+             * Format: int32
+             * @description How many slots.
+             */
+            slots: number;
+            /**
+             * Format: int64
+             * @description Until when, Unix ms.
+             */
+            until_ms: number;
+            /**
+             * Format: int32
+             * @description Sessions that play on it now.
+             */
+            used: number;
+        };
         /** @description What may be spent on a title in one currency. */
         Budget: {
             /** @description What is set aside or spent. */
@@ -544,6 +848,19 @@ export interface components {
             limit?: null | components["schemas"]["MoneyJson"];
             /** @description The title. */
             title: components["schemas"]["TitleId"];
+        };
+        /** @description A node that may be measured. */
+        Candidate: {
+            /** @description Where its reflector is reached by UDP: `address:port`. */
+            addresses: string[];
+            /** @description Whether it has to send first: tell `POST /v1/surveys/checks` the page's outside address. */
+            behind_nat: boolean;
+            /** @description Which. */
+            node: components["schemas"]["NodeId"];
+            /** @description ICE password of its answer. */
+            password: string;
+            /** @description ICE username fragment of its answer. */
+            ufrag: string;
         };
         /** @description What a machine can do. */
         Capability: {
@@ -567,6 +884,20 @@ export interface components {
              * @description Sessions of 1280×720 at 60 frames a second that fit beside each other, by processor time.
              */
             sessions: number;
+        };
+        /** @description One node that is to send first. */
+        Check: {
+            /** @description The page's server-reflexive address for this node's connection: `address:port`. */
+            address: string;
+            /** @description Which. */
+            node: components["schemas"]["NodeId"];
+        };
+        /** @description `POST /v1/surveys/checks`: the page's outside addresses, for nodes behind a NAT. */
+        CheckRequest: {
+            /** @description At most one address for each candidate. */
+            checks: components["schemas"]["Check"][];
+            /** @description From the survey. */
+            survey: string;
         };
         /** @description One line of control hints. */
         ControlHint: {
@@ -599,6 +930,40 @@ export interface components {
              */
             width: number;
         };
+        /** @description `POST /v1/bookings` (operator): slots of a region for a time. */
+        CreateBooking: {
+            /**
+             * Format: int64
+             * @description From when, Unix ms.
+             */
+            from_ms: number;
+            /** @description For whom. */
+            note?: string;
+            /** @description Which region, as nodes write it. */
+            region: string;
+            /**
+             * Format: int32
+             * @description How many slots.
+             */
+            slots: number;
+            /**
+             * Format: int64
+             * @description Until when, Unix ms.
+             */
+            until_ms: number;
+        };
+        /** @description `POST /v1/groups`: players who want to be together. */
+        CreateGroup: {
+            /**
+             * Format: int32
+             * @description How many they are, 2 to 16.
+             */
+            size: number;
+            /** @description What they play. */
+            title: components["schemas"]["TitleId"];
+            /** @description On what. */
+            together: components["schemas"]["Together"];
+        };
         /** @description `POST /v1/quotes`. */
         CreateQuote: {
             /** @description What would be played. */
@@ -606,12 +971,30 @@ export interface components {
         };
         /** @description `POST /v1/sessions`. */
         CreateSession: {
+            /** @description From `POST /v1/bookings`: to play on what was booked. */
+            booking?: string | null;
+            /** @description From `POST /v1/groups`: to be placed together with its other members. */
+            group?: string | null;
+            /** @description It may be interrupted for players who find no slot, after a notice of 5 s; price decides where it runs. */
+            interruptible?: boolean;
+            measured?: null | components["schemas"]["Measured"];
             /** @description Ed25519 key, made by the page for this session, that will countersign receipts. */
             player_key: components["schemas"]["PublicKey"];
+            /** @description From the last 202. */
+            queue?: string | null;
             /** @description A quote of `POST /v1/quotes`, whose price then holds. */
             quote?: string | null;
+            residency?: null | components["schemas"]["Residency"];
             /** @description What to play. */
             title: components["schemas"]["TitleId"];
+            /** @description What the page speaks. */
+            versions: components["schemas"]["VersionOffer"];
+            /** @description Wait in the queue where no slot is free: the answer is then 202, and the request is repeated. */
+            wait?: boolean;
+        };
+        /** @description `POST /v1/surveys`: which nodes to measure. */
+        CreateSurvey: {
+            title?: null | components["schemas"]["TitleId"];
             /** @description What the page speaks. */
             versions: components["schemas"]["VersionOffer"];
         };
@@ -687,7 +1070,7 @@ export interface components {
          * @description Why a session ended.
          * @enum {string}
          */
-        EndReason: "player_left" | "title_exited" | "title_failed" | "node_lost" | "idle_timeout" | "player_unreachable" | "drained" | "operator" | "save_unavailable" | "budget_used_up";
+        EndReason: "player_left" | "title_exited" | "title_failed" | "node_lost" | "idle_timeout" | "player_unreachable" | "drained" | "operator" | "save_unavailable" | "budget_used_up" | "preempted";
         /** @description `POST /v1/enrolments` (operator): a one-time code for a new node. */
         Enrolment: {
             /** @description The one-time token alone. */
@@ -703,13 +1086,151 @@ export interface components {
              */
             url: string;
         };
+        /**
+         * @description How a round trip feels while playing.
+         * @enum {string}
+         */
+        ExpectedQuality: "excellent" | "good" | "fair" | "poor" | "unknown";
         /** @description SHA-256 of a DTLS certificate. */
         Fingerprint: string;
+        /** @description A node as the operator sees it. */
+        FleetNode: {
+            /** @description Adapter. */
+            adapter: string;
+            /** @description Shut out. */
+            banned: boolean;
+            /**
+             * Format: int32
+             * @description Sessions now.
+             */
+            busy: number;
+            /** @description Takes no new sessions, by its own word or the operator's. */
+            draining: boolean;
+            /** @description Id. */
+            id: components["schemas"]["NodeId"];
+            /** @description Whether pages can measure it. */
+            measurable: boolean;
+            /** @description What its owner calls it. */
+            name: string;
+            /** @description Connected, heard in the last 3 s. */
+            online: boolean;
+            /** @description Orders that stand. */
+            orders: components["schemas"]["Order"][];
+            /** @description Where it says, or its address says, that it stands: degrees north and east. */
+            place?: number[] | null;
+            /** @description Region, empty if unknown. */
+            region: string;
+            /**
+             * Format: double
+             * @description Median round trip of what players measured to its site lately, ms.
+             */
+            rtt_ms?: number | null;
+            /**
+             * Format: int32
+             * @description Sessions at once.
+             */
+            slots: number;
+        };
+        /** @description How full a region is. */
+        FleetRegion: {
+            /**
+             * Format: int32
+             * @description Slots booked right now.
+             */
+            booked: number;
+            /**
+             * Format: int32
+             * @description Slots that are free.
+             */
+            free: number;
+            /**
+             * Format: int32
+             * @description Nodes that take sessions.
+             */
+            nodes: number;
+            /** @description Its code, empty for nodes that do not say. */
+            region: string;
+            /**
+             * Format: int32
+             * @description Slots that spot never gets.
+             */
+            reserve: number;
+            /**
+             * Format: int32
+             * @description Their slots.
+             */
+            slots: number;
+        };
+        /** @description `GET /v1/fleet` (operator). */
+        FleetView: {
+            /** @description Bookings that are not over. */
+            bookings: components["schemas"]["Booking"][];
+            /**
+             * Format: int64
+             * @description Client prefixes whose round trips are remembered.
+             */
+            clients_remembered: number;
+            /** @description Enrolled nodes, by name, at most 2000 of them; those that are there come first. */
+            nodes: components["schemas"]["FleetNode"][];
+            /** @description Decisions of this server, newest first, at most 50. */
+            placements: components["schemas"]["PlacementRow"][];
+            /** @description Who waits, first to last, at most 100. */
+            queue: components["schemas"]["QueueRow"][];
+            /** @description Region by region. */
+            regions: components["schemas"]["FleetRegion"][];
+            /**
+             * Format: int64
+             * @description Sites that nodes stand or stood in.
+             */
+            sites: number;
+            /**
+             * Format: int64
+             * @description How many nodes there are in all.
+             */
+            total: number;
+            /**
+             * Format: int64
+             * @description How many wait in all.
+             */
+            waiting: number;
+        };
+        /** @description How far a group is. */
+        Gathered: {
+            /**
+             * Format: int32
+             * @description Members that asked for their session.
+             */
+            joined: number;
+            /**
+             * Format: int32
+             * @description Members in all.
+             */
+            size: number;
+        };
         /**
          * Format: int32
          * @description Placement generation of a session: 0 at first, one more each time it moves to another node.
          */
         Generation: number;
+        /** @description `PUT /v1/nodes/{id}/ban` and `/drain` (operator). */
+        GiveOrder: {
+            /** @description Ends the sessions that run there, too. */
+            end_sessions?: boolean;
+            /** @description What shows it: links, sessions, measurements; at most 4000 characters. */
+            evidence?: string;
+            /** @description Why, 1 to 500 characters. */
+            reason: string;
+        };
+        /** @description A group that gathers. */
+        Group: {
+            /**
+             * Format: int64
+             * @description Until when all have to have come, Unix ms.
+             */
+            expires_at_ms: number;
+            /** @description Secret; each member sends it as `group` with `POST /v1/sessions`, again and again until it has its session. */
+            group: string;
+        };
         /** @description A STUN or TURN server as `RTCPeerConnection` wants it. */
         IceServer: {
             /** @description TURN REST password: base64(HMAC-SHA1(secret, username)). */
@@ -719,6 +1240,11 @@ export interface components {
             /** @description TURN REST user: expiry in Unix seconds, a colon, a pseudonym. */
             username?: string | null;
         };
+        /**
+         * @description What a round trip is known from.
+         * @enum {string}
+         */
+        KnownBy: "measured" | "history" | "distance" | "nothing";
         /**
          * Format: uuid
          * @description The right of one session to one slot of one node, in one placement generation.
@@ -747,6 +1273,23 @@ export interface components {
             records: number;
             /** @description Over `"nearframe/ledger-head/v1\0"`, blocks (u64), records (u64), at_ms (u64) and the hash, little-endian. */
             signature: components["schemas"]["Signature"];
+        };
+        /** @description What a page measured. */
+        Measured: {
+            /** @description Lowest round trips, the first one of each left out; nodes that did not answer are absent. */
+            nodes: components["schemas"]["MeasuredNode"][];
+            /** @description From the survey. */
+            survey: string;
+        };
+        /** @description A node's lowest round trip. */
+        MeasuredNode: {
+            /** @description Which. */
+            node: components["schemas"]["NodeId"];
+            /**
+             * Format: int32
+             * @description In µs.
+             */
+            rtt_us: number;
         };
         /** @description Something that this machine lacks. */
         Missing: {
@@ -805,6 +1348,30 @@ export interface components {
         NodeId: string;
         /** @description 32 random bytes that make a signed statement fresh. */
         Nonce: string;
+        /** @description An order about a node, standing or lifted. */
+        Order: {
+            /** @description What shows it. */
+            evidence: string;
+            /** @description `ban` or `drain`. */
+            kind: string;
+            /**
+             * Format: int64
+             * @description When it was lifted, Unix ms.
+             */
+            lifted_ms?: number | null;
+            /** @description Why. */
+            reason: string;
+            /**
+             * Format: int64
+             * @description Since when, Unix ms.
+             */
+            since_ms: number;
+        };
+        /** @description What a player may expect before anything is started. */
+        Outlook: {
+            /** @description Title by title, by id. */
+            titles: components["schemas"]["TitleOutlook"][];
+        };
         /** @description BLAKE3 hash of a pack's bytes. */
         PackHash: string;
         /**
@@ -812,6 +1379,40 @@ export interface components {
          * @enum {string}
          */
         PadStick: "left" | "right";
+        /** @description A page of a listing. */
+        Page_Booking: {
+            /** @description The rows. */
+            items: {
+                /** @description Secret; goes with `POST /v1/sessions` as `booking` and into `DELETE /v1/bookings/{booking}`. */
+                booking: string;
+                /**
+                 * Format: int64
+                 * @description From when, Unix ms.
+                 */
+                from_ms: number;
+                /** @description For whom. */
+                note: string;
+                /** @description Where. */
+                region: string;
+                /**
+                 * Format: int32
+                 * @description How many slots.
+                 */
+                slots: number;
+                /**
+                 * Format: int64
+                 * @description Until when, Unix ms.
+                 */
+                until_ms: number;
+                /**
+                 * Format: int32
+                 * @description Sessions that play on it now.
+                 */
+                used: number;
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
         /** @description A page of a listing. */
         Page_Budget: {
             /** @description The rows. */
@@ -856,6 +1457,47 @@ export interface components {
                 slots: number;
                 /** @description Titles it holds. */
                 titles: components["schemas"]["TitleId"][];
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a listing. */
+        Page_Order: {
+            /** @description The rows. */
+            items: {
+                /** @description What shows it. */
+                evidence: string;
+                /** @description `ban` or `drain`. */
+                kind: string;
+                /**
+                 * Format: int64
+                 * @description When it was lifted, Unix ms.
+                 */
+                lifted_ms?: number | null;
+                /** @description Why. */
+                reason: string;
+                /**
+                 * Format: int64
+                 * @description Since when, Unix ms.
+                 */
+                since_ms: number;
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a listing. */
+        Page_Queued: {
+            /** @description The rows. */
+            items: {
+                /**
+                 * Format: int64
+                 * @description Since when, Unix ms.
+                 */
+                since_ms: number;
+                /** @description For which title. */
+                title: components["schemas"]["TitleId"];
+                /** @description Place and time. */
+                wait: components["schemas"]["Wait"];
             }[];
             /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
             next_cursor?: string | null;
@@ -996,6 +1638,44 @@ export interface components {
             /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
             next_cursor?: string | null;
         };
+        /** @description `POST /v1/sessions/{id}/path`: how far the node is while playing. */
+        PathReport: {
+            /**
+             * Format: int32
+             * @description Lowest round trip of the last minute, µs, over the way that media take.
+             */
+            rtt_us: number;
+        };
+        /** @description Answer to `POST /v1/sessions` while there is no slot, or while a group gathers: ask again. */
+        Pending: {
+            /**
+             * Format: int32
+             * @description Ask again after this, ms; a place is kept for 15 s without being asked for.
+             */
+            again_in_ms: number;
+            gathered?: null | components["schemas"]["Gathered"];
+            /** @description Goes with the next request, as `queue`: it keeps the place. */
+            queue: string;
+            wait?: null | components["schemas"]["Wait"];
+        };
+        /** @description Size and rate of a picture. */
+        Picture: {
+            /**
+             * Format: int32
+             * @description Frames per second.
+             */
+            fps: number;
+            /**
+             * Format: int32
+             * @description In pixels.
+             */
+            height: number;
+            /**
+             * Format: int32
+             * @description In pixels.
+             */
+            width: number;
+        };
         /** @description A decision with its reasons, as things stood when it was taken. */
         Placement: {
             /**
@@ -1034,6 +1714,11 @@ export interface components {
             node: components["schemas"]["NodeId"];
             /** @description Where it is; empty if unknown. */
             region: string;
+            /**
+             * Format: int32
+             * @description Round trip to its site as it was known then, µs; 80000 where nothing was known.
+             */
+            rtt_us?: number;
         };
         /** @description A cost and its terms, all in the worth of one microsecond of round trip. */
         PlacementCost: {
@@ -1078,6 +1763,21 @@ export interface components {
              */
             total: number;
         };
+        /** @description A decision; its reasons: `GET /v1/sessions/{id}/placement`. */
+        PlacementRow: {
+            /**
+             * Format: int64
+             * @description When, Unix ms.
+             */
+            decided_at_ms: number;
+            /** @description What its owner calls it. */
+            name: string;
+            /** @description What was chosen. */
+            node: components["schemas"]["NodeId"];
+            /** @description Of which session. */
+            session: components["schemas"]["SessionId"];
+            state?: null | components["schemas"]["SessionState"];
+        };
         /** @description An error (RFC 9457, `application/problem+json`). */
         Problem: {
             /** @description Stable code, such as `no_capacity`. */
@@ -1096,6 +1796,30 @@ export interface components {
         };
         /** @description An Ed25519 public key: 32 bytes. */
         PublicKey: string;
+        /** @description Who waits. */
+        QueueRow: {
+            /**
+             * Format: int64
+             * @description Since when, Unix ms.
+             */
+            since_ms: number;
+            /** @description For which title. */
+            title: components["schemas"]["TitleId"];
+            /** @description Place and time. */
+            wait: components["schemas"]["Wait"];
+        };
+        /** @description A place in the queue that the caller holds. */
+        Queued: {
+            /**
+             * Format: int64
+             * @description Since when, Unix ms.
+             */
+            since_ms: number;
+            /** @description For which title. */
+            title: components["schemas"]["TitleId"];
+            /** @description Place and time. */
+            wait: components["schemas"]["Wait"];
+        };
         /** @description What a session costs while the quote is valid. */
         Quote: {
             /**
@@ -1184,7 +1908,7 @@ export interface components {
              */
             nodes: number;
             /**
-             * @description A stable code: `offline`, `banned`, `draining`, `title_missing`, `other_version`, `region`, `codec`,
+             * @description A stable code: `offline`, `banned`, `draining`, `title_missing`, `other_version`, `region`, `reserved`, `codec`,
              *     `resolution`, `gpu_tier`, `trust`, `stake`, `price`, `not_for_batch`, `distance` or `full`.
              */
             obstacle: string;
@@ -1199,6 +1923,30 @@ export interface components {
             node: components["schemas"]["NodeId"];
             /** @description The code of what stands in its way. */
             obstacle: string;
+        };
+        /** @description `PUT /v1/regions/{region}/reserve` (operator). */
+        Reserve: {
+            /**
+             * Format: int32
+             * @description Slots that players without a booking never get; 0 takes the reserve back.
+             */
+            slots: number;
+        };
+        /**
+         * @description Where something may run: ISO 3166 codes, of which `DE` covers `DE-BY`. A node whose region is not known is allowed
+         *     nowhere that anything restricts.
+         */
+        Residency: {
+            /**
+             * @description Codes it may run in; empty: all.
+             * @default []
+             */
+            allow: string[];
+            /**
+             * @description Codes it may never run in; wins over `allow`.
+             * @default []
+             */
+            deny: string[];
         };
         /** @description A save of the guest's. */
         Save: {
@@ -1351,6 +2099,25 @@ export interface components {
              */
             received_at_ms: number;
         };
+        /** @description The nodes to measure, and how. */
+        Survey: {
+            /** @description At most 8 nodes. None where there is nothing to choose between. */
+            candidates: components["schemas"]["Candidate"][];
+            /**
+             * Format: int64
+             * @description Until when it is taken back, Unix ms.
+             */
+            expires_at_ms: number;
+            /** @description For a page that no check reaches directly, and to learn its outside address for a node behind a NAT. */
+            ice_servers: components["schemas"]["IceServer"][];
+            /** @description Opaque; goes back with what was measured. */
+            survey: string;
+            /**
+             * Format: int32
+             * @description Agreed version of this door.
+             */
+            version: number;
+        };
         /** @description A catalogue row. */
         Title: components["schemas"]["TitleEntry"] & {
             /** @description Whether a node could take a player right now. */
@@ -1404,6 +2171,32 @@ export interface components {
          * @enum {string}
          */
         TitleKind: "builtin" | "scene" | "app";
+        /** @description What a player may expect of one title. */
+        TitleOutlook: {
+            cost?: null | components["schemas"]["PlacementCost"];
+            /** @description What the round trip is known from. */
+            known_by: components["schemas"]["KnownBy"];
+            picture?: null | components["schemas"]["Picture"];
+            /** @description How it will feel. */
+            quality: components["schemas"]["ExpectedQuality"];
+            /** @description What stands in the way where there is no wait and no node. */
+            refused?: components["schemas"]["RefusedCount"][];
+            /** @description Region of that node, empty if unknown. */
+            region: string;
+            /**
+             * Format: double
+             * @description Round trip to the node that would be chosen now, ms; absent where nothing is known about the way.
+             */
+            rtt_ms?: number | null;
+            /** @description Which. */
+            title: components["schemas"]["TitleId"];
+            wait?: null | components["schemas"]["Wait"];
+        };
+        /**
+         * @description How near to each other the members of a group are placed.
+         * @enum {string}
+         */
+        Together: "node" | "region";
         /** @description One on-screen button. */
         TouchButton: {
             /**
@@ -1530,6 +2323,24 @@ export interface components {
              */
             min: number;
         };
+        /** @description A place in the queue, and what it means. */
+        Wait: {
+            /**
+             * Format: int64
+             * @description Nine of ten wait less, ms.
+             */
+            at_most_ms?: number | null;
+            /**
+             * Format: int64
+             * @description Half of those told so wait less, ms; absent where too few slots were given out lately to say.
+             */
+            likely_ms?: number | null;
+            /**
+             * Format: int32
+             * @description How many are served before, plus one.
+             */
+            place: number;
+        };
     };
     responses: never;
     parameters: never;
@@ -1599,6 +2410,98 @@ export interface operations {
             };
             /** @description `draining` or `unavailable` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_bookings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Booking"];
+                };
+            };
+            /** @description Any error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_booking: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateBooking"];
+            };
+        };
+        responses: {
+            /** @description Booked; its secret goes with `POST /v1/sessions` */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Booking"];
+                };
+            };
+            /** @description Any error, such as `no_room` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_booking: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its secret */
+                booking: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It does not stand */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error, such as `unknown_booking` */
+            default: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1702,6 +2605,68 @@ export interface operations {
             };
         };
     };
+    fleet: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As things stand now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FleetView"];
+                };
+            };
+            /** @description Any error, such as `sign_in_needed` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateGroup"];
+            };
+        };
+        responses: {
+            /** @description It gathers for 10 minutes */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Group"];
+                };
+            };
+            /** @description Any error, such as `unknown_title` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     ledger_head: {
         parameters: {
             query?: never;
@@ -1787,6 +2752,134 @@ export interface operations {
             };
         };
     };
+    ban_node: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Node id */
+                id: components["schemas"]["NodeId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GiveOrder"];
+            };
+        };
+        responses: {
+            /** @description It stands */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error, such as `unknown_node` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    lift_ban: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Node id */
+                id: components["schemas"]["NodeId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No ban stands */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    drain_node: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Node id */
+                id: components["schemas"]["NodeId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GiveOrder"];
+            };
+        };
+        responses: {
+            /** @description It stands */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error, such as `unknown_node` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    lift_drain: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Node id */
+                id: components["schemas"]["NodeId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No such order stands */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     node_earnings: {
         parameters: {
             query?: never;
@@ -1819,6 +2912,38 @@ export interface operations {
             };
         };
     };
+    list_orders: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Node id */
+                id: components["schemas"]["NodeId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most 100 rows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Order"];
+                };
+            };
+            /** @description Any error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     openapi: {
         parameters: {
             query?: never;
@@ -1835,6 +2960,94 @@ export interface operations {
                 };
                 content: {
                     "application/json": Record<string, never>;
+                };
+            };
+        };
+    };
+    outlook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Title by title: round trip, quality, wait */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Outlook"];
+                };
+            };
+            /** @description Any error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_queue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Place and time of each */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Queued"];
+                };
+            };
+            /** @description Any error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    leave_queue: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Title id, such as `meteor` */
+                title: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The caller waits no longer */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };
@@ -1862,6 +3075,40 @@ export interface operations {
                 };
             };
             /** @description Any error, such as `unknown_title` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_reserve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Region, as nodes write it */
+                region: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Reserve"];
+            };
+        };
+        responses: {
+            /** @description It holds from now on */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -2022,6 +3269,15 @@ export interface operations {
                     "application/json": components["schemas"]["CreatedSession"];
                 };
             };
+            /** @description No slot yet, or the group gathers: repeat the request with `queue` */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pending"];
+                };
+            };
             /** @description Any error, such as `no_capacity` or `unknown_title` */
             default: {
                 headers: {
@@ -2085,6 +3341,40 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Session"];
                 };
+            };
+            /** @description Any error, such as `not_yours` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    report_path: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Session id */
+                id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PathReport"];
+            };
+        };
+        responses: {
+            /** @description Taken */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Any error, such as `not_yours` */
             default: {
@@ -2343,6 +3633,103 @@ export interface operations {
             };
         };
     };
+    create_survey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateSurvey"];
+            };
+        };
+        responses: {
+            /** @description At most 8 candidates, each with the credentials of an ICE check */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Survey"];
+                };
+            };
+            /** @description Any error, such as `unknown_title` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    request_checks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CheckRequest"];
+            };
+        };
+        responses: {
+            /** @description They were told */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error, such as `bad_survey` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    report_measured: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Measured"];
+            };
+        };
+        responses: {
+            /** @description Title by title */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Outlook"];
+                };
+            };
+            /** @description Any error, such as `bad_survey` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_titles: {
         parameters: {
             query?: never;
@@ -2433,6 +3820,40 @@ export interface operations {
                 content?: never;
             };
             /** @description Any error, such as `not_found` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_residency: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Title id, such as `meteor` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Residency"];
+            };
+        };
+        responses: {
+            /** @description It holds for every session from now on */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error, such as `bad_body` */
             default: {
                 headers: {
                     [name: string]: unknown;
