@@ -3,7 +3,6 @@
 use super::problem::Problem;
 use crate::state::Shared;
 use axum::extract::State;
-use nearframe_placement::Member;
 use nearframe_protocol::api::{self, Node, Page};
 use std::sync::Arc;
 
@@ -24,7 +23,7 @@ pub(crate) async fn list(State(shared): State<Arc<Shared>>) -> Result<axum::Json
             name: row.name,
             region: row.region,
             online: fleet.is_online(row.id),
-            draining: member.is_some_and(Member::is_draining),
+            draining: fleet.is_draining(row.id),
             slots: row.slots,
             busy: busy.get(&row.id).copied().unwrap_or(0),
             adapter: row.adapter,

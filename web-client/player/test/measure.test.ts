@@ -40,7 +40,7 @@ class FakeConnection extends EventTarget {
   getStats(): Promise<Map<string, object>> {
     const since_ms = performance.now() - this.#started_ms;
     const rtt_ms = this.#rtt_ms;
-    if (rtt_ms === undefined) return Promise.resolve(new Map());
+    if (rtt_ms === undefined) return Promise.resolve(new Map<string, object>());
     const responsesReceived = Math.max(0, Math.floor((since_ms - rtt_ms) / 48) + 1);
     // The first check takes three times as long.
     const totalRoundTripTime = (responsesReceived * rtt_ms + (responsesReceived > 0 ? 2 * rtt_ms : 0)) / 1000;
@@ -62,7 +62,7 @@ beforeEach(() => {
   forgetMeasured();
   vi.stubGlobal('RTCPeerConnection', FakeConnection);
   vi.stubGlobal('fetch', (url: URL, init: RequestInit) => {
-    asked.push({ path: url.pathname, body: JSON.parse(String(init.body)) as Record<string, unknown> });
+    asked.push({ path: url.pathname, body: JSON.parse(init.body as string) as Record<string, unknown> });
     return Promise.resolve(new Response(JSON.stringify(survey)));
   });
 });

@@ -146,7 +146,7 @@ async function untilMeasured(probes: readonly Probe[], limit_ms: number): Promis
   let stop_ms = end_ms;
   while (performance.now() < stop_ms && probes.some(({ done }) => !done)) {
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-    await Promise.all(probes.map((probe) => (probe.done ? undefined : probe.look().catch(() => undefined))));
+    await Promise.allSettled(probes.filter(({ done }) => !done).map((probe) => probe.look()));
     if (stop_ms === end_ms && probes.some(({ done }) => done)) stop_ms = Math.min(end_ms, performance.now() + BEYOND_MS);
   }
 }

@@ -1,6 +1,16 @@
 /** Figures of the fleet page, derived from what the API gives. Pure. */
 import type { FleetNode, FleetView } from '../api/client';
 
+/** What an operator orders about a machine. */
+export type OrderKind = 'ban' | 'drain';
+
+/** An order, as the dialog asks for it. */
+export interface Wish {
+  readonly reason: string;
+  readonly evidence: string;
+  readonly end_sessions: boolean;
+}
+
 /** How a node stands, for words and colour. */
 export interface Standing {
   readonly word: string;

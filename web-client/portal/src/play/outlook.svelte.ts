@@ -15,18 +15,18 @@ export interface Outlooks {
 }
 
 export function outlooks(): Outlooks {
-  let known = $state.raw<ReadonlyMap<string, TitleOutlook>>(new Map());
+  let known = $state.raw<readonly TitleOutlook[]>([]);
   let closed = false;
 
   async function look(): Promise<void> {
     const measured = await measure(location.origin);
     const found = measured === undefined ? await outlook() : await reportMeasured(measured);
-    if (!closed && found.ok) known = new Map(found.value.map((title) => [title.title, title]));
+    if (!closed && found.ok) known = found.value;
   }
 
   async function first(): Promise<void> {
     const guessed = await outlook();
-    if (!closed && guessed.ok && known.size === 0) known = new Map(guessed.value.map((title) => [title.title, title]));
+    if (!closed && guessed.ok && known.length === 0) known = guessed.value;
     await look();
   }
 
@@ -38,5 +38,5 @@ export function outlooks(): Outlooks {
     clearInterval(timer);
   });
   void first();
-  return { of: (title) => known.get(title) };
+  return { of: (title) => known.find((outlook) => outlook.title === title) };
 }
