@@ -102,7 +102,7 @@ async fn three(service: &Service) -> [FakeNode; 3] {
 #[tokio::test]
 async fn a_page_is_told_whom_to_measure_and_plays_where_it_measured_least() {
     let service = Service::start().await;
-    let mut nodes = three(&service).await;
+    let mut nodes = Box::pin(three(&service)).await;
     let found = survey_of(&service, 3).await;
     for candidate in &found.candidates {
         let n = nodes.iter().position(|node| node.id == candidate.node).unwrap();
@@ -140,7 +140,7 @@ async fn a_page_is_told_whom_to_measure_and_plays_where_it_measured_least() {
 #[tokio::test]
 async fn what_is_not_ours_or_was_not_asked_for_is_left_aside() {
     let service = Service::start().await;
-    let nodes = three(&service).await;
+    let nodes = Box::pin(three(&service)).await;
     let found = survey_of(&service, 3).await;
     let forged = Measured { survey: format!("{}x", found.survey), nodes: vec![] };
     let answer = service.ask(request(Method::POST, "/v1/surveys/measured", &forged)).await;
@@ -161,7 +161,7 @@ async fn what_is_not_ours_or_was_not_asked_for_is_left_aside() {
 #[tokio::test]
 async fn a_node_behind_a_nat_is_told_the_pages_own_address_and_no_other() {
     let service = Service::start().await;
-    let mut nodes = three(&service).await;
+    let mut nodes = Box::pin(three(&service)).await;
     let found = survey_of(&service, 3).await;
     let check = |address: &str, node: NodeId| {
         let body = value!({"survey": found.survey, "checks": [{"node": node, "address": address}]});
@@ -187,7 +187,7 @@ async fn a_node_behind_a_nat_is_told_the_pages_own_address_and_no_other() {
 async fn round_trips_survive_a_restart_and_are_shared_by_replicas() {
     let store = Arc::new(MemoryStore::new());
     let service = Service::with_store(Config::default(), store.clone()).await;
-    let nodes = three(&service).await;
+    let nodes = Box::pin(three(&service)).await;
     let found = survey_of(&service, 3).await;
     let measured = results(&found, &[(nodes[0].id, 50_000), (nodes[1].id, 7_000), (nodes[2].id, 250_000)]);
     service.ask(request(Method::POST, "/v1/surveys/measured", &measured)).await;
@@ -212,7 +212,7 @@ async fn round_trips_survive_a_restart_and_are_shared_by_replicas() {
 async fn bans_and_drains_hold_are_explained_and_can_be_lifted() {
     let service = Service::start().await;
     let operator = service.operator().await;
-    let mut nodes = three(&service).await;
+    let mut nodes = Box::pin(three(&service)).await;
     let order = |node: NodeId, kind: &str, body: serde_json::Value| {
         with_cookie(request(Method::PUT, &format!("/v1/nodes/{node}/{kind}"), &body), &operator)
     };
@@ -267,7 +267,7 @@ async fn bans_and_drains_hold_are_explained_and_can_be_lifted() {
 async fn residency_of_title_and_player_hold_together() {
     let service = Service::start().await;
     let operator = service.operator().await;
-    let nodes = three(&service).await;
+    let nodes = Box::pin(three(&service)).await;
     let rule = value!({"allow": ["DE", "FR"]});
     let set = request(Method::PUT, "/v1/titles/meteor/residency", &rule);
     assert_eq!(service.ask(with_cookie(set, &operator)).await.status(), StatusCode::NO_CONTENT);
@@ -444,7 +444,7 @@ async fn interruptible_work_makes_way_for_a_player_after_a_notice() {
 #[tokio::test]
 async fn a_page_tells_how_far_its_node_is_while_it_plays() {
     let service = Service::start().await;
-    let mut nodes = three(&service).await;
+    let mut nodes = Box::pin(three(&service)).await;
     let created = service.created("meteor").await;
     let at = nodes.iter().position(|node| node.id == created.session.node).unwrap();
     nodes[at].started().await;

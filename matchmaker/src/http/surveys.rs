@@ -87,5 +87,5 @@ pub(crate) async fn outlook(
     Address(address): Address,
 ) -> Result<axum::Json<Outlook>, Problem> {
     let asker = Asker::of(&shared, address, None, shared.now_ms());
-    Ok(axum::Json(outlook::of(&shared, &asker).await?))
+    Ok(axum::Json(outlook::of(&shared, &asker)))
 }

@@ -2,7 +2,6 @@
 
 use super::Asker;
 use crate::state::Shared;
-use crate::store::StoreError;
 use nearframe_placement::Request;
 use nearframe_placement::index::Found;
 use nearframe_protocol::TitleId;
@@ -11,16 +10,16 @@ use nearframe_protocol::measure::{ExpectedQuality, KnownBy, Outlook, Picture, Ti
 use std::sync::Arc;
 
 /// Title by title.
-pub(crate) async fn of(shared: &Shared, asker: &Asker) -> Result<Outlook, StoreError> {
+pub(crate) fn of(shared: &Shared, asker: &Asker) -> Outlook {
     let titles: Vec<(TitleId, Arc<HeldTitle>)> =
         shared.fleet().titles().map(|(id, held)| (id.clone(), Arc::clone(held))).collect();
     let regions = shared.fleet().regions();
     let shut = shared.placing.rules().shut_regions(&regions, shared.now_ms());
-    let titles = titles.into_iter().map(|(id, held)| title(shared, asker, id, &held, &shut)).collect();
-    Ok(Outlook { titles })
+    let titles = titles.iter().map(|(id, held)| title(shared, asker, id, held, &shut)).collect();
+    Outlook { titles }
 }
 
-fn title(shared: &Shared, asker: &Asker, id: TitleId, held: &HeldTitle, shut: &[String]) -> TitleOutlook {
+fn title(shared: &Shared, asker: &Asker, id: &TitleId, held: &HeldTitle, shut: &[String]) -> TitleOutlook {
     let request = shared.placing.rules().request(Request::play(id.clone(), held.entry.hash));
     let request = Request { shut: shut.to_vec(), ..request };
     let entry = &held.entry;

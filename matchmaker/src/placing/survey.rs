@@ -168,7 +168,7 @@ pub(crate) async fn measured(
     measured: &Measured,
 ) -> Result<nearframe_protocol::measure::Outlook, Problem> {
     let asker = take(shared, measured, shared.now_ms()).ok_or_else(not_ours)?;
-    Ok(outlook::of(shared, &asker).await?)
+    Ok(outlook::of(shared, &asker))
 }
 
 #[cfg(test)]
