@@ -25,29 +25,11 @@ use support::{FakeNode, Service, cookie, create_session, json, post_session, pro
 /// Rules and presence are looked at within this.
 const SOON: Duration = Duration::from_secs(15);
 
-fn secret(n: u8) -> ReflectorSecret {
-    ReflectorSecret::from_bytes([n; 32])
-}
-
 fn offer(name: &str, region: &str, place: (f64, f64), slots: u32) -> NodeOffer {
     let (latitude_deg, longitude_deg) = place;
     let location = Some(Location { latitude_deg, longitude_deg, asn: None, evidence: Evidence::Declared });
     let terms = NodeTerms { location, ..NodeTerms::default() };
     NodeOffer { name: name.into(), region: region.into(), terms, ..FakeNode::offer(slots) }
-}
-
-/// A node that pages can measure.
-async fn node(service: &Service, n: u8, offer: NodeOffer) -> FakeNode {
-    let code = service.matchmaker.enrolment_code().await.unwrap();
-    let key = NodeKey::from_seed([n; 32]);
-    let mut node = FakeNode::hello(service.address, key, Some(code), offer, vec![]).await.unwrap();
-    let reflector = Reflector {
-        addresses: vec![format!("192.0.2.{n}:4000").parse().unwrap()],
-        secret: secret(n),
-        behind_nat: false,
-    };
-    node.wire.say(&FromNode::Reflector { reflector: Box::new(reflector) }).await;
-    node
 }
 
 fn request(method: Method, path: &str, body: &impl Serialize) -> Request<Body> {
@@ -66,7 +48,7 @@ fn with_cookie(mut request: Request<Body>, cookie: &str) -> Request<Body> {
 
 async fn survey(service: &Service) -> Survey {
     let asked = value!({"versions": VersionOffer::current()});
-    json(service.ask(request(Method::POST, "/v1/surveys", &asked)).await).await
+    json(service.ask(support::post("/v1/surveys", &asked)).await).await
 }
 
 /// Asks until the reflectors of `count` nodes are known.
@@ -93,9 +75,9 @@ fn now_s() -> u64 {
 
 async fn three(service: &Service) -> [FakeNode; 3] {
     [
-        node(service, 11, offer("berlin", "DE", (52.5, 13.4), 4)).await,
-        node(service, 12, offer("paris", "FR", (48.9, 2.4), 4)).await,
-        node(service, 13, offer("sydney", "AU", (-33.9, 151.2), 4)).await,
+        FakeNode::measurable(service, 11, offer("berlin", "DE", (52.5, 13.4), 4)).await,
+        FakeNode::measurable(service, 12, offer("paris", "FR", (48.9, 2.4), 4)).await,
+        FakeNode::measurable(service, 13, offer("sydney", "AU", (-33.9, 151.2), 4)).await,
     ]
 }
 
@@ -106,15 +88,14 @@ async fn a_page_is_told_whom_to_measure_and_plays_where_it_measured_least() {
     let found = survey_of(&service, 3).await;
     for candidate in &found.candidates {
         let n = nodes.iter().position(|node| node.id == candidate.node).unwrap();
-        let known = Ticket::read(&secret(11 + n as u8), &candidate.ufrag, now_s()).unwrap();
+        let known = Ticket::read(&support::secret(11 + n as u8), &candidate.ufrag, now_s()).unwrap();
         assert_eq!(known.password, candidate.password, "the node knows the ticket by itself");
         assert_eq!(candidate.addresses[0], format!("192.0.2.{}:4000", 11 + n).parse().unwrap());
     }
 
     let rtts = [(nodes[0].id, 280_000), (nodes[1].id, 290_000), (nodes[2].id, 9_000)];
     let measured = results(&found, &rtts);
-    let outlook: Outlook =
-        json(service.ask(request(Method::POST, "/v1/surveys/measured", &measured)).await).await;
+    let outlook: Outlook = json(service.ask(support::post("/v1/surveys/measured", &measured)).await).await;
     let title = &outlook.titles[0];
     assert_eq!((title.region.as_str(), title.known_by), ("AU", KnownBy::Measured));
     assert_eq!((title.rtt_ms, title.quality), (Some(9.0), ExpectedQuality::Excellent));
@@ -143,7 +124,7 @@ async fn what_is_not_ours_or_was_not_asked_for_is_left_aside() {
     let nodes = Box::pin(three(&service)).await;
     let found = survey_of(&service, 3).await;
     let forged = Measured { survey: format!("{}x", found.survey), nodes: vec![] };
-    let answer = service.ask(request(Method::POST, "/v1/surveys/measured", &forged)).await;
+    let answer = service.ask(support::post("/v1/surveys/measured", &forged)).await;
     assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(problem(answer).await, "bad_survey");
 
@@ -153,8 +134,7 @@ async fn what_is_not_ours_or_was_not_asked_for_is_left_aside() {
 
     // Two short legs to the ends of the world contradict each other: neither is believed.
     let liar = results(&found, &[(nodes[0].id, 1_000), (nodes[2].id, 1_000)]);
-    let outlook: Outlook =
-        json(service.ask(request(Method::POST, "/v1/surveys/measured", &liar)).await).await;
+    let outlook: Outlook = json(service.ask(support::post("/v1/surveys/measured", &liar)).await).await;
     assert_ne!(outlook.titles[0].known_by, KnownBy::Measured);
 }
 
@@ -165,7 +145,7 @@ async fn a_node_behind_a_nat_is_told_the_pages_own_address_and_no_other() {
     let found = survey_of(&service, 3).await;
     let check = |address: &str, node: NodeId| {
         let body = value!({"survey": found.survey, "checks": [{"node": node, "address": address}]});
-        request(Method::POST, "/v1/surveys/checks", &body)
+        support::post("/v1/surveys/checks", &body)
     };
     // Without a listener's word the caller's address is unspecified.
     let own = service.ask(check("0.0.0.0:50000", nodes[0].id)).await;
@@ -173,7 +153,7 @@ async fn a_node_behind_a_nat_is_told_the_pages_own_address_and_no_other() {
     match nodes[0].wire.hear().await {
         Some(ToNode::Check { address, ufrag }) => {
             assert_eq!(address, "0.0.0.0:50000".parse().unwrap());
-            assert!(Ticket::read(&secret(11), &ufrag, now_s()).is_some());
+            assert!(Ticket::read(&support::secret(11), &ufrag, now_s()).is_some());
         }
         other => panic!("{other:?}"),
     }
@@ -190,7 +170,7 @@ async fn round_trips_survive_a_restart_and_are_shared_by_replicas() {
     let nodes = Box::pin(three(&service)).await;
     let found = survey_of(&service, 3).await;
     let measured = results(&found, &[(nodes[0].id, 50_000), (nodes[1].id, 7_000), (nodes[2].id, 250_000)]);
-    service.ask(request(Method::POST, "/v1/surveys/measured", &measured)).await;
+    service.ask(support::post("/v1/surveys/measured", &measured)).await;
     service.matchmaker.drain(Duration::from_secs(1)).await;
     assert_eq!(store.known_latency_sites().await.unwrap().len(), 3);
     assert_eq!(store.latency_since(0, 10).await.unwrap().len(), 1, "one network");
@@ -287,7 +267,7 @@ async fn residency_of_title_and_player_hold_together() {
 #[tokio::test]
 async fn who_finds_no_slot_waits_in_line_and_gets_the_next() {
     let service = Service::start().await;
-    let mut alone = node(&service, 11, offer("alone", "DE", (52.5, 13.4), 1)).await;
+    let mut alone = FakeNode::measurable(&service, 11, offer("alone", "DE", (52.5, 13.4), 1)).await;
     let first = service.created("meteor").await;
     alone.started().await;
 
@@ -332,7 +312,7 @@ async fn who_finds_no_slot_waits_in_line_and_gets_the_next() {
 async fn a_reserve_is_kept_from_players_without_a_booking() {
     let service = Service::start().await;
     let operator = service.operator().await;
-    let mut berlin = node(&service, 11, offer("berlin", "DE", (52.5, 13.4), 2)).await;
+    let mut berlin = FakeNode::measurable(&service, 11, offer("berlin", "DE", (52.5, 13.4), 2)).await;
     let reserve = request(Method::PUT, "/v1/regions/DE/reserve", &value!({"slots": 1}));
     assert_eq!(service.ask(with_cookie(reserve, &operator)).await.status(), StatusCode::NO_CONTENT);
     service.created("meteor").await;
@@ -344,7 +324,7 @@ async fn a_reserve_is_kept_from_players_without_a_booking() {
     let wish = |slots: u32| {
         let body =
             value!({"region": "DE", "from_ms": now_ms, "until_ms": now_ms + 3_600_000, "slots": slots});
-        with_cookie(request(Method::POST, "/v1/bookings", &body), &operator)
+        with_cookie(support::post("/v1/bookings", &body), &operator)
     };
     assert_eq!(problem(service.ask(wish(2)).await).await, "no_room");
     let answer = service.ask(wish(1)).await;
@@ -371,10 +351,10 @@ async fn a_reserve_is_kept_from_players_without_a_booking() {
 #[tokio::test]
 async fn a_group_gets_one_node_or_none_of_them_a_slot() {
     let service = Service::start().await;
-    let mut small = node(&service, 11, offer("small", "DE", (52.5, 13.4), 1)).await;
-    let mut large = node(&service, 12, offer("large", "FR", (48.9, 2.4), 2)).await;
+    let mut small = FakeNode::measurable(&service, 11, offer("small", "DE", (52.5, 13.4), 1)).await;
+    let mut large = FakeNode::measurable(&service, 12, offer("large", "FR", (48.9, 2.4), 2)).await;
     let body = value!({"title": "meteor", "size": 2, "together": Together::Node});
-    let answer = service.ask(request(Method::POST, "/v1/groups", &body)).await;
+    let answer = service.ask(support::post("/v1/groups", &body)).await;
     assert_eq!(answer.status(), StatusCode::CREATED);
     let group: Group = json(answer).await;
     let mut wanted = create_session("meteor");
@@ -394,7 +374,7 @@ async fn a_group_gets_one_node_or_none_of_them_a_slot() {
     assert_eq!(problem(service.ask(post_session(&wanted)).await).await, "unknown_group", "it is complete");
 
     // Now one slot is left in all: a group of two gets none of it.
-    let group: Group = json(service.ask(request(Method::POST, "/v1/groups", &body)).await).await;
+    let group: Group = json(service.ask(support::post("/v1/groups", &body)).await).await;
     wanted.group = Some(group.group);
     let answer = service.ask(post_session(&wanted)).await;
     assert_eq!(answer.status(), StatusCode::ACCEPTED);
@@ -408,7 +388,7 @@ async fn interruptible_work_makes_way_for_a_player_after_a_notice() {
     let service = Service::start().await;
     let terms = NodeTerms { batch: true, ..NodeTerms::default() };
     let offer = NodeOffer { terms, ..FakeNode::offer(1) };
-    let mut alone = node(&service, 11, offer).await;
+    let mut alone = FakeNode::measurable(&service, 11, offer).await;
     let mut batch = create_session("meteor");
     batch.interruptible = true;
     let task: CreatedSession = json(service.ask(post_session(&batch)).await).await;

@@ -12,9 +12,10 @@ use nearframe_protocol::api::{CreatedSession, Node, Page, Session};
 use nearframe_protocol::attest::{Attestation, Fingerprint};
 use nearframe_protocol::key::Nonce;
 use nearframe_protocol::link::{FromNode, ToNode};
+use nearframe_protocol::measure::Survey;
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
 use nearframe_protocol::signal::{FromPage, ToPage};
-use nearframe_protocol::{EndReason, NodeKey, PeerId, Seat, SessionState};
+use nearframe_protocol::{EndReason, NodeKey, PeerId, Seat, SessionState, VersionOffer};
 use std::time::Duration;
 use support::{FakeNode, Service, json, page, player, welcomed};
 
@@ -125,6 +126,30 @@ fn receipt(node: &FakeNode, running: nearframe_protocol::link::RunningSession) -
     let mut signed = SignedReceipt::sign(&node.key, receipt);
     signed.player_signature = Some(player().sign(&signed.receipt.signed_bytes()));
     signed
+}
+
+#[tokio::test]
+async fn a_page_at_one_replica_measures_the_nodes_of_another_and_is_let_in_there() {
+    let replicas = Replicas::start(2).await;
+    let [one, other] = &replicas.all[..] else { unreachable!() };
+    let mut near = FakeNode::measurable(one, 1, FakeNode::offer(1)).await;
+    let _far = FakeNode::measurable(one, 2, FakeNode::offer(1)).await;
+    let survey = async || -> Survey {
+        let asked = support::post("/v1/surveys", &serde_json::json!({"versions": VersionOffer::current()}));
+        json(other.ask(asked).await).await
+    };
+    let both = async || Some(survey().await).filter(|survey| survey.candidates.len() == 2);
+    let found = until("the other replica knows how to measure both", both).await;
+    let candidate = found.candidates.iter().find(|candidate| candidate.node == near.id).unwrap();
+    assert_eq!(candidate.addresses, ["192.0.2.1:4000".parse().unwrap()]);
+    let check = serde_json::json!({"node": near.id, "address": "0.0.0.0:50000"});
+    let body = serde_json::json!({"survey": found.survey, "checks": [check]});
+    assert_eq!(other.ask(support::post("/v1/surveys/checks", &body)).await.status(), StatusCode::NO_CONTENT);
+    let told = near.wire.hear().await;
+    assert!(matches!(told, Some(ToNode::Check { .. })), "{told:?}");
+    near.wire.cut();
+    until("a node that is gone is not measured", async || survey().await.candidates.is_empty().then_some(()))
+        .await;
 }
 
 #[tokio::test]

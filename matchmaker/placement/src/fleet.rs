@@ -79,6 +79,11 @@ impl Member {
     pub fn is_draining(&self) -> bool {
         self.stage == Stage::Draining
     }
+    /// How pages may measure it.
+    pub fn reflector(&self) -> Option<&Reflector> {
+        self.reflector.as_ref().map(|(_, reflector)| reflector)
+    }
+
     /// The title as this node holds it.
     pub fn title(&self, title: &TitleId) -> Option<&HeldTitle> {
         self.titles.iter().find(|held| held.entry.id == *title).map(|held| &**held)
@@ -373,7 +378,7 @@ impl Fleet {
         }
     }
 
-    pub(crate) fn here(&mut self, node: NodeId, link: u64) -> Option<&mut Member> {
+    fn here(&mut self, node: NodeId, link: u64) -> Option<&mut Member> {
         self.members.get_mut(&node).filter(|member| member.link == link && member.home == Home::Here)
     }
 }

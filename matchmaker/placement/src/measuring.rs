@@ -28,7 +28,8 @@ impl Fleet {
     /// How pages may measure the node, by its word through `link`; false where that is not its link any more.
     pub fn set_reflector(&mut self, node: NodeId, link: u64, reflector: Reflector) -> bool {
         let Some(site) = self.board.index.handle(node).map(|handle| handle.site) else { return false };
-        let Some(member) = self.here(node, link) else { return false };
+        let member = self.members.get_mut(&node).filter(|member| member.link() == link);
+        let Some(member) = member else { return false };
         let before = member.reflector.replace((site, reflector));
         if before.is_none() {
             self.measurable.entry(site).or_default().push(node);
@@ -38,7 +39,7 @@ impl Fleet {
 
     /// How pages may measure the node.
     pub fn reflector(&self, node: NodeId) -> Option<&Reflector> {
-        self.members.get(&node)?.reflector.as_ref().map(|(_, reflector)| reflector)
+        self.members.get(&node)?.reflector()
     }
 
     /// The nodes that `client` should measure, the most promising first: one of each site that the survey wants,

@@ -5,6 +5,7 @@
 use crate::store::{Created, NewSession};
 use nearframe_placement::{Home, Stage};
 use nearframe_protocol::link::NodeOffer;
+use nearframe_protocol::measure::Reflector;
 use nearframe_protocol::{NodeId, TitleId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -90,6 +91,9 @@ pub struct NodeWord {
     pub stage: Stage,
     /// What it offers, without pictures; absent where only the stage changed.
     pub offer: Option<Box<NodeOffer>>,
+    /// How pages may measure it, where it said so.
+    #[serde(default)]
+    pub reflector: Option<Box<Reflector>>,
 }
 
 /// Slots of a node that leases hold.

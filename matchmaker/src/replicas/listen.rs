@@ -70,8 +70,11 @@ async fn take_in(shared: &Arc<Shared>, Said { replica, number, word }: Said) {
 
 /// Takes in what a replica says about its nodes; a node that was linked here and is there now is let go.
 async fn tell(shared: &Shared, replica: ReplicaId, nodes: Vec<NodeWord>) {
-    for NodeWord { node, link, stage, offer } in nodes {
+    for NodeWord { node, link, stage, offer, reflector } in nodes {
         let news = shared.fleet().tell(node, link, stage, offer.map(|offer| *offer), replica.home());
+        if let Some(reflector) = reflector {
+            shared.fleet().set_reflector(node, link, *reflector);
+        }
         if news {
             shared.bus.forget_node(node, link.saturating_sub(1)).await;
         }

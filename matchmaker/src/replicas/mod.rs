@@ -47,7 +47,7 @@ pub(crate) async fn say(shared: &Shared, word: Word) {
 
 /// Tells the other replicas how far the link of a node has come.
 pub(crate) async fn say_stage(shared: &Shared, node: NodeId, link: u64, stage: Stage) {
-    say(shared, Word::Nodes(vec![NodeWord { node, link, stage, offer: None }])).await;
+    say(shared, Word::Nodes(vec![NodeWord { node, link, stage, offer: None, reflector: None }])).await;
 }
 
 /// Tells the other replicas of a node that is linked here.
@@ -74,7 +74,8 @@ fn node_word(node: NodeId, member: &Member) -> NodeWord {
         });
         Box::new(NodeOffer { titles: titles.collect(), ..offer.clone() })
     });
-    NodeWord { node, link: member.link(), stage: member.stage, offer }
+    let reflector = member.reflector().cloned().map(Box::new);
+    NodeWord { node, link: member.link(), stage: member.stage, offer, reflector }
 }
 
 /// Reads which slots leases hold.

@@ -320,7 +320,7 @@ impl Link<'_> {
                     self.compare(&sessions).await?;
                 }
             }
-            FromNode::Reflector { reflector } => return Ok(self.reflector(*reflector)),
+            FromNode::Reflector { reflector } => return Ok(self.reflector(*reflector).await),
             FromNode::Draining => {
                 self.shared.fleet().drain(self.node, self.number);
                 replicas::say_stage(self.shared, self.node, self.number, Stage::Draining).await;
@@ -350,10 +350,13 @@ impl Link<'_> {
     }
 
     /// Pages may measure the node from now on; it is told by which servers it learns its outside address.
-    fn reflector(&self, mut reflector: Reflector) -> Option<ToNode> {
+    async fn reflector(&self, mut reflector: Reflector) -> Option<ToNode> {
         reflector.addresses.truncate(MOST_ADDRESSES);
         let first = self.shared.fleet().reflector(self.node).is_none();
         let taken = self.shared.fleet().set_reflector(self.node, self.number, reflector);
+        if taken {
+            replicas::say_node(self.shared, self.node).await;
+        }
         let urls = self.shared.config.ice.stun.clone();
         (first && taken && !urls.is_empty()).then_some(ToNode::StunServers { urls })
     }

@@ -12,6 +12,7 @@ use nearframe_matchmaker::{Config, Matchmaker};
 use nearframe_protocol::api::{CreateSession, CreatedSession};
 use nearframe_protocol::key::Nonce;
 use nearframe_protocol::link::{FromNode, HeldTitle, NodeOffer, RunningSession, ToNode, sign_hello};
+use nearframe_protocol::measure::{Reflector, ReflectorSecret};
 use nearframe_protocol::terms::NodeTerms;
 use nearframe_protocol::title::{TitleEntry, TouchControls};
 use nearframe_protocol::{NodeId, NodeKey, SessionId, TitleHash, TitleId, VersionOffer, signal};
@@ -121,7 +122,11 @@ pub(crate) fn create_session(title: &str) -> CreateSession {
 }
 
 pub(crate) fn post_session(body: &impl Serialize) -> Request<Body> {
-    Request::post("/v1/sessions")
+    post("/v1/sessions", body)
+}
+
+pub(crate) fn post(path: &str, body: &impl Serialize) -> Request<Body> {
+    Request::post(path)
         .header(header::CONTENT_TYPE, "application/json")
         .body(Body::from(serde_json::to_string(body).unwrap()))
         .unwrap()
@@ -216,6 +221,11 @@ pub(crate) struct FakeNode {
     sequence: u64,
 }
 
+/// What a measurable node makes its tickets with.
+pub(crate) fn secret(n: u8) -> ReflectorSecret {
+    ReflectorSecret::from_bytes([n; 32])
+}
+
 impl FakeNode {
     pub(crate) fn offer(slots: u32) -> NodeOffer {
         NodeOffer {
@@ -235,6 +245,20 @@ impl FakeNode {
         let code = service.matchmaker.enrolment_code().await.unwrap();
         let key = NodeKey::from_seed([7; 32]);
         Self::hello(service.address, key, Some(code), Self::offer(slots), vec![]).await.unwrap()
+    }
+
+    /// Enrols a node that pages can measure, with a key of its own.
+    pub(crate) async fn measurable(service: &Service, n: u8, offer: NodeOffer) -> Self {
+        let code = service.matchmaker.enrolment_code().await.unwrap();
+        let key = NodeKey::from_seed([n; 32]);
+        let mut node = Self::hello(service.address, key, Some(code), offer, vec![]).await.unwrap();
+        let reflector = Reflector {
+            addresses: vec![format!("192.0.2.{n}:4000").parse().unwrap()],
+            secret: secret(n),
+            behind_nat: false,
+        };
+        node.wire.say(&FromNode::Reflector { reflector: Box::new(reflector) }).await;
+        node
     }
 
     /// Links again with a known key.

@@ -11,9 +11,9 @@ use pulseaudio::protocol::stream::{BufferAttr, StreamFlags};
 use pulseaudio::protocol::{ChannelMap, DEFAULT_SINK, PlaybackStreamParams, SampleFormat, SampleSpec};
 use pulseaudio::{AsPlaybackSource, PlaybackStream};
 use std::f32::consts::TAU;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,7 @@ const RAMP_SAMPLES: f32 = 48.0;
 const LEVEL: f32 = 0.5;
 /// Notes of begun beeps that may wait to be printed.
 const MAX_NOTES: usize = 64;
+const REOPEN_AFTER: Duration = Duration::from_millis(100);
 /// The rows that flash.
 const FLASH_ROWS: std::ops::Range<usize> = 6..cells::ROWS;
 
@@ -78,8 +79,6 @@ pub(super) struct BeepPlay {
     pressed: Arc<AtomicU32>,
     notes: Receiver<Note>,
     flash_until: Option<Instant>,
-    /// Plays as long as it is held.
-    _stream: PlaybackStream,
 }
 
 impl BeepPlay {
@@ -87,20 +86,35 @@ impl BeepPlay {
         let pressed = Arc::new(AtomicU32::new(0));
         let (sender, notes) = sync_channel(MAX_NOTES);
         let beeper = Beeper { pressed: pressed.clone(), begun: 0, at: None, notes: sender };
-        let stream = open_stream(beeper)?;
-        Ok(Self {
-            screen: Screen::open(client, Mode::Beep)?,
-            pressed,
-            notes,
-            flash_until: None,
-            _stream: stream,
-        })
+        play_for_ever(Arc::new(Mutex::new(beeper)))?;
+        Ok(Self { screen: Screen::open(client, Mode::Beep)?, pressed, notes, flash_until: None })
     }
+}
+
+/// Plays until the program leaves. This client's wait is interrupted when the program goes on after it was frozen, which
+/// it takes for its end; PulseAudio's own library waits again.
+fn play_for_ever(beeper: Arc<Mutex<Beeper>>) -> Result<()> {
+    let mut stream = open_stream(Arc::clone(&beeper))?;
+    thread::spawn(move || {
+        loop {
+            if let Err(error) = pollster::block_on(stream.play_all()) {
+                eprintln!("the sound server: {error}");
+            }
+            stream = loop {
+                match open_stream(Arc::clone(&beeper)) {
+                    Ok(stream) => break stream,
+                    Err(error) => eprintln!("the sound server: {error:#}"),
+                }
+                thread::sleep(REOPEN_AFTER);
+            };
+        }
+    });
+    Ok(())
 }
 
 /// Plays as programs do that use PulseAudio's own library: the environment says how much of their sound
 /// may wait in the server, and a quarter of that is asked for at once.
-fn open_stream(mut beeper: Beeper) -> Result<PlaybackStream> {
+fn open_stream(beeper: Arc<Mutex<Beeper>>) -> Result<PlaybackStream> {
     let latency_ms =
         std::env::var("PULSE_LATENCY_MSEC").ok().and_then(|ms| ms.parse().ok()).unwrap_or(LATENCY_MS);
     let latency_bytes = SAMPLE_RATE / 1000 * STEREO_FRAME_BYTES * latency_ms;
@@ -116,6 +130,7 @@ fn open_stream(mut beeper: Beeper) -> Result<PlaybackStream> {
     let queued = Duration::from_millis(latency_ms.into());
     let fill = move |out: &mut [u8]| {
         samples.resize(out.len() / size_of::<f32>(), 0.0);
+        let mut beeper = beeper.lock().unwrap_or_else(PoisonError::into_inner);
         beeper.fill(&mut samples, queued);
         for (to, sample) in out.chunks_exact_mut(size_of::<f32>()).zip(&samples) {
             to.copy_from_slice(&sample.to_le_bytes());
@@ -123,15 +138,8 @@ fn open_stream(mut beeper: Beeper) -> Result<PlaybackStream> {
         out.len()
     };
     let client = pulseaudio::Client::from_env(c"beep").context("connecting to the sound server")?;
-    let stream = pollster::block_on(client.create_playback_stream(params, fill.as_playback_source()))
-        .context("opening a sound stream")?;
-    let playing = stream.clone();
-    thread::spawn(move || {
-        if let Err(error) = pollster::block_on(playing.play_all()) {
-            eprintln!("the sound server: {error}");
-        }
-    });
-    Ok(stream)
+    pollster::block_on(client.create_playback_stream(params, fill.as_playback_source()))
+        .context("opening a sound stream")
 }
 
 impl Play for BeepPlay {

@@ -1,6 +1,7 @@
 /** Processes as the kernel tells them in /proc. */
 
 import { readdirSync, readFileSync } from 'node:fs';
+import { sleep, until } from './wait.js';
 
 function read(path: string): string | undefined {
   try {
@@ -85,4 +86,15 @@ export async function busiestChild(pid: number, look_ms: number): Promise<number
   const busiest = grown.sort((a, b) => b[1] - a[1])[0];
   if (busiest === undefined || busiest[1] === 0) throw new Error(`no child of process ${pid} works`);
   return busiest[0];
+}
+
+const STILL_MS = 1_500;
+
+/** Waits until a process gets no processor time for a while. */
+export async function frozen(pid: number, limit_ms: number): Promise<void> {
+  await until(`process ${pid} stands still`, limit_ms, async () => {
+    const before = switches(pid);
+    await sleep(STILL_MS);
+    return before !== undefined && switches(pid) === before ? true : undefined;
+  });
 }

@@ -6,17 +6,16 @@ import { endReason, session, field } from '../harness/api.js';
 import { SMALL } from '../harness/browser.js';
 import { numberIn, shows } from '../harness/cells.js';
 import { kept, open, playing, sessionOf, watch } from '../harness/play.js';
-import { descendants, isAlive, switches, ticks, titleProcess } from '../harness/processes.js';
+import { descendants, frozen, isAlive, switches, titleProcess } from '../harness/processes.js';
 import { inPage, probeScenario, probeTitles, separately } from '../harness/scenario.js';
 import { Program } from '../harness/program.js';
-import { sleep, until } from '../harness/wait.js';
+import { until } from '../harness/wait.js';
 
 const SHOWN_LIMIT_MS = 6_000;
 /** A closed page is noticed by its connection. */
 const FROZEN_LIMIT_MS = 12_000;
 /** The titles keep their sessions for 30 s (harness/probes.ts), and the node looks once a second. */
 const KEPT_LIMIT_MS = 45_000;
-const STILL_MS = 1_500;
 const COUNT = 2;
 const PROGRAM = '/title/game save';
 const PREPARED = '/title/game stamp';
@@ -24,15 +23,6 @@ const PREPARED = '/title/game stamp';
 const PREPARED_LIMIT_MS = 30_000;
 /** Of 30 a second; a program that began with the player has shown fewer by the time it is looked at. */
 const WARM_UP_FRAMES = 200;
-
-/** Waits until a process gets no processor time for a while. */
-async function frozen(pid: number): Promise<void> {
-  await until(`process ${pid} stands still`, FROZEN_LIMIT_MS, async () => {
-    const before = ticks(pid);
-    await sleep(STILL_MS);
-    return before !== undefined && ticks(pid) === before ? true : undefined;
-  });
-}
 
 async function count(page: Page, presses: number): Promise<void> {
   for (let press = 0; press < presses; press += 1) {
@@ -55,7 +45,7 @@ probeScenario('a player who comes back finds the moment where the game was left,
   const last = await frame(page);
   await kept(page);
   await page.goto('about:blank');
-  await frozen(pid);
+  await frozen(pid, FROZEN_LIMIT_MS);
 
   // The same program goes on, with the picture after the one that was drawn last.
   await page.goto(base, { waitUntil: 'commit' });
@@ -69,7 +59,7 @@ probeScenario('a player who comes back finds the moment where the game was left,
 
   // Nobody comes: the session ends, and all of it.
   await page.goto('about:blank');
-  await frozen(pid);
+  await frozen(pid, FROZEN_LIMIT_MS);
   await page.goto(new URL('about', base).href, { waitUntil: 'commit' });
   assert.notEqual(field(await session(page, id), 'state'), 'ended');
   assert.equal(await endReason(page, id, KEPT_LIMIT_MS), 'player_unreachable');
@@ -90,11 +80,7 @@ separately('a prepared title waits frozen, and the first player gets that very p
       return undefined;
     }
   });
-  await until('it stands still', PREPARED_LIMIT_MS, async () => {
-    const before = switches(waiting);
-    await sleep(STILL_MS);
-    return before !== undefined && switches(waiting) === before ? true : undefined;
-  });
+  await frozen(waiting, PREPARED_LIMIT_MS);
   await inPage('a prepared title', { program, base, browser, t }, SMALL, async ({ page }) => {
     const before = switches(waiting) ?? 0;
     await open(page, base, 'probe-stamp');

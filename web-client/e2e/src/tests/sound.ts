@@ -4,8 +4,11 @@ import assert from 'node:assert/strict';
 import type { Page } from 'playwright-core';
 import { numberIn, shows } from '../harness/cells.js';
 import { assertBeeps, heard, listen } from '../harness/ears.js';
+import { SMALL } from '../harness/browser.js';
 import { open } from '../harness/play.js';
-import { probeScenario } from '../harness/scenario.js';
+import { frozen, isAlive, titleProcess } from '../harness/processes.js';
+import { Program } from '../harness/program.js';
+import { inPage, probeScenario, probeTitles, separately } from '../harness/scenario.js';
 import { sleep, until } from '../harness/wait.js';
 
 const BEEPS = 4;
@@ -26,6 +29,8 @@ const VOICE_MEMORY_MS = 1_200;
 const VOICE_MIN = 20;
 const VOICE_LIMIT_MS = 10_000;
 /** A voice is over for the sound server after 5 s (server/title/sound/src/watch.rs). */
+/** A title is drawn for 10 s to reach its menu (server/src/worker/pipeline/frame_thread.rs). */
+const PREPARED_LIMIT_MS = 30_000;
 const VOICE_QUIET_MS = 5_500;
 
 probeScenario('every beep of a program is heard, and goes with its flash', async ({ page, base }) => {
@@ -44,6 +49,26 @@ probeScenario('every beep of a program is heard, and goes with its flash', async
   // A slow machine may show no picture of a short flash; those that are seen go with a beep.
   assert(flashes.length > 0, told);
   for (const flash of flashes) assert(tones.some(({ at_ms }) => Math.abs(at_ms - flash) < APART_MS), told);
+});
+
+separately('a title that waited frozen is heard', async (browser, t) => {
+  const { program, base } = await Program.up('--titles', probeTitles(), '--slots', '2', '--prepare', 'probe-beep');
+  t.after(() => program.discard());
+  const waiting = await until('the title runs before anybody plays', PREPARED_LIMIT_MS, () => {
+    try {
+      return titleProcess(program.pid, '/title/game beep');
+    } catch {
+      return undefined;
+    }
+  });
+  await frozen(waiting, PREPARED_LIMIT_MS);
+  await inPage('a prepared title', { program, base, browser, t }, SMALL, async ({ page }) => {
+    await open(page, base, 'probe-beep');
+    assert(isAlive(waiting), 'another program plays');
+    await listen(page);
+    await assertBeeps(page, 2);
+  });
+  await program.stop();
 });
 
 probeScenario('silence sends next to nothing', async ({ page, base, t }) => {
