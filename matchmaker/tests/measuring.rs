@@ -9,9 +9,9 @@ use nearframe_matchmaker::Config;
 use nearframe_matchmaker::store::{MemoryStore, PlacementStore};
 use nearframe_protocol::api::{CreatedSession, Page};
 use nearframe_protocol::fleet::{Booking, FleetView, Group, Order, Pending, Queued, Residency, Together};
-use nearframe_protocol::link::{FromNode, NodeOffer, ToNode};
+use nearframe_protocol::link::{NodeOffer, ToNode};
 use nearframe_protocol::measure::{
-    ExpectedQuality, KnownBy, Measured, MeasuredNode, Outlook, Reflector, ReflectorSecret, Survey, Ticket,
+    ExpectedQuality, KnownBy, Measured, MeasuredNode, Outlook, Survey, Ticket,
 };
 use nearframe_protocol::placement::Placement;
 use nearframe_protocol::terms::{Evidence, Location, NodeTerms};
