@@ -78,20 +78,21 @@ async fn place(
             let (id, lease) = (random::session_id(), random::lease_id());
             let new = NewSession { id, lease, node: found.node, ..member.new.clone() };
             let region = shared.fleet().region_of(found.node).to_owned();
-            match replicas::commit(shared, &new, &region).await? {
-                Created::New(row) => {
+            match replicas::commit(shared, &new, &region).await {
+                Ok(Created::New(row)) => {
                     let why = shared.fleet().explain_choice(&request, &member.ranking, *found);
                     let reasons = placements::describe(shared, row.id, &why);
                     reasons.into_iter().for_each(|reasons| shared.placements.keep(reasons));
                     rows.push(row);
                 }
-                Created::TooMany => {
+                Ok(Created::TooMany) => {
                     let guest = member.new.guest;
                     let detail = format!("A member of the group ({guest}) has too many sessions already.");
                     return give_up(shared, rows, Problem::new(Code::TooManySessions, detail)).await;
                 }
-                Created::OverBudget => return give_up(shared, rows, super::over_budget()).await,
-                Created::Again(_) | Created::NoCapacity | Created::Fenced | Created::KeyReused => break,
+                Ok(Created::OverBudget) => return give_up(shared, rows, super::over_budget()).await,
+                Ok(Created::Again(_) | Created::NoCapacity | Created::Fenced | Created::KeyReused) => break,
+                Err(problem) => return give_up(shared, rows, problem).await,
             }
         }
         if rows.len() == members.len() {
