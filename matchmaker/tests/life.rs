@@ -366,3 +366,15 @@ async fn draining_tells_everybody_and_takes_the_last_receipts() {
     let answer = service.get("/readyz").await;
     assert_eq!(problem(answer).await, "draining");
 }
+
+#[tokio::test]
+async fn a_server_that_was_started_again_leases_where_it_did_before() {
+    let service = Service::start().await;
+    let mut node = FakeNode::enrol(&service, 2).await;
+    service.created("meteor").await;
+    node.started().await;
+    let service = service.restart(Config::default()).await;
+    let mut node = FakeNode::again(service.address, 2, vec![]).await;
+    service.created("meteor").await;
+    node.started().await;
+}

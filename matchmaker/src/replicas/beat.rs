@@ -21,6 +21,10 @@ pub(crate) async fn join(shared: &Shared) -> Result<(), StoreError> {
             shared.store.bury(*replica, *beat).await?;
         }
         shared.cluster.forget_peers();
+        // Nobody beats who would find out that their owner is no more: this process, before it was started again.
+        for owned in replicas.regions.iter().filter(|owned| owned.owner != shared.cluster.me) {
+            claim(shared, &owned.region, Some(owned.fence)).await?;
+        }
     }
     read_held(shared).await
 }
