@@ -244,6 +244,25 @@ fn taken_over(server: &postgres::Server, since: Instant) {
     }
 }
 
+/// Stops a replica as a machine whose memory is moved, and in the middle of a transaction: that of a beat, whose row
+/// others must delete who take over.
+fn stand_still(replica: Pid, server: &postgres::Server) -> Instant {
+    thread::scope(|scope| {
+        let beats = "BEGIN; SELECT FROM replicas FOR UPDATE; SELECT pg_sleep(1); COMMIT";
+        scope.spawn(|| server.ask(DATABASE, beats));
+        // All beats wait for it by now.
+        thread::sleep(Duration::from_millis(800));
+        kill_process(replica, Signal::STOP).unwrap();
+    });
+    let since = Instant::now();
+    let halfway = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'";
+    let until = since + Duration::from_secs(1);
+    while server.ask(DATABASE, halfway) == "0" {
+        assert!(Instant::now() < until, "the replica was not in the middle of a transaction");
+    }
+    since
+}
+
 #[test]
 fn three_replicas_lose_nothing_whatever_is_killed_torn_or_away() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -281,10 +300,8 @@ fn three_replicas_lose_nothing_whatever_is_killed_torn_or_away() {
         replica.database.set(false);
         load.goes_on("a replica was cut off from the database");
     }
-    // One that stands still, as a machine whose memory is moved.
     let pid = Pid::from_child(replicas[1].process.as_ref().unwrap());
-    kill_process(pid, Signal::STOP).unwrap();
-    taken_over(&server, Instant::now());
+    taken_over(&server, stand_still(pid, &server));
     thread::sleep(Duration::from_secs(2));
     kill_process(pid, Signal::CONT).unwrap();
     load.goes_on("a replica stood still");

@@ -22,6 +22,9 @@ const CONNECTIONS: u32 = 16;
 const CONNECTION_WITHIN: Duration = Duration::from_secs(5);
 /// A statement that takes longer is stuck behind one that hangs: it is taken back, and can be repeated.
 const STATEMENT_WITHIN_MS: &str = "10000";
+/// A replica that stands still in the middle of a transaction holds its locks no longer than this, so that the others
+/// can take its regions over. Between two statements of a transaction lie microseconds.
+const STANDSTILL_WITHIN_MS: &str = "1500";
 
 type Db = Postgres;
 type DbRow = PgRow;
@@ -39,9 +42,11 @@ impl PostgresStore {
     /// Connects to the database of a `postgres://` address and brings its schema up to date. Where several
     /// programs start at once, one does and the others wait for it.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let options = PgConnectOptions::from_str(url)?
-            .application_name("nearframe-matchmaker")
-            .options([("synchronous_commit", "on"), ("statement_timeout", STATEMENT_WITHIN_MS)]);
+        let options = PgConnectOptions::from_str(url)?.application_name("nearframe-matchmaker").options([
+            ("synchronous_commit", "on"),
+            ("statement_timeout", STATEMENT_WITHIN_MS),
+            ("idle_in_transaction_session_timeout", STANDSTILL_WITHIN_MS),
+        ]);
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(CONNECTION_WITHIN)
