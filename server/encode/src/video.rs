@@ -6,12 +6,12 @@ use std::time::Duration;
 /// Video codecs that can be negotiated, each with the profile that is used of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Codec {
-    /// H.264: constrained baseline, or high where the hardware does it; level as the size needs,
-    /// packetization mode 1.
+    /// H.264 constrained baseline ([`ProfileLevelId::AGREED`](crate::h264::ProfileLevelId::AGREED)); level as the size
+    /// needs, packetization mode 1.
     H264,
-    /// HEVC main, 8 bit.
+    /// HEVC main, main tier, 8 bit.
     Hevc,
-    /// HEVC main 10.
+    /// HEVC main 10, main tier.
     Hevc10,
     /// AV1 main, 8 bit.
     Av1,
