@@ -37,8 +37,7 @@ fn video_codecs() -> [(RTCRtpCodec, u8, u8); 4] {
     ]
 }
 
-/// A sender's answer says what it sends (RFC 6184 §8.2.2): the profile that every encoder keeps to, up to its level. The
-/// level of the page's offer is none that browsers stop at; what its device decodes in time it says by itself.
+/// The profile that every encoder keeps to.
 fn h264() -> RTCRtpCodec {
     let agreed = ProfileLevelId::AGREED;
     let fmtp = format!("level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={agreed}");
