@@ -158,7 +158,7 @@ impl Parts {
                 let upload = self.upload.as_ref().expect("it was made just now");
                 let pitch = upload.write(surface)?;
                 self.session.submit(submission(upload.raw(), pitch))?;
-                self.output.take(frame.number, blocks, frame.expected_bytes)
+                self.output.take(frame.number, frame.refers_to, blocks, frame.expected_bytes)
             }
             Surface::Gpu(surface) => {
                 if self.imports.is_none() {
@@ -168,7 +168,7 @@ impl Parts {
                 let mapped = imports.map(codec, surface)?;
                 debug_assert_eq!(mapped.size, size, "surfaces are checked before they get here");
                 self.session.submit(submission(mapped.input, mapped.pitch))?;
-                let encoded = self.output.take(frame.number, blocks, frame.expected_bytes);
+                let encoded = self.output.take(frame.number, frame.refers_to, blocks, frame.expected_bytes);
                 if self.output.hangs() {
                     // The hardware may still read it, and the driver would not answer.
                     std::mem::forget(mapped);
@@ -196,6 +196,7 @@ impl Parts {
 #[derive(Clone, Copy)]
 struct Frame {
     number: u32,
+    refers_to: Option<u32>,
     serial: u64,
     keyframe: bool,
     expected_bytes: usize,
@@ -391,6 +392,7 @@ impl VideoEncoder for NvencEncoder {
         self.serial += 1;
         let frame = Frame {
             number: request.frame,
+            refers_to,
             serial: self.serial,
             keyframe,
             expected_bytes: self.last_len.max(self.rate.0.frame_bits as usize / 8) * 5 / 4,

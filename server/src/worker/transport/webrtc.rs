@@ -203,6 +203,11 @@ impl Transport for WebRtcPeer {
             self.ring();
         }
     }
+    fn send_video_part(&self, part: &VideoFrame<'_>, last: bool) {
+        if self.wire.push_video_part(part, last) {
+            self.ring();
+        }
+    }
     fn frame_budget(&self, bps: u32) -> Option<u32> {
         self.wire.frame_budget(bps)
     }
