@@ -33,7 +33,7 @@ impl Sender {
         this.sender.push_video(start, frame(0, true, &slice(true, 3000, 1)));
         let packets = this.drain();
         if keeps_references {
-            packets.iter().for_each(|packet| drop(this.read(packet)));
+            assert!(packets.iter().map(|packet| this.read(packet)).any(|told| told.brings_structure));
         }
         this.report(&packets);
         this.needs();
