@@ -5,6 +5,8 @@
 
 mod together;
 
+pub(crate) use together::gather;
+
 use crate::bus::{BusError, SessionEvent};
 use crate::catalogue;
 use crate::http::problem::{Code, Problem};
@@ -96,14 +98,18 @@ pub(crate) async fn create(shared: &Shared, wanted: Wanted) -> Result<(Answer, G
         fence: None,
     };
     let leased = match (&asked.group, &asked.booking) {
-        (Some(group), _) => match together::join(shared, group, new, &request, &asker).await? {
+        (Some(group), _) => match together::join(shared, group, new, &asked, &asker).await? {
             together::Outcome::Placed(row) => Leased::Again(row),
             together::Outcome::Gathering(gathered) => {
                 return Ok((Answer::Pending(pending(shared, guest, None, Some(gathered))), guest));
             }
         },
         (None, Some(booking)) => booked(shared, booking, new, request, &asker).await?,
-        (None, None) => queued(shared, new, request, &asker, &asked).await?,
+        (None, None) => {
+            let leased = queued(shared, new, request, &asker, &asked).await;
+            waiting::tell(shared).await;
+            leased?
+        }
     };
     let row = match leased {
         Leased::New(row) => {
@@ -277,6 +283,9 @@ async fn lease(
                 tracing::info!(session = %row.id, node = %row.node, title = %row.title, "session leased");
                 let reasons = decision.ok().and_then(|why| placements::describe(shared, row.id, &why));
                 reasons.into_iter().for_each(|reasons| shared.placements.keep(reasons));
+                if !request.needs.batch {
+                    shared.fleet().seat(&asker.client, row.node);
+                }
                 return Ok(Leased::New(Box::new(row)));
             }
             Created::Again(row) => return Ok(Leased::Again(Box::new(row))),

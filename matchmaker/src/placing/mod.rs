@@ -1,12 +1,13 @@
 //! What placement needs of the world: who asks and from where, what was measured, who waits, what is reserved.
 //!
 //! Decisions are `nearframe-placement`'s; here its inputs are gathered and its outcomes carried out. What must outlive
-//! the process lies in the store; queue and groups are of this process, and whoever waits asks again.
+//! the process lies in the store; the queue is shared by word of mouth, and whoever waits asks again.
 
 pub(crate) mod addresses;
 pub(crate) mod groups;
 pub(crate) mod history;
 pub(crate) mod outlook;
+pub(crate) mod plan;
 pub(crate) mod preempt;
 pub(crate) mod rules;
 pub(crate) mod survey;
