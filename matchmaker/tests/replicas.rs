@@ -9,19 +9,17 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use nearframe_matchmaker::Config;
 use nearframe_protocol::api::{CreatedSession, Node, Page, Session};
-use nearframe_protocol::fleet::{Group, Pending, Queued};
-use nearframe_protocol::placement::Placement;
 use nearframe_protocol::attest::{Attestation, Fingerprint};
+use nearframe_protocol::fleet::{Group, Pending, Queued};
 use nearframe_protocol::key::Nonce;
 use nearframe_protocol::link::{FromNode, ToNode};
 use nearframe_protocol::measure::Survey;
+use nearframe_protocol::placement::Placement;
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
 use nearframe_protocol::signal::{FromPage, ToPage};
 use nearframe_protocol::{EndReason, NodeKey, PeerId, Seat, SessionState, VersionOffer};
 use std::time::Duration;
-use support::{
-    FakeNode, Service, cookie, create_session, json, page, player, post_session, welcomed,
-};
+use support::{FakeNode, Service, cookie, create_session, json, page, player, post_session, welcomed};
 
 struct Replicas {
     all: Vec<Service>,

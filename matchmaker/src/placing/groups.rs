@@ -102,7 +102,6 @@ impl Groups {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-
     /// A member asks for its session.
     pub(crate) fn join(&self, shared: &Shared, token: &str, member: Member) -> Joined {
         let charter = Charter::read(shared, token).filter(|charter| charter.title == member.new.title);

@@ -137,7 +137,8 @@ impl Fleet {
     pub fn next_plan(&mut self) -> Option<NextPlan> {
         let sites: Vec<SiteId> = (0..self.board.index.sites()).map(|site| SiteId(site as u16)).collect();
         let totals: Vec<_> = sites.iter().map(|site| self.board.index.totals(*site)).collect();
-        let all = |part: fn(&(u32, u32, u32)) -> u32| totals.iter().map(|it| u64::from(part(it))).sum::<u64>();
+        let all =
+            |part: fn(&(u32, u32, u32)) -> u32| totals.iter().map(|it| u64::from(part(it))).sum::<u64>();
         let (slots, free) = (all(|it| it.1), all(|it| it.2));
         if (slots - free) * 100 < slots * GREEDY_BELOW_PERCENT || slots == 0 {
             self.adopt(Plan::default());
