@@ -22,6 +22,7 @@ pub(crate) struct Metrics {
     pub(crate) preempted: Counter,
     pub(crate) pages: Gauge,
     pub(crate) links: Gauge,
+    pub(crate) interruptible: Gauge,
     pub(crate) rate_limited: Counter,
     ended: Mutex<BTreeMap<&'static str, u64>>,
     responses: [Counter; 5],
@@ -46,6 +47,10 @@ impl Gauge {
     pub(crate) fn hold(&self) -> Held<'_> {
         self.0.fetch_add(1, Ordering::Relaxed);
         Held(&self.0)
+    }
+
+    pub(crate) fn set(&self, value: usize) {
+        self.0.store(i64::try_from(value).unwrap_or(i64::MAX), Ordering::Relaxed);
     }
 }
 
@@ -171,7 +176,7 @@ fn gauges(shared: &Shared, out: &mut String) {
         (
             "nearframe_interruptible_sessions",
             "Sessions that may be interrupted.",
-            shared.placing.tasks.len() as u64,
+            held(&shared.metrics.interruptible),
         ),
         (
             "nearframe_titles_warm",

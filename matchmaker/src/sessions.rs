@@ -192,7 +192,7 @@ async fn queued(
             Created::KeyReused => Err(key_reused()),
             _ if asked.wait => {
                 if !asked.interruptible {
-                    preempt::make_way(shared, &request).await;
+                    preempt::make_way(shared, &request).await?;
                 }
                 Ok(Leased::Waits(wait))
             }
@@ -207,7 +207,7 @@ async fn queued(
                 return Err(problem);
             }
             let wait = shared.placing.waiting.join(guest, &request, shared.now_ms()).ok_or(problem)?;
-            preempt::make_way(shared, &request).await;
+            preempt::make_way(shared, &request).await?;
             Ok(Leased::Waits(wait))
         }
         Ok(leased) => {
@@ -328,7 +328,7 @@ fn no_capacity(why: &str) -> Problem {
 /// Starts a session that was leased just now.
 async fn begin(shared: &Shared, row: &SessionRow, interruptible: bool) -> Result<(), Problem> {
     if interruptible {
-        shared.placing.tasks.begin(row);
+        shared.store.add_interruptible(row.id).await?;
     }
     let site = shared.fleet().site_of(row.node);
     if let Some(site) = site {
@@ -396,7 +396,6 @@ pub(crate) async fn end(
     let Some(ended) = shared.store.end_session(id, reason, shared.now_ms()).await? else { return Ok(None) };
     if ended.first {
         shared.metrics.session_ended(reason);
-        shared.placing.tasks.ended(id);
         tracing::info!(session = %id, %reason, "session ended");
         replicas::say_held(shared, ended.session.node_slots).await;
         // Nodes of the release before know no interruption; for them it is the same.

@@ -19,7 +19,6 @@ use crate::state::Shared;
 use addresses::Addresses;
 use groups::Groups;
 use nearframe_placement::latency::{Client, ClientKey};
-use preempt::Tasks;
 use rules::Rules;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -37,7 +36,6 @@ pub(crate) struct Placing {
     pub(crate) limit: Limiter,
     pub(crate) waiting: Waiting,
     pub(crate) groups: Groups,
-    pub(crate) tasks: Tasks,
     pub(crate) warmth: Warmth,
     rules: Mutex<Rules>,
     /// One at a time decides while anything is reserved: the room of a region is counted, then taken.
@@ -51,7 +49,6 @@ impl Placing {
             limit: Limiter::per_minute(SURVEYS_PER_MINUTE),
             waiting: Waiting::default(),
             groups: Groups::default(),
-            tasks: Tasks::default(),
             warmth: Warmth::default(),
             rules: Mutex::default(),
             turn: tokio::sync::Mutex::new(()),
