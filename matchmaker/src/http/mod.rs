@@ -14,6 +14,7 @@ mod linger;
 mod nodes;
 mod operator;
 pub(crate) mod origin;
+mod paging;
 mod probes;
 pub(crate) mod problem;
 mod queue;
