@@ -4,11 +4,12 @@
 mod postgres;
 
 use nearframe_ledger::Tariff;
+use nearframe_matchmaker::bus::words::ReplicaId;
 use nearframe_matchmaker::store::placement::{
-    BookingRow, BookingTerms, OrderKind, OrderRow, PastRow, RuleKind, RuleRow,
+    BookingRow, BookingTerms, InterruptibleRow, OrderKind, OrderRow, PastRow, RuleKind, RuleRow,
 };
 use nearframe_matchmaker::store::{
-    Admission, Created, MemoryStore, NewSession, PostgresStore, SqliteStore, Store,
+    Admission, Created, Fence, MemoryStore, NewSession, PostgresStore, SqliteStore, Store,
 };
 use nearframe_placement::assign::reserve::NoRoom;
 use nearframe_placement::latency::{Recent, keep};
@@ -40,8 +41,8 @@ async fn enrol(store: &dyn Store, n: u8) -> NodeId {
     }
 }
 
-async fn session(store: &dyn Store, node: NodeId, n: u8) -> SessionId {
-    let new = NewSession {
+fn new_session(node: NodeId, n: u8) -> NewSession {
+    NewSession {
         id: SessionId::from_random([n; 16]),
         guest: GuestId::from_random([n; 16]),
         guest_limit: 3,
@@ -54,7 +55,11 @@ async fn session(store: &dyn Store, node: NodeId, n: u8) -> SessionId {
         now_ms: NOW,
         idempotency: None,
         fence: None,
-    };
+    }
+}
+
+async fn session(store: &dyn Store, node: NodeId, n: u8) -> SessionId {
+    let new = new_session(node, n);
     assert!(matches!(store.create_session(&new).await.unwrap(), Created::New(_)));
     new.id
 }
@@ -181,6 +186,64 @@ async fn sessions_use_a_booking_as_far_as_it_goes(store: &dyn Store) {
     assert!(!store.use_booking([9; 16], second).await.unwrap(), "no such booking");
 }
 
+async fn interruptible_sessions_are_kept_until_they_end_and_told_once(store: &dyn Store) {
+    let node = enrol(store, 1).await;
+    let [first, second] = [session(store, node, 1).await, session(store, node, 2).await];
+    for _ in 0..2 {
+        store.add_interruptible(first).await.unwrap();
+    }
+    store.add_interruptible(second).await.unwrap();
+    let row = |session, ends_ms| InterruptibleRow { session, node, since_ms: NOW, ends_ms };
+    assert_eq!(store.interruptible().await.unwrap(), [row(first, None), row(second, None)]);
+    assert!(store.give_notice(first, NOW + 5).await.unwrap());
+    assert!(!store.give_notice(first, NOW + 9).await.unwrap(), "told once");
+    store.add_interruptible(first).await.unwrap();
+    assert_eq!(store.interruptible().await.unwrap(), [row(first, Some(NOW + 5)), row(second, None)]);
+    store.end_session(first, EndReason::Preempted, NOW + 5).await.unwrap();
+    store.add_interruptible(second).await.unwrap();
+    assert_eq!(store.interruptible().await.unwrap(), [row(second, None)]);
+    assert!(!store.give_notice(SessionId::from_random([9; 16]), NOW).await.unwrap(), "none of those");
+}
+
+async fn nodes_are_listed_page_by_page(store: &dyn Store) {
+    let mut all = Vec::new();
+    for n in 1..=5 {
+        all.push(enrol(store, n).await);
+    }
+    assert_eq!(store.node_count().await.unwrap(), 5);
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.nodes(after, 2).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        seen.extend(page.iter().map(|row| row.id));
+    }
+    all.sort();
+    assert_eq!(seen, all, "of one name, by id");
+    assert!(store.nodes(Some(NodeId::from_random([9; 16])), 2).await.unwrap().is_empty(), "no such node");
+}
+
+async fn who_lost_a_region_leases_nothing_in_it_any_more(store: &dyn Store) {
+    let node = enrol(store, 1).await;
+    let [one, other] = [1, 2].map(ReplicaId::from_number);
+    for replica in [one, other] {
+        store.beat(replica, true).await.unwrap();
+    }
+    assert_eq!(store.claim_region("DE", one, None).await.unwrap(), Some(1));
+    assert_eq!(store.claim_region("DE", other, None).await.unwrap(), None, "it is owned");
+    let lease = async |n: u8, number: u64| {
+        let fence = Some(Fence { region: "DE".into(), number });
+        store.create_session(&NewSession { fence, ..new_session(node, n) }).await.unwrap()
+    };
+    assert!(matches!(lease(1, 1).await, Created::New(_)));
+    assert_eq!(store.claim_region("DE", other, Some(1)).await.unwrap(), Some(2));
+    assert_eq!(store.claim_region("DE", one, Some(1)).await.unwrap(), None, "it was faster");
+    assert_eq!(lease(2, 1).await, Created::Fenced, "the number before holds no more");
+    assert_eq!(store.busy().await.unwrap().get(&node), Some(&1), "and nothing is taken");
+    assert!(matches!(lease(2, 2).await, Created::New(_)));
+    assert_eq!(lease(3, 3).await, Created::Fenced, "nor does one that nobody has");
+}
+
 macro_rules! contract {
     ($($name:ident)+) => {
         mod memory {
@@ -213,4 +276,7 @@ contract! {
     a_rule_is_replaced_and_removed
     no_slot_is_booked_twice_and_a_repeated_booking_is_one
     sessions_use_a_booking_as_far_as_it_goes
+    interruptible_sessions_are_kept_until_they_end_and_told_once
+    nodes_are_listed_page_by_page
+    who_lost_a_region_leases_nothing_in_it_any_more
 }

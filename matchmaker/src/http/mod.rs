@@ -10,9 +10,11 @@ mod budgets;
 mod earnings;
 mod fleet;
 pub(crate) mod limits;
+mod linger;
 mod nodes;
 mod operator;
 pub(crate) mod origin;
+mod paging;
 mod probes;
 pub(crate) mod problem;
 mod queue;
@@ -33,7 +35,7 @@ use crate::state::Shared;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::HeaderMap;
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
 use problem::{Code, Problem};
@@ -139,6 +141,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn_with_state(Arc::clone(shared), bound))
         .layer(from_fn_with_state(Arc::clone(shared), origin::guard))
+        .layer(from_fn(linger::linger))
         .with_state(Arc::clone(shared))
 }
 

@@ -47,7 +47,6 @@ pub(crate) enum Code {
 }
 
 impl Code {
-    #[cfg(test)]
     pub(crate) const ALL: [Self; 34] = [
         Self::BadRequest,
         Self::BadId,
@@ -86,6 +85,11 @@ impl Code {
     ];
 
     /// Name, status, title.
+    /// The code of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.describe().0 == name)
+    }
+
     pub(crate) fn describe(self) -> (&'static str, u16, &'static str) {
         match self {
             Self::BadRequest => ("bad_request", 400, "The request is malformed"),
@@ -140,6 +144,11 @@ impl Problem {
         Self { code, detail: detail.into(), retry_after_s: None }
     }
     /// Whether it is of this code.
+    /// Its code, and what it says.
+    pub(crate) fn into_parts(self) -> (Code, String) {
+        (self.code, self.detail)
+    }
+
     pub(crate) fn is(&self, code: Code) -> bool {
         self.code == code
     }

@@ -1,8 +1,10 @@
 //! Sessions: create, list, look at, leave, receipts.
 
+use super::paging::{self, Cursor, page};
 use super::problem::{Code, Json, Path, Problem, Query};
 use super::role::{Caller, GUEST_COOKIE, set_cookie};
 use super::{Address, origin};
+use crate::placements;
 use crate::placing;
 use crate::random;
 use crate::sessions::{self, Answer, Wanted};
@@ -12,50 +14,18 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nearframe_protocol::api::{self, CreateSession, CreatedSession, Page, Session, StoredReceipt};
 use nearframe_protocol::fleet::{PathReport, Pending};
 use nearframe_protocol::measure::LONGEST_RTT_US;
 use nearframe_protocol::placement::Placement;
 use nearframe_protocol::{EndReason, SessionId};
-use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Rows of a page of a listing.
-const PAGE_ROWS: u32 = 50;
 /// Longest idempotency key, in bytes.
 const MAX_KEY_BYTES: usize = 128;
 /// A guest stays the same for a year, in seconds.
 const GUEST_S: u64 = 365 * 24 * 3600;
-
-#[derive(Deserialize)]
-pub(crate) struct Cursor {
-    cursor: Option<String>,
-}
-
-impl Cursor {
-    fn read(&self) -> Result<Option<String>, Problem> {
-        let read = |text: &String| String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok();
-        match &self.cursor {
-            None => Ok(None),
-            Some(text) => read(text).map(Some).ok_or_else(bad_cursor),
-        }
-    }
-}
-
-fn bad_cursor() -> Problem {
-    Problem::new(Code::BadCursor, "Pass `next_cursor` of the page before, unchanged.")
-}
-
-fn page<T>(mut items: Vec<T>, cursor: impl Fn(&T, usize) -> String) -> Page<T> {
-    let more = items.len() > PAGE_ROWS as usize;
-    items.truncate(PAGE_ROWS as usize);
-    let next_cursor =
-        items.last().filter(|_| more).map(|last| URL_SAFE_NO_PAD.encode(cursor(last, items.len())));
-    Page { items, next_cursor }
-}
 
 /// Asks for a session on the best free machine. Sets the guest cookie when there is none. With an
 /// `Idempotency-Key`, repeating the same request with the same `player_key` gives the same session.
@@ -131,13 +101,13 @@ pub(crate) async fn list(
     Extension(caller): Extension<Caller>,
     Query(cursor): Query<Cursor>,
 ) -> Result<axum::Json<Page<Session>>, Problem> {
-    let after = cursor.read()?.map(|id| id.parse::<SessionId>().map_err(|_| bad_cursor())).transpose()?;
+    let after: Option<SessionId> = cursor.read()?;
     let rows = match caller.guest {
-        Some(guest) => shared.store.sessions_of(guest, after, PAGE_ROWS + 1).await?,
+        Some(guest) => shared.store.sessions_of(guest, after, paging::ROWS + 1).await?,
         None => Vec::new(),
     };
     let rows: Vec<Session> = rows.into_iter().map(Session::from).collect();
-    Ok(axum::Json(page(rows, |last, _| last.id.to_string())))
+    Ok(axum::Json(page(rows, paging::ROWS, |last, _| last.id.to_string())))
 }
 
 /// One session.
@@ -188,9 +158,9 @@ pub(crate) async fn placement(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<SessionId>,
 ) -> Result<axum::Json<Placement>, Problem> {
-    let placement = shared.placements.of(id).ok_or_else(|| {
-        let detail = "The reasons of this placement are not kept any more: another server decided it, this one \
-                      started again since, or it decided 4096 sessions after it.";
+    let placement = placements::find(&shared, id).await.ok_or_else(|| {
+        let detail = "The reasons of this placement are not kept any more: the server that decided it started \
+                      again since, or decided 4096 sessions after it.";
         Problem::new(Code::NotFound, detail)
     })?;
     Ok(axum::Json(placement))
@@ -238,7 +208,7 @@ pub(crate) async fn receipts(
     Path(id): Path<SessionId>,
     Query(cursor): Query<Cursor>,
 ) -> Result<axum::Json<Page<StoredReceipt>>, Problem> {
-    let offset = cursor.read()?.map_or(Ok(0), |text| text.parse::<u32>().map_err(|_| bad_cursor()))?;
-    let rows = shared.store.receipts(id, offset, PAGE_ROWS + 1).await?;
-    Ok(axum::Json(page(rows, |_, rows| (offset as usize + rows).to_string())))
+    let offset: u32 = cursor.read()?.unwrap_or(0);
+    let rows = shared.store.receipts(id, offset, paging::ROWS + 1).await?;
+    Ok(axum::Json(page(rows, paging::ROWS, |_, rows| (offset as usize + rows).to_string())))
 }

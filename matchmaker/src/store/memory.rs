@@ -355,11 +355,16 @@ impl Store for MemoryStore {
     ) -> Result<Admission, StoreError> {
         self.transact(|state| Ok(admit(state, key, code, offer, now_ms)))
     }
-    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+    async fn node_count(&self) -> Result<u64, StoreError> {
+        Ok(self.read(|state| state.nodes.len() as u64))
+    }
+    async fn nodes(&self, after: Option<NodeId>, limit: u32) -> Result<Vec<NodeRow>, StoreError> {
         let mut rows: Vec<_> =
             self.read(|state| state.nodes.values().map(|(_, node)| node.clone()).collect());
         rows.sort_by(|a: &NodeRow, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
-        Ok(rows)
+        let first = after
+            .map_or(0, |after| rows.iter().position(|row| row.id == after).map_or(rows.len(), |at| at + 1));
+        Ok(rows.into_iter().skip(first).take(limit as usize).collect())
     }
     async fn node_key(&self, node: NodeId) -> Result<Option<PublicKey>, StoreError> {
         Ok(self.read(|state| state.nodes.get(&node).map(|(key, _)| *key)))

@@ -1,6 +1,6 @@
 //! Finding a node: sites from near to far, in each the better of two that may take the request.
 
-use super::site::{SiteNodes, next_set};
+use super::site::{Blocks, Eligible, SiteNodes};
 use super::{Handle, Index, TitleKey};
 use crate::caps::Caps;
 use crate::cost::{self, Terms};
@@ -38,7 +38,7 @@ pub struct Found {
 /// Memory that searches share.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
-    words: Vec<u64>,
+    blocks: Blocks,
 }
 
 /// Pairs tried in a site before all of its nodes are looked at: a bitmap is graded, so that a pick may fail the
@@ -46,6 +46,10 @@ pub struct Scratch {
 const PAIRS: u32 = 2;
 /// Sites whose offers of one grade of price are compared.
 const OFFERS: u32 = 8;
+
+/// What the plan may cost a player beyond the cheapest node, prices of scarce slots counted, µs: where everybody
+/// sits as planned the two cost the same.
+const PLAN_SLACK: u64 = 5_000;
 
 impl Query {
     /// `None` where no node ever held the title.
@@ -119,6 +123,27 @@ impl Index {
         best
     }
 
+    /// As [`Index::find`]; among nodes that cost nearly the same, one of the site that the plan wants.
+    pub fn find_planned(
+        &self,
+        query: &Query,
+        ranking: &[(u32, SiteId)],
+        planned: Option<SiteId>,
+        seed: u64,
+        scratch: &mut Scratch,
+    ) -> Option<Found> {
+        let found = self.find(query, ranking.iter().copied(), seed, scratch)?;
+        let elsewhere = planned.filter(|site| *site != found.handle.site && !query.is_price_first());
+        let wanted = elsewhere.and_then(|site| ranking.iter().find(|(_, other)| *other == site));
+        let Some(&(rtt_us, site)) = wanted else { return Some(found) };
+        let best_us = ranking.first()?.0;
+        let there = self.find_at(query, query.caps, (rtt_us, best_us, site), &mut Dice(seed), scratch);
+        let near = |there: &Found| {
+            there.terms.before_credit() <= found.terms.before_credit().saturating_add(PLAN_SLACK)
+        };
+        Some(there.filter(near).unwrap_or(found))
+    }
+
     /// Grade by grade of price, the better of what the first few sites offer that have any node of the grade.
     fn find_by_price(
         &self,
@@ -132,8 +157,9 @@ impl Index {
             let mut best: Option<Found> = None;
             let mut met = 0;
             for &(rtt_us, id) in ranking {
-                let within = |site: &SiteNodes| Caps::is_within_grade(site.cheapest_micros, grade);
-                if met >= OFFERS || !self.sites.get(id.index()).is_some_and(within) {
+                // Nodes of lower grades there have been looked at.
+                let has_room = |site: &SiteNodes| site.has_room(Some(grade));
+                if met >= OFFERS || !self.sites.get(id.index()).is_some_and(has_room) {
                     continue;
                 }
                 let caps = query.caps.within_price_grade(grade);
@@ -162,11 +188,12 @@ impl Index {
         if hopeless || !query.regions.contains(site.region) || query.shut.contains(&site.region) {
             return None;
         }
-        if !site.eligible(query.title, caps, &mut scratch.words) {
+        if !site.has_room(None) {
             return None;
         }
+        let mut eligible = site.eligible(query.title, caps, &mut scratch.blocks)?;
         let pick = Pick { site, id, query, rtt_us, best_us };
-        pick.of_two(&scratch.words, dice).or_else(|| pick.of_all(&scratch.words))
+        pick.of_two(&mut eligible, dice).or_else(|| pick.of_all(&mut eligible))
     }
 }
 
@@ -189,12 +216,12 @@ struct Pick<'a> {
 impl Pick<'_> {
     /// The better of two drawn ones (Mitzenmacher 2001: almost as even as the best of all, at the price of two),
     /// two different ones where there are two. A draw is a position, and the next node from there.
-    fn of_two(&self, words: &[u64], dice: &mut Dice) -> Option<Found> {
-        let positions = words.len() as u32 * 64;
+    fn of_two(&self, eligible: &mut Eligible<'_>, dice: &mut Dice) -> Option<Found> {
+        let positions = eligible.positions();
         (0..PAIRS).find_map(|_| {
-            let first = next_set(words, dice.below(positions))?;
-            let drawn = next_set(words, dice.below(positions))?;
-            let second = if drawn == first { next_set(words, first + 1)? } else { drawn };
+            let first = eligible.next(dice.below(positions))?;
+            let drawn = eligible.next(dice.below(positions))?;
+            let second = if drawn == first { eligible.next(first + 1)? } else { drawn };
             match (self.exact(first), self.exact(second)) {
                 (Some(one), Some(other)) => Some(self.cheaper(one, other)),
                 (one, other) => one.or(other),
@@ -202,12 +229,14 @@ impl Pick<'_> {
         })
     }
 
-    fn of_all(&self, words: &[u64]) -> Option<Found> {
-        let positions = words
-            .iter()
-            .enumerate()
-            .flat_map(|(at, word)| Caps(*word).positions().map(move |bit| at as u32 * 64 + bit as u32));
-        positions.filter_map(|at| self.exact(at)).reduce(|one, other| self.cheaper(one, other))
+    fn of_all(&self, eligible: &mut Eligible<'_>) -> Option<Found> {
+        let mut from = 0;
+        let all = std::iter::from_fn(|| {
+            let at = eligible.at_or_after(from)?;
+            from = at + 1;
+            Some(at)
+        });
+        all.filter_map(|at| self.exact(at)).reduce(|one, other| self.cheaper(one, other))
     }
 
     fn cheaper(&self, one: Found, other: Found) -> Found {
