@@ -54,6 +54,7 @@ async fn session(store: &dyn Store, node: NodeId, n: u8) -> SessionId {
         now_ms: NOW,
         idempotency: None,
         fence: None,
+        payer: None,
     };
     assert!(matches!(store.create_session(&new).await.unwrap(), Created::New(_)));
     new.id

@@ -1,64 +1,34 @@
 //! Sessions: create, list, look at, leave, receipts.
 
+use super::page::{Cursor, PAGE_ROWS, bad_cursor, page};
 use super::problem::{Code, Json, Path, Problem, Query};
-use super::role::{Caller, GUEST_COOKIE, set_cookie};
-use super::{Address, origin};
+use super::role::Caller;
+use super::trail::Made;
+use super::who::{GUEST_COOKIE, set_cookie};
+use super::{Address, origin, repeat};
 use crate::placing;
 use crate::random;
 use crate::sessions::{self, Answer, Wanted};
 use crate::state::{Shared, hash};
-use crate::store::Idempotency;
+use crate::store::{Idempotency, Payer};
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nearframe_protocol::api::{self, CreateSession, CreatedSession, Page, Session, StoredReceipt};
 use nearframe_protocol::fleet::{PathReport, Pending};
 use nearframe_protocol::measure::LONGEST_RTT_US;
 use nearframe_protocol::placement::Placement;
 use nearframe_protocol::{EndReason, SessionId};
-use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Rows of a page of a listing.
-const PAGE_ROWS: u32 = 50;
-/// Longest idempotency key, in bytes.
-const MAX_KEY_BYTES: usize = 128;
 /// A guest stays the same for a year, in seconds.
 const GUEST_S: u64 = 365 * 24 * 3600;
 
-#[derive(Deserialize)]
-pub(crate) struct Cursor {
-    cursor: Option<String>,
-}
-
-impl Cursor {
-    fn read(&self) -> Result<Option<String>, Problem> {
-        let read = |text: &String| String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok();
-        match &self.cursor {
-            None => Ok(None),
-            Some(text) => read(text).map(Some).ok_or_else(bad_cursor),
-        }
-    }
-}
-
-fn bad_cursor() -> Problem {
-    Problem::new(Code::BadCursor, "Pass `next_cursor` of the page before, unchanged.")
-}
-
-fn page<T>(mut items: Vec<T>, cursor: impl Fn(&T, usize) -> String) -> Page<T> {
-    let more = items.len() > PAGE_ROWS as usize;
-    items.truncate(PAGE_ROWS as usize);
-    let next_cursor =
-        items.last().filter(|_| more).map(|last| URL_SAFE_NO_PAD.encode(cursor(last, items.len())));
-    Page { items, next_cursor }
-}
-
 /// Asks for a session on the best free machine. Sets the guest cookie when there is none. With an
-/// `Idempotency-Key`, repeating the same request with the same `player_key` gives the same session.
+/// `Idempotency-Key`, repeating the same request with the same `player_key` gives the same session. With a key of the
+/// scope `sessions`, its account pays; where its budget does not hold, the problem has an `offer`.
 #[utoipa::path(post, path = "/v1/sessions", tag = "sessions", operation_id = "create_session",
     params(("Idempotency-Key" = Option<String>, Header, description = "Chosen by the caller, at most 128 bytes")),
     request_body = CreateSession,
@@ -76,7 +46,16 @@ pub(crate) async fn create(
     Json(request): Json<CreateSession>,
 ) -> Result<Response, Problem> {
     origin::check(&shared, &headers)?;
-    if let Err(wait_s) = shared.session_limit.take(address, Instant::now()) {
+    let payer = caller.who.payer();
+    let taken = match payer {
+        // One address may ask for all the players of a studio.
+        Some(payer) => {
+            let prefix = payer.key.as_bytes().first_chunk().expect("an id has 16 bytes");
+            shared.session_limit.take_for(*prefix, Instant::now())
+        }
+        None => shared.session_limit.take(address, Instant::now()),
+    };
+    if let Err(wait_s) = taken {
         shared.metrics.rate_limited.add();
         return Err(
             Problem::new(Code::TooManyRequests, format!("Try again in {wait_s} s.")).retry_after(wait_s)
@@ -87,14 +66,18 @@ pub(crate) async fn create(
     let wanted = Wanted {
         guest: caller.guest.or(waiting).unwrap_or_else(random::guest_id),
         address,
-        idempotency: idempotency(&headers, &request)?,
+        idempotency: idempotency(&headers, &request, payer)?,
+        payer,
         request,
     };
     let (answer, guest) = sessions::create(&shared, wanted).await.inspect_err(|_| {
         shared.metrics.sessions_refused.add();
     })?;
     let mut response = match answer {
-        Answer::Created(created) => (StatusCode::CREATED, axum::Json(created)).into_response(),
+        Answer::Created(created) => {
+            let made = Extension(Made(created.session.id.to_string()));
+            (StatusCode::CREATED, made, axum::Json(created)).into_response()
+        }
         Answer::Pending(pending) => (StatusCode::ACCEPTED, axum::Json(pending)).into_response(),
     };
     if caller.guest != Some(guest) {
@@ -105,20 +88,21 @@ pub(crate) async fn create(
     Ok(response)
 }
 
-/// The key is bound to the page's own key: a guest whose first answer was lost has no cookie yet.
-fn idempotency(headers: &HeaderMap, request: &CreateSession) -> Result<Option<Idempotency>, Problem> {
-    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = key.to_str().ok().filter(|key| (1..=MAX_KEY_BYTES).contains(&key.len()));
-    let key = key.ok_or_else(|| {
-        Problem::new(Code::BadRequest, "Idempotency-Key must have 1 to 128 visible ASCII characters.")
-    })?;
+/// The key is bound to the page's own key: a guest whose first answer was lost has no cookie yet. And to who pays.
+fn idempotency(
+    headers: &HeaderMap,
+    request: &CreateSession,
+    payer: Option<Payer>,
+) -> Result<Option<Idempotency>, Problem> {
+    let Some(key) = repeat::key(headers)? else { return Ok(None) };
     let body = serde_json::to_string(request)
         .map_err(|error| Problem::new(Code::Internal, format!("The request cannot be kept: {error}.")))?;
-    let key = hash(&format!("{}/{key}", request.player_key));
+    let payer = payer.map_or_else(String::new, |payer| format!("{}/", payer.account));
+    let key = hash(&format!("{payer}{}/{key}", request.player_key));
     Ok(Some(Idempotency { key, request: hash(&body) }))
 }
 
-/// The caller's own sessions, newest first; none without a guest cookie.
+/// The caller's own sessions, newest first: of the account with its key, else of the guest; none without a cookie.
 #[utoipa::path(get, path = "/v1/sessions", tag = "sessions", operation_id = "list_sessions",
     params(("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")),
     responses(
@@ -132,9 +116,10 @@ pub(crate) async fn list(
     Query(cursor): Query<Cursor>,
 ) -> Result<axum::Json<Page<Session>>, Problem> {
     let after = cursor.read()?.map(|id| id.parse::<SessionId>().map_err(|_| bad_cursor())).transpose()?;
-    let rows = match caller.guest {
-        Some(guest) => shared.store.sessions_of(guest, after, PAGE_ROWS + 1).await?,
-        None => Vec::new(),
+    let rows = match (caller.who.payer(), caller.guest) {
+        (Some(payer), _) => shared.store.sessions_of_account(payer.account, after, PAGE_ROWS + 1).await?,
+        (None, Some(guest)) => shared.store.sessions_of(guest, after, PAGE_ROWS + 1).await?,
+        (None, None) => Vec::new(),
     };
     let rows: Vec<Session> = rows.into_iter().map(Session::from).collect();
     Ok(axum::Json(page(rows, |last, _| last.id.to_string())))
@@ -143,7 +128,7 @@ pub(crate) async fn list(
 /// One session.
 #[utoipa::path(get, path = "/v1/sessions/{id}", tag = "sessions", operation_id = "get_session",
     params(("id" = SessionId, Path, description = "Session id")),
-    security(("guest" = []), ("ticket" = [])),
+    security(("guest" = []), ("ticket" = []), ("key" = [])),
     responses(
         (status = 200, description = "Where it stands and what it used", body = Session),
         (status = "default", description = "Any error, such as `not_yours`", body = api::Problem,
@@ -158,7 +143,7 @@ pub(crate) async fn one(Extension(caller): Extension<Caller>) -> Result<axum::Js
 /// allows it. Leaving again changes nothing.
 #[utoipa::path(delete, path = "/v1/sessions/{id}", tag = "sessions", operation_id = "leave_session",
     params(("id" = SessionId, Path, description = "Session id")),
-    security(("guest" = []), ("ticket" = [])),
+    security(("guest" = []), ("ticket" = []), ("key" = [])),
     responses(
         (status = 200, description = "The ended session", body = Session),
         (status = "default", description = "Any error, such as `not_yours`", body = api::Problem,
@@ -178,7 +163,7 @@ pub(crate) async fn leave(
 /// the way of the others. Kept by the server that decided, for its last 4096 sessions.
 #[utoipa::path(get, path = "/v1/sessions/{id}/placement", tag = "sessions", operation_id = "explain_placement",
     params(("id" = SessionId, Path, description = "Session id")),
-    security(("guest" = []), ("ticket" = []), ("operator" = [])),
+    security(("guest" = []), ("ticket" = []), ("operator" = []), ("key" = [])),
     responses(
         (status = 200, description = "As things stood when it was decided", body = Placement),
         (status = "default", description = "Any error, such as `not_yours`", body = api::Problem,
@@ -200,7 +185,7 @@ pub(crate) async fn placement(
 #[utoipa::path(post, path = "/v1/sessions/{id}/path", tag = "sessions", operation_id = "report_path",
     params(("id" = SessionId, Path, description = "Session id")),
     request_body = PathReport,
-    security(("guest" = []), ("ticket" = [])),
+    security(("guest" = []), ("ticket" = []), ("key" = [])),
     responses(
         (status = 204, description = "Taken"),
         (status = "default", description = "Any error, such as `not_yours`", body = api::Problem,
@@ -227,7 +212,7 @@ pub(crate) async fn path(
         ("id" = SessionId, Path, description = "Session id"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
     ),
-    security(("guest" = []), ("ticket" = [])),
+    security(("guest" = []), ("ticket" = []), ("key" = [])),
     responses(
         (status = 200, description = "At most 50 rows", body = Page<StoredReceipt>),
         (status = "default", description = "Any error, such as `not_yours`", body = api::Problem,

@@ -90,7 +90,10 @@ async fn place(
                     let detail = format!("A member of the group ({guest}) has too many sessions already.");
                     return give_up(shared, rows, Problem::new(Code::TooManySessions, detail)).await;
                 }
-                Ok(Created::OverBudget) => return give_up(shared, rows, super::over_budget()).await,
+                Ok(Created::OverBudget) => {
+                    let problem = super::offer::over_budget(shared, &new).await?;
+                    return give_up(shared, rows, problem).await;
+                }
                 Ok(Created::Again(_) | Created::NoCapacity | Created::Fenced | Created::KeyReused) => break,
                 Err(problem) => return give_up(shared, rows, problem).await,
             }
