@@ -22,6 +22,7 @@ pub(crate) struct Metrics {
     pub(crate) preempted: Counter,
     pub(crate) pages: Gauge,
     pub(crate) links: Gauge,
+    pub(crate) interruptible: Gauge,
     pub(crate) rate_limited: Counter,
     ended: Mutex<BTreeMap<&'static str, u64>>,
     responses: [Counter; 5],
@@ -46,6 +47,10 @@ impl Gauge {
     pub(crate) fn hold(&self) -> Held<'_> {
         self.0.fetch_add(1, Ordering::Relaxed);
         Held(&self.0)
+    }
+
+    pub(crate) fn set(&self, value: usize) {
+        self.0.store(i64::try_from(value).unwrap_or(i64::MAX), Ordering::Relaxed);
     }
 }
 
@@ -143,6 +148,12 @@ fn gauges(shared: &Shared, out: &mut String) {
         let draining = fleet.members().filter(|(node, _)| fleet.is_draining(*node)).count() as u64;
         (banned, draining, fleet.clients_remembered() as u64, fleet.sites() as u64)
     };
+    let (priced, dearest) = {
+        let fleet = shared.fleet();
+        let prices = fleet.prices_us();
+        let priced = prices.iter().filter(|price| **price > 0).count() as u64;
+        (priced, u64::from(prices.iter().copied().max().unwrap_or_default()))
+    };
     let waiting = shared.placing.waiting.len();
     let held = |gauge: &Gauge| gauge.0.load(Ordering::Relaxed).max(0) as u64;
     for (name, help, value) in [
@@ -159,11 +170,13 @@ fn gauges(shared: &Shared, out: &mut String) {
         ),
         ("nearframe_nodes_banned", "Connected nodes that an operator shut out.", banned),
         ("nearframe_nodes_draining", "Connected nodes that take no new sessions.", draining),
+        ("nearframe_priced_sites", "Sites whose slots are worth more to some than to others.", priced),
+        ("nearframe_highest_slot_price_us", "What a slot of the dearest site is worth, round trip.", dearest),
         ("nearframe_queue_waiting", "Requests that wait for a slot.", waiting),
         (
             "nearframe_interruptible_sessions",
             "Sessions that may be interrupted.",
-            shared.placing.tasks.len() as u64,
+            held(&shared.metrics.interruptible),
         ),
         (
             "nearframe_titles_warm",

@@ -1,7 +1,8 @@
 //! Why sessions run where they run, for whoever asks afterwards.
 //!
-//! Kept in memory by the server that decided: reasons are for a person who wonders now, not a record.
+//! Kept in memory by the replica that decided, and asked for by the others: reasons are for a person who wonders now, not a record.
 
+use crate::bus::words::{Answer, Question};
 use crate::state::Shared;
 use nearframe_placement::cost::Terms;
 use nearframe_placement::index::Found;
@@ -12,6 +13,7 @@ use nearframe_protocol::placement::{
 use nearframe_protocol::{NodeId, SessionId};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
+use tokio::time::Instant;
 
 /// Sessions whose reasons are kept, at about 4 KiB each.
 const MOST: usize = 4096;
@@ -57,6 +59,22 @@ impl Placements {
     pub(crate) fn of(&self, session: SessionId) -> Option<Placement> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).reasons.get(&session).cloned()
     }
+}
+
+/// The reasons of a session's placement, whichever replica decided it.
+pub(crate) async fn find(shared: &Shared, session: SessionId) -> Option<Placement> {
+    if let Some(here) = shared.placements.of(session) {
+        return Some(here);
+    }
+    for (replica, reached) in shared.cluster.reachable(Instant::now()) {
+        if reached
+            && let Ok(Answer::Reasons(Some(placement))) =
+                shared.bus.ask(replica, Question::Reasons { session }).await
+        {
+            return Some(*placement);
+        }
+    }
+    None
 }
 
 /// An explanation in the words of the API.

@@ -6,6 +6,8 @@
 mod offer;
 mod together;
 
+pub(crate) use together::gather;
+
 use crate::bus::{BusError, SessionEvent};
 use crate::catalogue;
 use crate::http::problem::{Code, Problem};
@@ -100,14 +102,18 @@ pub(crate) async fn create(shared: &Shared, wanted: Wanted) -> Result<(Answer, G
         payer,
     };
     let leased = match (&asked.group, &asked.booking) {
-        (Some(group), _) => match together::join(shared, group, new, &request, &asker).await? {
+        (Some(group), _) => match together::join(shared, group, new, &asked, &asker).await? {
             together::Outcome::Placed(row) => Leased::Again(row),
             together::Outcome::Gathering(gathered) => {
                 return Ok((Answer::Pending(pending(shared, guest, None, Some(gathered))), guest));
             }
         },
         (None, Some(booking)) => booked(shared, booking, new, request, &asker).await?,
-        (None, None) => queued(shared, new, request, &asker, &asked).await?,
+        (None, None) => {
+            let leased = queued(shared, new, request, &asker, &asked).await;
+            waiting::tell(shared).await;
+            leased?
+        }
     };
     let row = match leased {
         Leased::New(row) => {
@@ -190,7 +196,7 @@ async fn queued(
             Created::KeyReused => Err(key_reused()),
             _ if asked.wait => {
                 if !asked.interruptible {
-                    preempt::make_way(shared, &request).await;
+                    preempt::make_way(shared, &request).await?;
                 }
                 Ok(Leased::Waits(wait))
             }
@@ -205,7 +211,7 @@ async fn queued(
                 return Err(problem);
             }
             let wait = shared.placing.waiting.join(guest, &request, shared.now_ms()).ok_or(problem)?;
-            preempt::make_way(shared, &request).await;
+            preempt::make_way(shared, &request).await?;
             Ok(Leased::Waits(wait))
         }
         Ok(leased) => {
@@ -281,6 +287,9 @@ async fn lease(
                 tracing::info!(session = %row.id, node = %row.node, title = %row.title, "session leased");
                 let reasons = decision.ok().and_then(|why| placements::describe(shared, row.id, &why));
                 reasons.into_iter().for_each(|reasons| shared.placements.keep(reasons));
+                if !request.needs.batch {
+                    shared.fleet().seat(&asker.client, row.node);
+                }
                 return Ok(Leased::New(Box::new(row)));
             }
             Created::Again(row) => return Ok(Leased::Again(Box::new(row))),
@@ -318,7 +327,7 @@ fn no_capacity(why: &str) -> Problem {
 /// Starts a session that was leased just now.
 async fn begin(shared: &Shared, row: &SessionRow, interruptible: bool) -> Result<(), Problem> {
     if interruptible {
-        shared.placing.tasks.begin(row);
+        shared.store.add_interruptible(row.id).await?;
     }
     let site = shared.fleet().site_of(row.node);
     if let Some(site) = site {
@@ -386,7 +395,6 @@ pub(crate) async fn end(
     let Some(ended) = shared.store.end_session(id, reason, shared.now_ms()).await? else { return Ok(None) };
     if ended.first {
         shared.metrics.session_ended(reason);
-        shared.placing.tasks.ended(id);
         tracing::info!(session = %id, %reason, "session ended");
         replicas::say_held(shared, ended.session.node_slots).await;
         // Nodes of the release before know no interruption; for them it is the same.

@@ -12,10 +12,12 @@ use nearframe_protocol::link::{FromNode, NodeOffer, ToNode};
 use nearframe_protocol::signal::{FromPage, MAX_SIGNAL_BYTES, ToPage};
 use nearframe_protocol::{NodeKey, PeerId, Seat, SessionId, VersionOffer, key::Nonce};
 use serde_json::{Value, json as object};
+use std::time::Duration;
 use support::{
     COVER, FakeNode, Service, Wire, bytes, cookie, create_session, json, page, page_with, post_session,
     problem, welcomed,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
 
 fn get(path: &str) -> axum::http::request::Builder {
@@ -461,4 +463,21 @@ async fn a_draining_node_gets_no_new_sessions() {
     let body: Value = json(service.create("meteor").await).await;
     assert_eq!(body["code"], "no_capacity");
     assert!(body["detail"].as_str().unwrap().contains("1 shutting down"), "{body}");
+}
+
+#[tokio::test]
+async fn who_sends_too_much_hears_why_and_is_not_cut_off() {
+    let service = Service::start().await;
+    let mut stream = tokio::net::TcpStream::connect(service.address).await.unwrap();
+    let head = "POST /v1/sessions HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    for _ in 0..10 {
+        // Slow enough for an answer that came at once to have closed the connection.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        stream.write_all(&[b'"'; 100_000]).await.expect("it is read to its end");
+    }
+    let mut answer = vec![0; 1024];
+    let read = stream.read(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer[..read]);
+    assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
 }

@@ -5,7 +5,7 @@ mod postgres;
 
 use nearframe_ledger::Tariff;
 use nearframe_matchmaker::store::placement::{
-    BookingRow, BookingTerms, OrderKind, OrderRow, PastRow, RuleKind, RuleRow,
+    BookingRow, BookingTerms, InterruptibleRow, OrderKind, OrderRow, PastRow, RuleKind, RuleRow,
 };
 use nearframe_matchmaker::store::{
     Admission, Created, MemoryStore, NewSession, PostgresStore, SqliteStore, Store,
@@ -182,6 +182,25 @@ async fn sessions_use_a_booking_as_far_as_it_goes(store: &dyn Store) {
     assert!(!store.use_booking([9; 16], second).await.unwrap(), "no such booking");
 }
 
+async fn interruptible_sessions_are_kept_until_they_end_and_told_once(store: &dyn Store) {
+    let node = enrol(store, 1).await;
+    let [first, second] = [session(store, node, 1).await, session(store, node, 2).await];
+    for _ in 0..2 {
+        store.add_interruptible(first).await.unwrap();
+    }
+    store.add_interruptible(second).await.unwrap();
+    let row = |session, ends_ms| InterruptibleRow { session, node, since_ms: NOW, ends_ms };
+    assert_eq!(store.interruptible().await.unwrap(), [row(first, None), row(second, None)]);
+    assert!(store.give_notice(first, NOW + 5).await.unwrap());
+    assert!(!store.give_notice(first, NOW + 9).await.unwrap(), "told once");
+    store.add_interruptible(first).await.unwrap();
+    assert_eq!(store.interruptible().await.unwrap(), [row(first, Some(NOW + 5)), row(second, None)]);
+    store.end_session(first, EndReason::Preempted, NOW + 5).await.unwrap();
+    store.add_interruptible(second).await.unwrap();
+    assert_eq!(store.interruptible().await.unwrap(), [row(second, None)]);
+    assert!(!store.give_notice(SessionId::from_random([9; 16]), NOW).await.unwrap(), "none of those");
+}
+
 macro_rules! contract {
     ($($name:ident)+) => {
         mod memory {
@@ -214,4 +233,5 @@ contract! {
     a_rule_is_replaced_and_removed
     no_slot_is_booked_twice_and_a_repeated_booking_is_one
     sessions_use_a_booking_as_far_as_it_goes
+    interruptible_sessions_are_kept_until_they_end_and_told_once
 }

@@ -10,14 +10,16 @@ use axum::http::{Request, StatusCode, header};
 use nearframe_matchmaker::Config;
 use nearframe_protocol::api::{CreatedSession, Node, Page, Session};
 use nearframe_protocol::attest::{Attestation, Fingerprint};
+use nearframe_protocol::fleet::{Group, Pending, Queued};
 use nearframe_protocol::key::Nonce;
 use nearframe_protocol::link::{FromNode, ToNode};
 use nearframe_protocol::measure::Survey;
+use nearframe_protocol::placement::Placement;
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
 use nearframe_protocol::signal::{FromPage, ToPage};
 use nearframe_protocol::{EndReason, NodeKey, PeerId, Seat, SessionState, VersionOffer};
 use std::time::Duration;
-use support::{FakeNode, Service, json, page, player, welcomed};
+use support::{FakeNode, Service, cookie, create_session, json, page, player, post_session, welcomed};
 
 struct Replicas {
     all: Vec<Service>,
@@ -202,4 +204,89 @@ async fn two_matchmakers_share_their_operator_and_their_guests() {
     let code = one.matchmaker.enrolment_code().await.unwrap();
     let key = NodeKey::from_seed([9; 32]);
     FakeNode::hello(other.address, key, Some(code), FakeNode::offer(1), vec![]).await.unwrap();
+}
+
+fn with_cookie(mut request: Request<Body>, cookie: &str) -> Request<Body> {
+    request.headers_mut().insert(header::COOKIE, cookie.parse().unwrap());
+    request
+}
+
+#[tokio::test]
+async fn the_line_is_the_same_at_every_replica_and_so_are_reasons() {
+    let replicas = Replicas::start(2).await;
+    let [one, other] = &replicas.all[..] else { unreachable!() };
+    let mut node = FakeNode::enrol(one, 1).await;
+    until("the other replica knows the node", async || is_online(other).await).await;
+    let playing = one.created("meteor").await;
+    node.started().await;
+    let why = Request::get(format!("/v1/sessions/{}/placement", playing.session.id))
+        .header(header::AUTHORIZATION, format!("Bearer {}", playing.ticket));
+    let why: Placement = json(other.ask(why.body(Body::empty()).unwrap()).await).await;
+    assert_eq!((why.session, why.chosen), (playing.session.id, node.id), "whoever decided it");
+
+    let mut wanted = create_session("meteor");
+    wanted.wait = true;
+    let answer = one.ask(post_session(&wanted)).await;
+    assert_eq!(answer.status(), StatusCode::ACCEPTED);
+    let first = cookie(&answer);
+    until("the other replica knows the line", async || {
+        let queue = Request::get("/v1/queue").header(header::COOKIE, &first).body(Body::empty()).unwrap();
+        let queue: Page<Queued> = json(other.ask(queue).await).await;
+        (!queue.items.is_empty()).then_some(())
+    })
+    .await;
+    let second: Pending = json(other.ask(post_session(&wanted)).await).await;
+    assert_eq!(second.wait.unwrap().place, 2);
+
+    let leave = Request::delete(format!("/v1/sessions/{}", playing.session.id))
+        .header(header::AUTHORIZATION, format!("Bearer {}", playing.ticket));
+    assert_eq!(one.ask(leave.body(Body::empty()).unwrap()).await.status(), StatusCode::OK);
+    let mut again = wanted.clone();
+    again.queue = Some(second.queue);
+    for _ in 0..3 {
+        let still: Pending = json(other.ask(post_session(&again)).await).await;
+        assert_eq!(still.wait.unwrap().place, 2, "the first in line comes first, wherever it asked");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let mine = until("the first gets the slot at the other replica", async || {
+        let answer = other.ask(with_cookie(post_session(&wanted), &first)).await;
+        (answer.status() == StatusCode::CREATED).then_some(answer)
+    })
+    .await;
+    let mine: CreatedSession = json(mine).await;
+    assert_eq!(mine.session.node, node.id);
+    until("the second moves up everywhere", async || {
+        let next: Pending = json(one.ask(post_session(&again)).await).await;
+        (next.wait.unwrap().place == 1).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_group_gathers_whichever_replica_each_member_asks() {
+    let replicas = Replicas::start(3).await;
+    let [one, other, third] = &replicas.all[..] else { unreachable!() };
+    let node = FakeNode::enrol(one, 3).await;
+    for replica in [other, third] {
+        until("every replica knows the node", async || is_online(replica).await).await;
+    }
+    let body = serde_json::json!({"title": "meteor", "size": 3, "together": "node"});
+    let group: Group = json(third.ask(support::post("/v1/groups", &body)).await).await;
+    let mut wanted = create_session("meteor");
+    wanted.group = Some(group.group);
+    let mut waiting = Vec::new();
+    for (replica, joined) in [(one, 1), (other, 2)] {
+        let answer = replica.ask(post_session(&wanted)).await;
+        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+        waiting.push(cookie(&answer));
+        let pending: Pending = json(answer).await;
+        assert_eq!(pending.gathered.map(|gathered| (gathered.joined, gathered.size)), Some((joined, 3)));
+    }
+    let mut sessions = vec![json::<CreatedSession>(third.ask(post_session(&wanted)).await).await];
+    for (replica, member) in [(other, &waiting[0]), (one, &waiting[1])] {
+        sessions.push(json(replica.ask(with_cookie(post_session(&wanted), member)).await).await);
+    }
+    assert!(sessions.iter().all(|created| created.session.node == node.id));
+    let answer = other.ask(post_session(&wanted)).await;
+    assert_eq!(support::problem(answer).await, "unknown_group", "it is complete");
 }

@@ -144,11 +144,9 @@ impl House {
     fn arrive(&mut self, scratch: &mut Scratch) {
         let city = self.dice.weighted(&self.arrivals);
         let seed = self.dice.next();
-        let ranking = self.rankings[city].pairs().iter().copied();
+        let ranking = self.rankings[city].pairs();
         let planned = self.plan.site_for(city);
-        let there = ranking.clone().filter(|(_, site)| Some(*site) == planned);
-        let found = self.index.find(&self.query, there, seed, scratch);
-        let found = found.or_else(|| self.index.find(&self.query, ranking, seed, scratch));
+        let found = self.index.find_planned(&self.query, ranking, planned, seed, scratch);
         let found = found.expect("a quarter of the slots is free");
         let claim = self.index.claim(&found, 1).expect("what was found is free");
         let site = found.handle.site;

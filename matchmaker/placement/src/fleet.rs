@@ -10,6 +10,7 @@
 
 mod titles;
 
+use crate::assign::Crowd;
 use crate::latency::{ClientKey, SiteId};
 use crate::measuring::Measurable;
 use crate::orders::Order;
@@ -103,6 +104,7 @@ pub struct Fleet {
     catalogue: Catalogue,
     pub(crate) measurable: Measurable,
     pub(crate) orders: BTreeMap<NodeId, Order>,
+    pub(crate) crowd: Crowd,
     /// Clients of whom something was learnt that is not kept yet.
     pub(crate) touched: BTreeSet<ClientKey>,
     currency: Currency,
@@ -126,6 +128,7 @@ impl Fleet {
             catalogue: Catalogue::default(),
             measurable: Measurable::new(),
             orders: BTreeMap::new(),
+            crowd: Crowd::default(),
             touched: BTreeSet::new(),
             currency,
             held: HashMap::new(),
@@ -282,6 +285,7 @@ impl Fleet {
         if change > known.1 {
             *known = (held, change);
             self.board.index.set_busy(node, held);
+            self.crowd.set_held(node, held);
         }
     }
 

@@ -1,7 +1,9 @@
 //! Places on Earth, and what distance says about a round trip.
 
+use serde::{Deserialize, Serialize};
+
 /// A place, as far as it is known: from a host's word, an address or a measurement.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Place {
     latitude_deg: f32,
     longitude_deg: f32,

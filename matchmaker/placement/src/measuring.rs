@@ -95,16 +95,25 @@ impl Fleet {
         seed: u64,
     ) -> Result<Explanation, NoNode> {
         let ranking = self.ranking_measured(client, measured);
-        self.decide_by(request, &ranking, seed)
+        self.decide_by(request, &ranking, self.crowd.site_for(client), seed)
     }
 
-    /// Chooses by a ranking of sites.
-    pub fn decide_by(&self, request: &Request, ranking: &Ranking, seed: u64) -> Result<Explanation, NoNode> {
+    /// Chooses by a ranking of sites, and by the site that the plan of a full house wants, if any.
+    pub(crate) fn decide_by(
+        &self,
+        request: &Request,
+        ranking: &Ranking,
+        planned: Option<SiteId>,
+        seed: u64,
+    ) -> Result<Explanation, NoNode> {
         // Where price decides, the cheapest sites come first, however far they are.
         let by_price = (request.weights.rtt_percent == 0).then(|| self.board.index.by_price());
         let order = by_price.as_deref().unwrap_or(ranking.pairs());
         let pairs = || order.iter().copied();
-        let found = self.find(request, pairs(), seed);
+        let query = Query::new(&self.board.index, request);
+        let found = query.and_then(|query| {
+            self.board.index.find_planned(&query, order, planned, seed, &mut Scratch::default())
+        });
         let explanation = explain(&self.board.index, request, pairs(), found);
         if explanation.chosen.is_some() { Ok(explanation) } else { Err(explanation.no) }
     }

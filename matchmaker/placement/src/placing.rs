@@ -79,7 +79,7 @@ impl Fleet {
     /// Chooses a node; the caller writes the lease where capacity is checked
     /// again. The same fleet, request and seed give the same node.
     pub fn decide(&self, request: &Request, client: &Client, seed: u64) -> Result<Explanation, NoNode> {
-        self.decide_by(request, &self.ranking(client), seed)
+        self.decide_by(request, &self.ranking(client), self.crowd.site_for(client), seed)
     }
 
     /// Whether some node could take the request.

@@ -1,6 +1,7 @@
-//! Which nodes a page measures, what follows from it, and what an operator's word does.
+//! Which nodes a page measures, what follows from it, what an operator's word does, and what a full house does.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use nearframe_placement::geo::Place;
 use nearframe_placement::latency::{Client, ClientKey, MAX_MEASUREMENTS};
 use nearframe_placement::orders::Order;
 use nearframe_placement::{Fleet, Obstacle, Request};
@@ -198,4 +199,89 @@ fn a_past_moves_to_another_process_by_the_names_of_sites() {
     let decided = other.decide_measured(&request(), &client(1), &[], 0).unwrap();
     assert_eq!(decided.chosen.map(|found| (found.node, found.rtt_us)), Some((node(2), 7_000)));
     assert!(other.take_learnt(9).is_empty(), "what was taken in is not told again");
+}
+
+/// Ten slots at 0° and ten at 40°, and players of two places: half-way, who hardly care, and near the first.
+struct FullHouse {
+    fleet: Fleet,
+    held: BTreeMap<u8, u32>,
+}
+
+impl FullHouse {
+    const NEAR: std::ops::Range<u8> = 0..5;
+    const FAR: std::ops::Range<u8> = 5..10;
+
+    fn new() -> Self {
+        let nodes: Vec<_> =
+            (0..10).map(|n| (n, "DE", if Self::NEAR.contains(&n) { 0.0 } else { 40.0 })).collect();
+        Self { fleet: fleet(&nodes), held: BTreeMap::new() }
+    }
+
+    fn player(degrees: f64) -> Client {
+        Client { place: Place::new(0.0, degrees), ..Client::default() }
+    }
+
+    fn sit(&mut self, client: &Client, at: std::ops::Range<u8>, players: u32) {
+        for _ in 0..players {
+            let free = |n: &u8| self.held.get(n).copied().unwrap_or_default() < 2;
+            let n = at.clone().find(free).expect("a free slot");
+            let held = self.held.entry(n).or_default();
+            *held += 1;
+            self.fleet.set_held(node(n), *held, u64::from(*held));
+            self.fleet.seat(client, node(n));
+        }
+    }
+
+    fn plan(&mut self) -> bool {
+        let next = self.fleet.next_plan();
+        let planned = next.is_some();
+        next.into_iter().for_each(|next| self.fleet.adopt(next.solve()));
+        planned
+    }
+
+    fn is_sent_near(&self, client: &Client) -> bool {
+        let chosen = self.fleet.decide(&request(), client, 7).unwrap().chosen.unwrap();
+        Self::NEAR.map(node).any(|node| node == chosen.node)
+    }
+}
+
+#[test]
+fn a_full_house_keeps_near_slots_for_those_who_lose_most_without_them() {
+    let (indifferent, near) = (FullHouse::player(19.0), FullHouse::player(1.0));
+    let mut house = FullHouse::new();
+    house.sit(&indifferent, FullHouse::NEAR, 8);
+    assert!(!house.plan() && house.fleet.prices_us().is_empty(), "there is room for everybody");
+    assert!(house.is_sent_near(&indifferent) && house.is_sent_near(&near));
+    house.sit(&near, FullHouse::NEAR, 1);
+    house.sit(&indifferent, FullHouse::FAR, 4);
+    house.sit(&near, FullHouse::FAR, 3);
+    assert!(house.plan());
+    assert!(house.fleet.prices_us()[0] > 0, "{:?}", house.fleet.prices_us());
+    assert!(house.is_sent_near(&near) && !house.is_sent_near(&indifferent));
+    let reasons = house.fleet.decide(&request(), &near, 7).unwrap().chosen.unwrap();
+    assert!(reasons.terms.scarcity > 0, "the price is told: {}", reasons.terms);
+
+    // Those who came first leave: there is room again, and the nearest slot is simply taken.
+    for n in FullHouse::NEAR {
+        house.fleet.set_held(node(n), 0, 9);
+    }
+    assert!(!house.plan() && house.is_sent_near(&indifferent));
+}
+
+#[test]
+fn slots_that_others_hold_leave_less_to_plan_with() {
+    let (indifferent, near) = (FullHouse::player(19.0), FullHouse::player(1.0));
+    let mut house = FullHouse::new();
+    // Eight of the far slots went to players whom another process seated.
+    for n in 5..9 {
+        house.fleet.set_held(node(n), 2, 1);
+    }
+    house.sit(&indifferent, FullHouse::NEAR, 5);
+    house.sit(&near, FullHouse::NEAR, 4);
+    house.held.insert(9, 0);
+    assert!(house.plan());
+    assert!(house.is_sent_near(&near));
+    house.sit(&indifferent, 9..10, 2);
+    assert!(house.plan());
+    assert!(house.is_sent_near(&indifferent), "nothing else is free");
 }

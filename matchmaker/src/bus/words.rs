@@ -2,11 +2,14 @@
 //!
 //! A word about a node or its slots carries how new it is, so that an old one is known as such whenever it comes.
 
+use crate::placing::groups::{Member, Told};
 use crate::store::{Created, NewSession};
 use nearframe_placement::{Home, Stage};
+use nearframe_protocol::api::CreateSession;
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::measure::Reflector;
-use nearframe_protocol::{NodeId, TitleId};
+use nearframe_protocol::placement::Placement;
+use nearframe_protocol::{GuestId, NodeId, SessionId, TitleHash, TitleId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -78,6 +81,34 @@ pub enum Word {
     Nodes(Vec<NodeWord>),
     /// Slots that leases hold.
     Held(Vec<HeldSlots>),
+    /// Places in the queue.
+    Line(Vec<LineWord>),
+}
+
+/// A place in the queue, by the replica that was asked for it last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LineWord {
+    /// Whose.
+    pub guest: GuestId,
+    /// For which title.
+    pub title: TitleId,
+    /// Which bytes of it.
+    pub hash: TitleHash,
+    /// Since when, Unix ms by the database's clock.
+    pub since_ms: u64,
+    /// What became of it.
+    pub step: LineStep,
+}
+
+/// What becomes of a place in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LineStep {
+    /// It is asked for.
+    Waits,
+    /// It is given up.
+    Left,
+    /// It became a session.
+    Served,
 }
 
 /// Where a node stands, by the replica that it is linked to.
@@ -120,6 +151,20 @@ pub enum Question {
         /// The title.
         title: TitleId,
     },
+    /// Why a session runs where it runs, if you decided it.
+    Reasons {
+        /// The session.
+        session: SessionId,
+    },
+    /// Take this member into its group: you keep it.
+    Gather {
+        /// The group's secret.
+        group: String,
+        /// What the member asked for.
+        asked: Box<CreateSession>,
+        /// It.
+        member: Box<Member>,
+    },
     /// Lease this session on its node: the region is yours.
     Place {
         /// The session.
@@ -141,6 +186,10 @@ pub enum Answer {
     },
     /// The picture, base64.
     Cover(Option<String>),
+    /// Why.
+    Reasons(Option<Box<Placement>>),
+    /// What the member is told.
+    Gathered(Told),
     /// What became of it.
     Placed(Box<Created>),
     /// The region is not mine (any more).

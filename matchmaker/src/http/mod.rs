@@ -14,6 +14,7 @@ mod doors;
 mod earnings;
 mod fleet;
 pub(crate) mod limits;
+mod linger;
 mod members;
 mod nodes;
 mod operator;
@@ -41,7 +42,7 @@ use crate::state::Shared;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderMap, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 pub(crate) use description::Api;
 use doors::{Door, doors};
@@ -73,6 +74,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn_with_state(Arc::clone(shared), bound))
         .layer(from_fn_with_state(Arc::clone(shared), origin::guard))
+        .layer(from_fn(linger::linger))
         .with_state(Arc::clone(shared))
 }
 

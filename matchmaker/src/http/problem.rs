@@ -59,7 +59,6 @@ pub(crate) enum Code {
 }
 
 impl Code {
-    #[cfg(test)]
     pub(crate) const ALL: [Self; 45] = [
         Self::BadRequest,
         Self::BadId,
@@ -107,6 +106,11 @@ impl Code {
         Self::Timeout,
         Self::StorageFull,
     ];
+
+    /// The code of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.describe().0 == name)
+    }
 
     /// Name, status, title.
     pub(crate) fn describe(self) -> (&'static str, u16, &'static str) {
@@ -174,6 +178,11 @@ impl Problem {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into(), retry_after_s: None, offer: None }
     }
+    /// Its code, and what it says.
+    pub(crate) fn into_parts(self) -> (Code, String) {
+        (self.code, self.detail)
+    }
+
     /// Whether it is of this code.
     pub(crate) fn is(&self, code: Code) -> bool {
         self.code == code

@@ -4,7 +4,8 @@ use super::problem::{Code, Json, Path, Problem};
 use super::role::Caller;
 use super::{Address, origin};
 use crate::catalogue;
-use crate::placing::groups::SIZES;
+use crate::placing::groups::{self, SIZES};
+use crate::placing::waiting;
 use crate::state::Shared;
 use axum::Extension;
 use axum::extract::State;
@@ -44,6 +45,7 @@ pub(crate) async fn leave(
 ) -> StatusCode {
     if let Some(guest) = caller.guest {
         shared.placing.waiting.leave(guest, &title);
+        waiting::tell(&shared).await;
     }
     StatusCode::NO_CONTENT
 }
@@ -74,8 +76,5 @@ pub(crate) async fn group(
     if catalogue::held(&shared, &asked.title).is_none() {
         return Err(catalogue::unknown(&asked.title));
     }
-    let group = shared.placing.groups.create(&shared, &asked).ok_or_else(|| {
-        Problem::new(Code::TooManySessions, "Too many groups gather. Try again in a few minutes.")
-    })?;
-    Ok((StatusCode::CREATED, axum::Json(group)))
+    Ok((StatusCode::CREATED, axum::Json(groups::create(&shared, &asked))))
 }

@@ -6,6 +6,7 @@ use super::role::Caller;
 use super::trail::Made;
 use super::who::{GUEST_COOKIE, set_cookie};
 use super::{Address, origin, repeat};
+use crate::placements;
 use crate::placing;
 use crate::random;
 use crate::sessions::{self, Answer, Wanted};
@@ -173,9 +174,9 @@ pub(crate) async fn placement(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<SessionId>,
 ) -> Result<axum::Json<Placement>, Problem> {
-    let placement = shared.placements.of(id).ok_or_else(|| {
-        let detail = "The reasons of this placement are not kept any more: another server decided it, this one \
-                      started again since, or it decided 4096 sessions after it.";
+    let placement = placements::find(&shared, id).await.ok_or_else(|| {
+        let detail = "The reasons of this placement are not kept any more: the server that decided it started \
+                      again since, or decided 4096 sessions after it.";
         Problem::new(Code::NotFound, detail)
     })?;
     Ok(axum::Json(placement))

@@ -4,7 +4,7 @@
 //! Each job is idempotent: a run that fails half-way is made up by the next.
 
 use crate::http::repeat;
-use crate::placing::{history, preempt, rules, warm};
+use crate::placing::{history, plan, preempt, rules, warm};
 use crate::state::{Phase, Shared};
 use crate::store::StoreError;
 use crate::{general, replicas, saves, settlement};
@@ -37,6 +37,8 @@ const RULES_TICK: Duration = Duration::from_secs(2);
 const HISTORY_TICK: Duration = Duration::from_secs(15);
 /// Interruptible sessions whose notice is over are looked for this often.
 const PREEMPT_TICK: Duration = Duration::from_millis(500);
+/// The assignment of a full house is solved this often.
+const PLAN_TICK: Duration = Duration::from_secs(2);
 
 /// Starts all jobs; they stop when the service closes.
 pub(crate) fn spawn(shared: &Arc<Shared>) -> JoinSet<()> {
@@ -70,6 +72,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>) -> JoinSet<()> {
     jobs.spawn(every(Arc::clone(shared), PREEMPT_TICK, "interruptible sessions", |shared| {
         Box::pin(preempt::end_due(shared))
     }));
+    jobs.spawn(every(Arc::clone(shared), PLAN_TICK, "plan", |shared| Box::pin(plan::tick(shared))));
     let warm = Duration::from_secs(warm::INTERVAL_S.into());
     jobs.spawn(every(Arc::clone(shared), warm, "warm titles", |shared| Box::pin(warm::tell(shared))));
     jobs

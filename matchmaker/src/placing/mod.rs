@@ -1,12 +1,13 @@
 //! What placement needs of the world: who asks and from where, what was measured, who waits, what is reserved.
 //!
 //! Decisions are `nearframe-placement`'s; here its inputs are gathered and its outcomes carried out. What must outlive
-//! the process lies in the store; queue and groups are of this process, and whoever waits asks again.
+//! the process lies in the store; the queue is shared by word of mouth, and whoever waits asks again.
 
 pub(crate) mod addresses;
 pub(crate) mod groups;
 pub(crate) mod history;
 pub(crate) mod outlook;
+pub(crate) mod plan;
 pub(crate) mod preempt;
 pub(crate) mod rules;
 pub(crate) mod survey;
@@ -18,7 +19,6 @@ use crate::state::Shared;
 use addresses::Addresses;
 use groups::Groups;
 use nearframe_placement::latency::{Client, ClientKey};
-use preempt::Tasks;
 use rules::Rules;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -36,7 +36,6 @@ pub(crate) struct Placing {
     pub(crate) limit: Limiter,
     pub(crate) waiting: Waiting,
     pub(crate) groups: Groups,
-    pub(crate) tasks: Tasks,
     pub(crate) warmth: Warmth,
     rules: Mutex<Rules>,
     /// One at a time decides while anything is reserved: the room of a region is counted, then taken.
@@ -50,7 +49,6 @@ impl Placing {
             limit: Limiter::per_minute(SURVEYS_PER_MINUTE),
             waiting: Waiting::default(),
             groups: Groups::default(),
-            tasks: Tasks::default(),
             warmth: Warmth::default(),
             rules: Mutex::default(),
             turn: tokio::sync::Mutex::new(()),

@@ -2,7 +2,12 @@
 //!
 //! A place belongs to a guest and a title, and lasts as long as it is asked for. A slot is given to whoever asks for it
 //! while as many are free as have the right to one before: nothing is held for anybody, and nobody is passed by.
+//!
+//! Replicas tell each other of each place whenever it is asked for: all of them have the same line but for who came in
+//! the same moment, and none takes it along when it dies.
 
+use crate::bus::words::{LineStep, LineWord, Word};
+use crate::replicas;
 use crate::state::Shared;
 use nearframe_placement::Request;
 use nearframe_placement::assign::queue::{Account, Queue, Ticket};
@@ -18,6 +23,8 @@ const KEPT_MS: u64 = 15_000;
 pub(crate) const AGAIN_MS: u32 = 2_000;
 /// Places of one guest.
 const PLACES_PER_GUEST: usize = 8;
+/// Places in one word to other replicas.
+const TOLD_AT_ONCE: usize = 1_000;
 /// Rows that the operator is shown.
 const SHOWN: usize = 100;
 
@@ -31,6 +38,8 @@ struct Inner {
     tickets: BTreeMap<(GuestId, TitleId), Ticket>,
     entries: BTreeMap<Ticket, Entry>,
     next: u64,
+    /// What other replicas are to be told.
+    news: Vec<LineWord>,
 }
 
 #[derive(Debug)]
@@ -81,12 +90,30 @@ impl Waiting {
         self.lock().join((guest, request.title.clone()), request, now_ms)
     }
 
+    /// Other replicas were asked for these places.
+    pub(crate) fn heard(&self, shared: &Shared, places: Vec<LineWord>) {
+        let now_ms = shared.now_ms();
+        let mut inner = self.lock();
+        for LineWord { guest, title, hash, since_ms, step } in places {
+            let ticket = inner.tickets.get(&(guest, title.clone())).copied();
+            match (step, ticket) {
+                (LineStep::Waits, _) => {
+                    let request = shared.placing.rules().request(Request::play(title.clone(), hash));
+                    inner.line_up((guest, title), &request, since_ms.min(now_ms), now_ms);
+                }
+                (LineStep::Left, Some(ticket)) => inner.drop_ticket(ticket),
+                (LineStep::Served, Some(ticket)) => inner.serve(ticket, now_ms),
+                (LineStep::Left | LineStep::Served, None) => {}
+            }
+        }
+    }
+
     /// The guest got its slot.
     pub(crate) fn served(&self, guest: GuestId, title: &TitleId, now_ms: u64) {
         let mut inner = self.lock();
-        if let Some(ticket) = inner.tickets.remove(&(guest, title.clone())) {
-            inner.entries.remove(&ticket);
-            inner.queue.served(ticket, now_ms);
+        if let Some(ticket) = inner.tickets.get(&(guest, title.clone())).copied() {
+            inner.note(ticket, LineStep::Served);
+            inner.serve(ticket, now_ms);
         }
     }
 
@@ -94,7 +121,11 @@ impl Waiting {
     pub(crate) fn leave(&self, guest: GuestId, title: &TitleId) -> bool {
         let mut inner = self.lock();
         let ticket = inner.tickets.get(&(guest, title.clone())).copied();
-        ticket.map(|ticket| inner.drop_ticket(ticket)).is_some()
+        if let Some(ticket) = ticket {
+            inner.note(ticket, LineStep::Left);
+            inner.drop_ticket(ticket);
+        }
+        ticket.is_some()
     }
 
     /// The places of a guest.
@@ -160,13 +191,41 @@ impl Inner {
         }
     }
 
+    fn serve(&mut self, ticket: Ticket, now_ms: u64) {
+        if let Some(entry) = self.entries.remove(&ticket) {
+            self.tickets.remove(&(entry.guest, entry.request.title));
+        }
+        self.queue.served(ticket, now_ms);
+    }
+
+    fn note(&mut self, ticket: Ticket, step: LineStep) {
+        if let Some(Entry { guest, request, since_ms, .. }) = self.entries.get(&ticket) {
+            let (guest, title, hash, since_ms) = (*guest, request.title.clone(), request.hash, *since_ms);
+            self.news.push(LineWord { guest, title, hash, since_ms, step });
+        }
+    }
+
     fn join(&mut self, key: (GuestId, TitleId), request: &Request, now_ms: u64) -> Option<Wait> {
+        let ticket = self.line_up(key, request, now_ms, now_ms)?;
+        self.note(ticket, LineStep::Waits);
+        Some(self.wait(ticket, now_ms))
+    }
+
+    /// Its place, which stays the one it had.
+    fn line_up(
+        &mut self,
+        key: (GuestId, TitleId),
+        request: &Request,
+        since_ms: u64,
+        now_ms: u64,
+    ) -> Option<Ticket> {
         if let Some(ticket) = self.tickets.get(&key).copied() {
             if let Some(entry) = self.entries.get_mut(&ticket) {
                 entry.asked_ms = now_ms;
+                entry.since_ms = entry.since_ms.min(since_ms);
                 entry.request = request.clone();
             }
-            return Some(self.wait(ticket, now_ms));
+            return Some(ticket);
         }
         let guest = key.0;
         if self.tickets.keys().filter(|(owner, _)| *owner == guest).count() >= PLACES_PER_GUEST {
@@ -177,9 +236,9 @@ impl Inner {
         let account = Account(u64::from_le_bytes(*guest.as_bytes().first_chunk().expect("16 bytes")));
         self.queue.join(ticket, account, 1).ok()?;
         self.tickets.insert(key, ticket);
-        let entry = Entry { guest, request: request.clone(), since_ms: now_ms, asked_ms: now_ms };
+        let entry = Entry { guest, request: request.clone(), since_ms, asked_ms: now_ms };
         self.entries.insert(ticket, entry);
-        Some(self.wait(ticket, now_ms))
+        Some(ticket)
     }
 
     fn waited_ms(&self, ticket: Ticket, now_ms: u64) -> u64 {
@@ -218,5 +277,16 @@ impl Inner {
             likely_ms: told.map(|wait| wait.likely_ms),
             at_most_ms: told.map(|wait| wait.at_most_ms),
         }
+    }
+}
+
+/// Tells other replicas what changed.
+pub(crate) async fn tell(shared: &Shared) {
+    let news = std::mem::take(&mut shared.placing.waiting.lock().news);
+    if shared.cluster.alone {
+        return;
+    }
+    for places in news.chunks(TOLD_AT_ONCE) {
+        replicas::say(shared, Word::Line(places.to_vec())).await;
     }
 }

@@ -4,6 +4,7 @@ use super::owner::write;
 use super::{node_word, read_held};
 use crate::bus::words::{Answer, NodeWord, Question, ReplicaId, Said, Word};
 use crate::bus::{Asked, BusError, Heard};
+use crate::sessions;
 use crate::state::Shared;
 use crate::store::Created;
 use nearframe_protocol::NodeId;
@@ -58,6 +59,7 @@ async fn take_in(shared: &Arc<Shared>, Said { replica, number, word }: Said) {
             let mut fleet = shared.fleet();
             held.iter().for_each(|slots| fleet.set_held(slots.node, slots.held, slots.change));
         }
+        Word::Line(places) => shared.placing.waiting.heard(shared, places),
     }
     if missed && shared.cluster.begin_asking(replica) {
         let shared = Arc::clone(shared);
@@ -138,6 +140,10 @@ async fn answer(shared: &Shared, asked: Asked) {
         Question::Nodes { after } => nodes_here(shared, *after),
         Question::Cover { title } => {
             Answer::Cover(shared.fleet().title(title).and_then(|held| held.cover_base64.clone()))
+        }
+        Question::Reasons { session } => Answer::Reasons(shared.placements.of(*session).map(Box::new)),
+        Question::Gather { group, asked, member } => {
+            Answer::Gathered(Box::pin(sessions::gather(shared, group, asked, (**member).clone())).await)
         }
         Question::Place { new, region } => match write(shared, new, region).await {
             Ok(Created::Fenced) => Answer::NotMine,

@@ -232,6 +232,14 @@ impl Cluster {
         (mine as u64, 1 + alive as u64)
     }
 
+    /// The replica that keeps what goes by this name: the same in the eyes of all who see the same replicas alive.
+    pub(crate) fn keeper(&self, name: &str) -> ReplicaId {
+        let view = self.view();
+        let peers = view.peers.iter().filter(|(_, peer)| peer.beat.is_some()).map(|(replica, _)| *replica);
+        let alive: Vec<_> = peers.chain([self.me]).collect();
+        preferred(name, &alive).unwrap_or(self.me)
+    }
+
     /// Something came from a replica; true if something before it was missed, or everything.
     pub(crate) fn heard(&self, replica: ReplicaId, number: u64, now: Instant) -> bool {
         let mut view = self.view();
@@ -375,10 +383,10 @@ impl<T: Copy + Eq + std::hash::Hash> Watch<T> {
 }
 
 /// The replica that takes a region over: another one for each region, and the same for all who ask.
-fn preferred(region: &str, alive: &[ReplicaId]) -> Option<ReplicaId> {
+fn preferred(name: &str, alive: &[ReplicaId]) -> Option<ReplicaId> {
     let weight = |replica: &ReplicaId| {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(region.as_bytes()).update(&replica.raw().to_le_bytes());
+        hasher.update(name.as_bytes()).update(&replica.raw().to_le_bytes());
         *hasher.finalize().as_bytes()
     };
     alive.iter().copied().max_by_key(weight)

@@ -2,18 +2,18 @@
 
 use crate::http::problem::{Code, Problem};
 use crate::state::Shared;
+use crate::store::NewSession;
 use crate::store::accounts::Purse;
-use crate::store::{NewSession, Payer};
 use nearframe_ledger::RESERVE_US;
 use nearframe_protocol::account::{Offer, Raise, Short};
 
 /// The problem of a session that its payer's budget does not hold; with an offer, where a key asked.
 pub(super) async fn over_budget(shared: &Shared, new: &NewSession) -> Result<Problem, Problem> {
-    let Some(payer) = new.payer else {
+    if new.payer.is_none() {
         let detail = "The studio's budget for this title does not hold another hour. Tell the studio.";
         return Ok(Problem::new(Code::BudgetUsedUp, detail));
-    };
-    let offer = offer(shared, new, payer).await?;
+    }
+    let offer = of(shared, new).await?;
     let detail = match &offer {
         Some(offer) => format!(
             "{} has {} left, and a session sets {} aside. Raise it with {} {}, as {}.",
@@ -29,8 +29,9 @@ pub(super) async fn over_budget(shared: &Shared, new: &NewSession) -> Result<Pro
     Ok(Problem::new(Code::BudgetUsedUp, detail).offering(offer))
 }
 
-/// `None` where there is room by now, or the key is gone.
-async fn offer(shared: &Shared, new: &NewSession, payer: Payer) -> Result<Option<Offer>, Problem> {
+/// `None` where no key asked, the key is gone, or there is room by now.
+pub(super) async fn of(shared: &Shared, new: &NewSession) -> Result<Option<Offer>, Problem> {
+    let Some(payer) = new.payer else { return Ok(None) };
     let uncountable = |error| Problem::new(Code::Internal, format!("The price cannot be counted: {error}."));
     let needed = new.tariff.cost_micros(RESERVE_US).map_err(uncountable)?;
     let price = i128::from(new.tariff.price_micros_per_hour);
@@ -59,6 +60,6 @@ async fn offer(shared: &Shared, new: &NewSession, payer: Payer) -> Result<Option
         return Ok(Some(offer));
     }
     let account = shared.store.account(payer.account).await?;
-    let of = |purse: &Purse| make(purse, Short::Account, format!("{base}/allowance"), "an operator");
-    Ok(account.filter(|_| key.is_some()).as_ref().and_then(|account| of(&account.purse)))
+    let whole = |purse: &Purse| make(purse, Short::Account, format!("{base}/allowance"), "an operator");
+    Ok(account.filter(|_| key.is_some()).as_ref().and_then(|account| whole(&account.purse)))
 }

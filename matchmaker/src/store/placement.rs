@@ -3,7 +3,7 @@
 use super::StoreError;
 use async_trait::async_trait;
 use nearframe_placement::assign::reserve::NoRoom;
-use nearframe_protocol::NodeId;
+use nearframe_protocol::{NodeId, SessionId};
 
 /// A client's past: the form of `nearframe_placement::latency::keep`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +124,19 @@ pub struct BookingTerms {
     pub spot_ends_ms: u64,
 }
 
+/// A session that makes way for players.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InterruptibleRow {
+    /// Which.
+    pub session: SessionId,
+    /// Where it runs.
+    pub node: NodeId,
+    /// Since when, Unix ms.
+    pub since_ms: u64,
+    /// By when it was told to end, Unix ms.
+    pub ends_ms: Option<u64>,
+}
+
 /// The part of the store that placement needs. As of every method: one transaction, and repeating it changes nothing.
 #[async_trait]
 pub trait PlacementStore: Send + Sync + 'static {
@@ -160,13 +173,16 @@ pub trait PlacementStore: Send + Sync + 'static {
     /// Bookings that are not over and not given up, by beginning.
     async fn bookings(&self, now_ms: u64) -> Result<Vec<BookingRow>, StoreError>;
     /// A session plays on a booking's slots; false where all of them are taken. Ended sessions give theirs back.
-    async fn use_booking(
-        &self,
-        id: [u8; 16],
-        session: nearframe_protocol::SessionId,
-    ) -> Result<bool, StoreError>;
+    async fn use_booking(&self, id: [u8; 16], session: SessionId) -> Result<bool, StoreError>;
     /// How many sessions that are not over play on each booking.
     async fn booking_use(&self) -> Result<Vec<([u8; 16], u32)>, StoreError>;
+
+    /// A session makes way for players from now on; those that are over are forgotten.
+    async fn add_interruptible(&self, session: SessionId) -> Result<(), StoreError>;
+    /// Those that are not over, oldest first.
+    async fn interruptible(&self) -> Result<Vec<InterruptibleRow>, StoreError>;
+    /// A session is told to end; false where it was told before, or is none of those.
+    async fn give_notice(&self, session: SessionId, ends_ms: u64) -> Result<bool, StoreError>;
 }
 
 /// Decides a booking the same way in every store.

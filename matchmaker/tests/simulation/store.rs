@@ -11,7 +11,8 @@ use nearframe_matchmaker::store::accounts::{
 };
 use nearframe_matchmaker::store::deeds::{AnswerRow, Asked, Claim, Deed, DeedStore, TrailRow};
 use nearframe_matchmaker::store::placement::{
-    BookingRow, BookingTerms, OrderKind, OrderRow, PastRow, PlacementStore, RuleKind, RuleRow,
+    BookingRow, BookingTerms, InterruptibleRow, OrderKind, OrderRow, PastRow, PlacementStore, RuleKind,
+    RuleRow,
 };
 use nearframe_matchmaker::store::{
     Admission, BudgetRow, Created, Ended, Hash, MemoryStore, NewSave, NewSession, NodeRow, PostedRow,
@@ -171,6 +172,9 @@ through! { PlacementStore {
     bookings(now_ms: u64) -> Vec<BookingRow>;
     use_booking(id: [u8; 16], session: SessionId) -> bool;
     booking_use() -> Vec<([u8; 16], u32)>;
+    add_interruptible(session: SessionId) -> ();
+    interruptible() -> Vec<InterruptibleRow>;
+    give_notice(session: SessionId, ends_ms: u64) -> bool;
 }}
 
 through! { AccountStore {

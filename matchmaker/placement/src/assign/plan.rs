@@ -51,6 +51,12 @@ impl Plan {
         }
     }
 
+    /// A cell stands for others from now on: it has no wishes.
+    pub(crate) fn forget(&mut self, cell: usize) {
+        let row = cell * self.sites..(cell + 1) * self.sites;
+        self.wanted.get_mut(row).into_iter().flatten().for_each(|wanted| *wanted = 0);
+    }
+
     /// What a slot of each site is worth, µs; for [`crate::Index::set_scarcity`].
     pub fn prices_us(&self) -> &[u32] {
         &self.optimum.prices_us

@@ -47,6 +47,10 @@ const PAIRS: u32 = 2;
 /// Sites whose offers of one grade of price are compared.
 const OFFERS: u32 = 8;
 
+/// What the plan may cost a player beyond the cheapest node, prices of scarce slots counted, µs: where everybody
+/// sits as planned the two cost the same.
+const PLAN_SLACK: u64 = 5_000;
+
 impl Query {
     /// `None` where no node ever held the title.
     pub fn new(index: &Index, request: &Request) -> Option<Self> {
@@ -117,6 +121,27 @@ impl Index {
             best = cheaper(best, found);
         }
         best
+    }
+
+    /// As [`Index::find`]; among nodes that cost nearly the same, one of the site that the plan wants.
+    pub fn find_planned(
+        &self,
+        query: &Query,
+        ranking: &[(u32, SiteId)],
+        planned: Option<SiteId>,
+        seed: u64,
+        scratch: &mut Scratch,
+    ) -> Option<Found> {
+        let found = self.find(query, ranking.iter().copied(), seed, scratch)?;
+        let elsewhere = planned.filter(|site| *site != found.handle.site && !query.is_price_first());
+        let wanted = elsewhere.and_then(|site| ranking.iter().find(|(_, other)| *other == site));
+        let Some(&(rtt_us, site)) = wanted else { return Some(found) };
+        let best_us = ranking.first()?.0;
+        let there = self.find_at(query, query.caps, (rtt_us, best_us, site), &mut Dice(seed), scratch);
+        let near = |there: &Found| {
+            there.terms.before_credit() <= found.terms.before_credit().saturating_add(PLAN_SLACK)
+        };
+        Some(there.filter(near).unwrap_or(found))
     }
 
     /// Grade by grade of price, the better of what the first few sites offer that have any node of the grade.

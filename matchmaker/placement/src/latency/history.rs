@@ -6,12 +6,13 @@
 
 use super::recent::Recent;
 use super::sites::SiteId;
+use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// Whose measurements stand together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ClientKey {
     /// The upper 24 bits of an IPv4 address.
     V4(u32),

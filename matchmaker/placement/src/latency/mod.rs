@@ -21,12 +21,13 @@ pub use sites::{SiteId, Sites};
 pub use survey::{MAX_MEASUREMENTS, Survey};
 
 use crate::geo::Place;
+use serde::{Deserialize, Serialize};
 
 /// Clients whose past is remembered, by default.
 pub const DEFAULT_CLIENTS: usize = 100_000;
 
 /// Who wants to play, as far as the network is concerned.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Client {
     /// Its address prefix.
     pub prefix: Option<ClientKey>,

@@ -3,7 +3,8 @@
 use super::{MemoryStore, State};
 use crate::store::StoreError;
 use crate::store::placement::{
-    BookingRow, BookingTerms, OrderKind, OrderRow, PastRow, PlacementStore, RuleKind, RuleRow, decide_booking,
+    BookingRow, BookingTerms, InterruptibleRow, OrderKind, OrderRow, PastRow, PlacementStore, RuleKind,
+    RuleRow, decide_booking,
 };
 use async_trait::async_trait;
 use nearframe_placement::assign::reserve::NoRoom;
@@ -20,6 +21,7 @@ pub(super) struct Kept {
     rules: BTreeMap<(RuleKind, String), String>,
     bookings: BTreeMap<[u8; 16], BookingRow>,
     used: BTreeSet<([u8; 16], SessionId)>,
+    interruptible: BTreeMap<SessionId, Option<u64>>,
 }
 
 impl Kept {
@@ -45,6 +47,13 @@ impl State {
         };
         self.placement.used.iter().filter(|(booking, session)| *booking == id && active(session)).count()
             as u32
+    }
+}
+
+impl State {
+    fn interruptible(&self, session: SessionId, ends_ms: Option<u64>) -> Option<InterruptibleRow> {
+        let held = self.sessions.get(&session).filter(|held| held.state != SessionState::Ended)?;
+        Some(InterruptibleRow { session, node: held.new.node, since_ms: held.new.now_ms, ends_ms })
     }
 }
 
@@ -189,5 +198,32 @@ impl PlacementStore for MemoryStore {
             let counted = used.into_iter().map(|id| (id, state.on_booking(id)));
             counted.filter(|(_, held)| *held > 0).collect()
         }))
+    }
+    async fn add_interruptible(&self, session: SessionId) -> Result<(), StoreError> {
+        self.transact(|state| {
+            let mut kept = std::mem::take(&mut state.placement.interruptible);
+            kept.retain(|session, ends_ms| state.interruptible(*session, *ends_ms).is_some());
+            kept.entry(session).or_default();
+            state.placement.interruptible = kept;
+            Ok(())
+        })
+    }
+    async fn interruptible(&self) -> Result<Vec<InterruptibleRow>, StoreError> {
+        Ok(self.read(|state| {
+            let mut rows: Vec<_> = state
+                .placement
+                .interruptible
+                .iter()
+                .filter_map(|(id, ends_ms)| state.interruptible(*id, *ends_ms))
+                .collect();
+            rows.sort_by_key(|row| (row.since_ms, row.session));
+            rows
+        }))
+    }
+    async fn give_notice(&self, session: SessionId, ends_ms: u64) -> Result<bool, StoreError> {
+        self.transact(|state| {
+            let told = state.placement.interruptible.get_mut(&session).filter(|told| told.is_none());
+            Ok(told.map(|told| *told = Some(ends_ms)).is_some())
+        })
     }
 }

@@ -3,7 +3,8 @@
 use super::rows::{blob, int, maybe_int, signed, text};
 use super::{Connection, DbRow, SqlStore, StoreError, Subject, lock};
 use crate::store::placement::{
-    BookingRow, BookingTerms, OrderKind, OrderRow, PastRow, PlacementStore, RuleKind, RuleRow, decide_booking,
+    BookingRow, BookingTerms, InterruptibleRow, OrderKind, OrderRow, PastRow, PlacementStore, RuleKind,
+    RuleRow, decide_booking,
 };
 use async_trait::async_trait;
 use nearframe_placement::assign::reserve::NoRoom;
@@ -265,6 +266,55 @@ impl PlacementStore for SqlStore {
         .fetch_all(&self.readers)
         .await?;
         rows.iter().map(|row| Ok((blob(row, "booking_id")?, int(row, "held")?))).collect()
+    }
+
+    async fn add_interruptible(&self, session: SessionId) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        query(
+            "DELETE FROM interruptible_sessions WHERE session_id IN
+                (SELECT i.session_id FROM interruptible_sessions i JOIN sessions s ON s.id = i.session_id
+                  WHERE s.state = 'ended')",
+        )
+        .execute(&mut *tx)
+        .await?;
+        query(
+            "INSERT INTO interruptible_sessions (session_id) VALUES ($1) ON CONFLICT (session_id) DO NOTHING",
+        )
+        .bind(&session.as_bytes()[..])
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn interruptible(&self) -> Result<Vec<InterruptibleRow>, StoreError> {
+        let rows = query(
+            "SELECT s.id, l.node_id, s.created_at_ms, i.ends_ms FROM interruptible_sessions i
+               JOIN sessions s ON s.id = i.session_id
+               JOIN leases l ON l.session_id = s.id AND l.generation = s.generation
+              WHERE s.state <> 'ended' ORDER BY s.created_at_ms, s.id",
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        let row = |row| {
+            Ok(InterruptibleRow {
+                session: SessionId::from_bytes(blob(row, "id")?),
+                node: NodeId::from_bytes(blob(row, "node_id")?),
+                since_ms: int(row, "created_at_ms")?,
+                ends_ms: maybe_int(row, "ends_ms")?,
+            })
+        };
+        rows.iter().map(row).collect()
+    }
+
+    async fn give_notice(&self, session: SessionId, ends_ms: u64) -> Result<bool, StoreError> {
+        let done =
+            query("UPDATE interruptible_sessions SET ends_ms = $1 WHERE session_id = $2 AND ends_ms IS NULL")
+                .bind(signed(ends_ms))
+                .bind(&session.as_bytes()[..])
+                .execute(&self.writer)
+                .await?;
+        Ok(done.rows_affected() == 1)
     }
 }
 

@@ -8,6 +8,8 @@ import { sleep, until } from './wait.js';
 const PICTURE_LIMIT_MS = 20_000;
 
 const KEPT_LIMIT_MS = 5_000;
+/** A node tells every second. */
+const TOLD_LIMIT_MS = 8_000;
 
 export async function open(page: Page, base: string, title: string): Promise<void> {
   await page.goto(new URL(`play/${title}?start=1`, base).href, { waitUntil: 'commit' });
@@ -53,6 +55,12 @@ export function kept(page: Page): Promise<true> {
       }
     }),
   );
+}
+
+/** Waits until the node tells of itself: what the page told it before is in effect. */
+export async function listens(page: Page): Promise<void> {
+  const told = (): Promise<boolean> => page.evaluate(() => document.querySelector('near-frame')?.stats.session !== undefined);
+  await until('the node tells of itself', TOLD_LIMIT_MS, async () => ((await told()) ? true : undefined));
 }
 
 /** The session that the page plays. */

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { DESKTOP } from '../harness/browser.js';
-import { open, sessionOf } from '../harness/play.js';
+import { listens, open, sessionOf } from '../harness/play.js';
 import { BINARY, Program } from '../harness/program.js';
 import { inPage, separately } from '../harness/scenario.js';
 import { until } from '../harness/wait.js';
@@ -42,6 +42,7 @@ separately('AV1 is agreed on where a path is narrow, and H.264 goes on where its
   t.after(() => program.discard());
   await inPage('codecs', { browser, t, program, base }, DESKTOP, async ({ page }) => {
     await open(page, base, 'testcard');
+    await listens(page);
     const session = await sessionOf(page);
     assert.equal(await encoder(page), 'NVENC');
     await plays(page, 'video/H264');

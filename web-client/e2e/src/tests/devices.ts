@@ -5,7 +5,7 @@ import type { Page } from 'playwright-core';
 import { DESKTOP, PHONE } from '../harness/browser.js';
 import { numberIn, phase, shows } from '../harness/cells.js';
 import { plugStandInPad, rumbles, setPad } from '../harness/pad.js';
-import { open, playing, serialAbove, sessionOf, watch } from '../harness/play.js';
+import { listens, open, playing, serialAbove, sessionOf, watch } from '../harness/play.js';
 import { probeScenario } from '../harness/scenario.js';
 import { Fingers, type Place } from '../harness/touch.js';
 import { sleep, until } from '../harness/wait.js';
@@ -191,6 +191,7 @@ probeScenario('a German keyboard writes umlauts, capitals and dead keys', async 
   }, GERMAN);
   await open(page, base, 'probe-type');
   await phase(page, 0, INPUT_LIMIT_MS);
+  await listens(page);
   let text = '';
   const types = async (code: string, written: string): Promise<void> => {
     await page.keyboard.press(code, { delay: PRESS_MS });

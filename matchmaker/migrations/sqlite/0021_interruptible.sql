@@ -1,0 +1,5 @@
+-- Sessions that make way for players; told to end by then.
+CREATE TABLE interruptible_sessions (
+    session_id BLOB PRIMARY KEY REFERENCES sessions (id),
+    ends_ms INTEGER
+) STRICT;
