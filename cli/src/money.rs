@@ -32,6 +32,7 @@ async fn verify_ledger(general: &General, record: &Record) -> Result<()> {
         "{} leases, {} receipts, {} transfers: every signature, chain, bill and sum is right",
         audited.leases, audited.receipts, audited.transfers
     ));
+    say::line(&format!("audit trail: {} lines: every hash follows the one before", audited.deeds));
     if let Some((blocks, records)) = ledger {
         say::line(&format!(
             "general ledger: {blocks} blocks, {records} records: every hash, key and balance is right"

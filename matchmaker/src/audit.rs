@@ -1,6 +1,7 @@
-//! The record read from its beginning: every receipt, every bill, every transfer.
+//! The record read from its beginning: every receipt, every bill, every transfer, every line of the audit trail.
 
 use crate::state::ledger_key;
+use crate::store::deeds::TrailRow;
 use crate::store::{Store, StoreError};
 use crate::{LEDGER, SECRET, random};
 use nearframe_journal::{Folder, JournalError};
@@ -22,6 +23,8 @@ pub struct Audited {
     pub receipts: u64,
     /// Transfers that keep every rule.
     pub transfers: u64,
+    /// Lines of the audit trail, in their chain.
+    pub deeds: u64,
     /// What hosts earned and what the platform did, by currency, in micro-units.
     pub earned: BTreeMap<Currency, (i128, i128)>,
 }
@@ -43,6 +46,9 @@ pub enum AuditError {
     /// The journal as a whole breaks a rule.
     #[error("the journal: {0}; compare with a backup")]
     Journal(#[from] Imbalance),
+    /// A line of the audit trail is not what was written, or not in its place.
+    #[error("line {0} of the audit trail does not follow the one before it; compare with a backup")]
+    Trail(u64),
     /// The general ledger is wrong.
     #[error(transparent)]
     Ledger(#[from] JournalError),
@@ -68,8 +74,35 @@ pub enum AuditError {
     },
 }
 
+/// Lines of the audit trail that are read at once.
+const PAGE_DEEDS: u32 = 500;
+
+/// Reads the audit trail from its last line to its first; gives how many there are.
+async fn audit_trail(store: &dyn Store) -> Result<u64, AuditError> {
+    let mut newer: Option<TrailRow> = None;
+    let mut count = 0;
+    loop {
+        let before = newer.as_ref().map(|row| row.number);
+        let page = store.trail(None, before, PAGE_DEEDS).await?;
+        let is_first = page.is_empty();
+        for row in page {
+            count += 1;
+            let last = Some((row.number, row.hash));
+            if let Some(newer) = newer.replace(row).filter(|newer| !newer.follows(last)) {
+                return Err(AuditError::Trail(newer.number));
+            }
+        }
+        if is_first {
+            return match newer.filter(|first| !first.follows(None)) {
+                Some(first) => Err(AuditError::Trail(first.number)),
+                None => Ok(count),
+            };
+        }
+    }
+}
+
 /// Computes every bill again from its receipts and compares it with what was posted, then checks the whole journal.
-/// Right at one moment: run it while no session plays, or again where transfers were written meanwhile.
+/// Also checks the audit trail. Right at one moment: run it while no session plays, or again where transfers were written meanwhile.
 pub async fn audit(store: &dyn Store) -> Result<Audited, AuditError> {
     let mut audited = Audited::default();
     let mut after = None;
@@ -89,6 +122,7 @@ pub async fn audit(store: &dyn Store) -> Result<Audited, AuditError> {
             *platform += bill.platform_micros;
         }
     }
+    audited.deeds = audit_trail(store).await?;
     let journal = store.journal().await?;
     verify(&journal)?;
     if journal.len() as u64 != audited.transfers {

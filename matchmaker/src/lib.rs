@@ -18,6 +18,7 @@ mod general;
 mod http;
 mod ice;
 mod jobs;
+mod keys;
 mod metrics;
 mod placements;
 mod placing;

@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use nearframe_protocol::{GuestId, LeaseId, SessionId, TransferId};
+use nearframe_protocol::{AccountId, ApiKeyId, GuestId, LeaseId, MemberId, SessionId, TransferId};
 
 /// `N` random bytes.
 pub(crate) fn bytes<const N: usize>() -> [u8; N] {
@@ -27,4 +27,13 @@ pub(crate) fn guest_id() -> GuestId {
 }
 pub(crate) fn transfer_id() -> TransferId {
     TransferId::from_random(bytes())
+}
+pub(crate) fn account_id() -> AccountId {
+    AccountId::from_random(bytes())
+}
+pub(crate) fn member_id() -> MemberId {
+    MemberId::from_random(bytes())
+}
+pub(crate) fn key_id() -> ApiKeyId {
+    ApiKeyId::from_random(bytes())
 }

@@ -3,6 +3,7 @@
 //! **Architecture invariant:** a session ends only through [`end`], which writes the store first and
 //! then tells node and pages; whoever missed the telling reads the store when it comes back.
 
+mod offer;
 mod together;
 
 pub(crate) use together::gather;
@@ -19,7 +20,7 @@ use crate::random;
 use crate::replicas;
 use crate::saves;
 use crate::state::{Phase, Shared};
-use crate::store::{Created, Idempotency, NewSession, SaveOwner, SessionRow, StoreError};
+use crate::store::{Created, Idempotency, NewSession, Payer, SaveOwner, SessionRow, StoreError};
 use nearframe_placement::region::Residency;
 use nearframe_placement::{Request, Weights};
 use nearframe_protocol::api::{CreateSession, CreatedSession};
@@ -41,6 +42,8 @@ pub(crate) struct Wanted {
     pub(crate) guest: GuestId,
     pub(crate) address: IpAddr,
     pub(crate) request: CreateSession,
+    /// Who pays in the studio's place.
+    pub(crate) payer: Option<Payer>,
     /// Set when the caller may repeat the request.
     pub(crate) idempotency: Option<Idempotency>,
 }
@@ -63,7 +66,7 @@ enum Leased {
 
 /// Places, leases and starts a session; also says whose it is.
 pub(crate) async fn create(shared: &Shared, wanted: Wanted) -> Result<(Answer, GuestId), Problem> {
-    let Wanted { guest, address, request: asked, idempotency } = wanted;
+    let Wanted { guest, address, request: asked, payer, idempotency } = wanted;
     let version = VersionOffer::current()
         .agree(&asked.versions)
         .map_err(|error| Problem::new(Code::VersionMismatch, error.to_string()))?;
@@ -96,6 +99,7 @@ pub(crate) async fn create(shared: &Shared, wanted: Wanted) -> Result<(Answer, G
         idempotency,
         // Shown by the owner of the node's region.
         fence: None,
+        payer,
     };
     let leased = match (&asked.group, &asked.booking) {
         (Some(group), _) => match together::join(shared, group, new, &asked, &asker).await? {
@@ -188,7 +192,7 @@ async fn queued(
         return match shared.store.create_session(&new).await? {
             Created::Again(row) => Ok(Leased::Again(Box::new(row))),
             Created::TooMany => Err(too_many(&new)),
-            Created::OverBudget => Err(over_budget()),
+            Created::OverBudget => Err(offer::over_budget(shared, &new).await?),
             Created::KeyReused => Err(key_reused()),
             _ if asked.wait => {
                 if !asked.interruptible {
@@ -292,7 +296,7 @@ async fn lease(
             // Owners of regions are told about before this comes out.
             Created::NoCapacity | Created::Fenced => {}
             Created::TooMany => return Err(too_many(&new)),
-            Created::OverBudget => return Err(over_budget()),
+            Created::OverBudget => return Err(offer::over_budget(shared, &new).await?),
             Created::KeyReused => return Err(key_reused()),
         }
         if let Err(no) = decision {
@@ -309,11 +313,6 @@ fn too_many(new: &NewSession) -> Problem {
     let most = new.guest_limit;
     let detail = format!("You have {most} sessions already. Leave one and try again.");
     Problem::new(Code::TooManySessions, detail)
-}
-
-fn over_budget() -> Problem {
-    let detail = "The studio's budget for this title does not hold another hour. Tell the studio.";
-    Problem::new(Code::BudgetUsedUp, detail)
 }
 
 fn key_reused() -> Problem {

@@ -102,6 +102,7 @@ mod tests {
             now_ms: at_ms - 10_000,
             idempotency: None,
             fence: None,
+            payer: None,
         };
         assert!(matches!(shared.store.create_session(&new).await.unwrap(), Created::New(_)));
         let receipt = Receipt {

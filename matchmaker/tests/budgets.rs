@@ -75,6 +75,7 @@ fn request(node: NodeId, n: u32) -> NewSession {
         now_ms: NOW,
         idempotency: None,
         fence: None,
+        payer: None,
     }
 }
 

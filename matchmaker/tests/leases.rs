@@ -89,6 +89,7 @@ fn new(session: u8, lease: [u8; 16], node: NodeId) -> NewSession {
         // The same request again is the same session: ids never collide.
         idempotency: Some(Idempotency { key: [session; 32], request: [session; 32] }),
         fence: None,
+        payer: None,
     }
 }
 

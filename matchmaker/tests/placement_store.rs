@@ -55,6 +55,7 @@ fn new_session(node: NodeId, n: u8) -> NewSession {
         now_ms: NOW,
         idempotency: None,
         fence: None,
+        payer: None,
     }
 }
 

@@ -64,6 +64,7 @@ fn request(node: NodeId, n: u8) -> NewSession {
         now_ms: NOW + u64::from(n),
         idempotency: None,
         fence: None,
+        payer: None,
     }
 }
 

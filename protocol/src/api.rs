@@ -1,5 +1,6 @@
 //! HTTP API types of the matchmaker (`/v1`). OpenAPI is generated from these.
 
+use crate::account::Offer;
 use crate::capability::SignedCapability;
 use crate::fleet::Residency;
 use crate::key::{PublicKey, Signature};
@@ -29,6 +30,9 @@ pub struct Problem {
     pub detail: String,
     /// Stable code, such as `no_capacity`.
     pub code: String,
+    /// With `budget_used_up`, where a key asked: what it would take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<Offer>,
 }
 
 /// A page of a listing.

@@ -78,3 +78,15 @@ id!(
     /// One movement of money between two accounts.
     TransferId
 );
+id!(
+    /// A studio, a host, an operator or a player who pays, earns or decides; has members and keys.
+    AccountId
+);
+id!(
+    /// A person in an account.
+    MemberId
+);
+id!(
+    /// A program's key to an account.
+    ApiKeyId
+);

@@ -7,6 +7,7 @@
 //! **Architecture invariant:** `server` and `matchmaker` meet only through this crate, and every byte
 //! form here has golden vectors in `protocol/vectors/` that Rust and TypeScript both read.
 
+pub mod account;
 pub mod api;
 pub mod attest;
 pub mod capability;
@@ -34,7 +35,7 @@ pub mod wire;
 pub mod worker;
 
 pub use codec::VideoCodec;
-pub use id::{GuestId, LeaseId, NodeId, PeerId, SessionId, TransferId};
+pub use id::{AccountId, ApiKeyId, GuestId, LeaseId, MemberId, NodeId, PeerId, SessionId, TransferId};
 pub use key::{NodeKey, PublicKey, Signature};
 pub use money::{Currency, Money};
 pub use save::{PackHash, SaveVersion};

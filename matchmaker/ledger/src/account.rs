@@ -1,6 +1,6 @@
 //! Accounts: whose money it is.
 
-use nearframe_protocol::{NodeId, TitleId};
+use nearframe_protocol::{AccountId, NodeId, TitleId};
 use std::fmt;
 use std::str::FromStr;
 
@@ -9,6 +9,8 @@ use std::str::FromStr;
 pub enum Account {
     /// The studio that publishes a title; pays for its sessions.
     Studio(TitleId),
+    /// An account that asked for sessions with a key of its own; pays for them in the studio's place.
+    Customer(AccountId),
     /// What a studio has set aside until a dispute or a job is decided.
     Escrow(TitleId),
     /// The owner of a node; earns.
@@ -52,6 +54,7 @@ impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Studio(title) => write!(f, "studio:{title}"),
+            Self::Customer(account) => write!(f, "customer:{account}"),
             Self::Escrow(title) => write!(f, "escrow:{title}"),
             Self::Host(node) => write!(f, "host:{node}"),
             Self::Stake(node) => write!(f, "stake:{node}"),
@@ -68,8 +71,8 @@ impl fmt::Display for Account {
 /// A text that names no account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not an account: expected platform, grants, studio:TITLE, escrow:TITLE, host:NODE, stake:NODE, or reserve:, tax:, \
-     rail: or cap: with a name of 1 to 48 lower-case letters, digits and hyphens"
+    "not an account: expected platform, grants, studio:TITLE, customer:ACCOUNT, escrow:TITLE, host:NODE, stake:NODE, or \
+     reserve:, tax:, rail: or cap: with a name of 1 to 48 lower-case letters, digits and hyphens"
 )]
 pub struct AccountError;
 
@@ -84,10 +87,11 @@ impl FromStr for Account {
             };
         };
         let title = || TitleId::new(name).map_err(|_| AccountError);
-        let node = || canonical_node(name);
+        let node = || canonical::<NodeId>(name);
         let label = || Label::new(name);
         match kind {
             "studio" => title().map(Self::Studio),
+            "customer" => canonical(name).map(Self::Customer),
             "escrow" => title().map(Self::Escrow),
             "host" => node().map(Self::Host),
             "stake" => node().map(Self::Stake),
@@ -101,9 +105,9 @@ impl FromStr for Account {
 }
 
 /// One account has one text: UUIDs in other spellings are refused.
-fn canonical_node(text: &str) -> Result<NodeId, AccountError> {
-    let node: NodeId = text.parse().map_err(|_| AccountError)?;
-    if node.to_string() == text { Ok(node) } else { Err(AccountError) }
+fn canonical<T: FromStr + fmt::Display>(text: &str) -> Result<T, AccountError> {
+    let id: T = text.parse().map_err(|_| AccountError)?;
+    if id.to_string() == text { Ok(id) } else { Err(AccountError) }
 }
 
 #[cfg(test)]
@@ -117,6 +121,7 @@ mod tests {
         let node = NodeId::from_random([0xab; 16]);
         let accounts = [
             Account::Studio(title()),
+            Account::Customer(AccountId::from_random([0xcd; 16])),
             Account::Escrow(title()),
             Account::Host(node),
             Account::Stake(node),

@@ -156,7 +156,7 @@ impl Evidence {
         }
         let foreign = self.transfers.iter().filter(|t| t.kind == Kind::Post).find(|transfer| {
             let known = [Account::Host(self.account.node), Account::Platform];
-            !known.contains(&transfer.credit) || transfer.debit != Account::Studio(self.account.title.clone())
+            !known.contains(&transfer.credit) || transfer.debit != self.account.debtor()
         });
         match foreign {
             Some(transfer) => Err(BillError::Posted {

@@ -23,7 +23,7 @@ pub mod verify;
 pub use account::{Account, Label};
 pub use chain::{Chain, Link, Refusal, Terms, Verdict};
 pub use meter::{Bill, Meter, Tariff};
-pub use reservation::{LeaseAccount, Reservation};
+pub use reservation::{LeaseAccount, RESERVE_US, Reservation};
 pub use transfer::{Kind, Transfer};
 pub use verify::{Balances, Imbalance, verify};
 

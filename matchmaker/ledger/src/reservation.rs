@@ -4,7 +4,7 @@
 //! rest no longer covers it; the end of the lease voids what its last receipts cannot need any more.
 
 use crate::{Account, Bill, Kind, LedgerError, Tariff, Transfer};
-use nearframe_protocol::{LeaseId, NodeId, TitleId, TransferId};
+use nearframe_protocol::{AccountId, LeaseId, NodeId, TitleId, TransferId};
 
 /// Time that is set aside at once, in µs.
 pub const RESERVE_US: u64 = 3_600_000_000;
@@ -32,8 +32,10 @@ impl Reservation {
 pub struct LeaseAccount {
     /// The lease.
     pub lease: LeaseId,
-    /// Whose title plays: pays.
+    /// Whose title plays: pays, unless somebody else does.
     pub title: TitleId,
+    /// Who pays in the studio's place.
+    pub payer: Option<AccountId>,
     /// Where it plays: earns.
     pub node: NodeId,
     /// What an hour costs.
@@ -90,6 +92,11 @@ impl LeaseAccount {
         self.transfer(id, Kind::Void, self.host(), surplus, stage).map(Some)
     }
 
+    /// Whose money it is.
+    pub fn debtor(&self) -> Account {
+        self.payer.map_or_else(|| Account::Studio(self.title.clone()), Account::Customer)
+    }
+
     fn host(&self) -> Account {
         Account::Host(self.node)
     }
@@ -106,7 +113,7 @@ impl LeaseAccount {
             id,
             lease: self.lease,
             kind,
-            debit: Account::Studio(self.title.clone()),
+            debit: self.debtor(),
             credit,
             amount_micros,
             currency: self.tariff.currency.clone(),

@@ -22,6 +22,7 @@ fn lease() -> Evidence {
     let account = LeaseAccount {
         lease: LeaseId::from_bytes([3; 16]),
         title: TitleId::new("meteor").unwrap(),
+        payer: None,
         node: NodeId::from_bytes([4; 16]),
         tariff: Tariff {
             price_micros_per_hour: 1_234_567,

@@ -11,6 +11,7 @@ fn account(price_micros_per_hour: i64) -> LeaseAccount {
     LeaseAccount {
         lease: LeaseId::from_random([1; 16]),
         title: TitleId::new("meteor").unwrap(),
+        payer: None,
         node: NodeId::from_random([2; 16]),
         tariff: Tariff { price_micros_per_hour, fee_permille: 200, currency: Currency::new("EUR").unwrap() },
     }

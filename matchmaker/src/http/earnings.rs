@@ -60,7 +60,7 @@ pub(crate) async fn head(State(shared): State<Arc<Shared>>) -> Result<axum::Json
 /// `nearframe payout verify` checks without the network.
 #[utoipa::path(get, path = "/v1/nodes/{id}/earnings", tag = "money", operation_id = "node_earnings",
     params(("id" = NodeId, Path, description = "Node id")),
-    security(("operator" = [])), responses(
+    security(("operator" = []), ("member" = [])), responses(
     (status = 200, description = "By currency", body = Earnings),
     (status = "default", description = "Any error, such as `sign_in_needed`", body = api::Problem,
      content_type = "application/problem+json"),

@@ -1,14 +1,19 @@
 //! The operator: sign-in by one-time link, and enrolment of nodes.
 
 use super::problem::{Code, Problem, Query};
-use super::role::{OPERATOR_COOKIE, set_cookie};
+use super::repeat::ShownOnce;
 use super::static_files;
+use super::trail;
+use super::who::{OPERATOR_COOKIE, set_cookie};
 use crate::enrolment;
 use crate::random;
 use crate::state::{Shared, hash};
+use crate::store::deeds::Deed;
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
+use nearframe_protocol::account::Actor;
 use nearframe_protocol::api::{self, Enrolment};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -37,6 +42,15 @@ pub(crate) async fn sign_in(
             "This link was used already or is too old. Restart the matchmaker to get a new one.",
         ));
     }
+    let deed = Deed {
+        at_ms: now,
+        actor: Actor::Operator,
+        account: None,
+        door: "GET /operator".to_owned(),
+        subject: String::new(),
+        status: StatusCode::SEE_OTHER.as_u16(),
+    };
+    trail::write(&shared, &deed).await;
     let cookie = set_cookie(&shared, OPERATOR_COOKIE, &cookie, OPERATOR_S);
     let headers = AppendHeaders([
         (header::LOCATION, "/operator".to_owned()),
@@ -56,15 +70,11 @@ pub(crate) async fn sign_in(
 pub(crate) async fn enrol(
     State(shared): State<Arc<Shared>>,
     headers: HeaderMap,
-) -> Result<(StatusCode, axum::Json<Enrolment>), Problem> {
+) -> Result<(StatusCode, Extension<ShownOnce>, axum::Json<Enrolment>), Problem> {
     let (code, expires_at_ms) = enrolment::create(&shared).await?;
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    let base = match &shared.config.public_url {
-        Some(url) => url.origin().ascii_serialization(),
-        None => format!("http://{host}"),
-    };
+    let base = super::base(&shared, &headers);
     let pin =
         shared.config.certificate_pin.as_deref().map(|pin| format!("sha256={pin}&")).unwrap_or_default();
     let url = format!("{base}#{pin}code={code}");
-    Ok((StatusCode::CREATED, axum::Json(Enrolment { url, code, expires_at_ms })))
+    Ok((StatusCode::CREATED, Extension(ShownOnce), axum::Json(Enrolment { url, code, expires_at_ms })))
 }

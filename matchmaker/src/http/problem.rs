@@ -5,6 +5,7 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use nearframe_protocol::account::Offer;
 use nearframe_protocol::api;
 
 /// Every code that the API answers with: its name, status and title.
@@ -22,6 +23,17 @@ pub(crate) enum Code {
     UnknownTitle,
     UnknownSession,
     UnknownSave,
+    BadKey,
+    ScopeMissing,
+    RoleMissing,
+    UnknownAccount,
+    UnknownMember,
+    UnknownKey,
+    LastOwner,
+    TooManyKeys,
+    TooManyMembers,
+    InProgress,
+    AnsweredOnce,
     MethodNotAllowed,
     TooLarge,
     UnsupportedMediaType,
@@ -47,7 +59,7 @@ pub(crate) enum Code {
 }
 
 impl Code {
-    pub(crate) const ALL: [Self; 34] = [
+    pub(crate) const ALL: [Self; 45] = [
         Self::BadRequest,
         Self::BadId,
         Self::BadCursor,
@@ -60,6 +72,17 @@ impl Code {
         Self::UnknownTitle,
         Self::UnknownSession,
         Self::UnknownSave,
+        Self::BadKey,
+        Self::ScopeMissing,
+        Self::RoleMissing,
+        Self::UnknownAccount,
+        Self::UnknownMember,
+        Self::UnknownKey,
+        Self::LastOwner,
+        Self::TooManyKeys,
+        Self::TooManyMembers,
+        Self::InProgress,
+        Self::AnsweredOnce,
         Self::MethodNotAllowed,
         Self::TooLarge,
         Self::UnsupportedMediaType,
@@ -84,12 +107,12 @@ impl Code {
         Self::StorageFull,
     ];
 
-    /// Name, status, title.
     /// The code of this name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|code| code.describe().0 == name)
     }
 
+    /// Name, status, title.
     pub(crate) fn describe(self) -> (&'static str, u16, &'static str) {
         match self {
             Self::BadRequest => ("bad_request", 400, "The request is malformed"),
@@ -104,6 +127,17 @@ impl Code {
             Self::UnknownTitle => ("unknown_title", 404, "There is no such title"),
             Self::UnknownSession => ("unknown_session", 404, "There is no such session"),
             Self::UnknownSave => ("unknown_save", 404, "There is no such save"),
+            Self::BadKey => ("bad_key", 401, "The key does not open anything"),
+            Self::ScopeMissing => ("scope_missing", 403, "The key does not open this door"),
+            Self::RoleMissing => ("role_missing", 403, "Your role does not allow this"),
+            Self::UnknownAccount => ("unknown_account", 404, "There is no such account"),
+            Self::UnknownMember => ("unknown_member", 404, "There is no such member"),
+            Self::UnknownKey => ("unknown_key", 404, "There is no such key"),
+            Self::LastOwner => ("last_owner", 409, "An account keeps an owner"),
+            Self::TooManyKeys => ("too_many_keys", 409, "The account has too many keys"),
+            Self::TooManyMembers => ("too_many_members", 409, "The account has too many members"),
+            Self::InProgress => ("in_progress", 409, "The same request is under way"),
+            Self::AnsweredOnce => ("answered_once", 409, "The answer was given and is shown once"),
             Self::MethodNotAllowed => ("method_not_allowed", 405, "The method is not allowed here"),
             Self::TooLarge => ("too_large", 413, "The request is too large"),
             Self::UnsupportedMediaType => ("unsupported_media_type", 415, "The body must be JSON"),
@@ -136,24 +170,29 @@ pub(crate) struct Problem {
     code: Code,
     detail: String,
     retry_after_s: Option<u32>,
+    offer: Option<Box<Offer>>,
 }
 
 impl Problem {
     /// `detail`: what went wrong this time and what to do.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), retry_after_s: None }
+        Self { code, detail: detail.into(), retry_after_s: None, offer: None }
     }
-    /// Whether it is of this code.
     /// Its code, and what it says.
     pub(crate) fn into_parts(self) -> (Code, String) {
         (self.code, self.detail)
     }
 
+    /// Whether it is of this code.
     pub(crate) fn is(&self, code: Code) -> bool {
         self.code == code
     }
     pub(crate) fn retry_after(self, seconds: u32) -> Self {
         Self { retry_after_s: Some(seconds), ..self }
+    }
+    /// What it would take.
+    pub(crate) fn offering(self, offer: Option<Offer>) -> Self {
+        Self { offer: offer.map(Box::new), ..self }
     }
 }
 
@@ -166,6 +205,7 @@ impl IntoResponse for Problem {
             status,
             detail: self.detail,
             code: code.to_owned(),
+            offer: self.offer.map(|offer| *offer),
         };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, axum::Json(body)).into_response();

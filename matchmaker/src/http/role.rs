@@ -1,39 +1,58 @@
-//! Who is calling, and whether that is enough for the door.
+//! Whether a caller is enough for a door; what it does there is written down and done once.
 
 use super::problem::{Code, Problem};
+use super::who::{self, Who, bearer, sign_in_needed};
+use super::{repeat, trail};
 use crate::saves;
-use crate::state::{Shared, hash};
+use crate::state::Shared;
 use crate::store::SessionRow;
+use crate::store::accounts::Holding;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::middleware::Next;
-use axum::response::Response;
-use nearframe_protocol::{Generation, GuestId, SessionId};
+use axum::response::{IntoResponse, Response};
+use nearframe_protocol::account::{MemberRole, Scope};
+use nearframe_protocol::{AccountId, Generation, GuestId, NodeId, SessionId};
+use std::str::FromStr;
 use std::sync::Arc;
-
-/// The guest's cookie.
-pub(crate) const GUEST_COOKIE: &str = "nf_guest";
-/// The operator's cookie.
-pub(crate) const OPERATOR_COOKIE: &str = "nf_operator";
 
 /// What a door asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// Nothing.
     Anyone,
-    /// Nothing either, but what the caller sees or makes belongs to the guest of its cookie.
+    /// Nothing either, but the handler learns who it is.
+    Whoever,
+    /// Nothing either, but what the caller sees or makes belongs to the guest of its cookie, or to its key's account.
     Guest,
-    /// The guest whose session it is, by cookie or by the session's ticket; or the operator.
+    /// The guest whose session it is, by cookie or by the session's ticket; a key of the account that pays; or an
+    /// operator.
     SessionOwner,
     /// The node that was told to start the session, by its save token.
     SaveToken,
-    /// The operator's cookie.
-    Operator,
+    /// The operator's link, or a member of an operator's account with this role or a higher one.
+    Operator(MemberRole),
+    /// A member of the account in the path with this role or a higher one, or an operator.
+    Account(MemberRole),
+    /// An operator, or for their own account: a member with this role or a higher one, or a key.
+    Books(MemberRole),
+    /// An operator, or a member of the account that owns the node in the path.
+    NodeOwner,
     /// The socket's first message carries the session's ticket.
     Ticket,
     /// The socket's first message carries the signature of an enrolled node's key.
     NodeKey,
+}
+
+/// What is known of a door where it is guarded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Guard {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) role: Role,
+    /// What a key needs; without one, no key opens it.
+    pub(crate) scope: Option<Scope>,
 }
 
 /// The caller, as far as the door asked.
@@ -41,9 +60,9 @@ pub(crate) enum Role {
 pub(crate) struct Caller {
     /// The guest of the cookie.
     pub(crate) guest: Option<GuestId>,
-    /// Whether the operator's cookie is there. Looked up only where the door's role needs it.
-    pub(crate) operator: bool,
-    /// Whether cookie or ticket make the session of the path the caller's own.
+    /// Looked up only where the door's role needs it.
+    pub(crate) who: Who,
+    /// Whether cookie, ticket or key make the session of the path the caller's own.
     pub(crate) owner: bool,
     /// The session of the path, for a door of [`Role::SessionOwner`] or [`Role::SaveToken`].
     pub(crate) session: Option<SessionRow>,
@@ -53,49 +72,132 @@ pub(crate) struct Caller {
 
 /// Lets the request through if its caller has the role; the handler finds the [`Caller`] as an extension.
 pub(crate) async fn authorize(
-    State((shared, role)): State<(Arc<Shared>, Role)>,
+    State((shared, guard)): State<(Arc<Shared>, Guard)>,
     params: Result<RawPathParams, RawPathParamsRejection>,
     mut request: Request,
     next: Next,
-) -> Result<Response, Problem> {
-    let params = params.map_err(|error| Problem::new(Code::BadId, error.body_text()))?;
-    let headers = request.headers();
-    let mut caller = Caller { guest: guest(&shared, headers), ..Caller::default() };
-    match role {
-        Role::Anyone | Role::Guest | Role::Ticket | Role::NodeKey => {}
-        Role::Operator => {
-            caller.operator = is_operator(&shared, headers).await?;
-            if !caller.operator {
-                return Err(operator_needed());
-            }
+) -> Response {
+    let params = match params {
+        Ok(params) => params,
+        Err(error) => return Problem::new(Code::BadId, error.body_text()).into_response(),
+    };
+    let mut caller = Caller { guest: who::guest(&shared, request.headers()), ..Caller::default() };
+    let admitted = admit(&shared, guard, &params, request.headers(), &mut caller).await;
+    let response = match admitted {
+        Ok(()) => {
+            request.extensions_mut().insert(caller.clone());
+            repeat::once(&shared, guard, &caller, request, next).await
         }
-        Role::SessionOwner => {
-            let id = session_id(&params)?;
-            let row = shared.store.session(id).await?.ok_or_else(unknown_session)?;
-            caller.operator = is_operator(&shared, headers).await?;
-            let ticket = bearer(headers).map(|ticket| shared.is_ticket(id, ticket));
-            caller.owner = caller.guest == Some(row.guest) || ticket == Some(true);
-            if !caller.owner && !caller.operator {
-                return Err(not_owner(caller.guest.is_some() || ticket.is_some()));
-            }
-            caller.session = Some(row);
-        }
-        Role::SaveToken => {
-            let id = session_id(&params)?;
-            let row = shared.store.session(id).await?.ok_or_else(unknown_session)?;
-            let token = bearer(headers).and_then(|token| saves::generation_of_token(&shared, &row, token));
-            caller.generation = Some(token.ok_or_else(save_token_needed)?);
-            caller.session = Some(row);
-        }
-    }
-    request.extensions_mut().insert(caller);
-    Ok(next.run(request).await)
+        Err(problem) => problem.into_response(),
+    };
+    let ending = trail::Ending::of(&response);
+    trail::note(&shared, guard, &params, &caller, ending).await;
+    response
 }
 
-fn session_id(params: &RawPathParams) -> Result<SessionId, Problem> {
-    let text = params.iter().find(|(name, _)| *name == "id").map_or("", |(_, value)| value);
-    text.parse()
-        .map_err(|error: nearframe_protocol::id::IdError| Problem::new(Code::BadId, error.to_string()))
+async fn admit(
+    shared: &Shared,
+    guard: Guard,
+    params: &RawPathParams,
+    headers: &HeaderMap,
+    caller: &mut Caller,
+) -> Result<(), Problem> {
+    let is_public = matches!(guard.role, Role::Anyone | Role::Guest | Role::Ticket | Role::NodeKey);
+    match who::key_text(headers) {
+        Some(_) if is_public && guard.scope.is_none() => return Ok(()),
+        Some(secret) => {
+            let key = who::key(shared, secret).await?;
+            let checked = who::check_scope(&key, guard.scope);
+            caller.who.key = Some(Box::new(key));
+            if guard.role != Role::Whoever {
+                checked?;
+            }
+        }
+        None if is_public || guard.role == Role::SaveToken => {}
+        None => caller.who = Who::of_cookies(shared, headers).await?,
+    }
+    match guard.role {
+        Role::Anyone | Role::Whoever | Role::Guest | Role::Ticket | Role::NodeKey => Ok(()),
+        Role::Operator(role) => operator(&caller.who, role),
+        Role::Account(role) => member(&caller.who, id(params, "account")?, role),
+        Role::Books(role) => books(&caller.who, role),
+        Role::NodeOwner => {
+            let node: NodeId = id(params, "id")?;
+            let owner = shared.store.owner(&Holding::Node(node)).await?;
+            let owns = owner.is_some_and(|account| caller.who.may(account, MemberRole::Viewer));
+            if owns { Ok(()) } else { operator(&caller.who, MemberRole::Viewer) }
+        }
+        Role::SessionOwner => session_owner(shared, guard, id(params, "id")?, headers, caller).await,
+        Role::SaveToken => {
+            let row = session(shared, id(params, "id")?).await?;
+            let token = bearer(headers).and_then(|token| saves::generation_of_token(shared, &row, token));
+            caller.generation = Some(token.ok_or_else(save_token_needed)?);
+            caller.session = Some(row);
+            Ok(())
+        }
+    }
+}
+
+async fn session_owner(
+    shared: &Shared,
+    guard: Guard,
+    id: SessionId,
+    headers: &HeaderMap,
+    caller: &mut Caller,
+) -> Result<(), Problem> {
+    let row = session(shared, id).await?;
+    let ticket = bearer(headers).map(|ticket| shared.is_ticket(id, ticket));
+    caller.owner = match caller.who.payer() {
+        Some(payer) => row.payer.is_some_and(|payers| payers.account == payer.account),
+        None => caller.guest == Some(row.guest) || ticket == Some(true),
+    };
+    let least = if guard.method == "GET" { MemberRole::Viewer } else { MemberRole::Member };
+    if !caller.owner && caller.who.operator() < Some(least) {
+        return Err(not_owner(caller.guest.is_some() || ticket.is_some()));
+    }
+    caller.session = Some(row);
+    Ok(())
+}
+
+fn operator(who: &Who, role: MemberRole) -> Result<(), Problem> {
+    match who.operator() {
+        Some(has) if has >= role => Ok(()),
+        Some(_) => Err(role_missing(role)),
+        None => Err(operator_needed()),
+    }
+}
+
+fn member(who: &Who, account: AccountId, role: MemberRole) -> Result<(), Problem> {
+    if who.may(account, role) {
+        return Ok(());
+    }
+    match who.account() {
+        Some(own) if own == account => Err(role_missing(role)),
+        Some(_) => Err(Problem::new(Code::NotYours, "You are a member of another account.")),
+        None if who.operator().is_some() => Err(role_missing(MemberRole::Owner)),
+        None => Err(sign_in_needed()),
+    }
+}
+
+fn books(who: &Who, role: MemberRole) -> Result<(), Problem> {
+    let of_member = who.member.as_ref().is_some_and(|member| member.0.role >= role);
+    if who.operator() >= Some(role) || who.key.is_some() || of_member {
+        return Ok(());
+    }
+    Err(if who.member.is_some() { role_missing(role) } else { sign_in_needed() })
+}
+
+/// An id of the path.
+fn id<T: FromStr>(params: &RawPathParams, wanted: &str) -> Result<T, Problem>
+where
+    T::Err: std::fmt::Display,
+{
+    let text = params.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| value);
+    text.parse().map_err(|error: T::Err| Problem::new(Code::BadId, error.to_string()))
+}
+
+async fn session(shared: &Shared, id: SessionId) -> Result<SessionRow, Problem> {
+    shared.store.session(id).await?.ok_or_else(unknown_session)
 }
 
 pub(crate) fn unknown_session() -> Problem {
@@ -104,11 +206,11 @@ pub(crate) fn unknown_session() -> Problem {
 
 fn not_owner(known: bool) -> Problem {
     if known {
-        Problem::new(Code::NotYours, "This session belongs to another guest.")
+        Problem::new(Code::NotYours, "This session belongs to somebody else.")
     } else {
         Problem::new(
             Code::SignInNeeded,
-            "Send the guest cookie, or the session's ticket as `Authorization: Bearer …`.",
+            "Send the guest cookie, or the session's ticket or a key as `Authorization: Bearer …`.",
         )
     }
 }
@@ -123,35 +225,12 @@ fn save_token_needed() -> Problem {
 fn operator_needed() -> Problem {
     Problem::new(
         Code::SignInNeeded,
-        "Only the operator may do this. Open the one-time operator link that the matchmaker printed.",
+        "Only an operator may do this. Open the one-time operator link that the matchmaker printed.",
     )
 }
 
-fn guest(shared: &Shared, headers: &HeaderMap) -> Option<GuestId> {
-    cookie(headers, GUEST_COOKIE).and_then(|cookie| shared.guest_of_cookie(cookie))
-}
-
-async fn is_operator(shared: &Shared, headers: &HeaderMap) -> Result<bool, Problem> {
-    match cookie(headers, OPERATOR_COOKIE) {
-        Some(cookie) => Ok(shared.store.is_operator(hash(cookie), shared.now_ms()).await?),
-        None => Ok(false),
-    }
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ").map(str::trim)
-}
-
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let pairs = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    pairs
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find_map(|(key, value)| (key == name).then_some(value))
-}
-
-/// A `Set-Cookie` value: not readable by scripts, not sent from other sites, `Secure` over TLS.
-pub(crate) fn set_cookie(shared: &Shared, name: &str, value: &str, max_age_s: u64) -> String {
-    let secure = if shared.config.is_secure() { "; Secure" } else { "" };
-    format!("{name}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{secure}")
+fn role_missing(role: MemberRole) -> Problem {
+    let detail =
+        format!("It takes the role `{}`. An owner of the account can give it to you.", role.as_str());
+    Problem::new(Code::RoleMissing, detail)
 }

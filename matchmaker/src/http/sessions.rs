@@ -2,14 +2,16 @@
 
 use super::paging::{self, Cursor, page};
 use super::problem::{Code, Json, Path, Problem, Query};
-use super::role::{Caller, GUEST_COOKIE, set_cookie};
-use super::{Address, origin};
+use super::role::Caller;
+use super::trail::Made;
+use super::who::{GUEST_COOKIE, set_cookie};
+use super::{Address, origin, repeat};
 use crate::placements;
 use crate::placing;
 use crate::random;
 use crate::sessions::{self, Answer, Wanted};
 use crate::state::{Shared, hash};
-use crate::store::Idempotency;
+use crate::store::{Idempotency, Payer};
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -22,13 +24,12 @@ use nearframe_protocol::{EndReason, SessionId};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Longest idempotency key, in bytes.
-const MAX_KEY_BYTES: usize = 128;
 /// A guest stays the same for a year, in seconds.
 const GUEST_S: u64 = 365 * 24 * 3600;
 
 /// Asks for a session on the best free machine. Sets the guest cookie when there is none. With an
-/// `Idempotency-Key`, repeating the same request with the same `player_key` gives the same session.
+/// `Idempotency-Key`, repeating the same request with the same `player_key` gives the same session. With a key of the
+/// scope `sessions`, its account pays; where its budget does not hold, the problem has an `offer`.
 #[utoipa::path(post, path = "/v1/sessions", tag = "sessions", operation_id = "create_session",
     params(("Idempotency-Key" = Option<String>, Header, description = "Chosen by the caller, at most 128 bytes")),
     request_body = CreateSession,
@@ -46,7 +47,16 @@ pub(crate) async fn create(
     Json(request): Json<CreateSession>,
 ) -> Result<Response, Problem> {
     origin::check(&shared, &headers)?;
-    if let Err(wait_s) = shared.session_limit.take(address, Instant::now()) {
+    let payer = caller.who.payer();
+    let taken = match payer {
+        // One address may ask for all the players of a studio.
+        Some(payer) => {
+            let prefix = payer.key.as_bytes().first_chunk().expect("an id has 16 bytes");
+            shared.session_limit.take_for(*prefix, Instant::now())
+        }
+        None => shared.session_limit.take(address, Instant::now()),
+    };
+    if let Err(wait_s) = taken {
         shared.metrics.rate_limited.add();
         return Err(
             Problem::new(Code::TooManyRequests, format!("Try again in {wait_s} s.")).retry_after(wait_s)
@@ -57,14 +67,18 @@ pub(crate) async fn create(
     let wanted = Wanted {
         guest: caller.guest.or(waiting).unwrap_or_else(random::guest_id),
         address,
-        idempotency: idempotency(&headers, &request)?,
+        idempotency: idempotency(&headers, &request, payer)?,
+        payer,
         request,
     };
     let (answer, guest) = sessions::create(&shared, wanted).await.inspect_err(|_| {
         shared.metrics.sessions_refused.add();
     })?;
     let mut response = match answer {
-        Answer::Created(created) => (StatusCode::CREATED, axum::Json(created)).into_response(),
+        Answer::Created(created) => {
+            let made = Extension(Made(created.session.id.to_string()));
+            (StatusCode::CREATED, made, axum::Json(created)).into_response()
+        }
         Answer::Pending(pending) => (StatusCode::ACCEPTED, axum::Json(pending)).into_response(),
     };
     if caller.guest != Some(guest) {
@@ -75,20 +89,21 @@ pub(crate) async fn create(
     Ok(response)
 }
 
-/// The key is bound to the page's own key: a guest whose first answer was lost has no cookie yet.
-fn idempotency(headers: &HeaderMap, request: &CreateSession) -> Result<Option<Idempotency>, Problem> {
-    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = key.to_str().ok().filter(|key| (1..=MAX_KEY_BYTES).contains(&key.len()));
-    let key = key.ok_or_else(|| {
-        Problem::new(Code::BadRequest, "Idempotency-Key must have 1 to 128 visible ASCII characters.")
-    })?;
+/// The key is bound to the page's own key: a guest whose first answer was lost has no cookie yet. And to who pays.
+fn idempotency(
+    headers: &HeaderMap,
+    request: &CreateSession,
+    payer: Option<Payer>,
+) -> Result<Option<Idempotency>, Problem> {
+    let Some(key) = repeat::key(headers)? else { return Ok(None) };
     let body = serde_json::to_string(request)
         .map_err(|error| Problem::new(Code::Internal, format!("The request cannot be kept: {error}.")))?;
-    let key = hash(&format!("{}/{key}", request.player_key));
+    let payer = payer.map_or_else(String::new, |payer| format!("{}/", payer.account));
+    let key = hash(&format!("{payer}{}/{key}", request.player_key));
     Ok(Some(Idempotency { key, request: hash(&body) }))
 }
 
-/// The caller's own sessions, newest first; none without a guest cookie.
+/// The caller's own sessions, newest first: of the account with its key, else of the guest; none without a cookie.
 #[utoipa::path(get, path = "/v1/sessions", tag = "sessions", operation_id = "list_sessions",
     params(("cursor" = Option<String>, Query, description = "`next_cursor` of the page before")),
     responses(
@@ -102,9 +117,10 @@ pub(crate) async fn list(
     Query(cursor): Query<Cursor>,
 ) -> Result<axum::Json<Page<Session>>, Problem> {
     let after: Option<SessionId> = cursor.read()?;
-    let rows = match caller.guest {
-        Some(guest) => shared.store.sessions_of(guest, after, paging::ROWS + 1).await?,
-        None => Vec::new(),
+    let rows = match (caller.who.payer(), caller.guest) {
+        (Some(payer), _) => shared.store.sessions_of_account(payer.account, after, paging::ROWS + 1).await?,
+        (None, Some(guest)) => shared.store.sessions_of(guest, after, paging::ROWS + 1).await?,
+        (None, None) => Vec::new(),
     };
     let rows: Vec<Session> = rows.into_iter().map(Session::from).collect();
     Ok(axum::Json(page(rows, paging::ROWS, |last, _| last.id.to_string())))
@@ -113,7 +129,7 @@ pub(crate) async fn list(
 /// One session.
 #[utoipa::path(get, path = "/v1/sessions/{id}", tag = "sessions", operation_id = "get_session",
     params(("id" = SessionId, Path, description = "Session id")),
-    security(("guest" = []), ("ticket" = [])),
+    security(("guest" = []), ("ticket" = []), ("key" = [])),
     responses(
         (status = 200, description = "Where it stands and what it used", body = Session),
         (status = "default", description = "Any error, such as `not_yours`", body = api::Problem,
@@ -128,7 +144,7 @@ pub(crate) async fn one(Extension(caller): Extension<Caller>) -> Result<axum::Js
 /// allows it. Leaving again changes nothing.
 #[utoipa::path(delete, path = "/v1/sessions/{id}", tag = "sessions", operation_id = "leave_session",
     params(("id" = SessionId, Path, description = "Session id")),
-    security(("guest" = []), ("ticket" = [])),
+    security(("guest" = []), ("ticket" = []), ("key" = [])),
     responses(
         (status = 200, description = "The ended session", body = Session),
         (status = "default", description = "Any error, such as `not_yours`", body = api::Problem,
@@ -148,7 +164,7 @@ pub(crate) async fn leave(
 /// the way of the others. Kept by the server that decided, for its last 4096 sessions.
 #[utoipa::path(get, path = "/v1/sessions/{id}/placement", tag = "sessions", operation_id = "explain_placement",
     params(("id" = SessionId, Path, description = "Session id")),
-    security(("guest" = []), ("ticket" = []), ("operator" = [])),
+    security(("guest" = []), ("ticket" = []), ("operator" = []), ("key" = [])),
     responses(
         (status = 200, description = "As things stood when it was decided", body = Placement),
         (status = "default", description = "Any error, such as `not_yours`", body = api::Problem,
@@ -170,7 +186,7 @@ pub(crate) async fn placement(
 #[utoipa::path(post, path = "/v1/sessions/{id}/path", tag = "sessions", operation_id = "report_path",
     params(("id" = SessionId, Path, description = "Session id")),
     request_body = PathReport,
-    security(("guest" = []), ("ticket" = [])),
+    security(("guest" = []), ("ticket" = []), ("key" = [])),
     responses(
         (status = 204, description = "Taken"),
         (status = "default", description = "Any error, such as `not_yours`", body = api::Problem,
@@ -197,7 +213,7 @@ pub(crate) async fn path(
         ("id" = SessionId, Path, description = "Session id"),
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
     ),
-    security(("guest" = []), ("ticket" = [])),
+    security(("guest" = []), ("ticket" = []), ("key" = [])),
     responses(
         (status = 200, description = "At most 50 rows", body = Page<StoredReceipt>),
         (status = "default", description = "Any error, such as `not_yours`", body = api::Problem,

@@ -1,7 +1,10 @@
 //! Statements: a title's month, with every receipt behind every line.
 
 use super::problem::{Code, Path, Problem};
+use super::role::Caller;
+use super::who::Books;
 use crate::state::Shared;
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
@@ -24,28 +27,31 @@ node_key,player_key,receipt,receipt_sha256,node_signature,player_signature\n";
 
 /// A title's receipts that came in during a month in UTC, such as `2026-11`, one line each, with what each costs and
 /// all that it takes to compute that again: signed bytes, signatures, keys, price. Every bill is computed from its
-/// receipts when it is asked for; where one does not agree with what was posted, the answer breaks off.
+/// receipts when it is asked for; where one does not agree with what was posted, the answer breaks off. Where a member
+/// or a key of an account asks, what the account pays for.
 #[utoipa::path(get, path = "/v1/statements/{title}/{month}", tag = "money", operation_id = "statement",
     params(
         ("title" = TitleId, Path, description = "Title id"),
         ("month" = String, Path, description = "Year and month, such as 2026-11"),
     ),
-    security(("operator" = [])), responses(
+    security(("operator" = []), ("member" = []), ("key" = [])), responses(
     (status = 200, description = "CSV (RFC 4180) with a header line", body = String, content_type = "text/csv"),
     (status = "default", description = "Any error, such as `sign_in_needed`", body = api::Problem,
      content_type = "application/problem+json"),
 ))]
 pub(crate) async fn csv(
     State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
     Path((title, month)): Path<(TitleId, String)>,
 ) -> Result<Response, Problem> {
     let range = month_of(&month)
         .ok_or_else(|| Problem::new(Code::BadRequest, "A month is a year and a month, such as 2026-11."))?;
+    let books = caller.who.books()?;
     let name = format!("attachment; filename=\"{title}-{month}.csv\"");
     let head = stream::iter([Ok(Bytes::from_static(COLUMNS.as_bytes()))]);
     let pages = stream::try_unfold(None, move |after| {
         let (shared, title, range) = (Arc::clone(&shared), title.clone(), range.clone());
-        async move { page(&shared, &title, &range, after).await }
+        async move { page(&shared, books, &title, &range, after).await }
     });
     let body = Body::from_stream(futures_util::StreamExt::chain(head, pages));
     let headers = [
@@ -59,11 +65,16 @@ pub(crate) async fn csv(
 /// The lines of the next leases, and after which to go on.
 async fn page(
     shared: &Shared,
+    books: Books,
     title: &TitleId,
     range: &Range<u64>,
     after: Option<LeaseId>,
 ) -> Result<Option<(Bytes, Option<LeaseId>)>, Error> {
-    let page = shared.store.evidence(Some(title), after, PAGE_LEASES).await.map_err(Error::other)?;
+    let page = match books {
+        Books::All => shared.store.evidence(Some(title), after, PAGE_LEASES).await,
+        Books::Of(account) => shared.store.evidence_of(account, title, after, PAGE_LEASES).await,
+    };
+    let page = page.map_err(Error::other)?;
     let Some(last) = page.last().map(|evidence| evidence.account.lease) else { return Ok(None) };
     let mut out = String::new();
     for evidence in &page {

@@ -3,6 +3,7 @@
 //!
 //! Each job is idempotent: a run that fails half-way is made up by the next.
 
+use crate::http::repeat;
 use crate::placing::{history, plan, preempt, rules, warm};
 use crate::state::{Phase, Shared};
 use crate::store::StoreError;
@@ -20,6 +21,8 @@ const SESSION_TICK: Duration = Duration::from_secs(1);
 const LINK_TICK: Duration = Duration::from_secs(2);
 /// Accounts are looked at this often; their window is a day.
 const ACCOUNT_TICK: Duration = Duration::from_secs(60);
+/// Answers under idempotency keys are looked at this often; they are kept for a day.
+const ANSWER_TICK: Duration = Duration::from_secs(600);
 /// Assets are looked at this often; they are kept for an hour after their last use.
 const ASSET_TICK: Duration = Duration::from_secs(60);
 
@@ -56,6 +59,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>) -> JoinSet<()> {
         Box::pin(replicas::waiting(shared))
     }));
     jobs.spawn(every(Arc::clone(shared), ACCOUNT_TICK, "accounts", |shared| Box::pin(accounts(shared))));
+    jobs.spawn(every(Arc::clone(shared), ANSWER_TICK, "answers", |shared| Box::pin(old_answers(shared))));
     jobs.spawn(every(Arc::clone(shared), ASSET_TICK, "assets", |shared| Box::pin(unneeded_assets(shared))));
     jobs.spawn(every(Arc::clone(shared), SETTLEMENT_TICK, "settlement", |shared| Box::pin(settle(shared))));
     jobs.spawn(every(Arc::clone(shared), LEDGER_TICK, "general ledger", |shared| {
@@ -103,6 +107,10 @@ async fn every(
 
 async fn unneeded_assets(shared: &Shared) -> Result<(), StoreError> {
     saves::remove_unreferenced(shared, shared.now_ms()).await
+}
+
+async fn old_answers(shared: &Shared) -> Result<(), StoreError> {
+    shared.store.forget_answers(shared.now_ms().saturating_sub(repeat::KEPT_MS)).await
 }
 
 async fn accounts(shared: &Shared) -> Result<(), StoreError> {

@@ -32,6 +32,7 @@ pub(super) async fn join(
 ) -> Result<Outcome, Problem> {
     // The group knows who asks again.
     let new = NewSession { idempotency: None, ..new };
+    let mine = new.clone();
     let (client, measured) = (asker.client, asker.measured.clone());
     let member = Member { new, client, measured, session: None };
     let keeper = shared.cluster.keeper(group);
@@ -55,7 +56,12 @@ pub(super) async fn join(
             Ok(Outcome::Placed(Box::new(row)))
         }
         Told::Refused { code, detail } => {
-            Err(Problem::new(Code::named(&code).unwrap_or(Code::Unavailable), detail))
+            let problem = Problem::new(Code::named(&code).unwrap_or(Code::Unavailable), detail);
+            if !problem.is(Code::BudgetUsedUp) {
+                return Err(problem);
+            }
+            // What the keeper of the group computed for itself does not travel; and it may be another member's.
+            Err(problem.offering(super::offer::of(shared, &mine).await?))
         }
     }
 }
@@ -136,7 +142,10 @@ async fn place(
                     let detail = format!("A member of the group ({guest}) has too many sessions already.");
                     return give_up(shared, rows, Problem::new(Code::TooManySessions, detail)).await;
                 }
-                Ok(Created::OverBudget) => return give_up(shared, rows, super::over_budget()).await,
+                Ok(Created::OverBudget) => {
+                    let problem = super::offer::over_budget(shared, &new).await?;
+                    return give_up(shared, rows, problem).await;
+                }
                 Ok(Created::Again(_) | Created::NoCapacity | Created::Fenced | Created::KeyReused) => break,
                 Err(problem) => return give_up(shared, rows, problem).await,
             }

@@ -2,7 +2,7 @@
 
 use super::account::{LeaseState, audit};
 use super::{
-    Admission, BudgetRow, Created, Ended, Hash, Idempotency, NewSave, NewSession, NodeRow, PostedRow,
+    Admission, BudgetRow, Created, Ended, Hash, Idempotency, NewSave, NewSession, NodeRow, Payer, PostedRow,
     Replicas, SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded, Taken, UsageRow,
 };
 use crate::bus::words::{HeldSlots, ReplicaId};
@@ -22,7 +22,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+mod accounts;
 mod budgets;
+mod deeds;
 mod evidence;
 mod placement;
 mod replicas;
@@ -79,6 +81,9 @@ struct State {
     replicas: replicas::Cluster,
     slots: HashMap<NodeId, HeldSlots>,
     placement: placement::Kept,
+    who: accounts::Who,
+    payers: HashMap<LeaseId, Payer>,
+    deeds: deeds::Deeds,
 }
 
 #[derive(Debug, Clone)]
@@ -140,6 +145,7 @@ impl State {
             state: held.state,
             generation: Generation(0),
             lease: new.lease,
+            payer: new.payer,
             node: new.node,
             node_slots: self.slots_of(new.node),
             node_name: self.nodes.get(&new.node).map(|(_, node)| node.name.clone()).unwrap_or_default(),
@@ -234,6 +240,7 @@ impl State {
         if self.held(new.node) >= slots {
             return Ok(Created::NoCapacity);
         }
+        self.payers.extend(new.payer.map(|payer| (new.lease, payer)));
         let opening = account(new).open(crate::random::transfer_id())?;
         if !self.holds(std::slice::from_ref(&opening)) {
             return Ok(Created::OverBudget);
@@ -304,7 +311,8 @@ impl State {
 }
 
 fn account(new: &NewSession) -> LeaseAccount {
-    LeaseAccount { lease: new.lease, title: new.title.clone(), node: new.node, tariff: new.tariff.clone() }
+    let (title, payer) = (new.title.clone(), new.payer.map(|payer| payer.account));
+    LeaseAccount { lease: new.lease, title, payer, node: new.node, tariff: new.tariff.clone() }
 }
 
 fn admit(
@@ -484,7 +492,7 @@ impl Store for MemoryStore {
         after: Option<LeaseId>,
         limit: u32,
     ) -> Result<Vec<Evidence>, StoreError> {
-        self.read(|state| evidence::page(state, title, after, limit))
+        self.read(|state| evidence::page(state, None, title, after, limit))
     }
     async fn posted_after(&self, after: u64, limit: u32) -> Result<Vec<PostedRow>, StoreError> {
         Ok(self.read(|state| {
@@ -494,7 +502,7 @@ impl Store for MemoryStore {
         }))
     }
     async fn usage(&self, range: Range<u64>) -> Result<Vec<UsageRow>, StoreError> {
-        self.read(|state| usage::of(state, &range))
+        self.read(|state| usage::of(state, None, &range))
     }
     async fn host_totals(&self, before_ms: u64) -> Result<Totals, StoreError> {
         self.read(|state| state.totals(before_ms))

@@ -8,6 +8,8 @@
 //! nothing has happened; when it is repeated, nothing happens twice.
 
 mod account;
+pub mod accounts;
+pub mod deeds;
 mod memory;
 pub mod placement;
 mod postgres;
@@ -18,6 +20,8 @@ mod sqlite;
 mod subject;
 mod usage;
 
+pub use accounts::{AccountStore, Payer};
+pub use deeds::DeedStore;
 pub use memory::MemoryStore;
 pub use placement::PlacementStore;
 pub use postgres::PostgresStore;
@@ -31,7 +35,7 @@ use crate::bus::words::{HeldSlots, ReplicaId};
 use async_trait::async_trait;
 use nearframe_ledger::bill::Evidence;
 use nearframe_ledger::settlement::{SignedRoot, Totals};
-use nearframe_ledger::{Imbalance, LedgerError, Transfer};
+use nearframe_ledger::{Account, Imbalance, LedgerError, Transfer};
 use nearframe_protocol::api::StoredReceipt;
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::SignedReceipt;
@@ -63,9 +67,9 @@ pub enum StoreError {
     /// The journal of a lease breaks a rule of bookkeeping.
     #[error("the journal is wrong: {0}; the lease's account stays open until an operator looked at it")]
     Unbalanced(#[from] Imbalance),
-    /// The budget of a title does not hold what was to be set aside.
-    #[error("the budget of {0} is used up; raise it with PUT /v1/budgets/{0}")]
-    OverBudget(TitleId),
+    /// A budget does not hold what was to be set aside.
+    #[error("the budget of {0} is used up")]
+    OverBudget(Account),
     /// The process died before the commit (only from [`MemoryStore`]).
     #[error("crashed before the commit")]
     Crashed,
@@ -80,7 +84,7 @@ pub enum Created {
     Again(SessionRow),
     /// The node has no free slot.
     NoCapacity,
-    /// The title's budget does not hold another hour.
+    /// The budget of the title, or of the account or the key that asked, does not hold another hour.
     OverBudget,
     /// The guest has as many sessions as a guest may have.
     TooMany,
@@ -109,7 +113,7 @@ pub enum Taken {
     },
     /// Counted before.
     Duplicate,
-    /// Not counted: the title's budget does not hold it.
+    /// Not counted: the budget does not hold it.
     OverBudget,
     /// Will never be counted, and why.
     Refused(String),
@@ -179,7 +183,7 @@ pub struct BudgetRow {
 
 /// The seam. Every method is one transaction; times are Unix ms by the caller's clock.
 #[async_trait]
-pub trait Store: PlacementStore {
+pub trait Store: AccountStore + DeedStore + PlacementStore {
     /// The secret `name`; `fresh` becomes it when there is none.
     async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError>;
 

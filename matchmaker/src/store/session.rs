@@ -1,6 +1,6 @@
 //! Sessions as the store keeps them.
 
-use super::{Fence, Hash};
+use super::{Fence, Hash, Payer};
 use crate::bus::words::HeldSlots;
 use nearframe_ledger::Tariff;
 use nearframe_protocol::{
@@ -39,6 +39,9 @@ pub struct NewSession {
     pub lease: LeaseId,
     /// What it costs.
     pub tariff: Tariff,
+    /// Who pays in the studio's place.
+    #[serde(default)]
+    pub payer: Option<Payer>,
     /// Now, Unix ms.
     pub now_ms: u64,
     /// Set when the caller may repeat the request.
@@ -66,6 +69,9 @@ pub struct SessionRow {
     pub generation: Generation,
     /// The newest generation's lease.
     pub lease: LeaseId,
+    /// Who pays in the studio's place.
+    #[serde(default)]
+    pub payer: Option<Payer>,
     /// Where it runs.
     pub node: NodeId,
     /// What the node's owner calls it.
@@ -98,6 +104,7 @@ impl SessionRow {
             state: SessionState::Starting,
             generation: Generation(0),
             lease: new.lease,
+            payer: new.payer,
             node: new.node,
             node_name,
             node_slots,

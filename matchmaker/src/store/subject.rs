@@ -1,7 +1,7 @@
 //! What a transaction decides about, for databases in which several write at once.
 
 use super::Hash;
-use nearframe_protocol::{GuestId, NodeId, PublicKey, SessionId};
+use nearframe_protocol::{AccountId, GuestId, NodeId, PublicKey, SessionId};
 
 /// What a transaction decides about.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +12,10 @@ pub(super) enum Subject<'a> {
     Request(Hash),
     /// How many sessions a guest has.
     Guest(GuestId),
+    /// Who is in an account.
+    Members(AccountId),
+    /// Which keys an account has.
+    Keys(AccountId),
     /// What an operator ordered about a node.
     Orders(NodeId),
     /// Who a node is.
@@ -26,6 +30,8 @@ pub(super) enum Subject<'a> {
     Latency,
     /// What is booked.
     Bookings,
+    /// The last line of the audit trail.
+    AuditTrail,
 }
 
 impl Subject<'_> {
@@ -36,6 +42,8 @@ impl Subject<'_> {
             Self::Region(region) => hasher.update(b"region").update(region.as_bytes()),
             Self::Request(key) => hasher.update(b"request").update(&key),
             Self::Guest(guest) => hasher.update(b"guest").update(guest.as_bytes()),
+            Self::Members(account) => hasher.update(b"members").update(account.as_bytes()),
+            Self::Keys(account) => hasher.update(b"keys").update(account.as_bytes()),
             Self::Orders(node) => hasher.update(b"orders").update(node.as_bytes()),
             Self::NodeKey(key) => hasher.update(b"node key").update(key.as_bytes()),
             Self::Session(session) => hasher.update(b"session").update(session.as_bytes()),
@@ -43,6 +51,7 @@ impl Subject<'_> {
             Self::LatencySites => hasher.update(b"latency sites"),
             Self::Latency => hasher.update(b"latency"),
             Self::Bookings => hasher.update(b"bookings"),
+            Self::AuditTrail => hasher.update(b"audit trail"),
         };
         let mut number = [0; 8];
         hasher.finalize_xof().fill(&mut number);

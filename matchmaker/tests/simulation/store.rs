@@ -6,6 +6,10 @@ use nearframe_ledger::Transfer;
 use nearframe_ledger::bill::Evidence;
 use nearframe_ledger::settlement::{SignedRoot, Totals};
 use nearframe_matchmaker::bus::words::{HeldSlots, ReplicaId};
+use nearframe_matchmaker::store::accounts::{
+    AccountRow, AccountStore, Arrival, Arrived, Changed, Holding, KeyRow, LinkRow, MemberRow,
+};
+use nearframe_matchmaker::store::deeds::{AnswerRow, Asked, Claim, Deed, DeedStore, TrailRow};
 use nearframe_matchmaker::store::placement::{
     BookingRow, BookingTerms, InterruptibleRow, OrderKind, OrderRow, PastRow, PlacementStore, RuleKind,
     RuleRow,
@@ -15,11 +19,13 @@ use nearframe_matchmaker::store::{
     Replicas, SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded, Taken, UsageRow,
 };
 use nearframe_placement::assign::reserve::NoRoom;
+use nearframe_protocol::account::MemberRole;
 use nearframe_protocol::api::StoredReceipt;
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::SignedReceipt;
 use nearframe_protocol::{
-    Currency, EndReason, Generation, GuestId, LeaseId, NodeId, PublicKey, SessionId, TitleId,
+    AccountId, ApiKeyId, Currency, EndReason, Generation, GuestId, LeaseId, MemberId, NodeId, PublicKey,
+    SessionId, TitleId,
 };
 use std::collections::HashMap;
 use std::ops::Range;
@@ -170,4 +176,39 @@ through! { PlacementStore {
     add_interruptible(session: SessionId) -> ();
     interruptible() -> Vec<InterruptibleRow>;
     give_notice(session: SessionId, ends_ms: u64) -> bool;
+}}
+
+through! { AccountStore {
+    add_account(account: &AccountRow) -> ();
+    accounts() -> Vec<AccountRow>;
+    account(id: AccountId) -> Option<AccountRow>;
+    set_account_limit(id: AccountId, limit_micros: Option<i128>) -> bool;
+    add_link(link: &LinkRow) -> ();
+    arrive(arrival: &Arrival) -> Arrived;
+    member_of_cookie(cookie: Hash, now_ms: u64) -> Option<(MemberRow, AccountRow)>;
+    sign_out(cookie: Hash) -> ();
+    members(account: AccountId) -> Vec<MemberRow>;
+    set_role(account: AccountId, member: MemberId, role: MemberRole) -> Changed;
+    remove_member(account: AccountId, member: MemberId, now_ms: u64) -> Changed;
+    add_key(key: &KeyRow, secret: Hash) -> bool;
+    keys(account: AccountId) -> Vec<KeyRow>;
+    key_of_secret(secret: Hash) -> Option<KeyRow>;
+    note_key_use(id: ApiKeyId, now_ms: u64) -> ();
+    set_key_limit(account: AccountId, id: ApiKeyId, limit_micros: Option<i128>) -> bool;
+    revoke_key(account: AccountId, id: ApiKeyId, now_ms: u64) -> bool;
+    set_owner(holding: &Holding, account: Option<AccountId>) -> ();
+    owner(holding: &Holding) -> Option<AccountId>;
+    holdings(account: AccountId) -> Vec<Holding>;
+    sessions_of_account(account: AccountId, after: Option<SessionId>, limit: u32) -> Vec<SessionRow>;
+    usage_of(account: AccountId, range: Range<u64>) -> Vec<UsageRow>;
+    evidence_of(account: AccountId, title: &TitleId, after: Option<LeaseId>, limit: u32) -> Vec<Evidence>;
+}}
+
+through! { DeedStore {
+    add_deed(deed: &Deed) -> ();
+    trail(account: Option<AccountId>, before: Option<u64>, limit: u32) -> Vec<TrailRow>;
+    claim(asked: &Asked) -> Claim;
+    keep_answer(asked: &Asked, answer: &AnswerRow) -> ();
+    give_claim_up(asked: &Asked) -> ();
+    forget_answers(before_ms: u64) -> ();
 }}

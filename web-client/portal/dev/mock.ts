@@ -9,6 +9,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Plugin } from 'vite';
 import type { components } from '../src/api/generated';
 import { FLEET, RECEIPTS, SAVES, SESSIONS, TITLES } from './mock-data.ts';
+import { ACCOUNT, CREATED_KEY, KEYS, LINK, ME, MEMBERS, TRAIL } from './mock-accounts.ts';
 import { EMPTY_FLEET, FLEET_VIEW, OUTLOOK, PLACEMENT } from './mock-fleet.ts';
 
 type Schemas = components['schemas'];
@@ -103,6 +104,31 @@ function route(method: string, path: string, mode: string): Answer {
     case 'DELETE nodes/:id/ban':
     case 'DELETE nodes/:id/drain':
       return { status: 204, body: undefined };
+    case 'GET me':
+      return { status: 200, body: mode === 'guest' ? {} : ME };
+    case 'POST sign-in':
+      return { status: 200, body: ME };
+    case 'DELETE sign-in':
+      return { status: 204, body: undefined };
+    case 'GET accounts':
+      if (mode === 'guest') return problem(401, 'sign_in_needed', 'Operators only', 'Open the link that the server printed.');
+      return page(empty ? [] : [ACCOUNT]);
+    case 'POST accounts':
+    case 'PUT accounts/:id/allowance':
+      return { status: 200, body: ACCOUNT };
+    case 'GET accounts/:id/members':
+      return page(MEMBERS);
+    case 'GET accounts/:id/keys':
+      return page(empty ? [] : KEYS);
+    case 'POST accounts/:id/keys':
+      return { status: 201, body: CREATED_KEY };
+    case 'DELETE accounts/:id/keys':
+    case 'DELETE accounts/:id/members':
+      return { status: 204, body: undefined };
+    case 'POST accounts/:id/invitations':
+      return { status: 201, body: LINK };
+    case 'GET audit':
+      return page(empty ? [] : TRAIL);
     case 'POST enrolments':
       return mode === 'guest'
         ? problem(403, 'forbidden', 'Operators only', 'Open the link that the server printed.')

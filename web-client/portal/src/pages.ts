@@ -27,6 +27,8 @@ export async function pageOf(route: Route): Promise<Page> {
       return fixed((await import('./routes/Operator.svelte')).default);
     case 'fleet':
       return fixed((await import('./routes/Fleet.svelte')).default);
+    case 'account':
+      return fixed((await import('./routes/Account.svelte')).default);
     case 'about':
       return fixed((await import('./routes/About.svelte')).default);
     case 'not-found':

@@ -19,6 +19,7 @@ describe('addresses', () => {
     ['/nodes', { page: 'nodes' }],
     ['/operator', { page: 'operator' }],
     ['/fleet', { page: 'fleet' }],
+    ['/account', { page: 'account' }],
     ['/about', { page: 'about' }],
   ])('%s is read', (path, route) => {
     expect(read(path)).toEqual(route);
@@ -41,6 +42,7 @@ describe('addresses', () => {
       { page: 'saves' },
       { page: 'nodes' },
       { page: 'operator' },
+      { page: 'account' },
       { page: 'about' },
     ] as const;
     for (const route of routes) expect(read(href(route))).toEqual(route);

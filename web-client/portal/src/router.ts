@@ -15,6 +15,7 @@ export type Route =
   | { readonly page: 'nodes' }
   | { readonly page: 'operator' }
   | { readonly page: 'fleet' }
+  | { readonly page: 'account' }
   | { readonly page: 'about' }
   | { readonly page: 'not-found'; readonly path: string };
 
@@ -47,6 +48,7 @@ function parseSingle(head: string, path: string): Route {
     case 'nodes':
     case 'operator':
     case 'fleet':
+    case 'account':
     case 'about':
       return { page: head };
     default:

@@ -31,6 +31,22 @@ async function askToShutOut(page: Page): Promise<void> {
   await page.getByRole('heading', { name: 'Shut living-room out?' }).waitFor();
 }
 
+async function makeKey(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'New key' }).click();
+  await page.getByLabel('What it is for').fill('build server');
+}
+
+async function takeKey(page: Page): Promise<void> {
+  await makeKey(page);
+  await page.getByRole('button', { name: 'Make the key' }).click();
+  await page.getByText('Copy its secret now').waitFor();
+}
+
+async function openAccount(page: Page): Promise<void> {
+  await page.getByRole('button', { name: /Hollow Lantern/ }).click();
+  await page.getByRole('button', { name: 'Make a link' }).click();
+}
+
 async function cancel(page: Page): Promise<void> {
   await page.getByRole('button', { name: 'Cancel' }).click();
   await page.getByRole('button', { name: 'Play again' }).first().waitFor();
@@ -66,6 +82,14 @@ const PLACES: readonly Place[] = [
   { what: 'a signed-out fleet', path: '/fleet', mock: 'guest' },
   { what: 'a failed fleet', path: '/fleet', mock: 'error' },
   { what: 'a question before a machine is shut out', path: '/fleet', act: askToShutOut },
+  { what: 'an account', path: '/account' },
+  { what: 'a new key', path: '/account', act: makeKey },
+  { what: 'a key that is shown once', path: '/account', act: takeKey },
+  { what: 'a new account', path: '/account', mock: 'empty' },
+  { what: 'an account of nobody', path: '/account', mock: 'guest' },
+  { what: 'a failed account', path: '/account', mock: 'error' },
+  { what: 'an invitation', path: `/account#join=${'k'.repeat(43)}` },
+  { what: 'accounts to an operator', path: '/operator', act: openAccount },
   { what: 'how it works', path: '/about' },
   { what: 'a wrong address', path: '/nope' },
 ];

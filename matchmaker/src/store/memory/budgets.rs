@@ -1,9 +1,10 @@
 //! Budgets, in memory: added up from the journal each time.
 
 use super::State;
-use crate::store::BudgetRow;
+use crate::store::accounts::Purse;
+use crate::store::{BudgetRow, Payer};
 use nearframe_ledger::{Account, Kind, Transfer};
-use nearframe_protocol::{Currency, Money, TitleId};
+use nearframe_protocol::{AccountId, Currency, LeaseId, Money, TitleId};
 use std::collections::BTreeMap;
 
 /// Limits by title and currency, in micro-units.
@@ -24,15 +25,41 @@ impl State {
         own.map(change_micros).sum()
     }
 
-    /// Whether the title's budget holds what these transfers of one lease set aside.
+    /// Whether the payer's budget holds what these transfers of one lease set aside.
     pub(super) fn holds(&self, transfers: &[Transfer]) -> bool {
         let more: i128 = transfers.iter().map(change_micros).sum();
-        let Some(first) = transfers.first().filter(|_| more > 0) else { return true };
-        let Account::Studio(title) = &first.debit else { return true };
+        let Some(first) = transfers.first().filter(|first| first.kind == Kind::Pending) else { return true };
+        let title = match &first.debit {
+            Account::Studio(title) => title,
+            Account::Customer(account) => return self.purses_hold(*account, first, more),
+            _ => return true,
+        };
         match self.limits.get(&(title.clone(), first.currency.clone())) {
-            Some(Some(limit)) => self.committed_micros(title, &first.currency) + more <= *limit,
+            Some(Some(limit)) => more <= 0 || self.committed_micros(title, &first.currency) + more <= *limit,
             Some(None) | None => true,
         }
+    }
+
+    /// Whether account and key hold it, and the key still sets anything aside.
+    fn purses_hold(&self, account: AccountId, transfer: &Transfer, more: i128) -> bool {
+        let Some(key) = self.payers.get(&transfer.lease).and_then(|payer| self.who.keys.get(&payer.key))
+        else {
+            return false;
+        };
+        let Some(account) = self.who.accounts.get(&account) else { return false };
+        let holds = |purse: &Purse, committed: i128| {
+            let within = purse.limit_micros.is_none_or(|limit| committed + more <= limit);
+            more <= 0 || (purse.currency == transfer.currency && within)
+        };
+        key.revoked_at_ms.is_none()
+            && holds(&account.purse, self.set_aside(|payer| payer.account == account.id))
+            && holds(&key.purse, self.set_aside(|payer| payer.key == key.id))
+    }
+
+    /// What is set aside or spent for leases of such payers.
+    pub(super) fn set_aside(&self, of: impl Fn(&Payer) -> bool) -> i128 {
+        let own = |lease: &LeaseId| self.payers.get(lease).is_some_and(&of);
+        self.journal.iter().filter(|transfer| own(&transfer.lease)).map(change_micros).sum()
     }
 
     pub(super) fn set_limit(&mut self, title: &TitleId, currency: &Currency, limit_micros: Option<i128>) {

@@ -3,19 +3,22 @@
 use super::State;
 use crate::store::StoreError;
 use nearframe_ledger::bill::{Counted, Evidence};
-use nearframe_protocol::{LeaseId, TitleId};
+use nearframe_protocol::{AccountId, LeaseId, TitleId};
 
 pub(super) fn page(
     state: &State,
+    account: Option<AccountId>,
     title: Option<&TitleId>,
     after: Option<LeaseId>,
     limit: u32,
 ) -> Result<Vec<Evidence>, StoreError> {
-    let wanted = |lease: LeaseId, of: &TitleId| {
-        after.is_none_or(|after| lease > after) && title.is_none_or(|title| title == of)
+    let wanted = |held: &&super::Held| {
+        let new = &held.new;
+        after.is_none_or(|after| new.lease > after)
+            && title.is_none_or(|title| *title == new.title)
+            && account.is_none_or(|account| state.who.pays(account, new))
     };
-    let mut leases: Vec<_> =
-        state.sessions.values().filter(|held| wanted(held.new.lease, &held.new.title)).collect();
+    let mut leases: Vec<_> = state.sessions.values().filter(wanted).collect();
     leases.sort_by_key(|held| held.new.lease);
     let evidence = |held: &super::Held| -> Result<Evidence, StoreError> {
         let lease = state.lease(held)?;

@@ -11,7 +11,7 @@ impl State {
     /// Computed from receipts: the journal in memory has no times.
     pub(super) fn totals(&self, before_ms: u64) -> Result<Totals, StoreError> {
         let mut totals = Totals::new();
-        for evidence in super::evidence::page(self, None, None, u32::MAX)? {
+        for evidence in super::evidence::page(self, None, None, None, u32::MAX)? {
             let bill = evidence.recompute().map_err(|_| StoreError::Corrupt("receipts"))?;
             let before = bill.lines.iter().filter(|line| line.received_at_ms < before_ms);
             let earned: i128 = before.map(|line| line.host_micros).sum();

@@ -2,12 +2,17 @@
 
 use super::State;
 use crate::store::{StoreError, UsageRow};
+use nearframe_protocol::AccountId;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-pub(super) fn of(state: &State, range: &Range<u64>) -> Result<Vec<UsageRow>, StoreError> {
+pub(super) fn of(
+    state: &State,
+    account: Option<AccountId>,
+    range: &Range<u64>,
+) -> Result<Vec<UsageRow>, StoreError> {
     let mut rows = BTreeMap::new();
-    for evidence in super::evidence::page(state, None, None, u32::MAX)? {
+    for evidence in super::evidence::page(state, account, None, None, u32::MAX)? {
         let bill = evidence.recompute().map_err(|_| StoreError::Corrupt("receipts"))?;
         let lines: Vec<_> = bill.lines.iter().filter(|line| range.contains(&line.received_at_ms)).collect();
         if lines.is_empty() {

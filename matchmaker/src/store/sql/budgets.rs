@@ -1,5 +1,6 @@
 //! What may be spent on a title.
 
+use super::keys;
 use super::rows::{currency, maybe_int, signed_amount, title};
 use super::{Connection, DbRow, SqlStore, StoreError};
 use crate::store::BudgetRow;
@@ -7,7 +8,7 @@ use nearframe_ledger::{Account, Kind, Transfer};
 use nearframe_protocol::{Currency, Money, TitleId};
 use sqlx::query;
 
-/// Counts what a transfer sets aside or releases; refuses what the title's budget does not hold. What is posted was
+/// Counts what a transfer sets aside or releases; refuses what the payer's budget does not hold. What is posted was
 /// set aside before. The row is locked from here to the end of the transaction, so that no two decide by one balance.
 pub(super) async fn count(tx: &mut Connection, transfer: &Transfer) -> Result<(), StoreError> {
     let change_micros = match transfer.kind {
@@ -15,7 +16,11 @@ pub(super) async fn count(tx: &mut Connection, transfer: &Transfer) -> Result<()
         Kind::Void => -signed_amount(transfer.amount_micros)?,
         Kind::Post => return Ok(()),
     };
-    let Account::Studio(title) = &transfer.debit else { return Err(StoreError::Corrupt("debit")) };
+    let title = match &transfer.debit {
+        Account::Studio(title) => title,
+        Account::Customer(account) => return keys::count(tx, *account, transfer, change_micros).await,
+        _ => return Err(StoreError::Corrupt("debit")),
+    };
     if change_micros < 0 {
         return release(tx, title, &transfer.currency, change_micros).await;
     }
@@ -30,7 +35,7 @@ pub(super) async fn count(tx: &mut Connection, transfer: &Transfer) -> Result<()
     .bind(change_micros)
     .execute(tx)
     .await?;
-    if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::OverBudget(title.clone())) }
+    if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::OverBudget(transfer.debit.clone())) }
 }
 
 /// What is released was set aside before, so the row is there. Not an insertion: its check would see a row below zero.

@@ -7,8 +7,12 @@
 //! **Architecture invariant:** a transaction that decides by what it has read locks the [`Subject`] first. Subjects
 //! are locked in the order in which they stand there, so that no two transactions wait for each other.
 
+mod account_store;
+mod accounts;
 mod budgets;
+mod deeds;
 mod evidence;
+mod keys;
 mod nodes;
 mod placement;
 mod receipts;
@@ -144,13 +148,13 @@ impl Store for SqlStore {
         after: Option<LeaseId>,
         limit: u32,
     ) -> Result<Vec<Evidence>, StoreError> {
-        evidence::page(self, title, after, limit).await
+        evidence::page(self, None, title, after, limit).await
     }
     async fn posted_after(&self, after: u64, limit: u32) -> Result<Vec<PostedRow>, StoreError> {
         receipts::posted_after(self, after, limit).await
     }
     async fn usage(&self, range: Range<u64>) -> Result<Vec<UsageRow>, StoreError> {
-        usage::of(self, &range).await
+        usage::of(self, None, &range).await
     }
     async fn host_totals(&self, before_ms: u64) -> Result<Totals, StoreError> {
         settlements::totals(self, before_ms).await

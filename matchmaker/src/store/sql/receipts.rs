@@ -1,5 +1,6 @@
 //! Receipts and the journal.
 
+use super::accounts::maybe_id;
 use super::rows::{blob, int, maybe_int, signature, signed, signed_amount, tariff, title, transfer};
 use super::{Connection, DbRow, Fate, SqlStore, StoreError, Subject, Taken, budgets, lock, within};
 use crate::store::PostedRow;
@@ -8,7 +9,7 @@ use nearframe_ledger::chain::LATE_WINDOW_MS;
 use nearframe_ledger::{Chain, Kind, LeaseAccount, Meter, Reservation, Terms, Transfer};
 use nearframe_protocol::api::StoredReceipt;
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
-use nearframe_protocol::{Generation, LeaseId, NodeId, PublicKey, SessionId};
+use nearframe_protocol::{AccountId, Generation, LeaseId, NodeId, PublicKey, SessionId};
 use sqlx::query;
 
 /// Accounts closed in one run; the rest waits for the next run of the job.
@@ -76,7 +77,7 @@ async fn insert(
     Ok(())
 }
 
-/// Appends a transfer to the journal, within the title's budget.
+/// Appends a transfer to the journal, within the budget of whoever pays.
 pub(super) async fn append(tx: &mut Connection, transfer: &Transfer, now_ms: u64) -> Result<(), StoreError> {
     budgets::count(tx, transfer).await?;
     let amount = signed_amount(transfer.amount_micros)?;
@@ -106,7 +107,7 @@ pub(super) async fn lease_state(
 ) -> Result<Option<LeaseState>, StoreError> {
     let row = query(
         "SELECT l.id AS lease_id, l.session_id, l.generation, l.node_id, l.price_micros_per_hour, l.fee_permille,
-                l.currency, l.started_at_ms, l.ended_at_ms, s.title, s.player_key, n.public_key,
+                l.currency, l.account_id, l.started_at_ms, l.ended_at_ms, s.title, s.player_key, n.public_key,
                 count(r.sequence) AS receipts,
                 CAST(coalesce(sum(r.duration_us), 0) AS BIGINT) AS claimed_us,
                 CAST(coalesce(sum(r.billed_us), 0) AS BIGINT) AS billed_us,
@@ -149,6 +150,7 @@ pub(super) fn account_and_terms(row: &DbRow) -> Result<(LeaseAccount, Terms), St
     let account = LeaseAccount {
         lease: LeaseId::from_bytes(blob(row, "lease_id")?),
         title: title(row)?,
+        payer: maybe_id(row, "account_id")?.map(AccountId::from_bytes),
         node: NodeId::from_bytes(blob(row, "node_id")?),
         tariff: tariff(row)?,
     };

@@ -1,12 +1,13 @@
 //! From rows to types and back. A value that no release writes is [`StoreError::Corrupt`].
 
 use super::DbRow;
+use super::accounts::maybe_id;
 use crate::bus::words::HeldSlots;
-use crate::store::{SessionRow, StoreError};
+use crate::store::{Payer, SessionRow, StoreError};
 use nearframe_ledger::{Kind, LedgerError, Tariff, Transfer};
 use nearframe_protocol::{
-    Currency, EndReason, Generation, GuestId, LeaseId, Money, NodeId, PublicKey, SessionId, SessionState,
-    Signature, TitleHash, TitleId, TransferId,
+    AccountId, ApiKeyId, Currency, EndReason, Generation, GuestId, LeaseId, Money, NodeId, PublicKey,
+    SessionId, SessionState, Signature, TitleHash, TitleId, TransferId,
 };
 use sqlx::Row;
 
@@ -69,6 +70,16 @@ pub(super) fn title(row: &DbRow) -> Result<TitleId, StoreError> {
     TitleId::new(text(row, "title")?).map_err(|_| StoreError::Corrupt("title"))
 }
 
+fn payer(row: &DbRow) -> Result<Option<Payer>, StoreError> {
+    match (maybe_id(row, "account_id")?, maybe_id(row, "key_id")?) {
+        (None, None) => Ok(None),
+        (Some(account), Some(key)) => {
+            Ok(Some(Payer { account: AccountId::from_bytes(account), key: ApiKeyId::from_bytes(key) }))
+        }
+        _ => Err(StoreError::Corrupt("key_id")),
+    }
+}
+
 /// A row of `SESSION_COLUMNS`.
 pub(super) fn session(row: &DbRow) -> Result<SessionRow, StoreError> {
     let end_reason: Option<&str> = row.try_get("end_reason")?;
@@ -82,6 +93,7 @@ pub(super) fn session(row: &DbRow) -> Result<SessionRow, StoreError> {
         state: state(row)?,
         generation: Generation(int(row, "generation")?),
         lease: LeaseId::from_bytes(blob(row, "lease_id")?),
+        payer: payer(row)?,
         node: NodeId::from_bytes(blob(row, "node_id")?),
         node_name: text(row, "node_name")?.to_owned(),
         node_slots: HeldSlots {

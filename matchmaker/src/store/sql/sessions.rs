@@ -7,13 +7,13 @@ use super::{
     StoreError, Subject, lock, replicas, within,
 };
 use nearframe_ledger::LeaseAccount;
-use nearframe_protocol::{EndReason, Generation, GuestId, NodeId, SessionId};
+use nearframe_protocol::{AccountId, EndReason, Generation, GuestId, NodeId, SessionId};
 use sqlx::{Executor, query};
 use std::collections::HashMap;
 
 const SESSION_COLUMNS: &str = "
     SELECT s.id, s.guest_id, s.title, s.player_key, s.state, s.generation, s.created_at_ms, s.ended_at_ms,
-           s.end_reason, l.id AS lease_id, l.node_id, l.title_hash, l.currency, n.name AS node_name, n.held, n.held_changes,
+           s.end_reason, l.id AS lease_id, l.account_id, l.key_id, l.node_id, l.title_hash, l.currency, n.name AS node_name, n.held, n.held_changes,
            (SELECT count(*) FROM receipts r WHERE r.session_id = s.id) AS receipts,
            (SELECT CAST(coalesce(sum(r.billed_us), 0) AS BIGINT) FROM receipts r WHERE r.session_id = s.id) AS billed_us,
            (SELECT CAST(coalesce(sum(t.amount_micros), 0) AS BIGINT) FROM leases p JOIN transfers t ON t.lease_id = p.id
@@ -44,6 +44,26 @@ pub(super) async fn of_guest(
     );
     let rows = query(&sql)
         .bind(&guest.as_bytes()[..])
+        .bind(after.map(|id| id.as_bytes().to_vec()))
+        .bind(i64::from(limit))
+        .fetch_all(&store.readers)
+        .await?;
+    rows.iter().map(session).collect()
+}
+
+pub(super) async fn of_account(
+    store: &SqlStore,
+    account: AccountId,
+    after: Option<SessionId>,
+    limit: u32,
+) -> Result<Vec<SessionRow>, StoreError> {
+    let sql = format!(
+        "{SESSION_COLUMNS} WHERE l.account_id = $1 AND ($2 IS NULL OR (s.created_at_ms, s.id) <
+            (SELECT c.created_at_ms, c.id FROM sessions c WHERE c.id = $2))
+         ORDER BY s.created_at_ms DESC, s.id DESC LIMIT $3"
+    );
+    let rows = query(&sql)
+        .bind(&account.as_bytes()[..])
         .bind(after.map(|id| id.as_bytes().to_vec()))
         .bind(i64::from(limit))
         .fetch_all(&store.readers)
@@ -177,8 +197,8 @@ async fn insert_lease(tx: &mut Connection, new: &NewSession) -> Result<(), Store
     let now = signed(new.now_ms);
     query(
         "INSERT INTO leases (id, session_id, generation, node_id, title_hash, price_micros_per_hour,
-                             fee_permille, currency, started_at_ms)
-         VALUES ($1, $2, 0, $3, $4, $5, $6, $7, $8)",
+                             fee_permille, currency, started_at_ms, account_id, key_id)
+         VALUES ($1, $2, 0, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(&new.lease.as_bytes()[..])
     .bind(&new.id.as_bytes()[..])
@@ -188,6 +208,8 @@ async fn insert_lease(tx: &mut Connection, new: &NewSession) -> Result<(), Store
     .bind(i64::from(new.tariff.fee_permille))
     .bind(new.tariff.currency.as_str())
     .bind(now)
+    .bind(new.payer.map(|payer| payer.account.as_bytes().to_vec()))
+    .bind(new.payer.map(|payer| payer.key.as_bytes().to_vec()))
     .execute(&mut *tx)
     .await?;
     if let Some(Idempotency { key, request }) = &new.idempotency {
@@ -204,6 +226,7 @@ async fn insert_lease(tx: &mut Connection, new: &NewSession) -> Result<(), Store
     let account = LeaseAccount {
         lease: new.lease,
         title: new.title.clone(),
+        payer: new.payer.map(|payer| payer.account),
         node: new.node,
         tariff: new.tariff.clone(),
     };
@@ -254,6 +277,8 @@ async fn end_in(
     if first {
         let row = one(&mut *tx, id).await?.ok_or(StoreError::Corrupt("id"))?;
         let ended_at_ms = row.ended_at_ms.unwrap_or(now_ms);
+        // Node before budget, as where a session begins: nobody waits for the other in a circle.
+        give_slot(tx, row.node).await?;
         if let Some(lease) = lease_state(tx, id, row.generation).await?
             && let Some(release) = lease.at_end(ended_at_ms)?
         {
@@ -264,7 +289,6 @@ async fn end_in(
             .bind(&id.as_bytes()[..])
             .execute(&mut *tx)
             .await?;
-        give_slot(tx, row.node).await?;
     }
     let session = one(&mut *tx, id).await?;
     Ok(Fate::Keep(session.map(|session| Ended { session, first })))

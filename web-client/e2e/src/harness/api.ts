@@ -40,11 +40,11 @@ export function assertProblem(answer: Answer, ...statuses: number[]): void {
   assert.equal(field(answer.body, 'status'), answer.status);
 }
 
-export function createSession(base: string, title: string): Promise<Answer> {
+export function createSession(base: string, title: string, headers: Record<string, string> = {}): Promise<Answer> {
   const { publicKey } = generateKeyPairSync('ed25519');
   const player_key = publicKey.export({ format: 'der', type: 'spki' }).subarray(-32).toString('hex');
   const body = JSON.stringify({ versions: { min: 1, max: 1, features: [] }, title, player_key });
-  return ask(base, '/v1/sessions', { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+  return ask(base, '/v1/sessions', { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body });
 }
 
 /** A session as its player sees it, asked for with the page's own cookie. */

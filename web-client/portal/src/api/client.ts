@@ -38,15 +38,18 @@ export type Save = Schemas['Save'];
 /** A request without an answer is given up after this: longer, and a visitor has reloaded by then. */
 const TIMEOUT_MS = 10_000;
 
-const client = createClient<paths>({ baseUrl: location.origin, credentials: 'same-origin' });
+/** One client for all modules here. */
+export const client = createClient<paths>({ baseUrl: location.origin, credentials: 'same-origin' });
 
+/** What a request comes back with. */
 interface Answer<T> {
   readonly data?: T;
   readonly error?: unknown;
   readonly response: Response;
 }
 
-async function settle<T>(request: Promise<Answer<T>>): Promise<Outcome<T>> {
+/** An answer's body, or what went wrong. */
+export async function settle<T>(request: Promise<Answer<T>>): Promise<Outcome<T>> {
   try {
     const { data, error, response } = await request;
     if (response.ok && data !== undefined) return { ok: true, value: data };
@@ -56,11 +59,13 @@ async function settle<T>(request: Promise<Answer<T>>): Promise<Outcome<T>> {
   }
 }
 
-function limit(): AbortSignal {
+/** Ends a request that gets no answer. */
+export function limit(): AbortSignal {
   return AbortSignal.timeout(TIMEOUT_MS);
 }
 
-async function items<T>(request: Promise<Answer<{ items: T[] }>>): Promise<Outcome<T[]>> {
+/** The rows of a listing. */
+export async function items<T>(request: Promise<Answer<{ items: T[] }>>): Promise<Outcome<T[]>> {
   const page = await settle(request);
   return page.ok ? { ok: true, value: page.value.items } : page;
 }
@@ -153,7 +158,7 @@ export function liftOrder(id: string, kind: 'ban' | 'drain'): Promise<Outcome<tr
 }
 
 /** For answers that have no body. */
-function done(request: Promise<{ readonly error?: unknown; readonly response: Response }>): Promise<Outcome<true>> {
+export function done(request: Promise<{ readonly error?: unknown; readonly response: Response }>): Promise<Outcome<true>> {
   return settle(request.then(({ error, response }) => (response.ok ? { data: true as const, response } : { error, response })));
 }
 

@@ -55,6 +55,222 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/accounts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All accounts, by name. */
+        get: operations["list_accounts"];
+        put?: never;
+        /** Makes an account. It may spend nothing until it is let, and has no members until one is invited. */
+        post: operations["create_account"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** An account, and what it may spend. */
+        get: operations["account"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account}/allowance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Sets the most that all keys of an account together set aside and spend from now on, all that was before included. A
+         *     session that it does not hold is refused with `budget_used_up`; one that runs ends when its hour cannot be renewed.
+         */
+        put: operations["set_allowance"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account}/holdings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Titles and machines of an account. */
+        get: operations["holdings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account}/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A link by which one person becomes a member. It works once, for three days. */
+        post: operations["invite"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account}/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The account's keys, newest first, revoked ones included; without their secrets. */
+        get: operations["list_keys"];
+        put?: never;
+        /** Makes a key. Its secret stands in this answer and nowhere else: what is kept is its hash. */
+        post: operations["create_key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account}/keys/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revokes a key: from now on it opens nothing and sets nothing aside, on every server. Sessions that it started play on
+         *     with what was set aside for them, unless they are to be ended. Revoking it again changes nothing.
+         */
+        delete: operations["revoke_key"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account}/keys/{key}/allowance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Sets the most that a key sets aside and spends from now on, all that was before included. */
+        put: operations["set_key_allowance"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account}/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The account's members, in the order in which they joined. */
+        get: operations["list_members"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account}/members/{member}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Changes what a member may do. */
+        put: operations["set_role"];
+        post?: never;
+        /** Takes a member out, and signs them out everywhere. Keys that they made stay. */
+        delete: operations["remove_member"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account}/members/{member}/link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A link by which a member signs in on another device, or again. It works once, for three days. */
+        post: operations["link_member"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who did what, newest first: all of it for operators, what concerns their account for its owners. Each line holds the
+         *     hash of the line before it; a line of another account is missing in the listing of an account, its hash is not.
+         */
+        get: operations["audit_trail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/bookings": {
         parameters: {
             query?: never;
@@ -196,6 +412,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who the server takes the caller for, by cookie or by key. */
+        get: operations["me"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/nodes": {
         parameters: {
             query?: never;
@@ -296,6 +529,23 @@ export interface paths {
         /** Every order about a node, newest first: also those that were lifted. */
         get: operations["list_orders"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/nodes/{id}/owner": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Says whose a machine is: its account reads what it earned. */
+        put: operations["set_node_owner"];
         post?: never;
         delete?: never;
         options?: never;
@@ -466,12 +716,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The caller's own sessions, newest first; none without a guest cookie. */
+        /** The caller's own sessions, newest first: of the account with its key, else of the guest; none without a cookie. */
         get: operations["list_sessions"];
         put?: never;
         /**
          * Asks for a session on the best free machine. Sets the guest cookie when there is none. With an
-         *     `Idempotency-Key`, repeating the same request with the same `player_key` gives the same session.
+         *     `Idempotency-Key`, repeating the same request with the same `player_key` gives the same session. With a key of the
+         *     scope `sessions`, its account pays; where its budget does not hold, the problem has an `offer`.
          */
         post: operations["create_session"];
         delete?: never;
@@ -616,6 +867,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/sign-in": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Uses a link up: whoever sends what stands behind its `#` becomes a member, or is signed in as one. */
+        post: operations["sign_in"];
+        /** Signs the member of the cookie out. Signing out again changes nothing. */
+        delete: operations["sign_out"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/statements/{title}/{month}": {
         parameters: {
             query?: never;
@@ -626,7 +895,8 @@ export interface paths {
         /**
          * A title's receipts that came in during a month in UTC, such as `2026-11`, one line each, with what each costs and
          *     all that it takes to compute that again: signed bytes, signatures, keys, price. Every bill is computed from its
-         *     receipts when it is asked for; where one does not agree with what was posted, the answer breaks off.
+         *     receipts when it is asked for; where one does not agree with what was posted, the answer breaks off. Where a member
+         *     or a key of an account asks, what the account pays for.
          */
         get: operations["statement"];
         put?: never;
@@ -739,6 +1009,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/titles/{id}/owner": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Says whose a title is: its account pays for those who play it as guests, and reads what that cost. */
+        put: operations["set_title_owner"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/titles/{id}/residency": {
         parameters: {
             query?: never;
@@ -765,7 +1052,8 @@ export interface paths {
         };
         /**
          * What was used in a month in UTC, such as `2026-11`, and what it cost, by title. The lines behind a sum are in
-         *     `GET /v1/statements/{title}/{month}`.
+         *     `GET /v1/statements/{title}/{month}`. Of what an account pays for, where a member or a key of it asks: sessions of its
+         *     keys, and guests on its titles.
          */
         get: operations["usage"];
         put?: never;
@@ -780,6 +1068,47 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description An account. */
+        Account: {
+            /** @description Of all its keys together. */
+            allowance: components["schemas"]["Allowance"];
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            created_at_ms: number;
+            /** @description Id. */
+            id: components["schemas"]["AccountId"];
+            /** @description What it is for. */
+            kind: components["schemas"]["AccountKind"];
+            /** @description What people call it. */
+            name: string;
+        };
+        /**
+         * Format: uuid
+         * @description A studio, a host, an operator or a player who pays, earns or decides; has members and keys.
+         */
+        AccountId: string;
+        /**
+         * @description What an account is for.
+         * @enum {string}
+         */
+        AccountKind: "studio" | "host" | "operator" | "player";
+        /** @description Who did something. */
+        Actor: {
+            /** @enum {string} */
+            kind: "operator";
+        } | {
+            /** @description Who. */
+            id: components["schemas"]["MemberId"];
+            /** @enum {string} */
+            kind: "member";
+        } | {
+            /** @description Which. */
+            id: components["schemas"]["ApiKeyId"];
+            /** @enum {string} */
+            kind: "key";
+        };
         /** @description A GPU adapter. */
         AdapterCapability: {
             /** @description Name and version. */
@@ -796,6 +1125,54 @@ export interface components {
             /** @description As the driver names it. */
             name: string;
         };
+        /** @description What may be spent, and what is. */
+        Allowance: {
+            /** @description What is set aside or spent. */
+            committed: components["schemas"]["MoneyJson"];
+            limit?: null | components["schemas"]["MoneyJson"];
+        };
+        /** @description A key, without its secret. */
+        ApiKey: {
+            /** @description What it may spend, within what its account may. */
+            allowance: components["schemas"]["Allowance"];
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            created_at_ms: number;
+            created_by?: null | components["schemas"]["MemberId"];
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            expires_at_ms?: number | null;
+            /** @description Id. */
+            id: components["schemas"]["ApiKeyId"];
+            /**
+             * Format: int64
+             * @description When it was used last, to the minute, Unix ms.
+             */
+            last_used_ms?: number | null;
+            /** @description What it is for. */
+            name: string;
+            /**
+             * @description How its secret begins, to tell one from another.
+             * @example nf_live_7Gq2
+             */
+            prefix: string;
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            revoked_at_ms?: number | null;
+            /** @description What it opens. */
+            scopes: components["schemas"]["Scope"][];
+        };
+        /**
+         * Format: uuid
+         * @description A program's key to an account.
+         */
+        ApiKeyId: string;
         /** @description {session, fingerprint, nonce, expiry}, signed by the node. */
         Attestation: {
             /**
@@ -811,6 +1188,35 @@ export interface components {
             session: components["schemas"]["SessionId"];
             /** @description The node's signature over the canonical bytes. */
             signature: components["schemas"]["Signature"];
+        };
+        /** @description A line of the audit trail. */
+        AuditLine: {
+            account?: null | components["schemas"]["AccountId"];
+            /** @description Who. */
+            actor: components["schemas"]["Actor"];
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            at_ms: number;
+            /** @description Method and path of the door, such as `DELETE /v1/accounts/{account}/keys/{key}`. */
+            door: string;
+            /** @description SHA-256 of this line with `previous`, hex: see `docs/accounts.md`. */
+            hash: string;
+            /**
+             * Format: int64
+             * @description Counts up by one from 1, without holes.
+             */
+            number: number;
+            /** @description Hash of the line before, hex; zeros before the first. */
+            previous: string;
+            /**
+             * Format: int32
+             * @description The HTTP status of the answer.
+             */
+            status: number;
+            /** @description About what: ids from the path and of what was made, with spaces between them. */
+            subject: string;
         };
         /** @description Slots that were booked. */
         Booking: {
@@ -931,6 +1337,13 @@ export interface components {
              */
             width: number;
         };
+        /** @description `POST /v1/accounts`. A new account may spend nothing until `PUT /v1/accounts/{account}/allowance` lets it. */
+        CreateAccount: {
+            /** @description What it is for. */
+            kind: components["schemas"]["AccountKind"];
+            /** @description What people call it, 1 to 100 characters. */
+            name: string;
+        };
         /** @description `POST /v1/bookings` (operator): slots of a region for a time. */
         CreateBooking: {
             /**
@@ -965,6 +1378,19 @@ export interface components {
             /** @description On what. */
             together: components["schemas"]["Together"];
         };
+        /** @description `POST /v1/accounts/{account}/keys`. */
+        CreateKey: {
+            /**
+             * Format: int64
+             * @description When it stops to work, Unix ms; absent: when it is revoked.
+             */
+            expires_at_ms?: number | null;
+            limit?: null | components["schemas"]["MoneyJson"];
+            /** @description What it is for, 1 to 100 characters. */
+            name: string;
+            /** @description What it opens; at least one. */
+            scopes: components["schemas"]["Scope"][];
+        };
         /** @description `POST /v1/quotes`. */
         CreateQuote: {
             /** @description What would be played. */
@@ -998,6 +1424,16 @@ export interface components {
             title?: null | components["schemas"]["TitleId"];
             /** @description What the page speaks. */
             versions: components["schemas"]["VersionOffer"];
+        };
+        /** @description Answer to `POST /v1/accounts/{account}/keys`. */
+        CreatedKey: {
+            /** @description The key. */
+            key: components["schemas"]["ApiKey"];
+            /**
+             * @description What goes behind `Authorization: Bearer `. Shown this once.
+             * @example nf_live_7Gq2…
+             */
+            secret: string;
         };
         /** @description Answer to `POST /v1/sessions`. */
         CreatedSession: {
@@ -1232,6 +1668,13 @@ export interface components {
             /** @description Secret; each member sends it as `group` with `POST /v1/sessions`, again and again until it has its session. */
             group: string;
         };
+        /** @description What an account owns. */
+        Holdings: {
+            /** @description It is paid for these. */
+            nodes: components["schemas"]["NodeId"][];
+            /** @description It pays for those who play these as guests. */
+            titles: components["schemas"]["TitleId"][];
+        };
         /** @description A STUN or TURN server as `RTCPeerConnection` wants it. */
         IceServer: {
             /** @description TURN REST password: base64(HMAC-SHA1(secret, username)). */
@@ -1240,6 +1683,11 @@ export interface components {
             urls: string[];
             /** @description TURN REST user: expiry in Unix seconds, a colon, a pseudonym. */
             username?: string | null;
+        };
+        /** @description `POST /v1/accounts/{account}/invitations`. */
+        Invite: {
+            /** @description What the new member may do. */
+            role: components["schemas"]["MemberRole"];
         };
         /**
          * @description What a round trip is known from.
@@ -1275,6 +1723,13 @@ export interface components {
             /** @description Over `"nearframe/ledger-head/v1\0"`, blocks (u64), records (u64), at_ms (u64) and the hash, little-endian. */
             signature: components["schemas"]["Signature"];
         };
+        /** @description `GET /v1/me`: who the server takes the caller for. A guest is none of these. */
+        Me: {
+            account?: null | components["schemas"]["Account"];
+            key?: null | components["schemas"]["ApiKey"];
+            member?: null | components["schemas"]["Member"];
+            operator?: null | components["schemas"]["MemberRole"];
+        };
         /** @description What a page measured. */
         Measured: {
             /** @description Lowest round trips, the first one of each left out; nodes that did not answer are absent. */
@@ -1292,6 +1747,30 @@ export interface components {
              */
             rtt_us: number;
         };
+        /** @description A person in an account. */
+        Member: {
+            /** @description Id. */
+            id: components["schemas"]["MemberId"];
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            joined_at_ms: number;
+            /** @description What they call themselves. */
+            name: string;
+            /** @description What they may do. */
+            role: components["schemas"]["MemberRole"];
+        };
+        /**
+         * Format: uuid
+         * @description A person in an account.
+         */
+        MemberId: string;
+        /**
+         * @description What a member may do; each may do what those before it may.
+         * @enum {string}
+         */
+        MemberRole: "viewer" | "member" | "owner";
         /** @description Something that this machine lacks. */
         Missing: {
             /** @description Such as `NVENC`. */
@@ -1349,6 +1828,19 @@ export interface components {
         NodeId: string;
         /** @description 32 random bytes that make a signed statement fresh. */
         Nonce: string;
+        /** @description What a 402 offers: what it would cost, what is left, and how to have more. */
+        Offer: {
+            /** @description What is free. */
+            left: components["schemas"]["MoneyJson"];
+            /** @description What has to be free to start: an hour, of which what is not used comes back. */
+            needed: components["schemas"]["MoneyJson"];
+            /** @description What an hour costs. */
+            price_per_hour: components["schemas"]["MoneyJson"];
+            /** @description Where the limit is raised. */
+            raise: components["schemas"]["Raise"];
+            /** @description Whose limit stands in the way. */
+            short: components["schemas"]["Short"];
+        };
         /** @description An order about a node, standing or lifted. */
         Order: {
             /** @description What shows it. */
@@ -1380,6 +1872,103 @@ export interface components {
          * @enum {string}
          */
         PadStick: "left" | "right";
+        /** @description A page of a listing. */
+        Page_Account: {
+            /** @description The rows. */
+            items: {
+                /** @description Of all its keys together. */
+                allowance: components["schemas"]["Allowance"];
+                /**
+                 * Format: int64
+                 * @description Unix ms.
+                 */
+                created_at_ms: number;
+                /** @description Id. */
+                id: components["schemas"]["AccountId"];
+                /** @description What it is for. */
+                kind: components["schemas"]["AccountKind"];
+                /** @description What people call it. */
+                name: string;
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a listing. */
+        Page_ApiKey: {
+            /** @description The rows. */
+            items: {
+                /** @description What it may spend, within what its account may. */
+                allowance: components["schemas"]["Allowance"];
+                /**
+                 * Format: int64
+                 * @description Unix ms.
+                 */
+                created_at_ms: number;
+                created_by?: null | components["schemas"]["MemberId"];
+                /**
+                 * Format: int64
+                 * @description Unix ms.
+                 */
+                expires_at_ms?: number | null;
+                /** @description Id. */
+                id: components["schemas"]["ApiKeyId"];
+                /**
+                 * Format: int64
+                 * @description When it was used last, to the minute, Unix ms.
+                 */
+                last_used_ms?: number | null;
+                /** @description What it is for. */
+                name: string;
+                /**
+                 * @description How its secret begins, to tell one from another.
+                 * @example nf_live_7Gq2
+                 */
+                prefix: string;
+                /**
+                 * Format: int64
+                 * @description Unix ms.
+                 */
+                revoked_at_ms?: number | null;
+                /** @description What it opens. */
+                scopes: components["schemas"]["Scope"][];
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a listing. */
+        Page_AuditLine: {
+            /** @description The rows. */
+            items: {
+                account?: null | components["schemas"]["AccountId"];
+                /** @description Who. */
+                actor: components["schemas"]["Actor"];
+                /**
+                 * Format: int64
+                 * @description Unix ms.
+                 */
+                at_ms: number;
+                /** @description Method and path of the door, such as `DELETE /v1/accounts/{account}/keys/{key}`. */
+                door: string;
+                /** @description SHA-256 of this line with `previous`, hex: see `docs/accounts.md`. */
+                hash: string;
+                /**
+                 * Format: int64
+                 * @description Counts up by one from 1, without holes.
+                 */
+                number: number;
+                /** @description Hash of the line before, hex; zeros before the first. */
+                previous: string;
+                /**
+                 * Format: int32
+                 * @description The HTTP status of the answer.
+                 */
+                status: number;
+                /** @description About what: ids from the path and of what was made, with spaces between them. */
+                subject: string;
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
         /** @description A page of a listing. */
         Page_Booking: {
             /** @description The rows. */
@@ -1423,6 +2012,25 @@ export interface components {
                 limit?: null | components["schemas"]["MoneyJson"];
                 /** @description The title. */
                 title: components["schemas"]["TitleId"];
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a listing. */
+        Page_Member: {
+            /** @description The rows. */
+            items: {
+                /** @description Id. */
+                id: components["schemas"]["MemberId"];
+                /**
+                 * Format: int64
+                 * @description Unix ms.
+                 */
+                joined_at_ms: number;
+                /** @description What they call themselves. */
+                name: string;
+                /** @description What they may do. */
+                role: components["schemas"]["MemberRole"];
             }[];
             /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
             next_cursor?: string | null;
@@ -1785,6 +2393,7 @@ export interface components {
             code: string;
             /** @description What went wrong this time and what to do. */
             detail: string;
+            offer?: null | components["schemas"]["Offer"];
             /**
              * Format: int32
              * @description HTTP status.
@@ -1839,6 +2448,20 @@ export interface components {
              * @description Until when it binds, Unix ms.
              */
             valid_until_ms: number;
+        };
+        /** @description How a limit is raised. */
+        Raise: {
+            /** @description Who may: `member` of the account, or `operator`. */
+            by: string;
+            /**
+             * @description HTTP method.
+             * @example PUT
+             */
+            method: string;
+            /** @description Path on this server; the body is `{"limit": {"amount": "…", "currency": "…"}}`. */
+            path: string;
+            /** @description The lowest limit that would do. */
+            to_at_least: components["schemas"]["MoneyJson"];
         };
         /** @description What was used between the previous receipt and this one. */
         Receipt: {
@@ -1992,6 +2615,11 @@ export interface components {
          * @description Which save of a player's title: grows by one with each one kept, and is never used twice.
          */
         SaveVersion: number;
+        /**
+         * @description What a key opens.
+         * @enum {string}
+         */
+        Scope: "quotes" | "sessions" | "usage";
         /** @description A session. */
         Session: {
             /** @description What it cost so far. */
@@ -2046,9 +2674,22 @@ export interface components {
          * @enum {string}
          */
         SessionState: "starting" | "live" | "ended";
+        /** @description `PUT` of an `allowance`. */
+        SetAllowance: {
+            limit?: null | components["schemas"]["MoneyJson"];
+        };
         /** @description `PUT /v1/budgets/{title}`. */
         SetBudget: {
             limit?: null | components["schemas"]["MoneyJson"];
+        };
+        /** @description `PUT /v1/titles/{id}/owner` and `PUT /v1/nodes/{id}/owner`. */
+        SetOwner: {
+            account?: null | components["schemas"]["AccountId"];
+        };
+        /** @description `PUT /v1/accounts/{account}/members/{member}`. */
+        SetRole: {
+            /** @description What the member may do from now on. */
+            role: components["schemas"]["MemberRole"];
         };
         /** @description A signed root over what hosts have earned until the end of a day. */
         SettledRoot: {
@@ -2072,6 +2713,28 @@ export interface components {
             root: string;
             /** @description Over `"nearframe/settlement/v1\0"`, epoch (u32), leaves (u64), root and previous root, little-endian. */
             signature: components["schemas"]["Signature"];
+        };
+        /**
+         * @description Whose budget does not hold.
+         * @enum {string}
+         */
+        Short: "key" | "account";
+        /** @description `POST /v1/sign-in`. */
+        SignIn: {
+            /** @description What a new member wants to be called, 1 to 100 characters; ignored where the link is for one who is there. */
+            name?: string | null;
+            /** @description What stands behind `#` in the link. */
+            token: string;
+        };
+        /** @description A link that signs one person in, once. */
+        SignInLink: {
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            expires_at_ms: number;
+            /** @description To be opened in a browser. What proves it stands behind `#`, which browsers send to nobody. */
+            url: string;
         };
         /** @description An Ed25519 signature: 64 bytes. */
         Signature: string;
@@ -2435,6 +3098,517 @@ export interface operations {
             };
         };
     };
+    list_accounts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most 1000 rows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Account"];
+                };
+            };
+            /** @description Any error, such as `sign_in_needed` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_account: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Chosen by the caller, at most 128 bytes */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateAccount"];
+            };
+        };
+        responses: {
+            /** @description It is there */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Account"];
+                };
+            };
+            /** @description Any error, such as `sign_in_needed` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    account: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Account"];
+                };
+            };
+            /** @description Any error, such as `not_yours` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_allowance: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetAllowance"];
+            };
+        };
+        responses: {
+            /** @description The account as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Account"];
+                };
+            };
+            /** @description Any error, such as `unknown_account` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    holdings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most 1000 of both */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Holdings"];
+                };
+            };
+            /** @description Any error, such as `not_yours` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    invite: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Invite"];
+            };
+        };
+        responses: {
+            /** @description Give it to that person */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInLink"];
+                };
+            };
+            /** @description Any error, such as `role_missing` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most 1000 rows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ApiKey"];
+                };
+            };
+            /** @description Any error, such as `not_yours` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_key: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Chosen by the caller, at most 128 bytes */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateKey"];
+            };
+        };
+        responses: {
+            /** @description Shown once */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedKey"];
+                };
+            };
+            /** @description Any error, such as `role_missing` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revoke_key: {
+        parameters: {
+            query?: {
+                /** @description Ends the sessions that it started */
+                end_sessions?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+                /** @description Key id */
+                key: components["schemas"]["ApiKeyId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is revoked */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error, such as `unknown_key` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_key_allowance: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+                /** @description Key id */
+                key: components["schemas"]["ApiKeyId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetAllowance"];
+            };
+        };
+        responses: {
+            /** @description The key as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiKey"];
+                };
+            };
+            /** @description Any error, such as `unknown_key` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_members: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Member"];
+                };
+            };
+            /** @description Any error, such as `not_yours` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_role: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+                /** @description Member id */
+                member: components["schemas"]["MemberId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetRole"];
+            };
+        };
+        responses: {
+            /** @description It is so now */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error, such as `last_owner` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_member: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+                /** @description Member id */
+                member: components["schemas"]["MemberId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description They are no member */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error, such as `last_owner` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    link_member: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+                /** @description Member id */
+                member: components["schemas"]["MemberId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Give it to that person */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInLink"];
+                };
+            };
+            /** @description Any error, such as `unknown_member` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    audit_trail: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most 50 rows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AuditLine"];
+                };
+            };
+            /** @description Any error, such as `role_missing` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_bookings: {
         parameters: {
             query?: never;
@@ -2712,6 +3886,35 @@ export interface operations {
             };
         };
     };
+    me: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Nothing of it for a guest */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Any error, such as `bad_key` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_nodes: {
         parameters: {
             query?: never;
@@ -2950,6 +4153,40 @@ export interface operations {
                 };
             };
             /** @description Any error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_node_owner: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Node id */
+                id: components["schemas"]["NodeId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetOwner"];
+            };
+        };
+        responses: {
+            /** @description It is so now */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error, such as `unknown_node` */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -3615,6 +4852,66 @@ export interface operations {
             };
         };
     };
+    sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignIn"];
+            };
+        };
+        responses: {
+            /** @description Sets the cookie */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Any error, such as `sign_in_needed` for a link that is used up */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_out: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The cookie opens nothing any more */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     statement: {
         parameters: {
             query?: never;
@@ -3836,6 +5133,40 @@ export interface operations {
                 content?: never;
             };
             /** @description Any error, such as `not_found` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_title_owner: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Title id, such as `meteor` */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetOwner"];
+            };
+        };
+        responses: {
+            /** @description It is so now */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error, such as `unknown_account` */
             default: {
                 headers: {
                     [name: string]: unknown;

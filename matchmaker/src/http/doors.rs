@@ -1,0 +1,166 @@
+//! The table of doors: every route with the role it asks for, and the scope that lets a key through.
+
+use super::role::{Guard, Role};
+use super::{
+    accounts, api_keys, budgets, earnings, fleet, members, nodes, operator, probes, queue, quotes, saves,
+    sessions, statements, static_files, surveys, titles, trail, usage,
+};
+use crate::signalling;
+use crate::state::Shared;
+use axum::routing::{MethodRouter, delete, get, post, put};
+use nearframe_protocol::account::{MemberRole, Scope};
+use std::sync::Arc;
+
+/// One route.
+pub(super) struct Door {
+    pub(super) guard: Guard,
+    pub(super) handler: MethodRouter<Arc<Shared>>,
+}
+
+impl Door {
+    /// Keys with this scope open it as well.
+    fn key(mut self, scope: Scope) -> Self {
+        self.guard.scope = Some(scope);
+        self
+    }
+}
+
+pub(super) fn doors() -> Vec<Door> {
+    let door =
+        |method, path, role, handler| Door { guard: Guard { method, path, role, scope: None }, handler };
+    let page = || get(static_files::index);
+    vec![
+        door("GET", "/v1/titles", Role::Anyone, get(titles::list)),
+        door("GET", "/v1/titles/{id}", Role::Anyone, get(titles::one)),
+        door("GET", "/v1/titles/{id}/cover", Role::Anyone, get(titles::cover)),
+        door("POST", "/v1/sessions", Role::Guest, post(sessions::create)).key(Scope::Sessions),
+        door("GET", "/v1/sessions", Role::Guest, get(sessions::list)).key(Scope::Sessions),
+        door("GET", "/v1/sessions/{id}", Role::SessionOwner, get(sessions::one)).key(Scope::Sessions),
+        door("DELETE", "/v1/sessions/{id}", Role::SessionOwner, delete(sessions::leave)).key(Scope::Sessions),
+        door("GET", "/v1/sessions/{id}/receipts", Role::SessionOwner, get(sessions::receipts))
+            .key(Scope::Sessions),
+        door("GET", "/v1/sessions/{id}/placement", Role::SessionOwner, get(sessions::placement))
+            .key(Scope::Sessions),
+        door("POST", "/v1/sessions/{id}/path", Role::SessionOwner, post(sessions::path)),
+        door("POST", "/v1/surveys", Role::Guest, post(surveys::create)),
+        door("POST", "/v1/surveys/checks", Role::Guest, post(surveys::checks)),
+        door("POST", "/v1/surveys/measured", Role::Guest, post(surveys::measured)),
+        door("GET", "/v1/outlook", Role::Guest, get(surveys::outlook)),
+        door("GET", "/v1/queue", Role::Guest, get(queue::list)),
+        door("DELETE", "/v1/queue/{title}", Role::Guest, delete(queue::leave)),
+        door("POST", "/v1/groups", Role::Guest, post(queue::group)),
+        door("GET", "/v1/fleet", Role::Operator(MemberRole::Viewer), get(fleet::view)),
+        door("PUT", "/v1/nodes/{id}/ban", Role::Operator(MemberRole::Member), put(fleet::ban)),
+        door("DELETE", "/v1/nodes/{id}/ban", Role::Operator(MemberRole::Member), delete(fleet::lift_ban)),
+        door("PUT", "/v1/nodes/{id}/drain", Role::Operator(MemberRole::Member), put(fleet::drain)),
+        door("DELETE", "/v1/nodes/{id}/drain", Role::Operator(MemberRole::Member), delete(fleet::lift_drain)),
+        door("GET", "/v1/nodes/{id}/orders", Role::Operator(MemberRole::Viewer), get(fleet::orders)),
+        door("PUT", "/v1/titles/{id}/residency", Role::Operator(MemberRole::Member), put(fleet::residency)),
+        door("PUT", "/v1/regions/{region}/reserve", Role::Operator(MemberRole::Member), put(fleet::reserve)),
+        door("POST", "/v1/bookings", Role::Operator(MemberRole::Member), post(fleet::book)),
+        door("GET", "/v1/bookings", Role::Operator(MemberRole::Viewer), get(fleet::bookings)),
+        door("DELETE", "/v1/bookings/{booking}", Role::Operator(MemberRole::Member), delete(fleet::cancel)),
+        door("GET", "/v1/sessions/{id}/signal", Role::Ticket, get(signalling::page::open)),
+        door("PUT", "/v1/sessions/{id}/save", Role::SaveToken, put(saves::put)),
+        door("GET", "/v1/sessions/{id}/save", Role::SaveToken, get(saves::get)),
+        door("GET", "/v1/saves", Role::Guest, get(saves::list)),
+        door("GET", "/v1/saves/{title}/{version}", Role::Guest, get(saves::download)),
+        door("DELETE", "/v1/saves/{title}", Role::Guest, delete(saves::delete)),
+        door("GET", "/v1/nodes", Role::Anyone, get(nodes::list)),
+        door("GET", "/v1/nodes/link", Role::NodeKey, get(signalling::node::open)),
+        door("POST", "/v1/enrolments", Role::Operator(MemberRole::Member), post(operator::enrol)),
+        door("POST", "/v1/quotes", Role::Anyone, post(quotes::create)).key(Scope::Quotes),
+        door("GET", "/v1/budgets", Role::Operator(MemberRole::Viewer), get(budgets::list)),
+        door("PUT", "/v1/budgets/{title}", Role::Operator(MemberRole::Member), put(budgets::set)),
+        door("GET", "/v1/statements/{title}/{month}", Role::Books(MemberRole::Viewer), get(statements::csv))
+            .key(Scope::Usage),
+        door("GET", "/v1/usage/{month}", Role::Books(MemberRole::Viewer), get(usage::list)).key(Scope::Usage),
+        door("GET", "/v1/ledger/head", Role::Anyone, get(earnings::head)),
+        door("GET", "/v1/settlement", Role::Anyone, get(earnings::root)),
+        door("GET", "/v1/nodes/{id}/earnings", Role::NodeOwner, get(earnings::of_node)),
+        door("GET", "/v1/me", Role::Whoever, get(accounts::me)),
+        door("POST", "/v1/sign-in", Role::Anyone, post(members::sign_in)),
+        door("DELETE", "/v1/sign-in", Role::Whoever, delete(members::sign_out)),
+        door("POST", "/v1/accounts", Role::Operator(MemberRole::Owner), post(accounts::create)),
+        door("GET", "/v1/accounts", Role::Operator(MemberRole::Viewer), get(accounts::list)),
+        door("GET", "/v1/accounts/{account}", Role::Account(MemberRole::Viewer), get(accounts::one)),
+        door(
+            "PUT",
+            "/v1/accounts/{account}/allowance",
+            Role::Operator(MemberRole::Owner),
+            put(accounts::set_allowance),
+        ),
+        door(
+            "GET",
+            "/v1/accounts/{account}/holdings",
+            Role::Account(MemberRole::Viewer),
+            get(accounts::holdings),
+        ),
+        door(
+            "PUT",
+            "/v1/titles/{id}/owner",
+            Role::Operator(MemberRole::Owner),
+            put(accounts::set_title_owner),
+        ),
+        door("PUT", "/v1/nodes/{id}/owner", Role::Operator(MemberRole::Owner), put(accounts::set_node_owner)),
+        door("GET", "/v1/accounts/{account}/members", Role::Account(MemberRole::Viewer), get(members::list)),
+        door(
+            "POST",
+            "/v1/accounts/{account}/invitations",
+            Role::Account(MemberRole::Owner),
+            post(members::invite),
+        ),
+        door(
+            "POST",
+            "/v1/accounts/{account}/members/{member}/link",
+            Role::Account(MemberRole::Owner),
+            post(members::link_again),
+        ),
+        door(
+            "PUT",
+            "/v1/accounts/{account}/members/{member}",
+            Role::Account(MemberRole::Owner),
+            put(members::set_role),
+        ),
+        door(
+            "DELETE",
+            "/v1/accounts/{account}/members/{member}",
+            Role::Account(MemberRole::Owner),
+            delete(members::remove),
+        ),
+        door("GET", "/v1/accounts/{account}/keys", Role::Account(MemberRole::Viewer), get(api_keys::list)),
+        door(
+            "POST",
+            "/v1/accounts/{account}/keys",
+            Role::Account(MemberRole::Member),
+            post(api_keys::create),
+        ),
+        door(
+            "PUT",
+            "/v1/accounts/{account}/keys/{key}/allowance",
+            Role::Account(MemberRole::Member),
+            put(api_keys::set_allowance),
+        ),
+        door(
+            "DELETE",
+            "/v1/accounts/{account}/keys/{key}",
+            Role::Account(MemberRole::Member),
+            delete(api_keys::revoke),
+        ),
+        door("GET", "/v1/audit", Role::Books(MemberRole::Owner), get(trail::list)),
+        door("GET", "/v1/openapi.json", Role::Anyone, get(probes::openapi)),
+        door("GET", "/livez", Role::Anyone, get(probes::live)),
+        door("GET", "/readyz", Role::Anyone, get(probes::ready)),
+        door("GET", "/metrics", Role::Anyone, get(probes::metrics)),
+        door("GET", "/operator", Role::Anyone, get(operator::sign_in)),
+        door("GET", "/", Role::Anyone, page()),
+        door("GET", "/play/{title}", Role::Anyone, page()),
+        door("GET", "/sessions/{id}", Role::Anyone, page()),
+        door("GET", "/nodes", Role::Anyone, page()),
+        door("GET", "/fleet", Role::Anyone, page()),
+        door("GET", "/account", Role::Anyone, page()),
+        door("GET", "/about", Role::Anyone, page()),
+        door("GET", "/about/{*rest}", Role::Anyone, page()),
+        door("GET", "/{*path}", Role::Anyone, get(static_files::file)),
+    ]
+}

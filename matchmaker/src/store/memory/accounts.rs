@@ -1,0 +1,275 @@
+//! Accounts, members and keys, in memory.
+
+use super::{Held, MemoryStore, State, evidence, usage};
+use crate::store::accounts::{
+    AccountRow, AccountStore, Arrival, Arrived, Changed, Holding, KeyRow, LISTED, LinkRow, MOST_KEYS,
+    MOST_MEMBERS, MemberRow, USE_NOTED_MS,
+};
+use crate::store::{Hash, NewSession, SessionRow, StoreError, UsageRow};
+use async_trait::async_trait;
+use nearframe_ledger::bill::Evidence;
+use nearframe_protocol::account::MemberRole;
+use nearframe_protocol::{AccountId, ApiKeyId, LeaseId, MemberId, SessionId, TitleId};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+
+#[derive(Debug, Default, Clone)]
+pub(super) struct Who {
+    pub(super) accounts: BTreeMap<AccountId, AccountRow>,
+    pub(super) keys: BTreeMap<ApiKeyId, KeyRow>,
+    secrets: HashMap<Hash, ApiKeyId>,
+    members: Vec<MemberRow>,
+    links: HashMap<Hash, LinkRow>,
+    cookies: HashMap<Hash, (MemberId, u64)>,
+    owners: BTreeMap<Holding, AccountId>,
+}
+
+impl Who {
+    fn present(&self, account: AccountId) -> Vec<MemberRow> {
+        let mut rows: Vec<_> = self.members.iter().filter(|row| row.account == account).cloned().collect();
+        rows.sort_by_key(|row| (row.joined_at_ms, row.id));
+        rows
+    }
+
+    fn arrive(&mut self, arrival: &Arrival) -> Arrived {
+        let open = |link: &&LinkRow| link.expires_at_ms > arrival.now_ms;
+        let Some(link) = self.links.get(&arrival.token).filter(open).cloned() else {
+            return Arrived::Refused;
+        };
+        let id = link.member.unwrap_or(arrival.member);
+        if link.member.is_none() {
+            if self.present(link.account).len() >= MOST_MEMBERS as usize {
+                return Arrived::Full;
+            }
+            self.members.push(MemberRow {
+                id,
+                account: link.account,
+                name: arrival.name.clone(),
+                role: link.role,
+                joined_at_ms: arrival.now_ms,
+            });
+        }
+        let Some(row) = self.members.iter().find(|row| row.id == id).cloned() else {
+            return Arrived::Refused;
+        };
+        self.links.remove(&arrival.token);
+        self.cookies.insert(arrival.cookie, (id, arrival.cookie_expires_at_ms));
+        Arrived::As(row)
+    }
+
+    /// Whether an account pays for a session.
+    pub(super) fn pays(&self, account: AccountId, new: &NewSession) -> bool {
+        match new.payer {
+            Some(payer) => payer.account == account,
+            None => self.owners.get(&Holding::Title(new.title.clone())) == Some(&account),
+        }
+    }
+}
+
+impl State {
+    fn account_row(&self, row: &AccountRow) -> AccountRow {
+        let mut row = row.clone();
+        row.purse.committed_micros = self.set_aside(|payer| payer.account == row.id);
+        row
+    }
+
+    fn key_row(&self, row: &KeyRow) -> KeyRow {
+        let mut row = row.clone();
+        row.purse.committed_micros = self.set_aside(|payer| payer.key == row.id);
+        row
+    }
+}
+
+#[async_trait]
+impl AccountStore for MemoryStore {
+    async fn add_account(&self, account: &AccountRow) -> Result<(), StoreError> {
+        self.transact(|state| {
+            state.who.accounts.entry(account.id).or_insert_with(|| account.clone());
+            Ok(())
+        })
+    }
+    async fn accounts(&self) -> Result<Vec<AccountRow>, StoreError> {
+        Ok(self.read(|state| {
+            let mut rows: Vec<_> = state.who.accounts.values().map(|row| state.account_row(row)).collect();
+            rows.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
+            rows.truncate(LISTED as usize);
+            rows
+        }))
+    }
+    async fn account(&self, id: AccountId) -> Result<Option<AccountRow>, StoreError> {
+        Ok(self.read(|state| state.who.accounts.get(&id).map(|row| state.account_row(row))))
+    }
+    async fn set_account_limit(&self, id: AccountId, limit_micros: Option<i128>) -> Result<bool, StoreError> {
+        self.transact(|state| {
+            let row = state.who.accounts.get_mut(&id);
+            Ok(row.map(|row| row.purse.limit_micros = limit_micros).is_some())
+        })
+    }
+    async fn add_link(&self, link: &LinkRow) -> Result<(), StoreError> {
+        self.transact(|state| {
+            state.who.links.entry(link.token).or_insert_with(|| link.clone());
+            Ok(())
+        })
+    }
+    async fn arrive(&self, arrival: &Arrival) -> Result<Arrived, StoreError> {
+        self.transact(|state| Ok(state.who.arrive(arrival)))
+    }
+    async fn member_of_cookie(
+        &self,
+        cookie: Hash,
+        now_ms: u64,
+    ) -> Result<Option<(MemberRow, AccountRow)>, StoreError> {
+        Ok(self.read(|state| {
+            let (id, _) = state.who.cookies.get(&cookie).filter(|(_, expires)| *expires > now_ms)?;
+            let member = state.who.members.iter().find(|row| row.id == *id)?;
+            let account = state.who.accounts.get(&member.account)?;
+            Some((member.clone(), state.account_row(account)))
+        }))
+    }
+    async fn sign_out(&self, cookie: Hash) -> Result<(), StoreError> {
+        self.transact(|state| {
+            state.who.cookies.remove(&cookie);
+            Ok(())
+        })
+    }
+    async fn members(&self, account: AccountId) -> Result<Vec<MemberRow>, StoreError> {
+        Ok(self.read(|state| state.who.present(account)))
+    }
+    async fn set_role(
+        &self,
+        account: AccountId,
+        member: MemberId,
+        role: MemberRole,
+    ) -> Result<Changed, StoreError> {
+        self.transact(|state| {
+            let changed = MemberRow::change(&state.who.present(account), member, role == MemberRole::Owner);
+            if changed == Changed::Done {
+                let rows = state.who.members.iter_mut().filter(|row| row.id == member);
+                rows.for_each(|row| row.role = role);
+            }
+            Ok(changed)
+        })
+    }
+    async fn remove_member(
+        &self,
+        account: AccountId,
+        member: MemberId,
+        _now_ms: u64,
+    ) -> Result<Changed, StoreError> {
+        self.transact(|state| {
+            let changed = MemberRow::change(&state.who.present(account), member, false);
+            if changed == Changed::Done {
+                state.who.members.retain(|row| row.id != member);
+                state.who.cookies.retain(|_, (id, _)| *id != member);
+                state.who.links.retain(|_, link| link.member != Some(member));
+            }
+            Ok(changed)
+        })
+    }
+    async fn add_key(&self, key: &KeyRow, secret: Hash) -> Result<bool, StoreError> {
+        self.transact(|state| {
+            let live = |row: &&KeyRow| row.account == key.account && row.revoked_at_ms.is_none();
+            let known = state.who.keys.contains_key(&key.id);
+            if !known && state.who.keys.values().filter(live).count() >= MOST_KEYS as usize {
+                return Ok(false);
+            }
+            if !known {
+                state.who.keys.insert(key.id, key.clone());
+                state.who.secrets.insert(secret, key.id);
+            }
+            Ok(true)
+        })
+    }
+    async fn keys(&self, account: AccountId) -> Result<Vec<KeyRow>, StoreError> {
+        Ok(self.read(|state| {
+            let mine = state.who.keys.values().filter(|row| row.account == account);
+            let mut rows: Vec<_> = mine.map(|row| state.key_row(row)).collect();
+            rows.sort_by_key(|row| Reverse((row.created_at_ms, row.id)));
+            rows.truncate(LISTED as usize);
+            rows
+        }))
+    }
+    async fn key_of_secret(&self, secret: Hash) -> Result<Option<KeyRow>, StoreError> {
+        Ok(self.read(|state| {
+            let id = state.who.secrets.get(&secret)?;
+            state.who.keys.get(id).map(|row| state.key_row(row))
+        }))
+    }
+    async fn note_key_use(&self, id: ApiKeyId, now_ms: u64) -> Result<(), StoreError> {
+        self.transact(|state| {
+            let long_ago =
+                |row: &&mut KeyRow| row.last_used_ms.is_none_or(|last| last + USE_NOTED_MS <= now_ms);
+            if let Some(row) = state.who.keys.get_mut(&id).filter(long_ago) {
+                row.last_used_ms = Some(now_ms);
+            }
+            Ok(())
+        })
+    }
+    async fn set_key_limit(
+        &self,
+        account: AccountId,
+        id: ApiKeyId,
+        limit_micros: Option<i128>,
+    ) -> Result<bool, StoreError> {
+        self.transact(|state| {
+            let row = state.who.keys.get_mut(&id).filter(|row| row.account == account);
+            Ok(row.map(|row| row.purse.limit_micros = limit_micros).is_some())
+        })
+    }
+    async fn revoke_key(&self, account: AccountId, id: ApiKeyId, now_ms: u64) -> Result<bool, StoreError> {
+        self.transact(|state| {
+            let row = state.who.keys.get_mut(&id).filter(|row| row.account == account);
+            Ok(row.map(|row| row.revoked_at_ms = row.revoked_at_ms.or(Some(now_ms))).is_some())
+        })
+    }
+    async fn set_owner(&self, holding: &Holding, account: Option<AccountId>) -> Result<(), StoreError> {
+        self.transact(|state| {
+            match account {
+                Some(account) => drop(state.who.owners.insert(holding.clone(), account)),
+                None => drop(state.who.owners.remove(holding)),
+            }
+            Ok(())
+        })
+    }
+    async fn owner(&self, holding: &Holding) -> Result<Option<AccountId>, StoreError> {
+        Ok(self.read(|state| state.who.owners.get(holding).copied()))
+    }
+    async fn holdings(&self, account: AccountId) -> Result<Vec<Holding>, StoreError> {
+        Ok(self.read(|state| {
+            let mine = state.who.owners.iter().filter(|(_, owner)| **owner == account);
+            let mut rows: Vec<_> = mine.map(|(holding, _)| holding.clone()).collect();
+            rows.sort_by_key(Holding::words);
+            rows.truncate(LISTED as usize);
+            rows
+        }))
+    }
+    async fn sessions_of_account(
+        &self,
+        account: AccountId,
+        after: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        let mine = |held: &Held| held.new.payer.is_some_and(|payer| payer.account == account);
+        let mut rows = self.read(|state| state.rows(mine));
+        rows.reverse();
+        if let Some(after) = after {
+            let at = rows.iter().position(|row| row.id == after).map_or(rows.len(), |at| at + 1);
+            rows.drain(..at);
+        }
+        rows.truncate(limit as usize);
+        Ok(rows)
+    }
+    async fn usage_of(&self, account: AccountId, range: Range<u64>) -> Result<Vec<UsageRow>, StoreError> {
+        self.read(|state| usage::of(state, Some(account), &range))
+    }
+    async fn evidence_of(
+        &self,
+        account: AccountId,
+        title: &TitleId,
+        after: Option<LeaseId>,
+        limit: u32,
+    ) -> Result<Vec<Evidence>, StoreError> {
+        self.read(|state| evidence::page(state, Some(account), Some(title), after, limit))
+    }
+}

@@ -1,0 +1,83 @@
+/** What the mock knows of accounts: a studio with two members, keys in every state, and what was done. */
+import type { components } from '../src/api/generated';
+
+type Schemas = components['schemas'];
+
+const HOUR_MS = 3_600_000;
+const now = Date.now();
+const eur = (amount: string) => ({ amount, currency: 'EUR' });
+const id = (n: number) => `cc1c1e1e-0b7a-4a51-9a61-2f5a3c0e9b${String(n).padStart(2, '0')}`;
+
+/** The account of whoever is signed in. */
+export const ACCOUNT: Schemas['Account'] = {
+  id: id(1),
+  kind: 'studio',
+  name: 'Hollow Lantern Games',
+  created_at_ms: now - 900 * HOUR_MS,
+  allowance: { limit: eur('500.000000'), committed: eur('83.274100') },
+};
+
+const VERA: Schemas['Member'] = { id: id(2), name: 'Vera Okafor', role: 'owner', joined_at_ms: now - 880 * HOUR_MS };
+
+/** Its members. */
+export const MEMBERS: Schemas['Member'][] = [
+  VERA,
+  { id: id(3), name: 'Jonas', role: 'viewer', joined_at_ms: now - 30 * HOUR_MS },
+];
+
+/** Who the browser is. */
+export const ME: Schemas['Me'] = { account: ACCOUNT, member: VERA };
+
+const key = (n: number, name: string, rest: Partial<Schemas['ApiKey']>): Schemas['ApiKey'] => ({
+  id: id(n),
+  name,
+  prefix: `nf_live_7Gq${n % 10}`,
+  scopes: ['quotes', 'sessions'],
+  allowance: { limit: eur('50.000000'), committed: eur('12.500000') },
+  created_at_ms: now - 100 * HOUR_MS,
+  created_by: id(2),
+  ...rest,
+});
+
+/** Its keys. */
+export const KEYS: Schemas['ApiKey'][] = [
+  key(11, 'build server', { last_used_ms: now - HOUR_MS / 10, expires_at_ms: now + 2000 * HOUR_MS }),
+  key(12, 'support desk', { scopes: ['usage'], allowance: { committed: eur('0.000000') } }),
+  key(13, 'demo at the fair', { expires_at_ms: now - HOUR_MS }),
+  key(14, 'laptop of Jonas', { revoked_at_ms: now - 20 * HOUR_MS, last_used_ms: now - 21 * HOUR_MS }),
+];
+
+/** What the making of a key is answered with. */
+export const CREATED_KEY: Schemas['CreatedKey'] = {
+  key: key(15, 'new', { allowance: { committed: eur('0.000000') } }),
+  secret: `nf_live_${'7Gq2mXw9Rb'.repeat(4)}4kTz0a1Bc`,
+};
+
+/** What an invitation is answered with. */
+export const LINK: Schemas['SignInLink'] = {
+  url: `https://play.example.org/account#join=${'k7w2p9ddx41mq8rz'.repeat(2)}`,
+  expires_at_ms: now + 72 * HOUR_MS,
+};
+
+const line = (number: number, rest: Partial<Schemas['AuditLine']>): Schemas['AuditLine'] => ({
+  number,
+  at_ms: now - (10 - number) * HOUR_MS,
+  actor: { kind: 'member', id: id(2) },
+  account: id(1),
+  door: 'POST /v1/accounts/{account}/keys',
+  subject: id(11),
+  status: 201,
+  previous: '00'.repeat(32),
+  hash: '9f'.repeat(32),
+  ...rest,
+});
+
+/** What was done, newest first. */
+export const TRAIL: Schemas['AuditLine'][] = [
+  line(6, { door: 'DELETE /v1/accounts/{account}/keys/{key}', subject: id(14), status: 204 }),
+  line(5, { actor: { kind: 'member', id: id(3) }, door: 'DELETE /v1/accounts/{account}/keys/{key}', subject: id(11), status: 403 }),
+  line(4, { actor: { kind: 'key', id: id(11) }, door: 'POST /v1/sessions', subject: '' }),
+  line(3, {}),
+  line(2, { door: 'POST /v1/sign-in', subject: '', status: 200 }),
+  line(1, { actor: { kind: 'operator' }, door: 'POST /v1/accounts', subject: id(1) }),
+];
