@@ -315,6 +315,16 @@ async fn members_of_an_operators_account_are_operators_as_far_as_their_role_goes
     assert_eq!(viewer.get(&format!("/v1/accounts/{}", studio.id)).await.status(), StatusCode::OK);
     assert_eq!(problem(viewer.put("/v1/budgets/meteor", object!({})).await).await, "role_missing");
     assert_eq!(hand.put("/v1/budgets/meteor", object!({})).await.status(), StatusCode::OK);
+    let until_ms = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64 + 60_000;
+    let _node = FakeNode::enrol(&service, 2).await;
+    service.matchmaker.wait_ready().await;
+    let wanted = object!({"region": "DE", "from_ms": 0, "until_ms": until_ms, "slots": 1, "note": ""});
+    let booked: Value = json(hand.post("/v1/bookings", wanted).await).await;
+    let secret = booked["booking"].as_str().unwrap();
+    let seen = String::from_utf8(bytes(viewer.get("/v1/fleet").await).await).unwrap();
+    assert!(!seen.contains(secret), "whoever only looks does not learn it");
+    assert!(String::from_utf8(bytes(hand.get("/v1/fleet").await).await).unwrap().contains(secret));
+
     let invite = format!("/v1/accounts/{}/invitations", crew.id);
     for low in [&viewer, &hand] {
         assert_eq!(problem(low.post(&invite, object!({"role": "owner"})).await).await, "role_missing");

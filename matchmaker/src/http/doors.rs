@@ -58,7 +58,7 @@ pub(super) fn doors() -> Vec<Door> {
         door("PUT", "/v1/titles/{id}/residency", Role::Operator(MemberRole::Member), put(fleet::residency)),
         door("PUT", "/v1/regions/{region}/reserve", Role::Operator(MemberRole::Member), put(fleet::reserve)),
         door("POST", "/v1/bookings", Role::Operator(MemberRole::Member), post(fleet::book)),
-        door("GET", "/v1/bookings", Role::Operator(MemberRole::Viewer), get(fleet::bookings)),
+        door("GET", "/v1/bookings", Role::Operator(MemberRole::Member), get(fleet::bookings)),
         door("DELETE", "/v1/bookings/{booking}", Role::Operator(MemberRole::Member), delete(fleet::cancel)),
         door("GET", "/v1/sessions/{id}/signal", Role::Ticket, get(signalling::page::open)),
         door("PUT", "/v1/sessions/{id}/save", Role::SaveToken, put(saves::put)),

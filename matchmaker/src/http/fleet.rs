@@ -1,12 +1,15 @@
 //! The operator's view of the fleet, and what an operator may order.
 
 use super::problem::{Code, Json, Path, Problem};
+use super::role::Caller;
 use crate::placing::rules;
 use crate::sessions;
-use crate::state::Shared;
+use crate::state::{Shared, hash};
 use crate::store::placement::{BookingRow, OrderKind, OrderRow, RuleKind};
+use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
+use nearframe_protocol::account::MemberRole;
 use nearframe_protocol::api::{self, Page};
 use nearframe_protocol::fleet::{
     Booking, CreateBooking, FleetNode, FleetRegion, FleetView, GiveOrder, Order, PlacementRow, Reserve,
@@ -35,7 +38,10 @@ const HORIZON_MS: u64 = 366 * 24 * 3600 * 1000;
         (status = "default", description = "Any error, such as `sign_in_needed`", body = api::Problem,
          content_type = "application/problem+json"),
     ))]
-pub(crate) async fn view(State(shared): State<Arc<Shared>>) -> Result<axum::Json<FleetView>, Problem> {
+pub(crate) async fn view(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+) -> Result<axum::Json<FleetView>, Problem> {
     let rows = shared.store.nodes(None, SHOWN_NODES).await?;
     let total = shared.store.node_count().await?;
     let mut nodes: Vec<FleetNode> = rows.into_iter().map(|row| node(&shared, row)).collect();
@@ -50,6 +56,11 @@ pub(crate) async fn view(State(shared): State<Arc<Shared>>) -> Result<axum::Json
         let fleet = shared.fleet();
         (fleet.clients_remembered() as u64, fleet.sites() as u64)
     };
+    let mut bookings = kept(&shared);
+    if caller.who.operator() < Some(MemberRole::Member) {
+        // Whoever only looks sees that there is one, not the secret that plays on it.
+        bookings.iter_mut().for_each(|row| row.booking = hex::encode(&hash(&row.booking)[..8]));
+    }
     Ok(axum::Json(FleetView {
         nodes,
         total,
@@ -57,7 +68,7 @@ pub(crate) async fn view(State(shared): State<Arc<Shared>>) -> Result<axum::Json
         queue,
         waiting,
         placements,
-        bookings: kept(&shared),
+        bookings,
         clients_remembered,
         sites,
     }))
