@@ -21,6 +21,7 @@ mod jobs;
 mod metrics;
 mod placements;
 mod placing;
+mod prices;
 mod quotes;
 mod random;
 mod replicas;
@@ -90,6 +91,9 @@ pub enum Error {
         /// What is wrong.
         error: String,
     },
+    /// The configured prices cannot be used.
+    #[error("rates: {0}")]
+    Prices(#[from] nearframe_ledger::rates::CardError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -173,6 +177,7 @@ impl Matchmaker {
         let clock = Clock::new(store.clock_ms().await?);
         let shared = Arc::new(Shared::new(config, Parts { store, assets, bus, cluster, clock, key }));
         shared.placing.know(addresses);
+        prices::open(&shared).await?;
         placing::rules::refresh(&shared).await?;
         placing::history::read(&shared).await?;
         replicas::join(&shared).await?;

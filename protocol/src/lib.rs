@@ -9,6 +9,7 @@
 
 pub mod api;
 pub mod attest;
+pub mod bill;
 pub mod capability;
 pub mod codec;
 pub mod control;
@@ -22,6 +23,7 @@ pub mod measure;
 pub mod money;
 pub mod network;
 pub mod placement;
+pub mod prices;
 pub mod receipt;
 pub mod save;
 pub mod session;

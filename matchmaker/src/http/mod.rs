@@ -6,6 +6,7 @@
 //! **Architecture invariant:** the router is built from [`doors`] alone, so no route exists without a
 //! role.
 
+mod bills;
 mod budgets;
 mod earnings;
 mod fleet;
@@ -13,6 +14,7 @@ pub(crate) mod limits;
 mod nodes;
 mod operator;
 pub(crate) mod origin;
+mod prices;
 mod probes;
 pub(crate) mod problem;
 mod queue;
@@ -101,11 +103,20 @@ fn doors() -> Vec<Door> {
         door("GET", "/v1/nodes", Role::Anyone, get(nodes::list)),
         door("GET", "/v1/nodes/link", Role::NodeKey, get(signalling::node::open)),
         door("POST", "/v1/enrolments", Role::Operator, post(operator::enrol)),
+        door("GET", "/v1/prices", Role::Anyone, get(prices::now)),
+        door("GET", "/v1/prices/{version}", Role::Anyone, get(prices::version)),
+        door("PUT", "/v1/prices", Role::Operator, put(prices::set)),
         door("POST", "/v1/quotes", Role::Anyone, post(quotes::create)),
         door("GET", "/v1/budgets", Role::Operator, get(budgets::list)),
         door("PUT", "/v1/budgets/{title}", Role::Operator, put(budgets::set)),
         door("GET", "/v1/statements/{title}/{month}", Role::Operator, get(statements::csv)),
         door("GET", "/v1/usage/{month}", Role::Operator, get(usage::list)),
+        door("GET", "/v1/usage/titles", Role::Operator, get(usage::titles)),
+        door("GET", "/v1/usage/nodes", Role::Operator, get(usage::nodes)),
+        door("GET", "/v1/usage/series", Role::Operator, get(usage::series)),
+        door("GET", "/v1/usage/sessions", Role::Operator, get(usage::sessions)),
+        door("GET", "/v1/sessions/{id}/bill", Role::SessionOwner, get(bills::of_session)),
+        door("GET", "/v1/earnings", Role::Operator, get(earnings::overview)),
         door("GET", "/v1/ledger/head", Role::Anyone, get(earnings::head)),
         door("GET", "/v1/settlement", Role::Anyone, get(earnings::root)),
         door("GET", "/v1/nodes/{id}/earnings", Role::Operator, get(earnings::of_node)),
@@ -119,6 +130,8 @@ fn doors() -> Vec<Door> {
         door("GET", "/sessions/{id}", Role::Anyone, page()),
         door("GET", "/nodes", Role::Anyone, page()),
         door("GET", "/fleet", Role::Anyone, page()),
+        door("GET", "/earnings", Role::Anyone, page()),
+        door("GET", "/costs", Role::Anyone, page()),
         door("GET", "/about", Role::Anyone, page()),
         door("GET", "/about/{*rest}", Role::Anyone, page()),
         door("GET", "/{*path}", Role::Anyone, get(static_files::file)),
@@ -240,11 +253,20 @@ fn forwarded(peer: IpAddr, headers: &HeaderMap) -> Option<IpAddr> {
         nodes::list,
         signalling::node::open,
         operator::enrol,
+        prices::now,
+        prices::version,
+        prices::set,
         quotes::create,
         budgets::list,
         budgets::set,
         statements::csv,
         usage::list,
+        usage::titles,
+        usage::nodes,
+        usage::series,
+        usage::sessions,
+        bills::of_session,
+        earnings::overview,
         earnings::head,
         earnings::root,
         earnings::of_node,

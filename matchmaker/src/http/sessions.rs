@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Rows of a page of a listing.
-const PAGE_ROWS: u32 = 50;
+pub(super) const PAGE_ROWS: u32 = 50;
 /// Longest idempotency key, in bytes.
 const MAX_KEY_BYTES: usize = 128;
 /// A guest stays the same for a year, in seconds.
@@ -36,7 +36,7 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
-    fn read(&self) -> Result<Option<String>, Problem> {
+    pub(super) fn read(&self) -> Result<Option<String>, Problem> {
         let read = |text: &String| String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok();
         match &self.cursor {
             None => Ok(None),
@@ -45,11 +45,11 @@ impl Cursor {
     }
 }
 
-fn bad_cursor() -> Problem {
+pub(super) fn bad_cursor() -> Problem {
     Problem::new(Code::BadCursor, "Pass `next_cursor` of the page before, unchanged.")
 }
 
-fn page<T>(mut items: Vec<T>, cursor: impl Fn(&T, usize) -> String) -> Page<T> {
+pub(super) fn page<T>(mut items: Vec<T>, cursor: impl Fn(&T, usize) -> String) -> Page<T> {
     let more = items.len() > PAGE_ROWS as usize;
     items.truncate(PAGE_ROWS as usize);
     let next_cursor =

@@ -7,6 +7,7 @@
 //! **Architecture invariant:** a transaction that decides by what it has read locks the [`Subject`] first. Subjects
 //! are locked in the order in which they stand there, so that no two transactions wait for each other.
 
+mod billing;
 mod budgets;
 mod evidence;
 mod nodes;
@@ -17,7 +18,6 @@ mod rows;
 mod saves;
 mod sessions;
 mod settlements;
-mod usage;
 
 use super::{Connection, Db, DbRow, NOW, SqlStore, lock, lock_shared, within};
 use crate::bus::words::{HeldSlots, ReplicaId};
@@ -25,7 +25,7 @@ use crate::store::subject::Subject;
 use crate::store::{
     Admission, BudgetRow, Created, Ended, Fate, Fence, Hash, Idempotency, NewSave, NewSession, NodeRow,
     PostedRow, RegionOwner, Replicas, SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded,
-    Taken, UsageRow,
+    Taken,
 };
 use async_trait::async_trait;
 use nearframe_ledger::Transfer;
@@ -38,7 +38,6 @@ use nearframe_protocol::{
     Currency, EndReason, Generation, GuestId, LeaseId, NodeId, PublicKey, SessionId, TitleId,
 };
 use std::collections::HashMap;
-use std::ops::Range;
 
 #[async_trait]
 impl Store for SqlStore {
@@ -145,9 +144,6 @@ impl Store for SqlStore {
     }
     async fn posted_after(&self, after: u64, limit: u32) -> Result<Vec<PostedRow>, StoreError> {
         receipts::posted_after(self, after, limit).await
-    }
-    async fn usage(&self, range: Range<u64>) -> Result<Vec<UsageRow>, StoreError> {
-        usage::of(self, &range).await
     }
     async fn host_totals(&self, before_ms: u64) -> Result<Totals, StoreError> {
         settlements::totals(self, before_ms).await
