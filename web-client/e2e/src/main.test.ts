@@ -11,6 +11,7 @@ import './tests/reports.js';
 import './tests/detours.js';
 import './tests/measuring.js';
 import './tests/fleet.js';
+import './tests/money.js';
 import './tests/endings.js';
 import './tests/receipts.js';
 import './tests/doors.js';

@@ -19,6 +19,8 @@ describe('addresses', () => {
     ['/nodes', { page: 'nodes' }],
     ['/operator', { page: 'operator' }],
     ['/fleet', { page: 'fleet' }],
+    ['/earnings', { page: 'earnings' }],
+    ['/costs', { page: 'costs' }],
     ['/about', { page: 'about' }],
   ])('%s is read', (path, route) => {
     expect(read(path)).toEqual(route);
@@ -41,6 +43,8 @@ describe('addresses', () => {
       { page: 'saves' },
       { page: 'nodes' },
       { page: 'operator' },
+      { page: 'earnings' },
+      { page: 'costs' },
       { page: 'about' },
     ] as const;
     for (const route of routes) expect(read(href(route))).toEqual(route);

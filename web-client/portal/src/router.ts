@@ -1,7 +1,7 @@
 /**
  * The portal's addresses: a pure reading of paths, and one subscription to the History API.
  *
- * Deliberately without nesting, loaders or guards: nine pages need none. The matchmaker serves the same
+ * Deliberately without nesting, loaders or guards: eleven pages need none. The matchmaker serves the same
  * `index.html` for every path here, so a reload or a shared link opens the same page.
  */
 
@@ -15,6 +15,8 @@ export type Route =
   | { readonly page: 'nodes' }
   | { readonly page: 'operator' }
   | { readonly page: 'fleet' }
+  | { readonly page: 'earnings' }
+  | { readonly page: 'costs' }
   | { readonly page: 'about' }
   | { readonly page: 'not-found'; readonly path: string };
 
@@ -47,6 +49,8 @@ function parseSingle(head: string, path: string): Route {
     case 'nodes':
     case 'operator':
     case 'fleet':
+    case 'earnings':
+    case 'costs':
     case 'about':
       return { page: head };
     default:

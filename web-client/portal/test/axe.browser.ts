@@ -31,6 +31,18 @@ async function askToShutOut(page: Page): Promise<void> {
   await page.getByRole('heading', { name: 'Shut living-room out?' }).waitFor();
 }
 
+async function openBill(page: Page): Promise<void> {
+  await page.getByText('The same as a table').click();
+  await page.getByRole('button', { name: /receipt/, expanded: false }).first().click();
+  await page.getByRole('region', { name: 'Every receipt of the session with its cost' }).waitFor();
+}
+
+async function chooseHost(page: Page): Promise<void> {
+  await page.getByLabel('Host').selectOption({ index: 1 });
+  await page.getByRole('button', { name: /Proof of/ }).waitFor();
+  await page.getByText('The same as a table').click();
+}
+
 async function cancel(page: Page): Promise<void> {
   await page.getByRole('button', { name: 'Cancel' }).click();
   await page.getByRole('button', { name: 'Play again' }).first().waitFor();
@@ -66,6 +78,14 @@ const PLACES: readonly Place[] = [
   { what: 'a signed-out fleet', path: '/fleet', mock: 'guest' },
   { what: 'a failed fleet', path: '/fleet', mock: 'error' },
   { what: 'a question before a machine is shut out', path: '/fleet', act: askToShutOut },
+  { what: 'the costs', path: '/costs', act: openBill },
+  { what: 'no costs', path: '/costs', mock: 'empty' },
+  { what: 'signed-out costs', path: '/costs', mock: 'guest' },
+  { what: 'failed costs', path: '/costs', mock: 'error' },
+  { what: 'the earnings', path: '/earnings', act: chooseHost },
+  { what: 'no earnings', path: '/earnings', mock: 'empty' },
+  { what: 'signed-out earnings', path: '/earnings', mock: 'guest' },
+  { what: 'loading earnings', path: '/earnings', mock: 'slow' },
   { what: 'how it works', path: '/about' },
   { what: 'a wrong address', path: '/nope' },
 ];

@@ -38,15 +38,18 @@ export type Save = Schemas['Save'];
 /** A request without an answer is given up after this: longer, and a visitor has reloaded by then. */
 const TIMEOUT_MS = 10_000;
 
-const client = createClient<paths>({ baseUrl: location.origin, credentials: 'same-origin' });
+/** The client itself, for what has a module of its own. */
+export const client = createClient<paths>({ baseUrl: location.origin, credentials: 'same-origin' });
 
-interface Answer<T> {
+/** What a request of the client comes to. */
+export interface Answer<T> {
   readonly data?: T;
   readonly error?: unknown;
   readonly response: Response;
 }
 
-async function settle<T>(request: Promise<Answer<T>>): Promise<Outcome<T>> {
+/** The answer as an outcome. */
+export async function settle<T>(request: Promise<Answer<T>>): Promise<Outcome<T>> {
   try {
     const { data, error, response } = await request;
     if (response.ok && data !== undefined) return { ok: true, value: data };
@@ -56,11 +59,13 @@ async function settle<T>(request: Promise<Answer<T>>): Promise<Outcome<T>> {
   }
 }
 
-function limit(): AbortSignal {
+/** Gives a request up in time. */
+export function limit(): AbortSignal {
   return AbortSignal.timeout(TIMEOUT_MS);
 }
 
-async function items<T>(request: Promise<Answer<{ items: T[] }>>): Promise<Outcome<T[]>> {
+/** The rows of a listing's page. */
+export async function items<T>(request: Promise<Answer<{ items: T[] }>>): Promise<Outcome<T[]>> {
   const page = await settle(request);
   return page.ok ? { ok: true, value: page.value.items } : page;
 }
