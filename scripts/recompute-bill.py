@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Computes a statement again, without any of nearframe's code.
 
-    recompute-bill.py STATEMENT.csv
+    recompute-bill.py STATEMENT.csv [--card=CARD.json ...]
 
 Reads what `GET /v1/statements/{title}/{month}` gave: checks every receipt's bytes, hash, chain and both signatures
 (Ed25519, RFC 8032, below in plain Python and therefore slow: --without-signatures leaves them out), computes what each
-costs as docs/money.md says, and compares. Prints the sums; ends with 1 at the first line that differs.
+costs as docs/money.md says, and compares. With rate cards, as `GET /v1/prices/{version}` gave them, also checks that every
+price follows from its card. Prints the sums; ends with 1 at the first line that differs.
 """
 
 import csv
 import hashlib
+import json
 import struct
 import sys
 
@@ -114,21 +116,59 @@ def check(row, before, signatures):
     return (sequence, digest, billed_us + counted_us, unsigned_us)
 
 
+def micros(amount):
+    whole, _, fraction = amount.partition(".")
+    return int(whole) * 1_000_000 + int(fraction.ljust(6, "0"))
+
+
+def covers(code, region):
+    return code in ("", region) or region.startswith(code + "-")
+
+
+def check_price(row, cards):
+    """The rate of the closest region, then of the highest tier that the machine reaches."""
+    card = cards.get(row["rate_card"])
+    assert card is not None, f"its price follows from rate card {row['rate_card'] or 'none'}, which is not given"
+    own = [rate for rate in card["rates"] if rate["work"] == row["work"]]
+    rates = own or [rate for rate in card["rates"] if rate["work"] == "interactive"]
+    tier, region = int(row["gpu_tier"]), row["rate_region"]
+    fitting = [rate for rate in rates if rate["gpu_tier"] <= tier and covers(rate["region"], region)]
+    closest = max(fitting, key=lambda rate: (len(rate["region"]), rate["gpu_tier"]))
+    price = closest["price_per_hour"]
+    terms = (micros(price["amount"]), price["currency"], card["fee_permille"])
+    billed = (int(row["price_micros_per_hour"]), row["currency"], int(row["fee_permille"]))
+    assert terms == billed, f"the rate card says {terms}, not {billed}"
+
+
+def read_cards(arguments):
+    cards = {}
+    for path in (argument.removeprefix("--card=") for argument in arguments if argument.startswith("--card=")):
+        with open(path, encoding="utf-8") as file:
+            card = json.load(file)
+        cards[str(card["version"])] = card
+    return cards
+
+
 def main():
     paths = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
     signatures = "--without-signatures" not in sys.argv
     if len(paths) != 1:
         sys.exit(__doc__)
     chains, sums, lines = {}, {}, 0
+    cards = read_cards(sys.argv[1:])
     with open(paths[0], newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             lines += 1
             try:
                 chains[row["lease"]] = check(row, chains.get(row["lease"]), signatures)
+                if cards:
+                    check_price(row, cards)
             except AssertionError as error:
                 sys.exit(f"line {lines + 1}, lease {row['lease']}, receipt {row['sequence']}: {error}")
             sums[row["currency"]] = sums.get(row["currency"], 0) + int(row["total_micros"])
     print(f"{lines} receipts of {len(chains)} leases are right")
+    if cards:
+        print(f"every price follows from {len(cards)} rate card{'s' if len(cards) > 1 else ''}")
     for currency, micros in sorted(sums.items()):
         print(f"{micros // 1_000_000}.{micros % 1_000_000:06} {currency}")
 

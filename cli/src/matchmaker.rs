@@ -2,9 +2,11 @@
 
 use crate::options::{Door as DoorOptions, Matchmaking};
 use anyhow::{Context, Result, bail};
+use nearframe_ledger::rates::Rate;
 use nearframe_matchmaker::tls::Door;
 use nearframe_matchmaker::{Config, IceConfig};
 use nearframe_protocol::Currency;
+use nearframe_protocol::prices::Work;
 use std::fs;
 use std::path::Path;
 use url::Url;
@@ -30,10 +32,27 @@ pub(crate) fn configure(
     if let Some(price) = options.price_micros_per_hour {
         config.price_micros_per_hour = price;
     }
+    for text in options.rates.iter().flatten() {
+        config.rates.push(rate(text).with_context(|| format!("rates: {text:?}"))?);
+    }
     if let Some(code) = &options.currency {
         config.currency = Currency::new(code).with_context(|| format!("currency = {code:?}"))?;
     }
     Ok(config)
+}
+
+/// Reads `WORK[@REGION][/TIER]=MICROS`.
+fn rate(text: &str) -> Result<Rate> {
+    let form = "expected WORK[@REGION][/TIER]=MICROS, such as interactive@DE/4=900000";
+    let (place, micros) = text.split_once('=').context(form)?;
+    let (place, gpu_tier) = match place.split_once('/') {
+        Some((place, tier)) => (place, tier.parse().context(form)?),
+        None => (place, 0),
+    };
+    let (work, region) = place.split_once('@').unwrap_or((place, ""));
+    let work = Work::parse(work).context("WORK is interactive, batch or reserve")?;
+    let price_micros_per_hour = micros.parse().context(form)?;
+    Ok(Rate { work, region: region.to_owned(), gpu_tier, price_micros_per_hour })
 }
 
 fn ice(options: &Matchmaking) -> Result<IceConfig> {
@@ -55,6 +74,23 @@ fn ice(options: &Matchmaking) -> Result<IceConfig> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rates_are_read_by_work_region_and_tier() {
+        let read = |text: &str| {
+            rate(text).map(|rate| (rate.work, rate.region, rate.gpu_tier, rate.price_micros_per_hour))
+        };
+        assert_eq!(read("batch=200000").unwrap(), (Work::Batch, String::new(), 0, 200_000));
+        assert_eq!(
+            read("interactive@DE/4=900000").unwrap(),
+            (Work::Interactive, "DE".to_owned(), 4, 900_000)
+        );
+        assert_eq!(read("reserve@US-CA=1").unwrap(), (Work::Reserve, "US-CA".to_owned(), 0, 1));
+        assert_eq!(read("interactive/7=0").unwrap(), (Work::Interactive, String::new(), 7, 0));
+        for wrong in ["", "batch", "play=1", "batch=1.5", "batch/x=1", "batch@DE"] {
+            assert!(rate(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn turn_without_its_secret_is_refused_by_key() {

@@ -116,6 +116,9 @@ section! {
         /// Price of an hour of play, in micro-units of the currency
         #[arg(long, env = "NEARFRAME_PRICE_MICROS_PER_HOUR", value_name = "MICROS")]
         price_micros_per_hour: i64,
+        /// Prices that differ from it, each WORK[@REGION][/TIER]=MICROS, such as batch=200000 or interactive@DE/4=900000
+        #[arg(long, env = "NEARFRAME_RATES", value_name = "RATE", value_delimiter = ',')]
+        rates: Vec<String>,
         /// Currency of prices: an ISO 4217 code or a token symbol
         #[arg(long, env = "NEARFRAME_CURRENCY", value_name = "CODE")]
         currency: String,

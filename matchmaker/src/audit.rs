@@ -5,7 +5,8 @@ use crate::store::deeds::TrailRow;
 use crate::store::{Store, StoreError};
 use crate::{LEDGER, SECRET, random};
 use nearframe_journal::{Folder, JournalError};
-use nearframe_ledger::bill::BillError;
+use nearframe_ledger::bill::{BillError, Evidence};
+use nearframe_ledger::rates::RateCard;
 use nearframe_ledger::{Account, Imbalance, verify};
 use nearframe_protocol::{Currency, LeaseId, NodeId};
 use std::collections::BTreeMap;
@@ -42,6 +43,16 @@ pub enum AuditError {
         lease: LeaseId,
         /// What is wrong.
         error: BillError,
+    },
+    /// A lease's price is not that of the rate card.
+    #[error(
+        "lease {lease}: its price does not follow from version {rate_card} of the rate card; compare with a backup"
+    )]
+    Price {
+        /// The lease.
+        lease: LeaseId,
+        /// The version that it names.
+        rate_card: u32,
     },
     /// The journal as a whole breaks a rule.
     #[error("the journal: {0}; compare with a backup")]
@@ -105,6 +116,7 @@ async fn audit_trail(store: &dyn Store) -> Result<u64, AuditError> {
 /// Also checks the audit trail. Right at one moment: run it while no session plays, or again where transfers were written meanwhile.
 pub async fn audit(store: &dyn Store) -> Result<Audited, AuditError> {
     let mut audited = Audited::default();
+    let mut cards = BTreeMap::new();
     let mut after = None;
     loop {
         let page = store.evidence(None, after, PAGE_LEASES).await?;
@@ -113,6 +125,7 @@ pub async fn audit(store: &dyn Store) -> Result<Audited, AuditError> {
         for evidence in &page {
             let lease = evidence.account.lease;
             let bill = evidence.recompute().map_err(|error| AuditError::Bill { lease, error })?;
+            price(store, &mut cards, evidence).await?;
             audited.leases += 1;
             audited.receipts += bill.lines.len() as u64;
             audited.transfers += evidence.transfers.len() as u64;
@@ -129,6 +142,23 @@ pub async fn audit(store: &dyn Store) -> Result<Audited, AuditError> {
         return Err(AuditError::Count { journal: journal.len() as u64, leases: audited.transfers });
     }
     Ok(audited)
+}
+
+/// Compares a lease's price with the card that it names.
+async fn price(
+    store: &dyn Store,
+    cards: &mut BTreeMap<u32, Option<RateCard>>,
+    evidence: &Evidence,
+) -> Result<(), AuditError> {
+    // Leases from before rate cards have their price alone.
+    let Some(basis) = &evidence.basis else { return Ok(()) };
+    let rate_card = basis.rate_card;
+    if !cards.contains_key(&rate_card) {
+        cards.insert(rate_card, store.card(rate_card).await?.map(|row| row.card));
+    }
+    let card = cards.get(&rate_card).and_then(Option::as_ref);
+    let follows = card.is_some_and(|card| card.tariff(basis) == evidence.account.tariff);
+    if follows { Ok(()) } else { Err(AuditError::Price { lease: evidence.account.lease, rate_card }) }
 }
 
 /// Reads the general ledger of a data folder from its first block: hashes, chain, rules, keys, checkpoints; and compares

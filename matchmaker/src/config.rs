@@ -1,7 +1,7 @@
 //! Configuration: one schema, with defaults that open nothing, refused before anything starts.
 
 use crate::{Error, Result};
-use nearframe_ledger::Tariff;
+use nearframe_ledger::rates::{Rate, RateCard};
 use nearframe_protocol::Currency;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -33,6 +33,8 @@ pub struct Config {
     pub ice: IceConfig,
     /// Price of an hour, in micro-units of `currency`.
     pub price_micros_per_hour: i64,
+    /// Rates that differ from it, by kind of work, region and GPU tier. With it, they are a version of the rate card.
+    pub rates: Vec<Rate>,
     /// The platform's share of the price, in thousandths.
     pub fee_permille: u16,
     /// What prices are counted in.
@@ -87,6 +89,7 @@ impl Default for Config {
             certificate_pin: None,
             ice: IceConfig::default(),
             price_micros_per_hour: 0,
+            rates: Vec::new(),
             fee_permille: 200,
             currency: Currency::new("EUR").expect("EUR is a currency code"),
             connect_timeout_s: 30,
@@ -151,6 +154,7 @@ impl Config {
         if self.fee_permille > 1000 {
             return bad("fee_permille", "0 to 1000");
         }
+        self.card().check()?;
         if !(1..=3600).contains(&self.connect_timeout_s) {
             return bad("connect_timeout_s", "1 to 3600");
         }
@@ -173,8 +177,17 @@ impl Config {
         Duration::from_secs(self.connect_timeout_s.into())
     }
 
-    pub(crate) fn tariff(&self) -> Tariff {
-        Tariff {
+    /// The rate card that it says.
+    pub(crate) fn card(&self) -> RateCard {
+        let flat = RateCard::flat(self.currency.clone(), self.fee_permille, self.price_micros_per_hour);
+        let rates = flat.rates.iter().chain(&self.rates).cloned().collect();
+        RateCard { rates, ..flat }
+    }
+
+    /// What a session costs where no rate differs.
+    #[cfg(test)]
+    pub(crate) fn tariff(&self) -> nearframe_ledger::Tariff {
+        nearframe_ledger::Tariff {
             price_micros_per_hour: self.price_micros_per_hour,
             fee_permille: self.fee_permille,
             currency: self.currency.clone(),
@@ -201,6 +214,7 @@ mod tests {
     #[test]
     fn a_wrong_value_is_refused_naming_its_key() {
         let turn = IceConfig { turn: vec!["turn:t:1".into()], ..IceConfig::default() };
+        let twice = Config::default().card().rates.remove(0);
         let cases = [
             (
                 Config { allowed_origins: vec!["https://a.example/x".into()], ..Config::default() },
@@ -211,6 +225,7 @@ mod tests {
             (Config { ice: turn, ..Config::default() }, "ice.turn_secret"),
             (Config { price_micros_per_hour: -1, ..Config::default() }, "price_micros_per_hour"),
             (Config { fee_permille: 1001, ..Config::default() }, "fee_permille"),
+            (Config { rates: vec![twice], ..Config::default() }, "rates"),
             (Config { connect_timeout_s: 0, ..Config::default() }, "connect_timeout_s"),
             (Config { restart_grace_s: 0, ..Config::default() }, "restart_grace_s"),
             (Config { bus_url: Some("nats://h".into()), ..Config::default() }, "bus_url"),

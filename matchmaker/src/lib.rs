@@ -22,6 +22,7 @@ mod keys;
 mod metrics;
 mod placements;
 mod placing;
+mod prices;
 mod quotes;
 mod random;
 mod replicas;
@@ -91,6 +92,9 @@ pub enum Error {
         /// What is wrong.
         error: String,
     },
+    /// The configured prices cannot be used.
+    #[error("rates: {0}")]
+    Prices(#[from] nearframe_ledger::rates::CardError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -174,6 +178,7 @@ impl Matchmaker {
         let clock = Clock::new(store.clock_ms().await?);
         let shared = Arc::new(Shared::new(config, Parts { store, assets, bus, cluster, clock, key }));
         shared.placing.know(addresses);
+        prices::open(&shared).await?;
         placing::rules::refresh(&shared).await?;
         placing::history::read(&shared).await?;
         replicas::join(&shared).await?;

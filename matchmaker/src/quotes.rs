@@ -1,18 +1,17 @@
-//! Quotes: a price that holds for a while.
+//! Quotes: prices that hold for a while.
 //!
-//! A quote carries its own words and the proof that they are ours, so that nothing is kept: whoever comes with one in
-//! time pays that price, also where the price was changed or the server started again since.
+//! A quote names a version of the rate card and carries the proof that we gave it, so that nothing is kept: whoever comes
+//! with one in time pays by that card, also where another is in force or the server started again since.
 
 use crate::state::Shared;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use nearframe_ledger::Tariff;
-use nearframe_protocol::{Currency, TitleId};
+use nearframe_protocol::TitleId;
 use serde::{Deserialize, Serialize};
 
 /// How long a quote holds: a player reads it, decides and starts.
 pub(crate) const VALID_MS: u64 = 10 * 60 * 1000;
-/// Longest quote that is read, in bytes; ours have about 250.
+/// Longest quote that is read, in bytes; ours have about 150.
 const MAX_BYTES: usize = 1024;
 
 /// What a quote says.
@@ -20,9 +19,8 @@ const MAX_BYTES: usize = 1024;
 #[serde(deny_unknown_fields)]
 struct Terms {
     title: TitleId,
-    price_micros_per_hour: i64,
-    fee_permille: u16,
-    currency: Currency,
+    /// Version of the rate card.
+    rate_card: u32,
     valid_until_ms: u64,
 }
 
@@ -40,23 +38,17 @@ pub(crate) enum QuoteError {
     OtherTitle,
 }
 
-/// A quote of a tariff for a title, and until when it holds.
-pub(crate) fn make(shared: &Shared, title: &TitleId, tariff: &Tariff, now_ms: u64) -> (String, u64) {
+/// A quote by a version of the rate card for a title, and until when it holds.
+pub(crate) fn make(shared: &Shared, title: &TitleId, rate_card: u32, now_ms: u64) -> (String, u64) {
     let valid_until_ms = now_ms.saturating_add(VALID_MS);
-    let terms = Terms {
-        title: title.clone(),
-        price_micros_per_hour: tariff.price_micros_per_hour,
-        fee_permille: tariff.fee_permille,
-        currency: tariff.currency.clone(),
-        valid_until_ms,
-    };
+    let terms = Terms { title: title.clone(), rate_card, valid_until_ms };
     let words = serde_json::to_vec(&terms).expect("plain fields become JSON");
     let words = URL_SAFE_NO_PAD.encode(words);
     (format!("{words}.{}", shared.quote_mac(&words)), valid_until_ms)
 }
 
-/// The tariff of a quote that holds.
-pub(crate) fn read(shared: &Shared, quote: &str, title: &TitleId, now_ms: u64) -> Result<Tariff, QuoteError> {
+/// The version of the rate card that a quote which holds is by.
+pub(crate) fn read(shared: &Shared, quote: &str, title: &TitleId, now_ms: u64) -> Result<u32, QuoteError> {
     let (words, mac) =
         quote.split_once('.').filter(|_| quote.len() <= MAX_BYTES).ok_or(QuoteError::Foreign)?;
     if !shared.is_quote_mac(words, mac) {
@@ -70,8 +62,7 @@ pub(crate) fn read(shared: &Shared, quote: &str, title: &TitleId, now_ms: u64) -
     if now_ms > terms.valid_until_ms {
         return Err(QuoteError::Expired(terms.valid_until_ms));
     }
-    let Terms { price_micros_per_hour, fee_permille, currency, .. } = terms;
-    Ok(Tariff { price_micros_per_hour, fee_permille, currency })
+    Ok(terms.rate_card)
 }
 
 #[cfg(test)]
@@ -82,9 +73,8 @@ mod tests {
     use crate::store::MemoryStore;
     use std::sync::Arc;
 
-    fn server(price_micros_per_hour: i64, key: u8) -> Shared {
-        let config = Config { price_micros_per_hour, ..Config::default() };
-        Shared::new(config, Parts::alone(Arc::new(MemoryStore::new()), [key; 32]))
+    fn server(key: u8) -> Shared {
+        Shared::new(Config::default(), Parts::alone(Arc::new(MemoryStore::new()), [key; 32]))
     }
 
     fn title(name: &str) -> TitleId {
@@ -92,26 +82,24 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_holds_for_its_time_whatever_becomes_of_the_price() {
-        let before = server(5_000_000, 1);
-        let (quote, until_ms) = make(&before, &title("meteor"), &before.config.tariff(), 1_000);
+    fn a_quote_holds_for_its_time_on_every_server_with_the_secret() {
+        let (quote, until_ms) = make(&server(1), &title("meteor"), 17, 1_000);
         assert_eq!(until_ms, 1_000 + VALID_MS);
-        let after = server(9_000_000, 1);
+        let after = server(1);
         let at = |now_ms| read(&after, &quote, &title("meteor"), now_ms);
-        assert_eq!(at(until_ms), Ok(before.config.tariff()));
+        assert_eq!(at(until_ms), Ok(17));
         assert_eq!(at(until_ms + 1), Err(QuoteError::Expired(until_ms)));
         assert_eq!(read(&after, &quote, &title("doom"), 0), Err(QuoteError::OtherTitle));
     }
 
     #[test]
     fn nobody_else_makes_a_quote() {
-        let ours = server(5_000_000, 1);
-        let (quote, _) = make(&ours, &title("meteor"), &ours.config.tariff(), 0);
-        let theirs = server(5_000_000, 2);
-        let (forged, _) = make(&theirs, &title("meteor"), &theirs.config.tariff(), 0);
+        let ours = server(1);
+        let (quote, _) = make(&ours, &title("meteor"), 17, 0);
+        let (forged, _) = make(&server(2), &title("meteor"), 17, 0);
         let (words, mac) = quote.split_once('.').unwrap();
         let cheaper = URL_SAFE_NO_PAD.decode(words).unwrap();
-        let cheaper = String::from_utf8(cheaper).unwrap().replace("5000000", "0000001");
+        let cheaper = String::from_utf8(cheaper).unwrap().replace("17", "16");
         let cheaper = format!("{}.{mac}", URL_SAFE_NO_PAD.encode(cheaper));
         let long = "x".repeat(MAX_BYTES + 1);
         for wrong in ["", ".", words, &forged, &cheaper, &long, &format!("{words}."), &format!("{quote}x")] {

@@ -15,6 +15,7 @@ use crate::ice;
 use crate::placements;
 use crate::placing::waiting::{self, Admission};
 use crate::placing::{Asker, preempt, rules};
+use crate::prices;
 use crate::quotes;
 use crate::random;
 use crate::replicas;
@@ -27,6 +28,7 @@ use nearframe_protocol::api::{CreateSession, CreatedSession};
 use nearframe_protocol::fleet::{Gathered, Pending};
 use nearframe_protocol::link::ToNode;
 use nearframe_protocol::measure::Wait;
+use nearframe_protocol::prices::Work;
 use nearframe_protocol::signal::ToPage;
 use nearframe_protocol::{
     EndReason, Generation, GuestId, NodeId, PublicKey, SessionId, SessionState, TitleHash, VersionOffer,
@@ -77,12 +79,18 @@ pub(crate) async fn create(shared: &Shared, wanted: Wanted) -> Result<(Answer, G
     }
     let held = catalogue::held(shared, &asked.title).ok_or_else(|| catalogue::unknown(&asked.title))?;
     let request = request(shared, &asked, held.entry.hash)?;
-    let tariff = match &asked.quote {
-        Some(quote) => quotes::read(shared, quote, &asked.title, shared.now_ms()).map_err(|error| {
-            Problem::new(Code::BadQuote, format!("{error}. Get a new one from POST /v1/quotes."))
-        })?,
-        None => shared.config.tariff(),
+    let card = match &asked.quote {
+        Some(quote) => {
+            let bad =
+                |why| Problem::new(Code::BadQuote, format!("{why}. Get a new one from POST /v1/quotes."));
+            let version = quotes::read(shared, quote, &asked.title, shared.now_ms());
+            let version = version.map_err(|error| bad(error.to_string()))?;
+            prices::card(shared, version).await?.ok_or_else(|| bad("its prices are not known".to_owned()))?
+        }
+        None => shared.prices.card(),
     };
+    let work = if asked.interruptible { Work::Batch } else { Work::Interactive };
+    let basis = prices::beginning(&card, work);
     shared.saves.settle(&SaveOwner { guest, title: asked.title.clone() }).await;
     let asker = Asker::of(shared, address, asked.measured.as_ref(), shared.now_ms());
     let new = NewSession {
@@ -95,7 +103,9 @@ pub(crate) async fn create(shared: &Shared, wanted: Wanted) -> Result<(Answer, G
         node: NodeId::from_bytes([0; 16]),
         player_key: asked.player_key,
         lease: random::lease_id(),
-        tariff,
+        // Both replaced as well: what it costs is the machine's rate.
+        tariff: card.card.tariff(&basis),
+        basis: Some(basis),
         now_ms: shared.now_ms(),
         idempotency,
         // Shown by the owner of the node's region.
@@ -155,7 +165,24 @@ fn request(shared: &Shared, asked: &CreateSession, hash: TitleHash) -> Result<Re
         request.needs.batch = true;
         request.weights = Weights::BATCH;
     }
+    request.needs.price_ceiling_micros_per_hour = Some(ceiling(shared, asked)?);
     Ok(request)
+}
+
+/// The dearest hour that is taken, in micro-units. There is always one: a node that asks more than it would get has the
+/// highest price of all.
+fn ceiling(shared: &Shared, asked: &CreateSession) -> Result<u64, Problem> {
+    let most = u64::MAX - 1;
+    let Some(ceiling) = &asked.price_ceiling else { return Ok(most) };
+    if asked.quote.is_some() {
+        let detail = "A quote says what an hour costs at most; send it without price_ceiling.";
+        return Err(Problem::new(Code::BadBody, detail));
+    }
+    let currency = &shared.config.currency;
+    let micros = u64::try_from(ceiling.amount_micros).ok().filter(|_| ceiling.currency == *currency);
+    micros.map(|micros| micros.min(most)).ok_or_else(|| {
+        Problem::new(Code::BadBody, format!("price_ceiling is an amount of zero or more in {currency}."))
+    })
 }
 
 fn pending(shared: &Shared, guest: GuestId, wait: Option<Wait>, gathered: Option<Gathered>) -> Pending {
@@ -277,6 +304,12 @@ async fn lease(
             }
             (decision, chosen.map(|chosen| fleet.region_of(chosen.node).to_owned()))
         };
+        prices::settle(shared, &mut new).await?;
+        let ceiling = request.needs.price_ceiling_micros_per_hour;
+        let price = u64::try_from(new.tariff.price_micros_per_hour).unwrap_or(u64::MAX);
+        if region.is_some() && ceiling.is_some_and(|ceiling| price > ceiling) {
+            return Err(no_capacity("prices have just changed"));
+        }
         let created = match region {
             Some(region) => replicas::commit(shared, &new, &region).await?,
             // The request may be a repetition of one that was answered.

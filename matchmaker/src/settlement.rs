@@ -5,9 +5,11 @@
 
 use crate::state::Shared;
 use crate::store::StoreError;
+use crate::store::billing::{UsageBy, UsageKey, UsageOf};
 use nearframe_ledger::hash::Hash32;
-use nearframe_ledger::settlement::{DISPUTE_WINDOW_MS, Epoch, PayoutProof, Settlement, SignedRoot};
-use nearframe_protocol::NodeId;
+use nearframe_ledger::settlement::{DAY_MS, DISPUTE_WINDOW_MS, Epoch, PayoutProof, Settlement, SignedRoot};
+use nearframe_protocol::bill::{HeldDay, HeldWhy};
+use nearframe_protocol::{Money, NodeId};
 use std::collections::BTreeMap;
 
 /// Settles the last day whose dispute window is over, where that was not done.
@@ -43,6 +45,31 @@ pub(crate) async fn proofs(shared: &Shared, node: NodeId) -> Result<Vec<PayoutPr
     Ok(own.filter_map(|(host, currency)| last.proof(&settlement, *host, currency)).collect())
 }
 
+/// What was earned on the days after the last settled one, by day and currency; of one node where one is named.
+pub(crate) async fn held(
+    shared: &Shared,
+    settled_until: Option<Epoch>,
+    node: Option<NodeId>,
+    now_ms: u64,
+) -> Result<Vec<HeldDay>, StoreError> {
+    let from_ms = settled_until.map_or(0, Epoch::ends_at_ms);
+    let of = UsageOf { node, ..UsageOf::all(from_ms..u64::MAX) };
+    let rows = shared.store.usage(&of, UsageBy::Step(DAY_MS)).await?;
+    let day = |row: &crate::store::billing::UsageRow| {
+        let UsageKey::From(from_ms) = row.key else { return None };
+        let epoch = Epoch::of(from_ms);
+        let why = match now_ms {
+            now if now < epoch.ends_at_ms() => HeldWhy::DayRuns,
+            now if now < epoch.settles_at_ms() => HeldWhy::DisputeWindow,
+            _ => HeldWhy::SettlementDue,
+        };
+        let amount = Money { amount_micros: row.sums.host_micros, currency: row.currency.clone() };
+        let (date, settles_at_ms) = (epoch.to_string(), epoch.settles_at_ms());
+        Some(HeldDay { epoch: epoch.0, date, from_ms, amount, settles_at_ms, why })
+    };
+    Ok(rows.iter().filter_map(day).collect())
+}
+
 async fn until(shared: &Shared, epoch: Epoch) -> Result<Settlement, StoreError> {
     let totals = shared.store.host_totals(epoch.ends_at_ms()).await?;
     // Nothing can be disputed yet, so nothing is held.
@@ -55,7 +82,6 @@ mod tests {
     use crate::state::Parts;
     use crate::store::{Admission, Created, MemoryStore, NewSession, Store, Taken};
     use crate::{Config, random};
-    use nearframe_ledger::settlement::DAY_MS;
     use nearframe_protocol::link::NodeOffer;
     use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
     use nearframe_protocol::terms::NodeTerms;
@@ -99,6 +125,7 @@ mod tests {
             player_key: key().public(),
             lease: random::lease_id(),
             tariff: shared.config.tariff(),
+            basis: None,
             now_ms: at_ms - 10_000,
             idempotency: None,
             fence: None,
@@ -131,9 +158,23 @@ mod tests {
         play(&shared, node, NOON + DAY_MS).await;
         let end = 20_001 * DAY_MS;
         assert_eq!(settle(&shared, end + DISPUTE_WINDOW_MS - 1).await.unwrap(), None);
+        let whys = async |now_ms| {
+            let days = held(&shared, None, Some(node), now_ms).await.unwrap();
+            days.iter().map(|day| (day.epoch, day.why)).collect::<Vec<_>>()
+        };
+        let (first, second) = (20_000, 20_001);
+        assert_eq!(whys(end).await, [(first, HeldWhy::DisputeWindow), (second, HeldWhy::DayRuns)]);
+        let due = end + DISPUTE_WINDOW_MS;
+        assert_eq!(whys(due).await, [(first, HeldWhy::SettlementDue), (second, HeldWhy::DisputeWindow)]);
+        assert!(held(&shared, None, Some(NodeId::from_bytes([9; 16])), due).await.unwrap().is_empty());
         let first = settle(&shared, end + DISPUTE_WINDOW_MS).await.unwrap().unwrap();
         assert_eq!((first.epoch, first.leaves, first.previous), (Epoch(20_000), 1, Hash32::default()));
         assert_eq!(settle(&shared, end + DISPUTE_WINDOW_MS + 5).await.unwrap(), Some(first.clone()));
+        let late = end + DISPUTE_WINDOW_MS;
+        let [day] = &held(&shared, Some(first.epoch), Some(node), late).await.unwrap()[..] else {
+            panic!("the second day is held")
+        };
+        assert_eq!((day.epoch, day.amount.amount_micros, day.why), (20_001, 8_000, HeldWhy::DisputeWindow));
         let proof = proofs(&shared, node).await.unwrap().remove(0);
         assert_eq!(proof.earned.amount_micros, 8_000, "the second day is not in it");
         assert_eq!(proof.verify(&shared.ledger_key.public()), Ok(()));

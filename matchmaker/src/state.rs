@@ -9,6 +9,7 @@ use crate::metrics::Metrics;
 use crate::placements::Placements;
 use crate::placing::Placing;
 use crate::placing::history::Reading;
+use crate::prices::InForce;
 use crate::replicas::{Clock, Cluster};
 use crate::saves::Saves;
 use crate::signalling::uplink::AT_ONCE;
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) placements: Placements,
     /// What placement needs beside the fleet.
     pub(crate) placing: Placing,
+    /// What hours cost.
+    pub(crate) prices: InForce,
     /// How far the history of round trips was read.
     pub(crate) reading: Reading,
     pub(crate) metrics: Metrics,
@@ -111,6 +114,7 @@ impl Shared {
             session_limit: Limiter::per_minute(config.limits.sessions_per_minute),
             socket_limit: Limiter::per_minute(config.limits.sockets_per_minute),
             fleet: Mutex::new(Fleet::new(config.currency.clone())),
+            prices: InForce::of(&config),
             config,
             store,
             assets,

@@ -9,6 +9,7 @@ use nearframe_matchmaker::store::accounts::{
     AccountRow, Arrival, Arrived, Changed, Holding, KeyRow, LinkRow, MOST_KEYS, MOST_MEMBERS, Payer, Purse,
     USE_NOTED_MS,
 };
+use nearframe_matchmaker::store::billing::{UsageBy, UsageOf};
 use nearframe_matchmaker::store::deeds::{AnswerRow, Asked, Claim, Deed, TrailRow};
 use nearframe_matchmaker::store::{
     Admission, Created, MemoryStore, NewSession, PostgresStore, SqliteStore, Store, StoreError, Taken,
@@ -108,6 +109,7 @@ fn request(node: NodeId, n: u32, payer: Option<(u8, u8)>) -> NewSession {
         tariff: Tariff { price_micros_per_hour: HOUR_MICROS, fee_permille: 137, currency: eur() },
         payer: payer.map(|(account, key)| Payer { account: account_id(account), key: key_id(key) }),
         now_ms: NOW + u64::from(n),
+        basis: None,
         idempotency: None,
         fence: None,
     }
@@ -292,15 +294,19 @@ async fn an_account_pays_for_its_keys_sessions_and_for_guests_on_its_titles(stor
     store.close_accounts(late + 48 * 3_600_000).await.unwrap();
     let cost = i128::from(HOUR_MICROS) * 60_000_000 / 3_600_000_000;
     for (n, leases) in [(1, 2), (2, 0), (3, 1)] {
-        let usage = store.usage_of(account_id(n), late..late + 1).await.unwrap();
-        let sum: i128 = usage.iter().map(|row| row.host_micros + row.platform_micros).sum();
-        let counted: u64 = usage.iter().map(|row| row.leases).sum();
+        let of = UsageOf { account: Some(account_id(n)), ..UsageOf::all(late..late + 1) };
+        let usage = store.usage(&of, UsageBy::Title).await.unwrap();
+        let sum: i128 = usage.iter().map(|row| row.sums.host_micros + row.sums.platform_micros).sum();
+        let counted: u64 = usage.iter().map(|row| row.sums.leases).sum();
+        let lines = store.lease_usage(&of, None, 10).await.unwrap();
+        assert_eq!(lines.len() as u64, leases, "account {n}");
         assert_eq!((counted, sum), (leases, i128::from(leases) * cost), "account {n}");
-        let evidence = store.evidence_of(account_id(n), &title(), None, 10).await.unwrap();
+        let evidence = store.evidence_of_account(account_id(n), &title(), None, 10).await.unwrap();
         assert_eq!(evidence.len() as u64, leases, "account {n}");
         evidence.iter().for_each(|lease| drop(lease.recompute().unwrap()));
     }
-    assert_eq!(store.usage(late..late + 1).await.unwrap()[0].leases, 3, "all of it");
+    let all = UsageOf::all(late..late + 1);
+    assert_eq!(store.usage(&all, UsageBy::Title).await.unwrap()[0].sums.leases, 3, "all of it");
     let page = store.sessions_of_account(account_id(1), None, 10).await.unwrap();
     assert_eq!(page.iter().map(|row| row.id).collect::<Vec<_>>(), [session_id(2), session_id(0)]);
     let rest = store.sessions_of_account(account_id(1), Some(session_id(2)), 10).await.unwrap();
@@ -312,7 +318,8 @@ async fn an_account_pays_for_its_keys_sessions_and_for_guests_on_its_titles(stor
     assert_eq!(of(Account::Studio(title())), cost);
     assert_eq!(audit(store).await.unwrap().leases, 3);
     store.set_owner(&Holding::Title(title()), None).await.unwrap();
-    assert!(store.usage_of(account_id(3), late..late + 1).await.unwrap().is_empty());
+    let none = UsageOf { account: Some(account_id(3)), ..all };
+    assert!(store.usage(&none, UsageBy::Title).await.unwrap().is_empty());
 }
 
 async fn the_trail_grows_in_a_chain_and_is_read_backwards(store: &dyn Store) {

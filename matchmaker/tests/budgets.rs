@@ -5,13 +5,18 @@
 mod postgres;
 
 use nearframe_ledger::hash::Hash32;
+use nearframe_ledger::rates::RateCard;
 use nearframe_ledger::settlement::{Epoch, Settlement, SignedRoot, Totals};
-use nearframe_ledger::{Tariff, verify};
+use nearframe_ledger::verify;
 use nearframe_matchmaker::audit::audit;
+use nearframe_matchmaker::store::billing::{
+    CardRow, CardSource, UsageBy, UsageKey, UsageOf, UsageRow, UsageSums,
+};
 use nearframe_matchmaker::store::{
     Admission, Created, MemoryStore, NewSession, PostgresStore, SqliteStore, Store, StoreError, Taken,
 };
 use nearframe_protocol::link::NodeOffer;
+use nearframe_protocol::prices::{Basis, Work};
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
 use nearframe_protocol::terms::NodeTerms;
 use nearframe_protocol::{
@@ -44,6 +49,7 @@ fn session(n: u32) -> SessionId {
 }
 
 async fn enrol(store: &dyn Store) -> NodeId {
+    cards(store).await;
     store.add_enrolment([1; 32], NOW + 1).await.unwrap();
     let offer = NodeOffer {
         name: "node".into(),
@@ -61,6 +67,14 @@ async fn enrol(store: &dyn Store) -> NodeId {
     }
 }
 
+fn card() -> RateCard {
+    RateCard::flat(currency(), 137, HOUR_MICROS)
+}
+
+fn basis() -> Basis {
+    Basis { rate_card: 1, work: Work::Interactive, region: "DE-BY".into(), gpu_tier: 3 }
+}
+
 fn request(node: NodeId, n: u32) -> NewSession {
     NewSession {
         id: session(n),
@@ -71,7 +85,8 @@ fn request(node: NodeId, n: u32) -> NewSession {
         node,
         player_key: player().public(),
         lease: LeaseId::from_bytes(*session(n).as_bytes()),
-        tariff: Tariff { price_micros_per_hour: HOUR_MICROS, fee_permille: 137, currency: currency() },
+        tariff: card().tariff(&basis()),
+        basis: Some(basis()),
         now_ms: NOW,
         idempotency: None,
         fence: None,
@@ -169,11 +184,64 @@ async fn one_hour(store: Arc<dyn Store>) {
     let totals = store.host_totals(late + 1).await.unwrap();
     assert_eq!(totals, Totals::from([((node, currency()), hosts)]));
     assert!(store.host_totals(late).await.unwrap().is_empty(), "nothing was posted before");
-    let [usage] = &store.usage(late..late + 1).await.unwrap()[..] else { panic!("one title was played") };
-    assert_eq!((usage.leases, usage.receipts, usage.billed_us), (1, 2, 3_610_000_000));
-    assert_eq!((usage.host_micros, usage.platform_micros), (hosts, platform));
-    assert!(store.usage(0..late).await.unwrap().is_empty());
+    let sums = UsageSums {
+        leases: 1,
+        receipts: 2,
+        billed_us: 3_610_000_000,
+        host_micros: hosts,
+        platform_micros: platform,
+    };
+    usages(store, node, late, sums).await;
     roots(store, &totals).await;
+}
+
+/// Versions follow each other, each once, and stay.
+async fn cards(store: &dyn Store) {
+    let dearer = RateCard { note: "dearer".into(), ..RateCard::flat(currency(), 100, 9) };
+    let first = card();
+    let add =
+        async |card, source, over| store.add_card(card, source, over, NOW + u64::from(over)).await.unwrap();
+    assert_eq!(store.newest_card(None).await.unwrap(), None);
+    assert!(!add(&dearer, CardSource::Operator, 1).await, "there is no version 1");
+    assert!(add(&first, CardSource::Configuration, 0).await);
+    assert!(!add(&dearer, CardSource::Operator, 0).await);
+    assert!(add(&dearer, CardSource::Operator, 1).await);
+    let row = |version: u32, card| Some(CardRow { version, since_ms: NOW + u64::from(version) - 1, card });
+    assert_eq!(store.newest_card(None).await.unwrap(), row(2, dearer.clone()));
+    assert_eq!(store.newest_card(Some(CardSource::Operator)).await.unwrap(), row(2, dearer));
+    assert_eq!(store.newest_card(Some(CardSource::Configuration)).await.unwrap(), row(1, card()));
+    assert_eq!(store.card(1).await.unwrap(), row(1, card()));
+    assert_eq!(store.card(3).await.unwrap(), None);
+}
+
+/// The same sums whatever they are added up by, and nothing of other titles, nodes and times.
+async fn usages(store: &dyn Store, node: NodeId, late: u64, sums: UsageSums) {
+    let row = |key| UsageRow { key, currency: currency(), sums };
+    let all = UsageOf::all(late..late + 1);
+    let by = async |of: &UsageOf, by| store.usage(of, by).await.unwrap();
+    assert_eq!(by(&all, UsageBy::Title).await, [row(UsageKey::Title(title()))]);
+    assert_eq!(by(&all, UsageBy::Node).await, [row(UsageKey::Node(node))]);
+    let hours = UsageOf::all(late - 5 * 3_600_000 - 7..late + 1);
+    assert_eq!(by(&hours, UsageBy::Step(3_600_000)).await, [row(UsageKey::From(late - 7))]);
+    let own = UsageOf { title: Some(title()), node: Some(node), ..all.clone() };
+    assert_eq!(by(&own, UsageBy::Title).await.len(), 1);
+    let others = [
+        UsageOf::all(0..late),
+        UsageOf { title: Some(TitleId::new("doom").unwrap()), ..all.clone() },
+        UsageOf { node: Some(NodeId::from_bytes([9; 16])), ..all.clone() },
+    ];
+    for other in &others {
+        assert!(by(other, UsageBy::Node).await.is_empty());
+        assert!(store.lease_usage(other, None, 9).await.unwrap().is_empty());
+    }
+    let [lease] = &store.lease_usage(&own, None, 9).await.unwrap()[..] else { panic!("one lease was used") };
+    assert_eq!((lease.session, lease.node, lease.sums), (session(0), node, sums));
+    assert_eq!((lease.tariff.price_micros_per_hour, &lease.basis), (HOUR_MICROS, &Some(basis())));
+    assert!(store.lease_usage(&own, Some(lease.lease), 9).await.unwrap().is_empty());
+    let [evidence] = &store.evidence_of(session(0)).await.unwrap()[..] else { panic!("it has one lease") };
+    assert_eq!(evidence.recompute().unwrap().host_micros, sums.host_micros);
+    assert_eq!(evidence.basis, Some(basis()));
+    assert!(store.evidence_of(session(7)).await.unwrap().is_empty());
 }
 
 /// The first root of an epoch stays, whoever comes later, and the last epoch is the one that is read.

@@ -85,6 +85,7 @@ fn new(session: u8, lease: [u8; 16], node: NodeId) -> NewSession {
             fee_permille: 123,
             currency: Currency::new("EUR").unwrap(),
         },
+        basis: None,
         now_ms: NOW,
         // The same request again is the same session: ids never collide.
         idempotency: Some(Idempotency { key: [session; 32], request: [session; 32] }),

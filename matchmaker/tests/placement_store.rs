@@ -52,6 +52,7 @@ fn new_session(node: NodeId, n: u8) -> NewSession {
         player_key: NodeKey::from_seed([9; 32]).public(),
         lease: LeaseId::from_random([n; 16]),
         tariff: Tariff { price_micros_per_hour: 0, fee_permille: 0, currency: Currency::new("EUR").unwrap() },
+        basis: None,
         now_ms: NOW,
         idempotency: None,
         fence: None,

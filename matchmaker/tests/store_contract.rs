@@ -61,6 +61,7 @@ fn request(node: NodeId, n: u8) -> NewSession {
             fee_permille: 100,
             currency: Currency::new("EUR").unwrap(),
         },
+        basis: None,
         now_ms: NOW + u64::from(n),
         idempotency: None,
         fence: None,

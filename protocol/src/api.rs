@@ -7,6 +7,7 @@ use crate::key::{PublicKey, Signature};
 use crate::measure::Measured;
 use crate::money::{Money, MoneyJson};
 use crate::network::IceServer;
+use crate::prices::Work;
 use crate::receipt::SignedReceipt;
 use crate::save::{PackHash, SaveVersion};
 use crate::session::{EndReason, Generation, SessionState};
@@ -65,7 +66,11 @@ pub struct CreateSession {
     pub title: TitleId,
     /// Ed25519 key, made by the page for this session, that will countersign receipts.
     pub player_key: PublicKey,
-    /// A quote of `POST /v1/quotes`, whose price then holds.
+    /// The most that an hour may cost: dearer machines are left aside. Without a quote alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<MoneyJson>)]
+    pub price_ceiling: Option<Money>,
+    /// A quote of `POST /v1/quotes`, whose prices then hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quote: Option<String>,
     /// What the page measured; without it, the way is guessed.
@@ -99,6 +104,7 @@ impl CreateSession {
             title,
             player_key,
             quote: None,
+            price_ceiling: None,
             measured: None,
             residency: None,
             wait: false,
@@ -116,6 +122,9 @@ impl CreateSession {
 pub struct CreateQuote {
     /// What would be played.
     pub title: TitleId,
+    /// What would be paid for.
+    #[serde(default)]
+    pub work: Work,
 }
 
 /// What a session costs while the quote is valid.
@@ -125,11 +134,18 @@ pub struct Quote {
     pub quote: String,
     /// What would be played.
     pub title: TitleId,
-    /// What the studio pays for an hour, fee included.
+    /// What would be paid for.
+    pub work: Work,
+    /// The most that the studio pays for an hour, on whichever machine, fee included.
     #[schema(value_type = MoneyJson)]
     pub price_per_hour: Money,
-    /// The platform's share of that, in thousandths.
+    /// What it pays on the cheapest machine.
+    #[schema(value_type = MoneyJson)]
+    pub lowest_price_per_hour: Money,
+    /// The platform's share of either, in thousandths.
     pub fee_permille: u16,
+    /// The version of the rate card (`GET /v1/prices/{version}`) that the price will follow from.
+    pub rate_card: u32,
     /// Until when it binds, Unix ms.
     pub valid_until_ms: u64,
 }

@@ -10,6 +10,7 @@
 pub mod account;
 pub mod api;
 pub mod attest;
+pub mod bill;
 pub mod capability;
 pub mod codec;
 pub mod control;
@@ -23,6 +24,7 @@ pub mod measure;
 pub mod money;
 pub mod network;
 pub mod placement;
+pub mod prices;
 pub mod receipt;
 pub mod save;
 pub mod session;

@@ -22,7 +22,8 @@ export default defineConfig(({ mode }) => ({
             // All that stands before a session's first request, and nothing else.
             { name: 'player', test: /player\/dist\/index|src\/(router|pages|play\/stage)|vite\/preload-helper/, priority: 1 },
             // What several pages share is one file: each further request costs more than its bytes.
-            { name: 'shared', test: /\.(ts|js|svelte)$/, minShareCount: 2 },
+            // Bills and earnings apart, so that nobody who plays fetches what they are drawn with.
+            { name: 'shared', test: /^(?!.*(?:src\/money\/|uplot)).*\.(ts|js|svelte)$/, minShareCount: 2 },
           ],
         },
         entryFileNames: (chunk) => (chunk.name === 'sw' ? 'sw.js' : 'assets/[name]-[hash].js'),

@@ -117,6 +117,7 @@ impl World {
             trust: dice.below(4) as u8,
             stake_micros: [0, 5_000_000, 50_000_000, 700_000_000][dice.below(4)],
             price_micros_per_hour: 20_000 * dice.below(60) as u64,
+            batch_discount_micros: 0,
             failure_permille: dice.below(20) as u16,
             batch: dice.chance(0.5),
             region: String::new(),

@@ -2,6 +2,7 @@
 
 use crate::verify::{Imbalance, verify};
 use crate::{Account, Chain, Kind, LeaseAccount, LedgerError, Meter, Refusal, Terms, Transfer, Verdict};
+use nearframe_protocol::prices::Basis;
 use nearframe_protocol::receipt::{ReceiptHash, SignedReceipt};
 
 /// A receipt that was counted.
@@ -22,6 +23,8 @@ pub struct Evidence {
     pub terms: Terms,
     /// Who pays, who earns, and the price.
     pub account: LeaseAccount,
+    /// What the price follows from; `None` of a lease that is older than rate cards.
+    pub basis: Option<Basis>,
     /// Its receipts, by sequence.
     pub receipts: Vec<Counted>,
     /// Its transfers, in writing order.

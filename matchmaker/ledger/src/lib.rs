@@ -15,6 +15,7 @@ pub mod chain;
 pub mod hash;
 pub mod meter;
 pub mod payout;
+pub mod rates;
 pub mod reservation;
 pub mod settlement;
 pub mod transfer;

@@ -38,7 +38,7 @@ fn lease() -> Evidence {
         started_at_ms: START_MS,
         ended_at_ms: Some(START_MS + 3_600_000),
     };
-    let mut evidence = Evidence { terms, account, receipts: vec![], transfers: vec![] };
+    let mut evidence = Evidence { terms, account, basis: None, receipts: vec![], transfers: vec![] };
     let id = || TransferId::from_bytes([6; 16]);
     evidence.transfers.push(evidence.account.open(id()).unwrap());
     let (mut meter, mut previous) = (Meter::default(), ReceiptHash::ZERO);

@@ -57,10 +57,14 @@ impl Caps {
         bits |= thermometer(TRUST, usize::from(profile.trust.min(TRUST_TIERS)));
         bits |= thermometer(STAKE, stake_level(profile.stake_micros) as usize);
         // Here a bit says "not above": a dear node has few.
-        let above = price_level(profile.price_micros_per_hour);
-        bits |= (above..PRICE_LEVELS).fold(0, |bits, level| bits | 1 << (PRICE + level));
+        bits |= not_above(profile.lowest_micros());
         bits |= u64::from(open) << OPEN | u64::from(profile.batch) << BATCH;
         Self(bits)
+    }
+
+    /// The same at another price.
+    pub fn with_price(self, lowest_micros: u64) -> Self {
+        Self(self.0 & !(((1 << PRICE_LEVELS) - 1) << PRICE) | not_above(lowest_micros))
     }
 
     /// The same with so many free slots.
@@ -142,6 +146,11 @@ fn thermometer(from: u32, levels: usize) -> u64 {
 /// The highest bit of a thermometer; none where it is empty.
 fn highest(from: u32, levels: usize) -> u64 {
     if levels == 0 { 0 } else { 1 << (from + levels as u32 - 1) }
+}
+
+/// The bits of a price: the levels that it does not exceed.
+fn not_above(micros: u64) -> u64 {
+    (price_level(micros)..PRICE_LEVELS).fold(0, |bits, level| bits | 1 << (PRICE + level))
 }
 
 /// Powers of ten that a stake reaches.

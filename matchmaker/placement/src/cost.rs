@@ -76,10 +76,11 @@ pub fn credit(request: &Request) -> u64 {
     earned.min(MOST_CREDIT)
 }
 
-/// The terms of one node. `rtt_us` is its site's, `best_us` the best site's.
+/// The terms of one node. `batch`: for work that may be interrupted. `rtt_us` is its site's, `best_us` the best site's.
 pub(crate) fn terms(
     weights: &Weights,
     record: &Record,
+    batch: bool,
     rtt_us: u32,
     best_us: u32,
     scarcity_us: u32,
@@ -89,7 +90,7 @@ pub(crate) fn terms(
     let taken = u64::from(record.slots.saturating_sub(record.free));
     Terms {
         rtt: rtt_cost(weights, rtt_us.saturating_sub(best_us)),
-        price: price_cost(weights, record.price_micros_per_hour),
+        price: price_cost(weights, record.price_micros(batch)),
         failure: u64::from(record.failure_permille) * u64::from(weights.failure_per_permille),
         scarcity: u64::from(scarcity_us) * u64::from(weights.rtt_percent) / 100,
         load: u64::from(weights.load) * taken / u64::from(record.slots.max(1)),

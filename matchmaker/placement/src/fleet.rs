@@ -15,7 +15,7 @@ use crate::latency::{ClientKey, SiteId};
 use crate::measuring::Measurable;
 use crate::orders::Order;
 use crate::placing::Board;
-use crate::profile::{Profile, Vouched};
+use crate::profile::{PriceList, Profile, Vouched};
 use nearframe_protocol::link::{HeldTitle, NODE_LOST_MS, NodeOffer};
 use nearframe_protocol::measure::Reflector;
 use nearframe_protocol::{Currency, NodeId, TitleId};
@@ -108,6 +108,8 @@ pub struct Fleet {
     /// Clients of whom something was learnt that is not kept yet.
     pub(crate) touched: BTreeSet<ClientKey>,
     currency: Currency,
+    /// What hours cost; without one, what nodes ask.
+    prices: Option<Arc<dyn PriceList>>,
     /// Slots that leases hold, and how often that changed.
     held: HashMap<NodeId, (u32, u64)>,
     /// The last link of nodes that are lost.
@@ -131,6 +133,7 @@ impl Fleet {
             crowd: Crowd::default(),
             touched: BTreeSet::new(),
             currency,
+            prices: None,
             held: HashMap::new(),
             lost: HashMap::new(),
             due: BinaryHeap::new(),
@@ -190,7 +193,7 @@ impl Fleet {
         if member.offer.is_none()
             && let Some(mut offer) = offer
         {
-            let profile = Profile::of(&offer, Vouched::default(), &self.currency);
+            let profile = priced(&offer, &self.currency, self.prices.as_deref());
             self.board.seat(node, &offer, &profile);
             member.titles = offer.titles.drain(..).map(|held| self.catalogue.add(held)).collect();
             member.offer = Some(offer);
@@ -199,6 +202,17 @@ impl Fleet {
         }
         self.show(node);
         news
+    }
+
+    /// Hours cost what this list says, on every node.
+    pub fn set_prices(&mut self, prices: Arc<dyn PriceList>) {
+        for (node, member) in &self.members {
+            if let Some(offer) = &member.offer {
+                let profile = priced(offer, &self.currency, Some(&*prices));
+                self.board.index.set_price(*node, &profile);
+            }
+        }
+        self.prices = Some(prices);
     }
 
     /// Writes into the index how the member is.
@@ -384,6 +398,14 @@ impl Fleet {
 
     fn here(&mut self, node: NodeId, link: u64) -> Option<&mut Member> {
         self.members.get_mut(&node).filter(|member| member.link == link && member.home == Home::Here)
+    }
+}
+
+fn priced(offer: &NodeOffer, currency: &Currency, prices: Option<&dyn PriceList>) -> Profile {
+    let profile = Profile::of(offer, Vouched::default(), currency);
+    match prices {
+        Some(prices) => profile.at(prices),
+        None => profile,
     }
 }
 

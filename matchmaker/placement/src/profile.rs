@@ -56,6 +56,8 @@ pub struct Profile {
     pub stake_micros: u64,
     /// Price of an hour in micro-units.
     pub price_micros_per_hour: u64,
+    /// How much less an hour of work costs that may be interrupted.
+    pub batch_discount_micros: u64,
     /// Sessions in a thousand that it is expected to break.
     pub failure_permille: u16,
     /// Takes work that may be interrupted.
@@ -68,6 +70,21 @@ pub struct Profile {
 fn carried(offer: &NodeOffer) -> u32 {
     let uplink = offer.capability.as_ref().and_then(|signed| signed.capability.uplink);
     uplink.and_then(|uplink| uplink.sessions()).unwrap_or(u32::MAX)
+}
+
+/// What hours cost, whatever a node asks for itself.
+pub trait PriceList: std::fmt::Debug + Send + Sync {
+    /// An hour on a node of this GPU tier in this region.
+    fn hour(&self, gpu_tier: u8, region: &str) -> Hour;
+}
+
+/// Prices of an hour in micro-units.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hour {
+    /// Of a player.
+    pub interactive_micros: u64,
+    /// Of work that may be interrupted; more than a player's counts as that.
+    pub batch_micros: u64,
 }
 
 /// What a node can encode that says nothing about it: what every release can, 720p60 in H.264.
@@ -93,9 +110,24 @@ impl Profile {
             trust: vouched.trust,
             stake_micros: micros(&terms.stake, 0).min(vouched.stake_micros),
             price_micros_per_hour: micros(&terms.price_per_hour, u64::MAX),
+            batch_discount_micros: 0,
             failure_permille: vouched.failure_permille,
             batch: terms.batch,
             region: if vouched.disproved { String::new() } else { offer.region.clone() },
         }
+    }
+
+    /// The same at the prices of a list. A node that asks more for itself than the list gives is out of reach.
+    pub fn at(self, list: &dyn PriceList) -> Self {
+        let Hour { interactive_micros, batch_micros } = list.hour(self.gpu_tier, &self.region);
+        let discount = interactive_micros.saturating_sub(batch_micros);
+        let out_of_reach = self.price_micros_per_hour > interactive_micros;
+        let price_micros_per_hour = if out_of_reach { u64::MAX } else { interactive_micros };
+        Self { price_micros_per_hour, batch_discount_micros: if out_of_reach { 0 } else { discount }, ..self }
+    }
+
+    /// The lowest price of an hour that anyone pays.
+    pub(crate) fn lowest_micros(&self) -> u64 {
+        self.price_micros_per_hour - if self.batch { self.batch_discount_micros } else { 0 }
     }
 }

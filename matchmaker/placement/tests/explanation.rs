@@ -2,13 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use nearframe_placement::latency::Client;
+use nearframe_placement::profile::{Hour, PriceList};
 use nearframe_placement::region::Residency;
-use nearframe_placement::{Explanation, Fleet, NoNode, Obstacle, Request};
+use nearframe_placement::{Explanation, Fleet, NoNode, Obstacle, Request, Weights};
 use nearframe_protocol::link::{HeldTitle, NodeOffer};
 use nearframe_protocol::terms::NodeTerms;
 use nearframe_protocol::title::{TitleEntry, TitleKind, TouchControls};
 use nearframe_protocol::{Currency, Money, NodeId, TitleHash, TitleId};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 fn euro() -> Currency {
     Currency::new("EUR").unwrap()
@@ -113,4 +115,46 @@ fn a_title_that_only_other_nodes_hold_in_another_version_is_said_to_be_so() {
     fleet.join(node(1), 1, offer("DE", 9, NodeTerms::default()), 0);
     let no = decide(&mut fleet, &request(), &HashMap::new()).unwrap_err();
     assert_eq!(no.to_string(), "no node can take it: 1 with another version of the title");
+}
+
+/// An hour costs 0.30 for each tier, less where it may be interrupted.
+#[derive(Debug)]
+struct ByTier(u64);
+
+impl PriceList for ByTier {
+    fn hour(&self, gpu_tier: u8, _region: &str) -> Hour {
+        let interactive_micros = self.0 * u64::from(gpu_tier);
+        // The highest tier is nearly free where it may be interrupted.
+        let batch_micros = if gpu_tier == 3 { 1 } else { interactive_micros };
+        Hour { interactive_micros, batch_micros }
+    }
+}
+
+#[test]
+fn a_price_list_counts_on_every_node_and_those_who_ask_more_are_out_of_reach() {
+    let tier = |gpu_tier, terms| NodeTerms { gpu_tier, batch: true, ..terms };
+    let mut fleet = Fleet::new(euro());
+    fleet.join(node(1), 1, offer("DE", 1, tier(1, NodeTerms::default())), 0);
+    fleet.join(node(3), 1, offer("DE", 1, tier(3, NodeTerms::default())), 0);
+    fleet.set_prices(Arc::new(ByTier(300_000)));
+    fleet.join(node(2), 1, offer("DE", 1, tier(2, priced(700_000, "EUR"))), 0);
+    let mut request = request();
+    request.needs.price_ceiling_micros_per_hour = Some(600_000);
+    let explained = decide(&mut fleet, &request, &HashMap::new()).unwrap();
+    assert_eq!((explained.chosen.unwrap().node, explained.chosen.unwrap().terms.price), (node(1), 6_000));
+    for dear in [node(2), node(3)] {
+        assert!(explained.no.examples.contains(&(dear, Obstacle::Price)), "{:?}", explained.no.examples);
+    }
+
+    request.needs.batch = true;
+    request.weights = Weights::BATCH;
+    let explained = decide(&mut fleet, &request, &HashMap::new()).unwrap();
+    assert_eq!(explained.chosen.unwrap().node, node(3), "what may be interrupted has prices of its own");
+
+    request.needs.batch = false;
+    fleet.set_prices(Arc::new(ByTier(400_000)));
+    request.needs.gpu_tier = 2;
+    request.needs.price_ceiling_micros_per_hour = Some(800_000);
+    let explained = decide(&mut fleet, &request, &HashMap::new()).unwrap();
+    assert_eq!(explained.chosen.unwrap().node, node(2), "dearer prices bring those in who ask for them");
 }

@@ -45,6 +45,7 @@ fn profile() -> impl Strategy<Value = Profile> {
                 trust,
                 stake_micros,
                 price_micros_per_hour: price,
+                batch_discount_micros: price / 4,
                 failure_permille,
                 batch,
                 region: String::new(),

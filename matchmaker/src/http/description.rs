@@ -1,8 +1,8 @@
 //! The API's description, generated from the doors.
 
 use super::{
-    accounts, api_keys, budgets, earnings, fleet, members, nodes, operator, probes, queue, quotes, saves,
-    sessions, statements, surveys, titles, trail, usage, who,
+    accounts, api_keys, bills, budgets, earnings, fleet, members, nodes, operator, prices, probes, queue,
+    quotes, saves, sessions, statements, surveys, titles, trail, usage, who,
 };
 use crate::signalling;
 use utoipa::OpenApi;
@@ -57,11 +57,20 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
         nodes::list,
         signalling::node::open,
         operator::enrol,
+        prices::now,
+        prices::version,
+        prices::set,
         quotes::create,
         budgets::list,
         budgets::set,
         statements::csv,
         usage::list,
+        usage::titles,
+        usage::nodes,
+        usage::series,
+        usage::sessions,
+        bills::of_session,
+        earnings::overview,
         earnings::head,
         earnings::root,
         earnings::of_node,

@@ -2,8 +2,8 @@
 
 use super::role::{Guard, Role};
 use super::{
-    accounts, api_keys, budgets, earnings, fleet, members, nodes, operator, probes, queue, quotes, saves,
-    sessions, statements, static_files, surveys, titles, trail, usage,
+    accounts, api_keys, bills, budgets, earnings, fleet, members, nodes, operator, prices, probes, queue,
+    quotes, saves, sessions, statements, static_files, surveys, titles, trail, usage,
 };
 use crate::signalling;
 use crate::state::Shared;
@@ -69,12 +69,25 @@ pub(super) fn doors() -> Vec<Door> {
         door("GET", "/v1/nodes", Role::Anyone, get(nodes::list)),
         door("GET", "/v1/nodes/link", Role::NodeKey, get(signalling::node::open)),
         door("POST", "/v1/enrolments", Role::Operator(MemberRole::Member), post(operator::enrol)),
+        door("GET", "/v1/prices", Role::Anyone, get(prices::now)),
+        door("GET", "/v1/prices/{version}", Role::Anyone, get(prices::version)),
+        door("PUT", "/v1/prices", Role::Operator(MemberRole::Member), put(prices::set)),
         door("POST", "/v1/quotes", Role::Anyone, post(quotes::create)).key(Scope::Quotes),
         door("GET", "/v1/budgets", Role::Operator(MemberRole::Viewer), get(budgets::list)),
         door("PUT", "/v1/budgets/{title}", Role::Operator(MemberRole::Member), put(budgets::set)),
         door("GET", "/v1/statements/{title}/{month}", Role::Books(MemberRole::Viewer), get(statements::csv))
             .key(Scope::Usage),
         door("GET", "/v1/usage/{month}", Role::Books(MemberRole::Viewer), get(usage::list)).key(Scope::Usage),
+        door("GET", "/v1/usage/titles", Role::Books(MemberRole::Viewer), get(usage::titles))
+            .key(Scope::Usage),
+        door("GET", "/v1/usage/nodes", Role::Books(MemberRole::Viewer), get(usage::nodes)).key(Scope::Usage),
+        door("GET", "/v1/usage/series", Role::Books(MemberRole::Viewer), get(usage::series))
+            .key(Scope::Usage),
+        door("GET", "/v1/usage/sessions", Role::Books(MemberRole::Viewer), get(usage::sessions))
+            .key(Scope::Usage),
+        door("GET", "/v1/sessions/{id}/bill", Role::SessionOwner, get(bills::of_session))
+            .key(Scope::Sessions),
+        door("GET", "/v1/earnings", Role::Operator(MemberRole::Viewer), get(earnings::overview)),
         door("GET", "/v1/ledger/head", Role::Anyone, get(earnings::head)),
         door("GET", "/v1/settlement", Role::Anyone, get(earnings::root)),
         door("GET", "/v1/nodes/{id}/earnings", Role::NodeOwner, get(earnings::of_node)),
@@ -158,6 +171,8 @@ pub(super) fn doors() -> Vec<Door> {
         door("GET", "/sessions/{id}", Role::Anyone, page()),
         door("GET", "/nodes", Role::Anyone, page()),
         door("GET", "/fleet", Role::Anyone, page()),
+        door("GET", "/earnings", Role::Anyone, page()),
+        door("GET", "/costs", Role::Anyone, page()),
         door("GET", "/account", Role::Anyone, page()),
         door("GET", "/about", Role::Anyone, page()),
         door("GET", "/about/{*rest}", Role::Anyone, page()),

@@ -1,13 +1,18 @@
 //! What hosts earned, and the proof of it.
+#![allow(unused_qualifications, reason = "the macro that describes a query names its type by its path")]
 
-use super::problem::{Code, Path, Problem};
+use super::problem::{Code, Path, Problem, Query};
+use super::usage::names;
 use crate::state::Shared;
 use crate::{general, settlement};
 use axum::extract::State;
-use nearframe_ledger::settlement::Epoch;
+use nearframe_ledger::settlement::{Epoch, Totals};
 use nearframe_protocol::api::{self, Earnings, LedgerHead, SettledRoot};
+use nearframe_protocol::bill::{EarningsOverview, NodeEarned};
 use nearframe_protocol::{Money, NodeId};
+use serde::Deserialize;
 use std::sync::Arc;
+use utoipa::IntoParams;
 
 /// The last signed root over what hosts have earned, and the key it is signed with. Whoever keeps it can prove later
 /// that another was shown to somebody else.
@@ -53,6 +58,51 @@ pub(crate) async fn head(State(shared): State<Arc<Shared>>) -> Result<axum::Json
         hash: head.hash.to_string(),
         signature: head.signature,
         ledger_key: shared.ledger_key.public(),
+    }))
+}
+
+/// Whose earnings.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Of {
+    /// Of this node alone.
+    node: Option<NodeId>,
+}
+
+/// What nodes have earned, what of it is settled, and what is held, until when and why. Proofs of what is settled are in
+/// `GET /v1/nodes/{id}/earnings`.
+#[utoipa::path(get, path = "/v1/earnings", tag = "money", operation_id = "earnings", params(Of),
+    security(("operator" = [])), responses(
+    (status = 200, description = "As of now", body = EarningsOverview),
+    (status = "default", description = "Any error, such as `sign_in_needed`", body = api::Problem,
+     content_type = "application/problem+json"),
+))]
+pub(crate) async fn overview(
+    State(shared): State<Arc<Shared>>,
+    Query(Of { node }): Query<Of>,
+) -> Result<axum::Json<EarningsOverview>, Problem> {
+    let now_ms = shared.now_ms();
+    // What is settled is read first: what comes in meanwhile is earned and held.
+    let settled_until = shared.store.last_settlement().await?.map(|last| last.epoch);
+    let settled = match settled_until {
+        Some(epoch) => shared.store.host_totals(epoch.ends_at_ms()).await?,
+        None => Totals::new(),
+    };
+    let held = settlement::held(&shared, settled_until, node, now_ms).await?;
+    let known = names(&shared).await?;
+    let earned = shared.store.host_totals(u64::MAX).await?;
+    let earned = earned.into_iter().filter(|((host, _), _)| node.is_none_or(|node| node == *host));
+    let nodes = earned.map(|(place, amount_micros)| {
+        let (name, region) = known.get(&place.0).cloned().unwrap_or_default();
+        let money = |amount_micros| Money { amount_micros, currency: place.1.clone() };
+        let settled = money(settled.get(&place).copied().unwrap_or(0));
+        NodeEarned { node: place.0, name, region, earned: money(amount_micros), settled }
+    });
+    Ok(axum::Json(EarningsOverview {
+        nodes: nodes.collect(),
+        held,
+        settled_until_ms: settled_until.map(Epoch::ends_at_ms),
+        now_ms,
     }))
 }
 

@@ -8,6 +8,7 @@
 
 mod accounts;
 mod api_keys;
+mod bills;
 mod budgets;
 mod description;
 mod doors;
@@ -20,6 +21,7 @@ mod nodes;
 mod operator;
 pub(crate) mod origin;
 mod paging;
+mod prices;
 mod probes;
 pub(crate) mod problem;
 mod queue;

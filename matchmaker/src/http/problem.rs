@@ -46,6 +46,8 @@ pub(crate) enum Code {
     UnknownBooking,
     UnknownNode,
     NoRoom,
+    PricesChanged,
+    PreconditionNeeded,
     UpgradeNeeded,
     TooManyRequests,
     TooManySessions,
@@ -59,7 +61,7 @@ pub(crate) enum Code {
 }
 
 impl Code {
-    pub(crate) const ALL: [Self; 45] = [
+    pub(crate) const ALL: [Self; 47] = [
         Self::BadRequest,
         Self::BadId,
         Self::BadCursor,
@@ -95,6 +97,8 @@ impl Code {
         Self::UnknownBooking,
         Self::UnknownNode,
         Self::NoRoom,
+        Self::PricesChanged,
+        Self::PreconditionNeeded,
         Self::UpgradeNeeded,
         Self::TooManyRequests,
         Self::TooManySessions,
@@ -150,6 +154,8 @@ impl Code {
             Self::UnknownBooking => ("unknown_booking", 404, "There is no such booking"),
             Self::UnknownNode => ("unknown_node", 404, "There is no such machine"),
             Self::NoRoom => ("no_room", 409, "The region has no room at that time"),
+            Self::PricesChanged => ("prices_changed", 412, "The prices were changed meanwhile"),
+            Self::PreconditionNeeded => ("precondition_needed", 428, "If-Match is missing"),
             Self::UpgradeNeeded => ("upgrade_needed", 426, "This door is a WebSocket"),
             Self::TooManyRequests => ("too_many_requests", 429, "Too many requests"),
             Self::TooManySessions => ("too_many_sessions", 429, "Too many sessions at once"),

@@ -23,7 +23,7 @@ const PAGE_LEASES: u32 = 20;
 
 const COLUMNS: &str = "lease,session,generation,sequence,received_at_ms,duration_us,countersigned,billed_before_us,\
 unsigned_before_us,billed_us,price_micros_per_hour,fee_permille,currency,host_micros,platform_micros,total_micros,node,\
-node_key,player_key,receipt,receipt_sha256,node_signature,player_signature\n";
+node_key,player_key,receipt,receipt_sha256,node_signature,player_signature,rate_card,work,rate_region,gpu_tier\n";
 
 /// A title's receipts that came in during a month in UTC, such as `2026-11`, one line each, with what each costs and
 /// all that it takes to compute that again: signed bytes, signatures, keys, price. Every bill is computed from its
@@ -72,7 +72,7 @@ async fn page(
 ) -> Result<Option<(Bytes, Option<LeaseId>)>, Error> {
     let page = match books {
         Books::All => shared.store.evidence(Some(title), after, PAGE_LEASES).await,
-        Books::Of(account) => shared.store.evidence_of(account, title, after, PAGE_LEASES).await,
+        Books::Of(account) => shared.store.evidence_of_account(account, title, after, PAGE_LEASES).await,
     };
     let page = page.map_err(Error::other)?;
     let Some(last) = page.last().map(|evidence| evidence.account.lease) else { return Ok(None) };
@@ -95,10 +95,13 @@ fn write_line(out: &mut String, evidence: &Evidence, line: &Line, counted: &Coun
     let (account, terms) = (&evidence.account, &evidence.terms);
     let tariff = &account.tariff;
     let player_signature = counted.signed.player_signature.map(|signature| signature.to_string());
+    let basis = evidence.basis.as_ref().map(|basis| {
+        format!("{},{},{},{}", basis.rate_card, basis.work.as_str(), basis.region, basis.gpu_tier)
+    });
     // Writing to a String cannot fail. No value holds a comma or a quote.
     let _ = writeln!(
         out,
-        "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}",
+        "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}",
         account.lease,
         terms.session,
         terms.generation.0,
@@ -122,6 +125,7 @@ fn write_line(out: &mut String, evidence: &Evidence, line: &Line, counted: &Coun
         line.receipt,
         counted.signed.node_signature,
         player_signature.unwrap_or_default(),
+        basis.unwrap_or_else(|| ",,,".to_owned()),
     );
 }
 

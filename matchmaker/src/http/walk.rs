@@ -237,6 +237,7 @@ async fn house() -> House {
         player_key: node_key,
         lease: random::lease_id(),
         tariff: config.tariff(),
+        basis: None,
         now_ms: wall_ms(),
         idempotency: None,
         fence: None,

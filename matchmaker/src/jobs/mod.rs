@@ -7,7 +7,7 @@ use crate::http::repeat;
 use crate::placing::{history, plan, preempt, rules, warm};
 use crate::state::{Phase, Shared};
 use crate::store::StoreError;
-use crate::{general, replicas, saves, settlement};
+use crate::{general, prices, replicas, saves, settlement};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -31,7 +31,7 @@ const SETTLEMENT_TICK: Duration = Duration::from_secs(600);
 
 /// The general ledger is brought up to date this often.
 const LEDGER_TICK: Duration = Duration::from_secs(5);
-/// Rules are read this often: what one replica was told, the others obey within it.
+/// Rules and prices are read this often: what one replica was told, the others obey within it.
 const RULES_TICK: Duration = Duration::from_secs(2);
 /// What was learnt of round trips is written, and what others learnt is read, this often.
 const HISTORY_TICK: Duration = Duration::from_secs(15);
@@ -66,6 +66,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>) -> JoinSet<()> {
         Box::pin(general::post(shared))
     }));
     jobs.spawn(every(Arc::clone(shared), RULES_TICK, "rules", |shared| Box::pin(rules::refresh(shared))));
+    jobs.spawn(every(Arc::clone(shared), RULES_TICK, "prices", |shared| Box::pin(prices::refresh(shared))));
     jobs.spawn(every(Arc::clone(shared), HISTORY_TICK, "latency history", |shared| {
         Box::pin(history::exchange(shared))
     }));

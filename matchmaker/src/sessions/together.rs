@@ -6,6 +6,7 @@ use crate::http::problem::{Code, Problem};
 use crate::placements;
 use crate::placing::Asker;
 use crate::placing::groups::{Joined, Member, Told};
+use crate::prices;
 use crate::random;
 use crate::replicas;
 use crate::state::Shared;
@@ -127,7 +128,10 @@ async fn place(
         for ((member, ranking), found) in members.iter().zip(&rankings).zip(&found) {
             // Ids of an earlier try may be in the record already.
             let (id, lease) = (random::session_id(), random::lease_id());
-            let new = NewSession { id, lease, node: found.node, ..member.new.clone() };
+            let mut new = NewSession { id, lease, node: found.node, ..member.new.clone() };
+            if let Err(problem) = prices::settle(shared, &mut new).await {
+                return give_up(shared, rows, problem).await;
+            }
             let region = shared.fleet().region_of(found.node).to_owned();
             match replicas::commit(shared, &new, &region).await {
                 Ok(Created::New(row)) => {

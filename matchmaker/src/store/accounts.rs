@@ -1,6 +1,6 @@
 //! Accounts, members and keys as the store keeps them.
 
-use super::{Hash, SessionRow, StoreError, UsageRow};
+use super::{Hash, SessionRow, StoreError};
 use async_trait::async_trait;
 use nearframe_ledger::bill::Evidence;
 use nearframe_protocol::account::{AccountKind, MemberRole, Scope};
@@ -8,7 +8,6 @@ use nearframe_protocol::{
     AccountId, ApiKeyId, Currency, LeaseId, MemberId, Money, NodeId, SessionId, TitleId,
 };
 use serde::{Deserialize, Serialize};
-use std::ops::Range;
 
 /// Members that an account may have: beyond that, it is more than one organisation.
 pub const MOST_MEMBERS: u32 = 200;
@@ -274,11 +273,9 @@ pub trait AccountStore: Send + Sync + 'static {
         after: Option<SessionId>,
         limit: u32,
     ) -> Result<Vec<SessionRow>, StoreError>;
-    /// As [`Store::usage`](super::Store::usage), of what an account pays for: sessions of its keys, and guests on its
-    /// titles.
-    async fn usage_of(&self, account: AccountId, range: Range<u64>) -> Result<Vec<UsageRow>, StoreError>;
-    /// As [`Store::evidence`](super::Store::evidence), of what an account pays for.
-    async fn evidence_of(
+    /// As [`Store::evidence`](super::Store::evidence), of what an account pays for: sessions of its keys, and guests on
+    /// its titles.
+    async fn evidence_of_account(
         &self,
         account: AccountId,
         title: &TitleId,

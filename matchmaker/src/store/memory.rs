@@ -3,7 +3,7 @@
 use super::account::{LeaseState, audit};
 use super::{
     Admission, BudgetRow, Created, Ended, Hash, Idempotency, NewSave, NewSession, NodeRow, Payer, PostedRow,
-    Replicas, SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded, Taken, UsageRow,
+    Replicas, SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded, Taken,
 };
 use crate::bus::words::{HeldSlots, ReplicaId};
 use async_trait::async_trait;
@@ -19,10 +19,10 @@ use nearframe_protocol::{
     TitleId,
 };
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 mod accounts;
+mod billing;
 mod budgets;
 mod deeds;
 mod evidence;
@@ -30,7 +30,6 @@ mod placement;
 mod replicas;
 mod saves;
 mod settlements;
-mod usage;
 
 /// A store that forgets everything with its process.
 #[derive(Debug, Default)]
@@ -76,6 +75,7 @@ struct State {
     idempotency: HashMap<Hash, (Hash, SessionId)>,
     journal: Vec<Transfer>,
     limits: budgets::Limits,
+    cards: billing::Cards,
     settlement: settlements::Last,
     saves: saves::Saves,
     replicas: replicas::Cluster,
@@ -500,9 +500,6 @@ impl Store for MemoryStore {
             let rows = rows.map(|(seq, transfer)| PostedRow { seq, transfer: transfer.clone() });
             rows.take(limit as usize).collect()
         }))
-    }
-    async fn usage(&self, range: Range<u64>) -> Result<Vec<UsageRow>, StoreError> {
-        self.read(|state| usage::of(state, None, &range))
     }
     async fn host_totals(&self, before_ms: u64) -> Result<Totals, StoreError> {
         self.read(|state| state.totals(before_ms))

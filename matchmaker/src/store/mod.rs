@@ -9,6 +9,7 @@
 
 mod account;
 pub mod accounts;
+pub mod billing;
 pub mod deeds;
 mod memory;
 pub mod placement;
@@ -18,9 +19,9 @@ mod save;
 mod session;
 mod sqlite;
 mod subject;
-mod usage;
 
 pub use accounts::{AccountStore, Payer};
+pub use billing::BillingStore;
 pub use deeds::DeedStore;
 pub use memory::MemoryStore;
 pub use placement::PlacementStore;
@@ -29,7 +30,6 @@ pub use replica::{Fence, RegionOwner, Replicas, Stranded};
 pub use save::{NewSave, SaveOwner, SaveRow, Saved};
 pub use session::{Idempotency, NewSession, SessionRow};
 pub use sqlite::SqliteStore;
-pub use usage::UsageRow;
 
 use crate::bus::words::{HeldSlots, ReplicaId};
 use async_trait::async_trait;
@@ -44,7 +44,6 @@ use nearframe_protocol::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::ops::Range;
 
 /// SHA-256-sized hash of a secret or of a request; secrets themselves are never kept.
 pub type Hash = [u8; 32];
@@ -183,7 +182,7 @@ pub struct BudgetRow {
 
 /// The seam. Every method is one transaction; times are Unix ms by the caller's clock.
 #[async_trait]
-pub trait Store: AccountStore + DeedStore + PlacementStore {
+pub trait Store: AccountStore + BillingStore + DeedStore + PlacementStore {
     /// The secret `name`; `fresh` becomes it when there is none.
     async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError>;
 
@@ -275,8 +274,6 @@ pub trait Store: AccountStore + DeedStore + PlacementStore {
 
     /// At most `limit` posted transfers after the row `after`, in writing order.
     async fn posted_after(&self, after: u64, limit: u32) -> Result<Vec<PostedRow>, StoreError>;
-    /// What was used and posted in a time, by title and currency.
-    async fn usage(&self, range: Range<u64>) -> Result<Vec<UsageRow>, StoreError>;
     /// Everything that was posted to hosts before `before_ms`.
     async fn host_totals(&self, before_ms: u64) -> Result<Totals, StoreError>;
     /// Keeps a signed root; the first of an epoch stays.

@@ -3,6 +3,7 @@
 use super::{Fence, Hash, Payer};
 use crate::bus::words::HeldSlots;
 use nearframe_ledger::Tariff;
+use nearframe_protocol::prices::Basis;
 use nearframe_protocol::{
     EndReason, Generation, GuestId, LeaseId, Money, NodeId, PublicKey, SessionId, SessionState, TitleHash,
     TitleId, api,
@@ -42,6 +43,9 @@ pub struct NewSession {
     /// Who pays in the studio's place.
     #[serde(default)]
     pub payer: Option<Payer>,
+    /// What that follows from; a replica of the release before knows none.
+    #[serde(default)]
+    pub basis: Option<Basis>,
     /// Now, Unix ms.
     pub now_ms: u64,
     /// Set when the caller may repeat the request.

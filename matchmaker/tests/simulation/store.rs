@@ -4,19 +4,21 @@ use super::dice::Dice;
 use async_trait::async_trait;
 use nearframe_ledger::Transfer;
 use nearframe_ledger::bill::Evidence;
+use nearframe_ledger::rates::RateCard;
 use nearframe_ledger::settlement::{SignedRoot, Totals};
 use nearframe_matchmaker::bus::words::{HeldSlots, ReplicaId};
 use nearframe_matchmaker::store::accounts::{
     AccountRow, AccountStore, Arrival, Arrived, Changed, Holding, KeyRow, LinkRow, MemberRow,
 };
+use nearframe_matchmaker::store::billing::{CardRow, CardSource, LeaseUsageRow, UsageBy, UsageOf, UsageRow};
 use nearframe_matchmaker::store::deeds::{AnswerRow, Asked, Claim, Deed, DeedStore, TrailRow};
 use nearframe_matchmaker::store::placement::{
     BookingRow, BookingTerms, InterruptibleRow, OrderKind, OrderRow, PastRow, PlacementStore, RuleKind,
     RuleRow,
 };
 use nearframe_matchmaker::store::{
-    Admission, BudgetRow, Created, Ended, Hash, MemoryStore, NewSave, NewSession, NodeRow, PostedRow,
-    Replicas, SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded, Taken, UsageRow,
+    Admission, BillingStore, BudgetRow, Created, Ended, Hash, MemoryStore, NewSave, NewSession, NodeRow,
+    PostedRow, Replicas, SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded, Taken,
 };
 use nearframe_placement::assign::reserve::NoRoom;
 use nearframe_protocol::account::MemberRole;
@@ -28,7 +30,6 @@ use nearframe_protocol::{
     SessionId, TitleId,
 };
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -134,7 +135,6 @@ through! { Store {
     ping() -> ();
     evidence(title: Option<&TitleId>, after: Option<LeaseId>, limit: u32) -> Vec<Evidence>;
     posted_after(after: u64, limit: u32) -> Vec<PostedRow>;
-    usage(range: Range<u64>) -> Vec<UsageRow>;
     host_totals(before_ms: u64) -> Totals;
     add_settlement(root: &SignedRoot) -> ();
     last_settlement() -> Option<SignedRoot>;
@@ -155,6 +155,15 @@ through! { Store {
     }
     async fn close(&self) {}
 }
+
+through! { BillingStore {
+    usage(of: &UsageOf, by: UsageBy) -> Vec<UsageRow>;
+    lease_usage(of: &UsageOf, after: Option<LeaseId>, limit: u32) -> Vec<LeaseUsageRow>;
+    evidence_of(session: SessionId) -> Vec<Evidence>;
+    add_card(card: &RateCard, source: CardSource, over: u32, now_ms: u64) -> bool;
+    newest_card(source: Option<CardSource>) -> Option<CardRow>;
+    card(version: u32) -> Option<CardRow>;
+}}
 
 through! { PlacementStore {
     latency_sites(sites: &[String]) -> Vec<u32>;
@@ -200,8 +209,7 @@ through! { AccountStore {
     owner(holding: &Holding) -> Option<AccountId>;
     holdings(account: AccountId) -> Vec<Holding>;
     sessions_of_account(account: AccountId, after: Option<SessionId>, limit: u32) -> Vec<SessionRow>;
-    usage_of(account: AccountId, range: Range<u64>) -> Vec<UsageRow>;
-    evidence_of(account: AccountId, title: &TitleId, after: Option<LeaseId>, limit: u32) -> Vec<Evidence>;
+    evidence_of_account(account: AccountId, title: &TitleId, after: Option<LeaseId>, limit: u32) -> Vec<Evidence>;
 }}
 
 through! { DeedStore {

@@ -10,6 +10,7 @@ import type { Plugin } from 'vite';
 import type { components } from '../src/api/generated';
 import { FLEET, RECEIPTS, SAVES, SESSIONS, TITLES } from './mock-data.ts';
 import { ACCOUNT, CREATED_KEY, KEYS, LINK, ME, MEMBERS, TRAIL } from './mock-accounts.ts';
+import { BUDGETS, BY_NODE, BY_SESSION, BY_TITLE, PRICES, bill, earnings, proof, series } from './mock-money.ts';
 import { EMPTY_FLEET, FLEET_VIEW, OUTLOOK, PLACEMENT } from './mock-fleet.ts';
 
 type Schemas = components['schemas'];
@@ -27,9 +28,9 @@ const SLOW_MS = 60_000;
 /** Answers `/v1/*` in `vite dev` and `vite preview`. */
 export function mockApi(): Plugin {
   const answer = (request: IncomingMessage, response: ServerResponse, next: () => void): void => {
-    const path = new URL(request.url ?? '/', 'http://mock').pathname;
-    if (!path.startsWith('/v1/')) next();
-    else handle(request, path, response);
+    const url = new URL(request.url ?? '/', 'http://mock');
+    if (!url.pathname.startsWith('/v1/')) next();
+    else handle(request, url, response);
   };
   return {
     name: 'mock-api',
@@ -45,7 +46,7 @@ export function mockApi(): Plugin {
   };
 }
 
-function handle(request: IncomingMessage, path: string, response: ServerResponse): void {
+function handle(request: IncomingMessage, { pathname: path, searchParams: query }: URL, response: ServerResponse): void {
   const mode = /(?:^|; )mock=(\w+)/.exec(request.headers.cookie ?? '')?.[1] ?? '';
   const cover = /^\/v1\/titles\/([\w-]+)\/cover$/.exec(path)?.[1];
   if (cover !== undefined) {
@@ -56,7 +57,7 @@ function handle(request: IncomingMessage, path: string, response: ServerResponse
   } else if (mode === 'error') {
     send(response, problem(503, 'unavailable', 'The matchmaker is restarting', 'Wait a few seconds and try again.'));
   } else {
-    send(response, route(request.method ?? 'GET', path, mode));
+    send(response, money(request.method ?? 'GET', path, query, mode) ?? route(request.method ?? 'GET', path, mode));
   }
 }
 
@@ -64,6 +65,43 @@ function handle(request: IncomingMessage, path: string, response: ServerResponse
 interface Answer {
   readonly status: number;
   readonly body: unknown;
+}
+
+/** The doors of bills and earnings, which are the operator's. */
+function money(method: string, path: string, query: URLSearchParams, mode: string): Answer | undefined {
+  const answer = moneyBody(method, path.split('/').slice(2), query, mode === 'empty');
+  if (answer !== undefined && mode === 'guest') {
+    return problem(401, 'sign_in_needed', 'Operators only', 'Open the link that the server printed.');
+  }
+  return answer === undefined ? undefined : { status: 200, body: answer };
+}
+
+function moneyBody(method: string, [kind, id = '', part = '']: readonly string[], query: URLSearchParams, empty: boolean): unknown {
+  const rows = (items: readonly unknown[]): unknown => ({ items: empty ? [] : items });
+  switch (`${method} ${kind ?? ''}/${kind === 'usage' ? id : part}`) {
+    case 'GET usage/series':
+      return empty ? { ...series(query), items: [] } : series(query);
+    case 'GET usage/titles':
+      return rows(BY_TITLE);
+    case 'GET usage/nodes':
+      return rows(BY_NODE.filter(({ node }) => [null, node].includes(query.get('node'))));
+    case 'GET usage/sessions':
+      return rows(BY_SESSION);
+    case 'GET sessions/bill':
+      return bill(id);
+    case 'GET prices/':
+      return PRICES;
+    case 'GET budgets/':
+      return rows(BUDGETS);
+    case 'PUT budgets/':
+      return BUDGETS[0];
+    case 'GET earnings/':
+      return empty ? { nodes: [], held: [], now_ms: Date.now() } : earnings(query.get('node'));
+    case 'GET nodes/earnings':
+      return proof(id);
+    default:
+      return undefined;
+  }
 }
 
 function route(method: string, path: string, mode: string): Answer {

@@ -29,6 +29,10 @@ export async function pageOf(route: Route): Promise<Page> {
       return fixed((await import('./routes/Fleet.svelte')).default);
     case 'account':
       return fixed((await import('./routes/Account.svelte')).default);
+    case 'earnings':
+      return fixed((await import('./routes/Earnings.svelte')).default);
+    case 'costs':
+      return fixed((await import('./routes/Costs.svelte')).default);
     case 'about':
       return fixed((await import('./routes/About.svelte')).default);
     case 'not-found':

@@ -20,6 +20,8 @@ describe('addresses', () => {
     ['/operator', { page: 'operator' }],
     ['/fleet', { page: 'fleet' }],
     ['/account', { page: 'account' }],
+    ['/earnings', { page: 'earnings' }],
+    ['/costs', { page: 'costs' }],
     ['/about', { page: 'about' }],
   ])('%s is read', (path, route) => {
     expect(read(path)).toEqual(route);
@@ -43,6 +45,8 @@ describe('addresses', () => {
       { page: 'nodes' },
       { page: 'operator' },
       { page: 'account' },
+      { page: 'earnings' },
+      { page: 'costs' },
       { page: 'about' },
     ] as const;
     for (const route of routes) expect(read(href(route))).toEqual(route);

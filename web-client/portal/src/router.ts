@@ -1,7 +1,7 @@
 /**
  * The portal's addresses: a pure reading of paths, and one subscription to the History API.
  *
- * Deliberately without nesting, loaders or guards: nine pages need none. The matchmaker serves the same
+ * Deliberately without nesting, loaders or guards: eleven pages need none. The matchmaker serves the same
  * `index.html` for every path here, so a reload or a shared link opens the same page.
  */
 
@@ -16,6 +16,8 @@ export type Route =
   | { readonly page: 'operator' }
   | { readonly page: 'fleet' }
   | { readonly page: 'account' }
+  | { readonly page: 'earnings' }
+  | { readonly page: 'costs' }
   | { readonly page: 'about' }
   | { readonly page: 'not-found'; readonly path: string };
 
@@ -49,6 +51,8 @@ function parseSingle(head: string, path: string): Route {
     case 'operator':
     case 'fleet':
     case 'account':
+    case 'earnings':
+    case 'costs':
     case 'about':
       return { page: head };
     default:

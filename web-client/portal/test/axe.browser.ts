@@ -47,6 +47,18 @@ async function openAccount(page: Page): Promise<void> {
   await page.getByRole('button', { name: 'Make a link' }).click();
 }
 
+async function openBill(page: Page): Promise<void> {
+  await page.getByText('The same as a table').click();
+  await page.getByRole('button', { name: /receipt/, expanded: false }).first().click();
+  await page.getByRole('region', { name: 'Every receipt of the session with its cost' }).waitFor();
+}
+
+async function chooseHost(page: Page): Promise<void> {
+  await page.getByLabel('Host').selectOption({ index: 1 });
+  await page.getByRole('button', { name: /Proof of/ }).waitFor();
+  await page.getByText('The same as a table').click();
+}
+
 async function cancel(page: Page): Promise<void> {
   await page.getByRole('button', { name: 'Cancel' }).click();
   await page.getByRole('button', { name: 'Play again' }).first().waitFor();
@@ -90,6 +102,14 @@ const PLACES: readonly Place[] = [
   { what: 'a failed account', path: '/account', mock: 'error' },
   { what: 'an invitation', path: `/account#join=${'k'.repeat(43)}` },
   { what: 'accounts to an operator', path: '/operator', act: openAccount },
+  { what: 'the costs', path: '/costs', act: openBill },
+  { what: 'no costs', path: '/costs', mock: 'empty' },
+  { what: 'signed-out costs', path: '/costs', mock: 'guest' },
+  { what: 'failed costs', path: '/costs', mock: 'error' },
+  { what: 'the earnings', path: '/earnings', act: chooseHost },
+  { what: 'no earnings', path: '/earnings', mock: 'empty' },
+  { what: 'signed-out earnings', path: '/earnings', mock: 'guest' },
+  { what: 'loading earnings', path: '/earnings', mock: 'slow' },
   { what: 'how it works', path: '/about' },
   { what: 'a wrong address', path: '/nope' },
 ];

@@ -40,6 +40,29 @@ describe('the pages', () => {
     }
   });
 
+  it('need no byte of what draws charts but where there is one', async () => {
+    if (!bench) throw new Error('the bench is open before any test');
+    const scriptsOf = async (path: string, ready: string): Promise<string> => {
+      if (!bench) throw new Error('the bench is open before any test');
+      const context = await visitor(bench, 'desktop', 'dark');
+      try {
+        const page = await context.newPage();
+        const found: Promise<string>[] = [];
+        page.on('response', (response) => {
+          if (/\.(js|css)$/.test(response.url())) found.push(response.text());
+        });
+        await page.goto(bench.url + path, { waitUntil: 'networkidle' });
+        await page.locator(ready).first().waitFor();
+        return (await Promise.all(found)).join('');
+      } finally {
+        await context.close();
+      }
+    };
+    expect(await scriptsOf('/', 'a[href*="/play/meteor"]')).not.toContain('u-legend');
+    expect(await scriptsOf('/play/meteor', 'h1')).not.toContain('u-legend');
+    expect(await scriptsOf('/costs', 'canvas')).toContain('u-legend');
+  });
+
   it('ask for a session before anything else of the API', async () => {
     if (!bench) throw new Error('the bench is open before any test');
     const context = await visitor(bench, 'phone', 'dark');

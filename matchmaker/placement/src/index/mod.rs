@@ -183,6 +183,13 @@ impl Index {
         }
     }
 
+    /// The node's prices are those of this profile from now on.
+    pub fn set_price(&mut self, node: NodeId, profile: &Profile) {
+        if let Some((site, at, _)) = self.located(node) {
+            site.set_price(at, profile);
+        }
+    }
+
     /// What others would give for a slot at this site, µs.
     pub fn set_scarcity(&mut self, site: SiteId, scarcity_us: u32) {
         if let Some(site) = self.sites.get_mut(site.index()) {

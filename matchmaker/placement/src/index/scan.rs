@@ -71,7 +71,8 @@ pub(crate) fn ungraded(query: &Query, record: &Record, rtt_us: u32) -> Option<Ob
     if record.stake_micros < needs.stake_micros {
         return Some(Obstacle::Stake);
     }
-    if needs.price_ceiling_micros_per_hour.is_some_and(|ceiling| record.price_micros_per_hour > ceiling) {
+    let price_micros = record.price_micros(needs.batch);
+    if needs.price_ceiling_micros_per_hour.is_some_and(|ceiling| price_micros > ceiling) {
         return Some(Obstacle::Price);
     }
     let rtt_us = rtt_us.saturating_add_signed(record.offset_us);
@@ -104,10 +105,11 @@ impl Index {
             let best_us = *best_us.get_or_insert(rtt_us);
             self.sites.get(id.index()).map(|site| (rtt_us, best_us, id, site))
         });
+        let Query { weights, needs, credit, .. } = query;
         sites.flat_map(move |(rtt_us, best_us, id, site)| {
             site.records().filter_map(move |(at, record)| {
-                let terms =
-                    cost::terms(&query.weights, record, rtt_us, best_us, site.scarcity_us, query.credit);
+                let scarcity_us = site.scarcity_us;
+                let terms = cost::terms(weights, record, needs.batch, rtt_us, best_us, scarcity_us, *credit);
                 let found = Found {
                     node: record.node?,
                     handle: Handle { site: id, at, serial: record.serial },

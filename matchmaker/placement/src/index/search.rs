@@ -250,8 +250,10 @@ impl Pick<'_> {
         if super::scan::ungraded(self.query, record, self.rtt_us).is_some() {
             return None;
         }
-        let Query { weights, credit, .. } = self.query;
-        let terms = cost::terms(weights, record, self.rtt_us, self.best_us, self.site.scarcity_us, *credit);
+        let Query { weights, credit, needs, .. } = self.query;
+        let scarcity_us = self.site.scarcity_us;
+        let terms =
+            cost::terms(weights, record, needs.batch, self.rtt_us, self.best_us, scarcity_us, *credit);
         let handle = Handle { site: self.id, at, serial: record.serial };
         Some(Found { node: record.node?, handle, rtt_us: self.rtt_us, terms })
     }

@@ -30,6 +30,7 @@ pub(crate) struct Record {
     pub(crate) pixels_per_s: u64,
     pub(crate) stake_micros: u64,
     pub(crate) price_micros_per_hour: u64,
+    pub(crate) batch_discount_micros: u64,
     /// How much slower or faster than its site, µs.
     pub(crate) offset_us: i32,
     pub(crate) slots: u16,
@@ -48,12 +49,18 @@ impl Record {
             pixels_per_s: profile.pixels_per_s,
             stake_micros: profile.stake_micros,
             price_micros_per_hour: profile.price_micros_per_hour,
+            batch_discount_micros: profile.batch_discount_micros,
             offset_us: 0,
             slots,
             free: slots,
             failure_permille: profile.failure_permille,
             closed,
         }
+    }
+
+    /// What an hour costs, for work that may be interrupted or for a player.
+    pub(crate) fn price_micros(&self, batch: bool) -> u64 {
+        self.price_micros_per_hour - if batch { self.batch_discount_micros } else { 0 }
     }
 
     fn vacant() -> Self {
@@ -106,7 +113,7 @@ impl SiteNodes {
             self.make_room(self.records.len().div_ceil(64));
             u32::try_from(self.records.len() - 1).expect("a site has fewer than 2^32 nodes")
         });
-        self.cheapest_micros = self.cheapest_micros.min(record.price_micros_per_hour);
+        self.cheapest_micros = self.cheapest_micros.min(record.price_micros(true));
         self.write(at, record);
         let nodes = self.records.len();
         for title in titles {
@@ -150,6 +157,16 @@ impl SiteNodes {
         let mut record = self.records[at as usize].clone();
         record.free = free;
         record.caps = record.caps.with_free(u32::from(free));
+        self.write(at, record);
+    }
+
+    /// The node costs as much as a profile says.
+    pub(crate) fn set_price(&mut self, at: u32, profile: &Profile) {
+        let mut record = self.records[at as usize].clone();
+        record.price_micros_per_hour = profile.price_micros_per_hour;
+        record.batch_discount_micros = profile.batch_discount_micros;
+        record.caps = record.caps.with_price(profile.lowest_micros());
+        self.cheapest_micros = self.cheapest_micros.min(record.price_micros(true));
         self.write(at, record);
     }
 

@@ -1,18 +1,17 @@
 //! Accounts, members and keys, in memory.
 
-use super::{Held, MemoryStore, State, evidence, usage};
+use super::{Held, MemoryStore, State, evidence};
 use crate::store::accounts::{
     AccountRow, AccountStore, Arrival, Arrived, Changed, Holding, KeyRow, LISTED, LinkRow, MOST_KEYS,
     MOST_MEMBERS, MemberRow, USE_NOTED_MS,
 };
-use crate::store::{Hash, NewSession, SessionRow, StoreError, UsageRow};
+use crate::store::{Hash, NewSession, SessionRow, StoreError};
 use async_trait::async_trait;
 use nearframe_ledger::bill::Evidence;
 use nearframe_protocol::account::MemberRole;
 use nearframe_protocol::{AccountId, ApiKeyId, LeaseId, MemberId, SessionId, TitleId};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
 
 #[derive(Debug, Default, Clone)]
 pub(super) struct Who {
@@ -260,10 +259,7 @@ impl AccountStore for MemoryStore {
         rows.truncate(limit as usize);
         Ok(rows)
     }
-    async fn usage_of(&self, account: AccountId, range: Range<u64>) -> Result<Vec<UsageRow>, StoreError> {
-        self.read(|state| usage::of(state, Some(account), &range))
-    }
-    async fn evidence_of(
+    async fn evidence_of_account(
         &self,
         account: AccountId,
         title: &TitleId,

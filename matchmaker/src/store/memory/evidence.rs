@@ -29,7 +29,8 @@ pub(super) fn page(
         });
         let transfers = state.journal.iter().filter(|transfer| transfer.lease == held.new.lease);
         let (receipts, transfers) = (receipts.collect(), transfers.cloned().collect());
-        Ok(Evidence { terms: lease.terms, account: lease.account, receipts, transfers })
+        let basis = held.new.basis.clone();
+        Ok(Evidence { terms: lease.terms, account: lease.account, basis, receipts, transfers })
     };
     leases.into_iter().take(limit as usize).map(evidence).collect()
 }

@@ -1,6 +1,6 @@
 //! Who is who, as the seam wants it.
 
-use super::{SessionRow, SqlStore, StoreError, UsageRow, accounts, evidence, keys, sessions, usage};
+use super::{SessionRow, SqlStore, StoreError, accounts, evidence, keys, sessions};
 use crate::store::Hash;
 use crate::store::accounts::{
     AccountRow, AccountStore, Arrival, Arrived, Changed, Holding, KeyRow, LinkRow, MemberRow,
@@ -9,7 +9,6 @@ use async_trait::async_trait;
 use nearframe_ledger::bill::Evidence;
 use nearframe_protocol::account::MemberRole;
 use nearframe_protocol::{AccountId, ApiKeyId, LeaseId, MemberId, SessionId, TitleId};
-use std::ops::Range;
 
 #[async_trait]
 impl AccountStore for SqlStore {
@@ -100,10 +99,7 @@ impl AccountStore for SqlStore {
     ) -> Result<Vec<SessionRow>, StoreError> {
         sessions::of_account(self, account, after, limit).await
     }
-    async fn usage_of(&self, account: AccountId, range: Range<u64>) -> Result<Vec<UsageRow>, StoreError> {
-        usage::of(self, Some(account), &range).await
-    }
-    async fn evidence_of(
+    async fn evidence_of_account(
         &self,
         account: AccountId,
         title: &TitleId,

@@ -1,7 +1,7 @@
 //! What bills rest on, lease by lease.
 
 use super::receipts::{account_and_terms, stored, transfers_of};
-use super::rows::blob;
+use super::rows::{basis, blob};
 use super::{DbRow, SqlStore, StoreError, Subject, lock};
 use nearframe_ledger::bill::{Counted, Evidence};
 use nearframe_protocol::{AccountId, LeaseId, SessionId, TitleId};
@@ -22,7 +22,7 @@ macro_rules! paid_by {
         )
     };
 }
-pub(super) const PAID_BY_3: &str = paid_by!("3");
+pub(super) const PAID_BY_5: &str = paid_by!("5");
 const PAID_BY_4: &str = paid_by!("4");
 
 /// At most `limit` leases after `after`, by id; of one title and of what one account pays for, where they are named.
@@ -51,6 +51,20 @@ pub(super) async fn page(
     Ok(page)
 }
 
+/// All leases of a session, by generation.
+pub(super) async fn of_session(store: &SqlStore, session: SessionId) -> Result<Vec<Evidence>, StoreError> {
+    let leases =
+        query("SELECT id AS lease_id, session_id FROM leases WHERE session_id = $1 ORDER BY generation")
+            .bind(&session.as_bytes()[..])
+            .fetch_all(&store.readers)
+            .await?;
+    let mut bills = Vec::with_capacity(leases.len());
+    for row in &leases {
+        bills.push(one(store, row).await?);
+    }
+    Ok(bills)
+}
+
 /// One lease, as it stood at one moment: no receipt is counted between the reads.
 async fn one(store: &SqlStore, row: &DbRow) -> Result<Evidence, StoreError> {
     let lease = LeaseId::from_bytes(blob(row, "lease_id")?);
@@ -58,7 +72,8 @@ async fn one(store: &SqlStore, row: &DbRow) -> Result<Evidence, StoreError> {
     lock(&mut tx, Subject::Session(SessionId::from_bytes(blob(row, "session_id")?))).await?;
     let head = query(
         "SELECT l.id AS lease_id, l.session_id, l.generation, l.node_id, l.price_micros_per_hour, l.fee_permille,
-                l.currency, l.account_id, l.started_at_ms, l.ended_at_ms, s.title, s.player_key, n.public_key
+                l.currency, l.account_id, l.started_at_ms, l.ended_at_ms, l.rate_card, l.work, l.rate_region, l.gpu_tier,
+                s.title, s.player_key, n.public_key
            FROM leases l JOIN sessions s ON s.id = l.session_id JOIN nodes n ON n.id = l.node_id WHERE l.id = $1",
     )
     .bind(&lease.as_bytes()[..])
@@ -80,5 +95,5 @@ async fn one(store: &SqlStore, row: &DbRow) -> Result<Evidence, StoreError> {
     };
     let receipts = receipts.iter().map(counted).collect::<Result<_, StoreError>>()?;
     let transfers = transfers_of(&mut tx, lease).await?;
-    Ok(Evidence { terms, account, receipts, transfers })
+    Ok(Evidence { terms, account, basis: basis(&head)?, receipts, transfers })
 }

@@ -9,6 +9,7 @@
 
 mod account_store;
 mod accounts;
+mod billing;
 mod budgets;
 mod deeds;
 mod evidence;
@@ -21,7 +22,6 @@ mod rows;
 mod saves;
 mod sessions;
 mod settlements;
-mod usage;
 
 use super::{Connection, Db, DbRow, NOW, SqlStore, lock, within};
 use crate::bus::words::{HeldSlots, ReplicaId};
@@ -29,7 +29,7 @@ use crate::store::subject::{Lock, Subject};
 use crate::store::{
     Admission, BudgetRow, Created, Ended, Fate, Fence, Hash, Idempotency, NewSave, NewSession, NodeRow,
     PostedRow, RegionOwner, Replicas, SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded,
-    Taken, UsageRow,
+    Taken,
 };
 use async_trait::async_trait;
 use nearframe_ledger::Transfer;
@@ -42,7 +42,6 @@ use nearframe_protocol::{
     Currency, EndReason, Generation, GuestId, LeaseId, NodeId, PublicKey, SessionId, TitleId,
 };
 use std::collections::HashMap;
-use std::ops::Range;
 
 #[async_trait]
 impl Store for SqlStore {
@@ -152,9 +151,6 @@ impl Store for SqlStore {
     }
     async fn posted_after(&self, after: u64, limit: u32) -> Result<Vec<PostedRow>, StoreError> {
         receipts::posted_after(self, after, limit).await
-    }
-    async fn usage(&self, range: Range<u64>) -> Result<Vec<UsageRow>, StoreError> {
-        usage::of(self, None, &range).await
     }
     async fn host_totals(&self, before_ms: u64) -> Result<Totals, StoreError> {
         settlements::totals(self, before_ms).await

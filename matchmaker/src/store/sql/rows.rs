@@ -5,6 +5,7 @@ use super::accounts::maybe_id;
 use crate::bus::words::HeldSlots;
 use crate::store::{Payer, SessionRow, StoreError};
 use nearframe_ledger::{Kind, LedgerError, Tariff, Transfer};
+use nearframe_protocol::prices::{Basis, Work};
 use nearframe_protocol::{
     AccountId, ApiKeyId, Currency, EndReason, Generation, GuestId, LeaseId, Money, NodeId, PublicKey,
     SessionId, SessionState, Signature, TitleHash, TitleId, TransferId,
@@ -46,7 +47,7 @@ pub(super) fn state_text(state: SessionState) -> &'static str {
     }
 }
 
-fn state(row: &DbRow) -> Result<SessionState, StoreError> {
+pub(super) fn state(row: &DbRow) -> Result<SessionState, StoreError> {
     let text = text(row, "state")?;
     [SessionState::Starting, SessionState::Live, SessionState::Ended]
         .into_iter()
@@ -60,6 +61,14 @@ pub(super) fn tariff(row: &DbRow) -> Result<Tariff, StoreError> {
         fee_permille: int(row, "fee_permille")?,
         currency: currency(row)?,
     })
+}
+
+/// Columns `rate_card`, `work`, `rate_region` and `gpu_tier` of a lease.
+pub(super) fn basis(row: &DbRow) -> Result<Option<Basis>, StoreError> {
+    let Some(rate_card) = maybe_int(row, "rate_card")? else { return Ok(None) };
+    let work = Work::parse(text(row, "work")?).ok_or(StoreError::Corrupt("work"))?;
+    let region = text(row, "rate_region")?.to_owned();
+    Ok(Some(Basis { rate_card, work, region, gpu_tier: int(row, "gpu_tier")? }))
 }
 
 pub(super) fn currency(row: &DbRow) -> Result<Currency, StoreError> {

@@ -199,8 +199,9 @@ async fn insert_lease(tx: &mut Connection, new: &NewSession) -> Result<(), Store
     let now = signed(new.now_ms);
     query(
         "INSERT INTO leases (id, session_id, generation, node_id, title_hash, price_micros_per_hour,
-                             fee_permille, currency, started_at_ms, account_id, key_id)
-         VALUES ($1, $2, 0, $3, $4, $5, $6, $7, $8, $9, $10)",
+                             fee_permille, currency, started_at_ms, rate_card, work, rate_region, gpu_tier,
+                             account_id, key_id)
+         VALUES ($1, $2, 0, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
     )
     .bind(&new.lease.as_bytes()[..])
     .bind(&new.id.as_bytes()[..])
@@ -210,6 +211,10 @@ async fn insert_lease(tx: &mut Connection, new: &NewSession) -> Result<(), Store
     .bind(i64::from(new.tariff.fee_permille))
     .bind(new.tariff.currency.as_str())
     .bind(now)
+    .bind(new.basis.as_ref().map(|basis| i64::from(basis.rate_card)))
+    .bind(new.basis.as_ref().map(|basis| basis.work.as_str()))
+    .bind(new.basis.as_ref().map(|basis| basis.region.clone()))
+    .bind(new.basis.as_ref().map(|basis| i64::from(basis.gpu_tier)))
     .bind(new.payer.map(|payer| payer.account.as_bytes().to_vec()))
     .bind(new.payer.map(|payer| payer.key.as_bytes().to_vec()))
     .execute(&mut *tx)

@@ -16,7 +16,7 @@ const LIGHT_PHONE: BrowserContextOptions = { ...PHONE, colorScheme: 'light' };
 for (const [size, options] of [['dark desktop', DESKTOP], ['light phone', LIGHT_PHONE]] as const) {
   scenario(`axe finds nothing serious on any page of a ${size}`, async ({ page, base }) => {
     await page.addInitScript({ path: AXE });
-    for (const [path, ready] of [['', 'article:has(a[href*="/play/meteor"]) img'], ['play/meteor', 'h1'], ['nodes', 'h1'], ['about', 'h1'], ['fleet', 'h1'], ['operator', 'h1'], ['account', 'h1']] as const) {
+    for (const [path, ready] of [['', 'article:has(a[href*="/play/meteor"]) img'], ['play/meteor', 'h1'], ['nodes', 'h1'], ['about', 'h1'], ['fleet', 'h1'], ['operator', 'h1'], ['account', 'h1'], ['costs', 'h1'], ['earnings', 'h1']] as const) {
       await page.goto(new URL(path, base).href, { waitUntil: 'commit' });
       await page.locator(ready).first().waitFor();
       await sleep(500);

@@ -38,17 +38,17 @@ export type Save = Schemas['Save'];
 /** A request without an answer is given up after this: longer, and a visitor has reloaded by then. */
 const TIMEOUT_MS = 10_000;
 
-/** One client for all modules here. */
+/** The client itself, for what has a module of its own. */
 export const client = createClient<paths>({ baseUrl: location.origin, credentials: 'same-origin' });
 
-/** What a request comes back with. */
-interface Answer<T> {
+/** What a request of the client comes to. */
+export interface Answer<T> {
   readonly data?: T;
   readonly error?: unknown;
   readonly response: Response;
 }
 
-/** An answer's body, or what went wrong. */
+/** The answer as an outcome. */
 export async function settle<T>(request: Promise<Answer<T>>): Promise<Outcome<T>> {
   try {
     const { data, error, response } = await request;
@@ -59,12 +59,12 @@ export async function settle<T>(request: Promise<Answer<T>>): Promise<Outcome<T>
   }
 }
 
-/** Ends a request that gets no answer. */
+/** Gives a request up in time. */
 export function limit(): AbortSignal {
   return AbortSignal.timeout(TIMEOUT_MS);
 }
 
-/** The rows of a listing. */
+/** The rows of a listing's page. */
 export async function items<T>(request: Promise<Answer<{ items: T[] }>>): Promise<Outcome<T[]>> {
   const page = await settle(request);
   return page.ok ? { ok: true, value: page.value.items } : page;

@@ -1,0 +1,146 @@
+/** What the mock knows of money: a month of play on two machines, a settled week, held days, budgets, a bill. */
+import type { components } from '../src/api/generated';
+import { FLEET, SESSIONS } from './mock-data.ts';
+
+type Schemas = components['schemas'];
+type Money = Schemas['Sums']['total'];
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+/** An hour costs this, of which a fifth is the platform's. */
+const PRICE_MICROS = 354_321n;
+const FEE_PERMILLE = 200n;
+
+function money(micros: bigint): Money {
+  return { amount: `${micros / 1_000_000n}.${(micros % 1_000_000n).toString().padStart(6, '0')}`, currency: 'EUR' };
+}
+
+/** By the rule of docs/money.md. */
+function sums(used_us: number, leases = 1): Schemas['Sums'] {
+  const total = (PRICE_MICROS * BigInt(used_us)) / 3_600_000_000n;
+  const fee = (total * FEE_PERMILLE) / 1000n;
+  return { leases, receipts: Math.ceil(used_us / 1e7), used_us, hosts: money(total - fee), platform: money(fee), total: money(total) };
+}
+
+/** More is played in the evening and on some days than on others; the same at every look. */
+function usedIn(hour_ms: number): number {
+  const hour = new Date(hour_ms).getUTCHours();
+  const day = Math.floor(hour_ms / DAY_MS);
+  const evening = hour >= 15 && hour < 23 ? 1 : hour < 7 ? 0 : 0.25;
+  return Math.round(evening * (1 + ((day * 7) % 5)) * 700e6);
+}
+
+/** Hours with play between two moments. */
+export function series(query: URLSearchParams): Schemas['UsageSeries'] {
+  const [from_ms, to_ms] = [Number(query.get('from_ms')), Number(query.get('to_ms'))];
+  const items: Schemas['UsageStep'][] = [];
+  for (let at = from_ms; at < Math.min(to_ms, Date.now()); at += HOUR_MS) {
+    if (usedIn(at) > 0) items.push({ from_ms: at, sums: sums(usedIn(at)) });
+  }
+  return { from_ms, to_ms, step_s: 3600, items };
+}
+
+/** The same by title. */
+export const BY_TITLE: Schemas['TitleUsage'][] = [
+  { title: 'meteor', sums: sums(412_000e6, 218) },
+  { title: 'testcard', sums: sums(9_400e6, 12) },
+];
+
+/** The same by machine. */
+export const BY_NODE: Schemas['NodeUsage'][] = FLEET.slice(0, 2).map(({ id, name, region }, at) => ({
+  node: id,
+  name,
+  region,
+  sums: sums(at === 0 ? 301_000e6 : 120_400e6, at === 0 ? 160 : 70),
+}));
+
+const TERMS: Schemas['BillTerms'] = { price_per_hour: money(PRICE_MICROS), fee_permille: Number(FEE_PERMILLE) };
+
+/** The sessions behind the sums. */
+export const BY_SESSION: Schemas['SessionUsage'][] = SESSIONS.map((session, at) => ({
+  session: session.id,
+  lease: session.lease,
+  title: session.title,
+  node: session.node,
+  node_name: session.node_name,
+  state: session.state,
+  started_at_ms: session.created_at_ms,
+  terms: TERMS,
+  sums: sums((at + 1) * 187e6),
+}));
+
+/** One of them, receipt by receipt. */
+export function bill(session: string): Schemas['SessionBill'] {
+  let before = 0n;
+  const lines = Array.from({ length: 6 }, (_, sequence): Schemas['BillLine'] => {
+    const total = (PRICE_MICROS * BigInt(sequence + 1) * 10_000_000n) / 3_600_000_000n;
+    const fee = (total * FEE_PERMILLE) / 1000n - (before * FEE_PERMILLE) / 1000n;
+    const cost = total - before;
+    before = total;
+    return {
+      sequence,
+      receipt_sha256: `${sequence}f2c41d0`.repeat(8),
+      received_at_ms: Date.now() - (6 - sequence) * 10_000,
+      duration_us: 10_000_000,
+      billed_us: 10_000_000,
+      countersigned: sequence < 5,
+      host: money(cost - fee),
+      platform: money(fee),
+      total: money(cost),
+    };
+  });
+  const lease = BY_SESSION[0]?.lease ?? session;
+  const node = FLEET[0]?.id ?? session;
+  return { session, title: 'meteor', leases: [{ lease, generation: 0, node, terms: TERMS, lines, sums: sums(60e6) }] };
+}
+
+/** The rate card in force. */
+export const PRICES: Schemas['Prices'] = {
+  version: 3,
+  since_ms: Date.now() - 9 * DAY_MS,
+  currency: 'EUR',
+  fee_permille: Number(FEE_PERMILLE),
+  note: 'winter',
+  rates: [
+    { work: 'interactive', region: '', gpu_tier: 0, price_per_hour: money(PRICE_MICROS) },
+    { work: 'interactive', region: 'DE', gpu_tier: 4, price_per_hour: money(900_000n) },
+    { work: 'batch', region: '', gpu_tier: 0, price_per_hour: money(200_000n) },
+  ],
+};
+
+/** Budgets: one that is nearly used up, one without a limit. */
+export const BUDGETS: Schemas['Budget'][] = [
+  { title: 'meteor', limit: money(42_000_000n), committed: money(40_548_321n) },
+  { title: 'testcard', committed: money(925_171n) },
+];
+
+/** What was earned, settled a week ago, and what is held since. */
+export function earnings(node: string | null): Schemas['EarningsOverview'] {
+  const today = Math.floor(Date.now() / DAY_MS);
+  const held = [0, 1, 2, 3].reverse().map((back): Schemas['HeldDay'] => {
+    const from_ms = (today - back) * DAY_MS;
+    return {
+      epoch: today - back,
+      date: new Date(from_ms).toISOString().slice(0, 10),
+      from_ms,
+      amount: money(1_204_331n + BigInt(back) * 77_003n),
+      settles_at_ms: from_ms + 4 * DAY_MS,
+      why: back === 0 ? 'day_runs' : 'dispute_window',
+    };
+  });
+  const nodes = BY_NODE.filter((row) => node === null || row.node === node).map((row) => ({
+    node: row.node,
+    name: row.name,
+    region: row.region,
+    earned: row.sums.hosts,
+    settled: money(18_000_041n),
+  }));
+  return { nodes, held, settled_until_ms: (today - 3) * DAY_MS, now_ms: Date.now() };
+}
+
+/** A machine's proof: its form alone, it proves nothing. */
+export function proof(node: string): Schemas['Earnings'] {
+  const earned = money(18_000_041n);
+  const of = { version: 1, epoch: 20_780, date: '2026-11-23', host: node, earned, index: 0, leaves: 1, path: [], root: '00'.repeat(32) };
+  return { node, earned: [earned], settled: [earned], ledger_key: 'ab'.repeat(32), proofs: [of as unknown as Record<string, never>] };
+}
