@@ -442,9 +442,9 @@ async fn an_uplink_is_measured_on_a_link_of_its_own_by_what_arrives() {
     assert_eq!(node.wire.hear().await, Some(ToNode::UplinkOpen));
     // 16 KiB every 20 ms: 6.5 Mbit/s, for longer than is measured.
     let start = std::time::Instant::now();
-    while start.elapsed() < std::time::Duration::from_millis(2_200) {
+    while start.elapsed() < Duration::from_millis(2_200) {
         node.wire.raw(chunk(MOST_CHUNK_BYTES)).await;
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let Some(ToNode::UplinkMeasured { uplink: Some(uplink) }) = node.wire.hear().await else {
         panic!("no answer")
