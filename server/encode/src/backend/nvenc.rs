@@ -129,7 +129,7 @@ impl Parts {
         let rate = Rate::even(settings.bitrate_bps, settings.fps).within(&shape, settings.fps);
         config.configure(&shape, rate, &can, options);
         session.initialize(config.initialize(&shape, settings.fps, most, &can, options))?;
-        let output = Output::start(&session)?;
+        let output = Output::start(&session, params::slices(&can, options) > 1)?;
         Ok((Self { output, upload: None, imports: None, config, session, most }, can))
     }
 

@@ -237,6 +237,11 @@ pub(crate) unsafe extern "C" fn lock(encoder: *mut c_void, params: *mut nv::NV_E
                 state.wrong("an output buffer is locked without a picture", Status::NV_ENC_ERR_INVALID_CALL)
             );
         };
+        // SAFETY: as above.
+        if frame.sub_frame && unsafe { (*params).sliceOffsets.is_null() } {
+            let what = "slices are reported, and there is no room for where they begin";
+            return Err(state.wrong(what, Status::NV_ENC_ERR_INVALID_PTR));
+        }
         let slices = frame.ready(wait);
         if slices == 0 {
             return Err(Status::NV_ENC_ERR_LOCK_BUSY);

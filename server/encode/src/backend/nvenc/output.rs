@@ -67,7 +67,7 @@ struct Job {
     frame: u32,
     /// What it is predicted from; `None` for a keyframe, which is handed out whole.
     refers_to: Option<u32>,
-    /// Macroblocks of the picture: as many slices it may have.
+    /// Macroblocks of the picture: as many slices it may have. 0 where the session reports none.
     blocks: usize,
     expected_bytes: usize,
 }
@@ -81,11 +81,14 @@ pub(super) struct Output {
     frames: Receiver<Result<Encoded, EncodeError>>,
     thread: Option<JoinHandle<()>>,
     sink: Sink,
+    /// The session reports where slices begin, and is to be given room for that with every lock.
+    by_slices: bool,
     hangs: bool,
 }
 
 impl Output {
-    pub(super) fn start(session: &Arc<Session>) -> Result<Self, EncodeError> {
+    /// `by_slices`: the session was started with `reportSliceOffsets`.
+    pub(super) fn start(session: &Arc<Session>, by_slices: bool) -> Result<Self, EncodeError> {
         let bitstream = Arc::new(Bitstream::create(session)?);
         let ((jobs, asked), (answers, frames)) = (channel(), channel());
         let sink = Sink::default();
@@ -98,7 +101,8 @@ impl Output {
             }
         });
         let thread = thread.map_err(|error| failure("starting a thread", error.to_string()))?;
-        Ok(Self { bitstream, jobs: Some(jobs), frames, thread: Some(thread), sink, hangs: false })
+        let (jobs, thread) = (Some(jobs), Some(thread));
+        Ok(Self { bitstream, jobs, frames, thread, sink, by_slices, hangs: false })
     }
 
     /// The buffer for [`Session::submit`].
@@ -130,6 +134,7 @@ impl Output {
         expected_bytes: usize,
     ) -> Result<Encoded, EncodeError> {
         let gone = || failure(DOING, "its thread ended".to_owned());
+        let blocks = if self.by_slices { blocks } else { 0 };
         let jobs = self.jobs.as_ref().ok_or_else(gone)?;
         jobs.send(Job { frame, refers_to, blocks, expected_bytes }).map_err(|_| gone())?;
         match self.frames.recv_timeout(DONE_WITHIN) {
@@ -161,7 +166,8 @@ fn wait(bitstream: &Bitstream, sink: &Sink, job: &Job) -> Result<Encoded, Encode
     match sink.as_mut().filter(|_| job.refers_to.is_some()) {
         None => {
             let mut data = Vec::with_capacity(job.expected_bytes);
-            let locked = Locked::lock(bitstream, true, &mut [])?;
+            let mut offsets = vec![0; job.blocks];
+            let locked = Locked::lock(bitstream, true, &mut offsets)?;
             data.extend_from_slice(locked.bytes());
             Ok(Encoded { data, kind: locked.kind(), timestamp: locked.timestamp() })
         }
