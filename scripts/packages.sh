@@ -36,4 +36,6 @@ packages_test=(
   vulkan-validationlayers # checks every Vulkan call of the export tests
   libaom3       # encodes AV1 in the stand-in for NVIDIA's driver
   dav1d         # decodes it, as other people do
+  libx265-199   # encodes HEVC in the stand-in
+  libde265-0    # decodes it, as other people do
 )

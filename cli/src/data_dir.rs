@@ -39,6 +39,13 @@ pub(crate) fn matchmaker_folder(general: &General) -> Result<PathBuf> {
     Ok(root(general)?.join(MATCHMAKER))
 }
 
+/// Where a node on this machine keeps its things.
+pub(crate) fn node_folder(general: &General) -> Result<PathBuf> {
+    Ok(root(general)?.join(NODE))
+}
+
+/// The node's part of the data directory.
+pub(crate) const NODE: &str = "node";
 /// The matchmaker's part of the data directory.
 pub(crate) const MATCHMAKER: &str = "matchmaker";
 

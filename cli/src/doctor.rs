@@ -1,9 +1,12 @@
 //! `nearframe doctor`: what this machine can do, and what to install for the rest.
 
+use crate::data_dir::node_folder;
+use crate::options::General;
 use crate::say;
 use anyhow::{Context, Result};
-use nearframe_protocol::capability::Capability;
-use nearframe_server::capability::{Machine, measure};
+use nearframe_protocol::capability::{Capability, Missing};
+use nearframe_protocol::uplink::Uplink;
+use nearframe_server::capability::{Machine, known_uplink, measure};
 use nearframe_server::encode::{NvencDevice, VideoBackend, VideoBackendFacts, VideoOptions, nvenc_devices};
 use nearframe_server::gpu::{AdapterFacts, AdapterKind};
 use nearframe_server::title::catalogue::missing_packages;
@@ -49,7 +52,7 @@ struct Report {
 }
 
 /// Looks at the machine and prints what was found, as a table or as one JSON object.
-pub(crate) fn print(json: bool) -> Result<()> {
+pub(crate) fn print(general: &General, json: bool) -> Result<()> {
     let (machine, wrong) = look();
     let mut checks = gpu(&machine.adapters);
     checks.extend(wrong);
@@ -58,7 +61,9 @@ pub(crate) fn print(json: bool) -> Result<()> {
     checks.extend(ports());
     checks.extend(sandbox());
     checks.extend(titles());
-    let report = Report { version: env!("CARGO_PKG_VERSION"), checks, capability: measure(&machine) };
+    let capability =
+        with_uplink(measure(&machine), node_folder(general).ok().and_then(|folder| known_uplink(&folder)));
+    let report = Report { version: env!("CARGO_PKG_VERSION"), checks, capability };
     if json {
         say::line(&serde_json::to_string_pretty(&report).context("writing the report")?);
     } else {
@@ -66,6 +71,15 @@ pub(crate) fn print(json: bool) -> Result<()> {
         measured(&report.capability).iter().for_each(|line| say::line(line));
     }
     Ok(())
+}
+
+/// The uplink can only be measured with somebody at its other end: a node of this machine did when it first linked.
+fn with_uplink(mut capability: Capability, uplink: Option<Uplink>) -> Capability {
+    if uplink.is_none() {
+        let why = "it is measured when a node of this machine links to its matchmaker for the first time, without --slots";
+        capability.missing.push(Missing { what: "uplink".to_owned(), why: why.to_owned() });
+    }
+    Capability { uplink, ..capability }
 }
 
 /// What was measured, a line each.
@@ -80,6 +94,10 @@ fn measured(capability: &Capability) -> Vec<String> {
     lines.extend(capability.encoders.iter().map(|one| {
         let what = format!("{} {} {}×{}", one.name, one.codec, one.width, one.height);
         line("encoder", format!("{what} in {:.2} ms a frame, {} at once", ms(one.frame_us), one.sessions))
+    }));
+    lines.extend(capability.uplink.map(|uplink| {
+        let bound = if uplink.at_least { "at least " } else { "" };
+        line("uplink", format!("{bound}{:.1} Mbit/s to the matchmaker", uplink.bps() as f64 / 1e6))
     }));
     lines.extend(
         capability.missing.iter().map(|lack| format!("{:<9} {:<8}  {}", lack.what, "missing", lack.why)),
@@ -258,6 +276,17 @@ mod tests {
         let json = serde_json::to_value(&check).unwrap();
         assert_eq!(json["verdict"], "missing");
         assert_eq!(json["advice"], "install mesa-vulkan-drivers");
+    }
+
+    #[test]
+    fn the_uplink_is_told_in_bits_a_second_or_with_the_reason_why_it_is_not_known() {
+        let uplink = |at_least| Some(Uplink { bytes: 1_250_000, elapsed_us: 500_000, at_least });
+        let told = |uplink| measured(&with_uplink(Capability::default(), uplink)).pop().unwrap();
+        assert!(told(uplink(false)).ends_with("  20.0 Mbit/s to the matchmaker"));
+        assert!(told(uplink(true)).ends_with("at least 20.0 Mbit/s to the matchmaker"));
+        assert!(told(None).starts_with("uplink") && told(None).contains("for the first time"));
+        let json = serde_json::to_value(with_uplink(Capability::default(), uplink(false))).unwrap();
+        assert_eq!(json["uplink"]["elapsed_us"], 500_000);
     }
 
     #[test]

@@ -74,7 +74,7 @@ fn dispatch(general: &General, command: Command) -> Result<()> {
         Command::Up { door, matchmaking, node } => block_on(run::up(general, &door, &matchmaking, &node)),
         Command::Matchmaker { door, matchmaking } => block_on(run::matchmaker(general, &door, &matchmaking)),
         Command::Node { enrolment, node } => block_on(run::node(general, &enrolment, &node)),
-        Command::Doctor { json } => doctor::print(json),
+        Command::Doctor { json } => doctor::print(general, json),
         Command::Title { command } => title::run(command),
         Command::Ledger { command } => block_on(money::ledger(general, &command)),
         Command::Payout { command } => money::payout(&command),

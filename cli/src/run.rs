@@ -1,6 +1,6 @@
 //! The programs put together: a matchmaker, a node, or both in one process.
 
-use crate::data_dir::{DataDir, MATCHMAKER};
+use crate::data_dir::{DataDir, MATCHMAKER, NODE};
 use crate::node::Membership;
 use crate::options::{Door as DoorOptions, Enrolment, General, Matchmaking, Node};
 use crate::stop::StopSignals;
@@ -75,7 +75,7 @@ pub(crate) async fn up(
 ) -> Result<()> {
     let mut signals = StopSignals::listen()?;
     let matchmaker_data = DataDir::open(general, MATCHMAKER)?;
-    let node_data = DataDir::open(general, "node")?;
+    let node_data = DataDir::open(general, NODE)?;
     let door = door::open(door_options, matchmaker_data.path())?;
     let config = matchmaker::configure(&door, door_options, matchmaking, matchmaker_data.path())?;
     let matchmaker = Matchmaker::open(config).await.context("opening the matchmaker")?;
@@ -114,7 +114,7 @@ pub(crate) async fn matchmaker(
 pub(crate) async fn node(general: &General, enrolment: &Enrolment, options: &Node) -> Result<()> {
     let mut signals = StopSignals::listen()?;
     let membership = Membership::from_options(enrolment)?;
-    let data = DataDir::open(general, "node")?;
+    let data = DataDir::open(general, NODE)?;
     let reached_at = if is_loopback(&membership.matchmaker) {
         IpAddr::from(Ipv4Addr::LOCALHOST)
     } else {

@@ -220,6 +220,21 @@ fn doctor_and_openapi_speak_json() {
     for area in ["gpu", "encoder", "audio", "ports", "sandbox"] {
         assert!(areas.contains(&area.into()), "{area}");
     }
+    let lacks = doctor["capability"]["missing"].as_array().unwrap();
+    assert!(lacks.iter().any(|lack| lack["what"] == "uplink"), "nobody has measured it here");
     let openapi: serde_json::Value = serde_json::from_slice(&ends(&["openapi"]).stdout).unwrap();
     assert!(openapi["paths"]["/v1/sessions"].is_object());
+}
+
+#[test]
+fn the_uplink_is_measured_when_a_node_links_and_the_doctor_tells_it() {
+    let data = tempfile::tempdir().unwrap();
+    let up = Running::start(&["up", "--listen", "127.0.0.1:0", "--data", text(data.path())]);
+    let url = up.said("ready ");
+    assert!(get(&url, "/v1/nodes").contains("\"elapsed_us\""), "the report of the node has it");
+    let told = ends(&["doctor", "--json", "--data", text(data.path())]).stdout;
+    let doctor: serde_json::Value = serde_json::from_slice(&told).unwrap();
+    let uplink = &doctor["capability"]["uplink"];
+    assert!(uplink["bytes"].as_u64().unwrap() > 0 && uplink["elapsed_us"].as_u64().unwrap() > 0, "{uplink}");
+    assert!(up.stop().success());
 }

@@ -11,6 +11,7 @@ use crate::placing::Placing;
 use crate::placing::history::Reading;
 use crate::replicas::{Clock, Cluster};
 use crate::saves::Saves;
+use crate::signalling::uplink::AT_ONCE;
 use crate::store::{Hash, Store};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,7 +19,7 @@ use nearframe_placement::Fleet;
 use nearframe_protocol::{Generation, GuestId, NodeKey, SessionId};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// Where the service stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) ledger_key: NodeKey,
     /// The general ledger, where this matchmaker keeps one.
     pub(crate) general: general::Place,
+    /// Who may be measured now.
+    pub(crate) uplinks: Semaphore,
     fleet: Mutex<Fleet>,
     key: [u8; 32],
 }
@@ -120,6 +123,7 @@ impl Shared {
             cluster,
             ledger_key: ledger_key(&key),
             general: general::Place::default(),
+            uplinks: Semaphore::new(AT_ONCE),
             key,
         }
     }

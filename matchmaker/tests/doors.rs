@@ -433,6 +433,61 @@ async fn nodes_without_a_right_to_be_here_are_refused() {
 }
 
 #[tokio::test]
+async fn an_uplink_is_measured_on_a_link_of_its_own_by_what_arrives() {
+    use nearframe_protocol::uplink::MOST_CHUNK_BYTES;
+    let service = Service::start().await;
+    let chunk = |bytes: usize| Message::binary(vec![7; bytes]);
+    let mut node = FakeNode::enrol(&service, 1).await;
+    node.wire.say(&FromNode::MeasureUplink).await;
+    assert_eq!(node.wire.hear().await, Some(ToNode::UplinkOpen));
+    // 16 KiB every 20 ms: 6.5 Mbit/s, for longer than is measured.
+    let start = std::time::Instant::now();
+    while start.elapsed() < Duration::from_millis(2_200) {
+        node.wire.raw(chunk(MOST_CHUNK_BYTES)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let Some(ToNode::UplinkMeasured { uplink: Some(uplink) }) = node.wire.hear().await else {
+        panic!("no answer")
+    };
+    // A machine that is busy sends less often, never more.
+    assert!(uplink.check().is_ok() && !uplink.at_least, "{uplink:?}");
+    assert!((500_000..7_000_000).contains(&uplink.bps()), "{uplink:?}");
+    node.wire.cut();
+
+    let mut silent = FakeNode::again(service.address, 1, vec![]).await;
+    silent.wire.say(&FromNode::MeasureUplink).await;
+    assert_eq!(silent.wire.hear().await, Some(ToNode::UplinkOpen));
+    assert_eq!(silent.wire.hear().await, Some(ToNode::UplinkMeasured { uplink: None }));
+
+    for rubbish in [chunk(MOST_CHUNK_BYTES + 1), Message::text("{}")] {
+        let mut wrong = FakeNode::again(service.address, 1, vec![]).await;
+        wrong.wire.say(&FromNode::MeasureUplink).await;
+        assert_eq!(wrong.wire.hear().await, Some(ToNode::UplinkOpen));
+        wrong.wire.raw(rubbish).await;
+        assert_eq!(refused(&mut wrong.wire).await, "bad_message");
+    }
+    let mut unasked = FakeNode::again(service.address, 1, vec![]).await;
+    unasked.wire.raw(chunk(10)).await;
+    assert_eq!(refused(&mut unasked.wire).await, "bad_message", "bytes belong to a measurement");
+}
+
+#[tokio::test]
+async fn only_so_many_uplinks_are_measured_at_once() {
+    let service = Service::start().await;
+    let mut busy = Vec::new();
+    for n in 1..=2 {
+        let mut node = FakeNode::measurable(&service, n, FakeNode::offer(1)).await;
+        node.wire.say(&FromNode::MeasureUplink).await;
+        assert_eq!(node.wire.hear().await, Some(ToNode::UplinkOpen));
+        busy.push(node);
+    }
+    let mut third = FakeNode::measurable(&service, 3, FakeNode::offer(1)).await;
+    third.wire.say(&FromNode::MeasureUplink).await;
+    assert_eq!(third.wire.hear().await, Some(ToNode::UplinkLater));
+    third.wire.expect_closed().await;
+}
+
+#[tokio::test]
 async fn of_two_links_with_one_key_the_newer_stays() {
     let service = Service::start().await;
     let mut older = FakeNode::enrol(&service, 1).await;

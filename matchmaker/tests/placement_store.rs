@@ -4,11 +4,12 @@
 mod postgres;
 
 use nearframe_ledger::Tariff;
+use nearframe_matchmaker::bus::words::ReplicaId;
 use nearframe_matchmaker::store::placement::{
     BookingRow, BookingTerms, InterruptibleRow, OrderKind, OrderRow, PastRow, RuleKind, RuleRow,
 };
 use nearframe_matchmaker::store::{
-    Admission, Created, MemoryStore, NewSession, PostgresStore, SqliteStore, Store,
+    Admission, Created, Fence, MemoryStore, NewSession, PostgresStore, SqliteStore, Store,
 };
 use nearframe_placement::assign::reserve::NoRoom;
 use nearframe_placement::latency::{Recent, keep};
@@ -40,8 +41,8 @@ async fn enrol(store: &dyn Store, n: u8) -> NodeId {
     }
 }
 
-async fn session(store: &dyn Store, node: NodeId, n: u8) -> SessionId {
-    let new = NewSession {
+fn new_session(node: NodeId, n: u8) -> NewSession {
+    NewSession {
         id: SessionId::from_random([n; 16]),
         guest: GuestId::from_random([n; 16]),
         guest_limit: 3,
@@ -55,7 +56,11 @@ async fn session(store: &dyn Store, node: NodeId, n: u8) -> SessionId {
         idempotency: None,
         fence: None,
         payer: None,
-    };
+    }
+}
+
+async fn session(store: &dyn Store, node: NodeId, n: u8) -> SessionId {
+    let new = new_session(node, n);
     assert!(matches!(store.create_session(&new).await.unwrap(), Created::New(_)));
     new.id
 }
@@ -201,6 +206,45 @@ async fn interruptible_sessions_are_kept_until_they_end_and_told_once(store: &dy
     assert!(!store.give_notice(SessionId::from_random([9; 16]), NOW).await.unwrap(), "none of those");
 }
 
+async fn nodes_are_listed_page_by_page(store: &dyn Store) {
+    let mut all = Vec::new();
+    for n in 1..=5 {
+        all.push(enrol(store, n).await);
+    }
+    assert_eq!(store.node_count().await.unwrap(), 5);
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.nodes(after, 2).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        seen.extend(page.iter().map(|row| row.id));
+    }
+    all.sort();
+    assert_eq!(seen, all, "of one name, by id");
+    assert!(store.nodes(Some(NodeId::from_random([9; 16])), 2).await.unwrap().is_empty(), "no such node");
+}
+
+async fn who_lost_a_region_leases_nothing_in_it_any_more(store: &dyn Store) {
+    let node = enrol(store, 1).await;
+    let [one, other] = [1, 2].map(ReplicaId::from_number);
+    for replica in [one, other] {
+        store.beat(replica, true).await.unwrap();
+    }
+    assert_eq!(store.claim_region("DE", one, None).await.unwrap(), Some(1));
+    assert_eq!(store.claim_region("DE", other, None).await.unwrap(), None, "it is owned");
+    let lease = async |n: u8, number: u64| {
+        let fence = Some(Fence { region: "DE".into(), number });
+        store.create_session(&NewSession { fence, ..new_session(node, n) }).await.unwrap()
+    };
+    assert!(matches!(lease(1, 1).await, Created::New(_)));
+    assert_eq!(store.claim_region("DE", other, Some(1)).await.unwrap(), Some(2));
+    assert_eq!(store.claim_region("DE", one, Some(1)).await.unwrap(), None, "it was faster");
+    assert_eq!(lease(2, 1).await, Created::Fenced, "the number before holds no more");
+    assert_eq!(store.busy().await.unwrap().get(&node), Some(&1), "and nothing is taken");
+    assert!(matches!(lease(2, 2).await, Created::New(_)));
+    assert_eq!(lease(3, 3).await, Created::Fenced, "nor does one that nobody has");
+}
+
 macro_rules! contract {
     ($($name:ident)+) => {
         mod memory {
@@ -234,4 +278,6 @@ contract! {
     no_slot_is_booked_twice_and_a_repeated_booking_is_one
     sessions_use_a_booking_as_far_as_it_goes
     interruptible_sessions_are_kept_until_they_end_and_told_once
+    nodes_are_listed_page_by_page
+    who_lost_a_region_leases_nothing_in_it_any_more
 }

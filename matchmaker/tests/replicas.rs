@@ -290,3 +290,25 @@ async fn a_group_gathers_whichever_replica_each_member_asks() {
     let answer = other.ask(post_session(&wanted)).await;
     assert_eq!(support::problem(answer).await, "unknown_group", "it is complete");
 }
+
+#[tokio::test]
+async fn one_that_is_told_to_stop_leaves_its_regions_and_sessions_to_the_others() {
+    let replicas = Replicas::start(2).await;
+    let [one, other] = &replicas.all[..] else { unreachable!() };
+    let mut node = FakeNode::enrol(one, 2).await;
+    until("the other replica knows the node", async || is_online(other).await).await;
+    let created = one.created("meteor").await;
+    let running = node.started().await;
+    let asked = std::time::Instant::now();
+    one.matchmaker.drain(Duration::from_secs(5)).await;
+    let mut moved = FakeNode::again(other.address, 2, vec![running]).await;
+    let second = until("the other replica leases in the region", async || {
+        let answer = other.create("meteor").await;
+        (answer.status() == StatusCode::CREATED).then_some(answer)
+    })
+    .await;
+    assert!(asked.elapsed() < Duration::from_secs(3), "nobody had to find out: {:?}", asked.elapsed());
+    let second: CreatedSession = json(second).await;
+    assert_eq!(moved.started().await.session, second.session.id);
+    assert_eq!(session(other, &created).await.state, SessionState::Starting, "nothing was ended");
+}

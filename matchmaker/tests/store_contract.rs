@@ -100,7 +100,7 @@ async fn a_node_enrols_once_with_a_code_and_is_known_by_its_key_ever_after(store
     store.add_enrolment([2; 32], NOW).await.unwrap();
     assert_eq!(admit(stranger, Some([2; 32]), 1, NOW).await, Admission::BadCode, "the code is too old");
     assert_eq!(admit(key().public(), None, 5, NOW).await, Admission::Admitted(node));
-    let nodes = store.nodes().await.unwrap();
+    let nodes = store.nodes(None, 9).await.unwrap();
     assert_eq!((nodes.len(), nodes[0].slots), (1, 5), "the newest offer is kept");
     assert_eq!(store.node_key(node).await.unwrap(), Some(key().public()));
 }

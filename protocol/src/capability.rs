@@ -1,7 +1,8 @@
 //! What a node can do, as it was measured there: a report that the node signs and placement reads.
 //!
 //! Canonical bytes, little-endian: `"NFCAPA01"` (8) · measured_at_ms u64 · release · sessions u32 ·
-//! adapters · conversions · encoders · missing. A text is u16 length · UTF-8. A list is u16 length · items:
+//! adapters · conversions · encoders · missing; with an uplink `"NFCAPA02"` (8), the same, and at the end bytes u32 ·
+//! elapsed_us u32 · at_least u8 (0 or 1). A text is u16 length · UTF-8. A list is u16 length · items:
 //!
 //! - adapter: name · kind · driver · memory_mib u32 · exports u8 (0 or 1)
 //! - conversion: adapter · width u16 · height u16 · frame_us u32
@@ -11,11 +12,13 @@
 //! The node signs `"nearframe/capability/v1\0"` followed by the canonical bytes.
 
 use crate::key::{KeyError, NodeKey, PublicKey, Signature};
+use crate::uplink::Uplink;
 use crate::wire::{Reader, WireError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 const MAGIC: &[u8; 8] = b"NFCAPA01";
+const WITH_UPLINK: &[u8; 8] = b"NFCAPA02";
 const DOMAIN: &[u8] = b"nearframe/capability/v1\0";
 /// Items of each list; no machine has more.
 pub const MAX_ITEMS: usize = 64;
@@ -39,6 +42,10 @@ pub struct Capability {
     pub encoders: Vec<EncoderCapability>,
     /// What this machine lacks, with the reason.
     pub missing: Vec<Missing>,
+    /// What the way to the matchmaker carries; absent until it was measured there. Only matchmakers with
+    /// [`uplink::FEATURE`](crate::uplink::FEATURE) know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uplink: Option<Uplink>,
 }
 
 /// A GPU adapter.
@@ -98,7 +105,8 @@ pub struct Missing {
 impl Capability {
     /// The bytes that are signed. Texts and lists beyond their bounds are cut; [`Self::check`] refuses them.
     pub fn canonical(&self) -> Vec<u8> {
-        let mut out = Writer(MAGIC.to_vec());
+        let magic = if self.uplink.is_some() { WITH_UPLINK } else { MAGIC };
+        let mut out = Writer(magic.to_vec());
         out.u64(self.measured_at_ms);
         out.text(&self.release);
         out.u32(self.sessions);
@@ -127,13 +135,19 @@ impl Capability {
             out.text(&missing.what);
             out.text(&missing.why);
         });
+        if let Some(Uplink { bytes, elapsed_us, at_least }) = self.uplink {
+            out.u32(bytes);
+            out.u32(elapsed_us);
+            out.0.push(u8::from(at_least));
+        }
         out.0
     }
 
     /// Reads canonical bytes; refuses any other form, so that one report has one encoding.
     pub fn parse(bytes: &[u8]) -> Result<Self, WireError> {
         let mut r = Reader::new(bytes);
-        if r.bytes(8)? != MAGIC {
+        let magic = r.bytes(8)?;
+        if magic != MAGIC && magic != WITH_UPLINK {
             return Err(WireError::Range("magic"));
         }
         let capability = Self {
@@ -143,11 +157,7 @@ impl Capability {
             adapters: list(&mut r, |r| {
                 let (name, kind, driver) = (text(r)?, text(r)?, text(r)?);
                 let memory_mib = r.u32()?;
-                let exports = match r.u8()? {
-                    0 => false,
-                    1 => true,
-                    _ => return Err(WireError::Range("exports")),
-                };
+                let exports = truth(r, "exports")?;
                 Ok(AdapterCapability { name, kind, driver, memory_mib, exports })
             })?,
             conversions: list(&mut r, |r| {
@@ -161,12 +171,14 @@ impl Capability {
                 Ok(EncoderCapability { name, codec, width, height, frame_us, sessions })
             })?,
             missing: list(&mut r, |r| Ok(Missing { what: text(r)?, why: text(r)? }))?,
+            uplink: if magic == WITH_UPLINK { Some(uplink(&mut r)?) } else { None },
         };
         r.end()?;
         Ok(capability)
     }
 
-    /// Refuses what no honest node reports: texts and lists that are too long, or control characters.
+    /// Refuses what no honest node reports: texts and lists that are too long, control characters, an uplink that no
+    /// measurement gives.
     pub fn check(&self) -> Result<(), WireError> {
         if Self::parse(&self.canonical())? != *self {
             return Err(WireError::Range("a text or list is too long"));
@@ -174,7 +186,7 @@ impl Capability {
         if self.texts().any(|text| text.contains(char::is_control)) {
             return Err(WireError::Range("control characters"));
         }
-        Ok(())
+        self.uplink.map_or(Ok(()), |uplink| uplink.check())
     }
 
     fn texts(&self) -> impl Iterator<Item = &String> {
@@ -246,6 +258,18 @@ impl Writer {
     }
 }
 
+fn truth(r: &mut Reader<'_>, field: &'static str) -> Result<bool, WireError> {
+    match r.u8()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(WireError::Range(field)),
+    }
+}
+
+fn uplink(r: &mut Reader<'_>) -> Result<Uplink, WireError> {
+    Ok(Uplink { bytes: r.u32()?, elapsed_us: r.u32()?, at_least: truth(r, "at_least")? })
+}
+
 fn text(r: &mut Reader<'_>) -> Result<String, WireError> {
     let length = usize::from(r.u16()?);
     if length > MAX_TEXT_BYTES {
@@ -275,8 +299,9 @@ mod tests {
         #[test]
         fn any_bytes_are_refused_or_are_the_one_form_of_a_report(
             bytes in proptest::collection::vec(any::<u8>(), 0..200), start in any::<bool>(),
+            magic in prop_oneof![Just(MAGIC), Just(WITH_UPLINK)],
         ) {
-            let bytes = if start { [MAGIC.as_slice(), &bytes].concat() } else { bytes };
+            let bytes = if start { [magic.as_slice(), &bytes].concat() } else { bytes };
             if let Ok(capability) = Capability::parse(&bytes) {
                 prop_assert_eq!(capability.canonical(), bytes);
             }
@@ -291,6 +316,9 @@ mod tests {
         assert!(with_release("a\nb".to_owned()).check().is_err());
         let garbled = Missing { what: "NVENC".to_owned(), why: "\u{1b}[2J".to_owned() };
         assert!(Capability { missing: vec![garbled], ..Capability::default() }.check().is_err());
+        let uplink = |bytes| Uplink { bytes, elapsed_us: 1_000_000, at_least: false };
+        let with_uplink = |bytes| Capability { uplink: Some(uplink(bytes)), ..Capability::default() };
+        assert!(with_uplink(1_250_000).check().is_ok() && with_uplink(u32::MAX).check().is_err());
         let missing = Missing { what: String::new(), why: String::new() };
         let many = Capability { missing: vec![missing; MAX_ITEMS + 1], ..Capability::default() };
         assert!(many.check().is_err());

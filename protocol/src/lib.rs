@@ -29,6 +29,7 @@ pub mod session;
 pub mod signal;
 pub mod terms;
 pub mod title;
+pub mod uplink;
 pub mod version;
 pub mod wire;
 pub mod worker;

@@ -15,6 +15,7 @@ use crate::save::SaveGrant;
 use crate::session::{EndReason, Generation, Seat};
 use crate::terms::NodeTerms;
 use crate::title::{TitleEntry, TitleHash, TitleId};
+use crate::uplink::{self, Uplink};
 use crate::version::VersionOffer;
 use crate::{NodeId, PeerId, SessionId};
 use serde::{Deserialize, Serialize};
@@ -102,6 +103,9 @@ pub enum FromNode {
         /// Sessions that run now.
         sessions: Vec<RunningSession>,
     },
+    /// The node wants its uplink measured on this link, which it uses for nothing else and closes afterwards. Only where
+    /// the matchmaker has [`uplink::FEATURE`].
+    MeasureUplink,
     /// The node will take no new sessions.
     Draining,
     /// A session's first player has a picture.
@@ -249,6 +253,16 @@ pub enum ToNode {
         /// The username fragment of the survey's ticket: once it does not hold any more, nothing is sent.
         ufrag: String,
     },
+    /// Binary messages of at most [`uplink::MOST_CHUNK_BYTES`] are taken from now on, until `uplink_measured`.
+    UplinkOpen,
+    /// Others are being measured, or the link is not free for it: try again later.
+    UplinkLater,
+    /// The measurement is over.
+    UplinkMeasured {
+        /// What was seen; absent where too little came to say anything.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uplink: Option<Uplink>,
+    },
     /// Servers by which the reflector learns its outside address.
     StunServers {
         /// `stun:host:port`.
@@ -284,7 +298,7 @@ pub enum ToNode {
 
 /// What this release speaks on the link.
 pub fn versions() -> VersionOffer {
-    let features = [measure::FEATURE, PREWARM].map(str::to_owned).to_vec();
+    let features = [measure::FEATURE, PREWARM, uplink::FEATURE].map(str::to_owned).to_vec();
     VersionOffer { features, ..VersionOffer::current() }
 }
 

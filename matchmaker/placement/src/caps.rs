@@ -34,6 +34,8 @@ const STAKE_FROM: u64 = 1_000_000;
 const PRICE: u32 = 29;
 /// Prices of an hour in micro-units: 0, then 0.05 to 1.60 units of currency, doubling.
 const PRICE_LEVELS: u32 = 7;
+/// Grades of price.
+pub(crate) const GRADES: usize = PRICE_LEVELS as usize + 1;
 const PRICE_FROM: u64 = 50_000;
 const OPEN: u32 = 36;
 /// Free slots: at least 1, 2, 4, 8.
@@ -72,16 +74,15 @@ impl Caps {
         Self(self.0 & !(1 << OPEN) | u64::from(open) << OPEN)
     }
 
-    /// What a request needs. A node that has all of it may still fail the exact comparison of price, stake and
+    /// What a request needs, of each thermometer the highest bit, which implies the others. A node that has all of it may still fail the exact comparison of price, stake and
     /// pixels; a node that lacks some of it fails for certain.
     pub fn needed(needs: &Needs) -> Self {
         let mut bits = 1 << OPEN;
         bits |= u64::from(needs.codecs & 0b1111) << CODECS;
-        bits |=
-            thermometer(PIXELS, PIXEL_LEVELS.iter().filter(|level| needs.pixels_per_s >= **level).count());
-        bits |= thermometer(GPU, usize::from(needs.gpu_tier.min(GPU_TIERS)));
-        bits |= thermometer(TRUST, usize::from(needs.trust.min(TRUST_TIERS)));
-        bits |= thermometer(STAKE, stake_level(needs.stake_micros) as usize);
+        bits |= highest(PIXELS, PIXEL_LEVELS.iter().filter(|level| needs.pixels_per_s >= **level).count());
+        bits |= highest(GPU, usize::from(needs.gpu_tier.min(GPU_TIERS)));
+        bits |= highest(TRUST, usize::from(needs.trust.min(TRUST_TIERS)));
+        bits |= highest(STAKE, stake_level(needs.stake_micros) as usize);
         if let Some(ceiling) = needs.price_ceiling_micros_per_hour {
             let level = price_level(ceiling);
             if level < PRICE_LEVELS {
@@ -89,7 +90,7 @@ impl Caps {
             }
         }
         let levels = FREE_LEVELS.iter().filter(|level| needs.slots.max(1) >= **level).count();
-        bits |= thermometer(FREE, levels);
+        bits |= highest(FREE, levels);
         bits |= u64::from(needs.batch) << BATCH;
         Self(bits)
     }
@@ -102,6 +103,13 @@ impl Caps {
     /// Whether a price is of this grade or a cheaper one.
     pub fn is_within_grade(micros_per_hour: u64, grade: u32) -> bool {
         price_level(micros_per_hour) <= grade
+    }
+
+    /// The grade of price of a node that is open and has a free slot.
+    pub(crate) fn open_grade(self) -> Option<usize> {
+        let prices = (self.0 >> PRICE) & ((1 << PRICE_LEVELS) - 1);
+        let open = 1 << OPEN | 1 << FREE;
+        (self.0 & open == open).then(|| (PRICE_LEVELS - prices.count_ones()) as usize)
     }
 
     /// A need that only nodes of this grade of price or cheaper ones meet.
@@ -129,6 +137,11 @@ impl Caps {
 
 fn thermometer(from: u32, levels: usize) -> u64 {
     ((1 << levels) - 1) << from
+}
+
+/// The highest bit of a thermometer; none where it is empty.
+fn highest(from: u32, levels: usize) -> u64 {
+    if levels == 0 { 0 } else { 1 << (from + levels as u32 - 1) }
 }
 
 /// Powers of ten that a stake reaches.
@@ -163,6 +176,16 @@ mod tests {
         assert_eq!(caps.0.count_ones(), 4 + 7 + 7 + 3 + 8 + 7 + 1 + 4 + 1);
         assert!(caps.0 < 1 << BITS);
         assert_eq!(caps.positions().count() as u32, caps.0.count_ones());
+    }
+
+    #[test]
+    fn a_node_that_is_open_and_free_has_its_grade_of_price() {
+        for (price, grade) in [(0, 0), (1, 1), (50_000, 1), (50_001, 2), (1_600_000, 6), (9_000_000, 7)] {
+            let node = Profile { price_micros_per_hour: price, ..Profile::default() };
+            let caps = Caps::of(&node, true).with_free(1);
+            assert_eq!(caps.open_grade(), Some(grade), "{price}");
+            assert_eq!((caps.with_free(0).open_grade(), caps.with_open(false).open_grade()), (None, None));
+        }
     }
 
     #[test]

@@ -64,6 +64,12 @@ pub struct Profile {
     pub region: String,
 }
 
+/// Sessions that the way to the node carries, where it was measured and is known to end there.
+fn carried(offer: &NodeOffer) -> u32 {
+    let uplink = offer.capability.as_ref().and_then(|signed| signed.capability.uplink);
+    uplink.and_then(|uplink| uplink.sessions()).unwrap_or(u32::MAX)
+}
+
 /// What a node can encode that says nothing about it: what every release can, 720p60 in H.264.
 const UNSTATED_PIXELS_PER_S: u64 = 1280 * 720 * 60;
 
@@ -80,7 +86,7 @@ impl Profile {
             Some(_) => other,
         };
         Self {
-            slots: offer.slots,
+            slots: offer.slots.min(carried(offer)),
             codecs: if named == 0 { codec::H264 } else { named },
             pixels_per_s: if stated == 0 { UNSTATED_PIXELS_PER_S } else { stated },
             gpu_tier: terms.gpu_tier,

@@ -17,11 +17,10 @@ use nearframe_protocol::fleet::{
 };
 use nearframe_protocol::{EndReason, NodeId, TitleId};
 use std::cmp::Reverse;
-use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Nodes that one view shows.
-const SHOWN_NODES: usize = 2_000;
+/// Nodes that one view shows, by name; `GET /v1/nodes` has the others.
+const SHOWN_NODES: u32 = 2_000;
 /// Decisions that it shows.
 const SHOWN_PLACEMENTS: usize = 50;
 /// Longest reason and evidence, in bytes.
@@ -43,12 +42,10 @@ pub(crate) async fn view(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
 ) -> Result<axum::Json<FleetView>, Problem> {
-    let rows = shared.store.nodes().await?;
-    let busy = shared.store.busy().await?;
-    let total = rows.len() as u64;
-    let mut nodes: Vec<FleetNode> = rows.into_iter().map(|row| node(&shared, row, &busy)).collect();
+    let rows = shared.store.nodes(None, SHOWN_NODES).await?;
+    let total = shared.store.node_count().await?;
+    let mut nodes: Vec<FleetNode> = rows.into_iter().map(|row| node(&shared, row)).collect();
     nodes.sort_by_key(|node| Reverse(node.online));
-    nodes.truncate(SHOWN_NODES);
     let (queue, waiting) = shared.placing.waiting.shown(shared.now_ms());
     let mut placements = Vec::new();
     for (session, decided_at_ms, node, name) in shared.placements.newest(SHOWN_PLACEMENTS) {
@@ -77,7 +74,7 @@ pub(crate) async fn view(
     }))
 }
 
-fn node(shared: &Shared, row: crate::store::NodeRow, busy: &HashMap<NodeId, u32>) -> FleetNode {
+fn node(shared: &Shared, row: crate::store::NodeRow) -> FleetNode {
     let orders = shared.placing.rules().orders_of(row.id).map(order).collect();
     let fleet = shared.fleet();
     let place = fleet.place_of(row.id);
@@ -91,7 +88,7 @@ fn node(shared: &Shared, row: crate::store::NodeRow, busy: &HashMap<NodeId, u32>
         banned: fleet.order_of(row.id).banned,
         orders,
         slots: row.slots,
-        busy: busy.get(&row.id).copied().unwrap_or(0),
+        busy: fleet.held(row.id),
         rtt_ms: fleet.median_rtt_ms(row.id),
         measurable: fleet.reflector(row.id).is_some(),
         adapter: row.adapter,

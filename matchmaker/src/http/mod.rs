@@ -19,7 +19,7 @@ mod members;
 mod nodes;
 mod operator;
 pub(crate) mod origin;
-mod page;
+mod paging;
 mod probes;
 pub(crate) mod problem;
 mod queue;

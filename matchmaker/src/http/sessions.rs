@@ -1,6 +1,6 @@
 //! Sessions: create, list, look at, leave, receipts.
 
-use super::page::{Cursor, PAGE_ROWS, bad_cursor, page};
+use super::paging::{self, Cursor, page};
 use super::problem::{Code, Json, Path, Problem, Query};
 use super::role::Caller;
 use super::trail::Made;
@@ -116,14 +116,14 @@ pub(crate) async fn list(
     Extension(caller): Extension<Caller>,
     Query(cursor): Query<Cursor>,
 ) -> Result<axum::Json<Page<Session>>, Problem> {
-    let after = cursor.read()?.map(|id| id.parse::<SessionId>().map_err(|_| bad_cursor())).transpose()?;
+    let after: Option<SessionId> = cursor.read()?;
     let rows = match (caller.who.payer(), caller.guest) {
-        (Some(payer), _) => shared.store.sessions_of_account(payer.account, after, PAGE_ROWS + 1).await?,
-        (None, Some(guest)) => shared.store.sessions_of(guest, after, PAGE_ROWS + 1).await?,
+        (Some(payer), _) => shared.store.sessions_of_account(payer.account, after, paging::ROWS + 1).await?,
+        (None, Some(guest)) => shared.store.sessions_of(guest, after, paging::ROWS + 1).await?,
         (None, None) => Vec::new(),
     };
     let rows: Vec<Session> = rows.into_iter().map(Session::from).collect();
-    Ok(axum::Json(page(rows, |last, _| last.id.to_string())))
+    Ok(axum::Json(page(rows, paging::ROWS, |last, _| last.id.to_string())))
 }
 
 /// One session.
@@ -224,7 +224,7 @@ pub(crate) async fn receipts(
     Path(id): Path<SessionId>,
     Query(cursor): Query<Cursor>,
 ) -> Result<axum::Json<Page<StoredReceipt>>, Problem> {
-    let offset = cursor.read()?.map_or(Ok(0), |text| text.parse::<u32>().map_err(|_| bad_cursor()))?;
-    let rows = shared.store.receipts(id, offset, PAGE_ROWS + 1).await?;
-    Ok(axum::Json(page(rows, |_, rows| (offset as usize + rows).to_string())))
+    let offset: u32 = cursor.read()?.unwrap_or(0);
+    let rows = shared.store.receipts(id, offset, paging::ROWS + 1).await?;
+    Ok(axum::Json(page(rows, paging::ROWS, |_, rows| (offset as usize + rows).to_string())))
 }

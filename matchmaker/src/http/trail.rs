@@ -1,6 +1,6 @@
 //! The audit trail: what operators, members and keys do at the doors, also where they are refused.
 
-use super::page::{Cursor, PAGE_ROWS, bad_cursor, page};
+use super::paging::{self, Cursor, page};
 use super::problem::{Problem, Query};
 use super::role::{Caller, Guard, Role};
 use super::who::Books;
@@ -100,12 +100,12 @@ pub(crate) async fn list(
     Extension(caller): Extension<Caller>,
     Query(cursor): Query<Cursor>,
 ) -> Result<axum::Json<Page<AuditLine>>, Problem> {
-    let before = cursor.read()?.map(|text| text.parse::<u64>().map_err(|_| bad_cursor())).transpose()?;
+    let before: Option<u64> = cursor.read()?;
     let account = match caller.who.books()? {
         Books::All => None,
         Books::Of(account) => Some(account),
     };
-    let rows = shared.store.trail(account, before, PAGE_ROWS + 1).await?;
+    let rows = shared.store.trail(account, before, paging::ROWS + 1).await?;
     let rows: Vec<AuditLine> = rows.into_iter().map(line).collect();
-    Ok(axum::Json(page(rows, |last, _| last.number.to_string())))
+    Ok(axum::Json(page(rows, paging::ROWS, |last, _| last.number.to_string())))
 }

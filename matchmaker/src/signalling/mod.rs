@@ -9,3 +9,4 @@
 pub(crate) mod node;
 pub(crate) mod page;
 mod socket;
+pub(crate) mod uplink;

@@ -2,6 +2,7 @@
 
 use super::page::admit;
 use super::socket::{GOING_AWAY, Gone, NORMAL, POLICY, Socket};
+use super::uplink;
 use crate::bus::{NodeCommands, SessionEvent};
 use crate::catalogue::{check_offer, mark_covers};
 use crate::http::Address;
@@ -239,6 +240,9 @@ impl Link<'_> {
                             return POLICY;
                         }
                     };
+                    if matches!(message, FromNode::MeasureUplink) {
+                        return uplink::measure(self.shared, socket).await;
+                    }
                     let mut answers = Vec::new();
                     if let Err(error) = self.hear_awake(message, &mut answers).await {
                         tracing::error!(node = %self.node, %error, "the store failed");
@@ -313,7 +317,7 @@ impl Link<'_> {
 
     async fn heed(&mut self, message: FromNode) -> Result<Option<ToNode>, StoreError> {
         match message {
-            FromNode::Hello { .. } => {}
+            FromNode::Hello { .. } | FromNode::MeasureUplink => {}
             FromNode::Heartbeat { sequence, sessions } => {
                 let newer = self.shared.fleet().heartbeat(self.node, self.number, sequence, sessions.len());
                 if newer && self.is_to_be_compared(sequence, &sessions) {

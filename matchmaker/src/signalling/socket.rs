@@ -1,6 +1,7 @@
 //! A WebSocket that speaks JSON: bounded in size, rate and silence.
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use nearframe_protocol::uplink::MOST_CHUNK_BYTES;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
@@ -64,6 +65,27 @@ impl Socket {
                 }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(Message::Close(_))) | None => return Err(Gone::Closed),
+                Some(Err(error)) => return Err(read_error(&error)),
+            }
+        }
+    }
+
+    /// The length of the next message that is nothing but bytes, at most [`MOST_CHUNK_BYTES`]; what does not come in time
+    /// is the caller's to end.
+    pub(super) async fn binary(&mut self) -> Result<usize, Gone> {
+        loop {
+            match self.inner.recv().await {
+                Some(Ok(Message::Binary(bytes))) if bytes.len() <= MOST_CHUNK_BYTES => {
+                    self.heard = Instant::now();
+                    return Ok(bytes.len());
+                }
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Close(_))) | None => return Err(Gone::Closed),
+                Some(Ok(Message::Binary(_) | Message::Text(_))) => {
+                    let message =
+                        format!("Only binary messages of at most {MOST_CHUNK_BYTES} bytes belong here.");
+                    return Err(Gone::Rubbish("bad_message", message));
+                }
                 Some(Err(error)) => return Err(read_error(&error)),
             }
         }

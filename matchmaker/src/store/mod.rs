@@ -197,8 +197,10 @@ pub trait Store: AccountStore + DeedStore + PlacementStore {
         offer: &NodeOffer,
         now_ms: u64,
     ) -> Result<Admission, StoreError>;
-    /// All enrolled nodes, by name and id.
-    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError>;
+    /// Enrolled nodes by name and id, at most `limit`, after `after` where given.
+    async fn nodes(&self, after: Option<NodeId>, limit: u32) -> Result<Vec<NodeRow>, StoreError>;
+    /// How many are enrolled.
+    async fn node_count(&self) -> Result<u64, StoreError>;
 
     /// The key of an enrolled node.
     async fn node_key(&self, node: NodeId) -> Result<Option<PublicKey>, StoreError>;

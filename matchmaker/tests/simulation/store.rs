@@ -96,7 +96,8 @@ through! { Store {
     secret(name: &str, fresh: [u8; 32]) -> [u8; 32];
     add_enrolment(code: Hash, expires_at_ms: u64) -> ();
     admit_node(key: &PublicKey, code: Option<Hash>, offer: &NodeOffer, now_ms: u64) -> Admission;
-    nodes() -> Vec<NodeRow>;
+    nodes(after: Option<NodeId>, limit: u32) -> Vec<NodeRow>;
+    node_count() -> u64;
     node_key(node: NodeId) -> Option<PublicKey>;
     add_operator_link(token: Hash, expires_at_ms: u64) -> ();
     redeem_operator_link(token: Hash, now_ms: u64, cookie: Hash, cookie_expires_at_ms: u64) -> bool;
@@ -145,7 +146,7 @@ through! { Store {
         self.pass().await?;
         let created = self.database.inner.create_session(new).await?;
         let busy = self.database.inner.busy().await?;
-        for node in self.database.inner.nodes().await? {
+        for node in self.database.inner.nodes(None, u32::MAX).await? {
             let held = busy.get(&node.id).copied().unwrap_or(0);
             assert!(held <= node.slots, "double booking: {held} leases on {} slots", node.slots);
         }

@@ -5,6 +5,7 @@ use nearframe_protocol::NodeKey;
 use nearframe_protocol::capability::{
     AdapterCapability, Capability, ConversionCapability, EncoderCapability, Missing, SignedCapability,
 };
+use nearframe_protocol::uplink::Uplink;
 use serde_json::{Value, json};
 
 const NODE_SEED: [u8; 32] = [0x11; 32];
@@ -44,7 +45,13 @@ fn measured() -> Capability {
             what: "Vulkan Video".to_owned(),
             why: "the driver lacks VK_KHR_video_encode_queue — update it".to_owned(),
         }],
+        uplink: None,
     }
+}
+
+fn with_uplink() -> Capability {
+    let uplink = Uplink { bytes: 9_830_400, elapsed_us: 1_966_080, at_least: false };
+    Capability { uplink: Some(uplink), ..measured() }
 }
 
 fn entry(name: &str, capability: Capability) -> Value {
@@ -78,10 +85,19 @@ fn reports_of_what_a_node_can_do_have_these_bytes_and_signatures() {
         bytes[at] = value;
         bytes
     };
-    let mut entries = vec![entry("nothing measured", Capability::default()), entry("a GPU host", measured())];
-    let refused: [(&str, Vec<u8>); 5] = [
+    let with_uplink = with_uplink();
+    let wide = with_uplink.canonical();
+    let doubtful = [&wide[..wide.len() - 1], &[2]].concat();
+    let mut entries = vec![
+        entry("nothing measured", Capability::default()),
+        entry("a GPU host", measured()),
+        entry("a GPU host with its uplink", with_uplink),
+    ];
+    let refused: [(&str, Vec<u8>); 7] = [
         ("no bytes", vec![]),
-        ("another magic", with(7, b'2')),
+        ("another magic", with(7, b'3')),
+        ("an uplink that is announced and not there", with(7, b'2')),
+        ("a bound of 2", doubtful),
         ("a truth value of 2", with(exports, 2)),
         ("a report cut short", good[..good.len() - 1].to_vec()),
         ("a byte too many", [&good[..], &[0]].concat()),

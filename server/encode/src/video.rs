@@ -6,12 +6,12 @@ use std::time::Duration;
 /// Video codecs that can be negotiated, each with the profile that is used of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Codec {
-    /// H.264: constrained baseline, or high where the hardware does it; level as the size needs,
-    /// packetization mode 1.
+    /// H.264 constrained baseline ([`ProfileLevelId::AGREED`](crate::h264::ProfileLevelId::AGREED)); level as the size
+    /// needs, packetization mode 1.
     H264,
-    /// HEVC main, 8 bit.
+    /// HEVC main, main tier, 8 bit.
     Hevc,
-    /// HEVC main 10.
+    /// HEVC main 10, main tier.
     Hevc10,
     /// AV1 main, 8 bit.
     Av1,
@@ -245,11 +245,13 @@ pub struct AccessUnit {
     pub encode_time: Duration,
 }
 
-/// Part of a picture that is still being encoded.
+/// Part of a picture that is still being encoded; keyframes come whole, with their parameter sets put right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slice<'a> {
     /// As requested.
     pub frame: u32,
+    /// The frame that it is predicted from.
+    pub refers_to: Option<u32>,
     /// Whole NAL units (H.264, HEVC) or OBUs (AV1) as the hardware wrote them; those of one frame one after the
     /// other are its picture.
     pub data: &'a [u8],
@@ -302,7 +304,7 @@ pub trait VideoEncoder: Send {
     /// encoded; what comes after builds on that one. Where nothing at all is good, ask for a keyframe.
     fn invalidate(&mut self, newest_good: u32) -> Result<Invalidated, EncodeError>;
 
-    /// From the next frame on hands parts of each picture to `sink` as soon as they are encoded, before
+    /// From the next frame on hands parts of each picture but keyframes to `sink` as soon as they are encoded, before
     /// [`Self::encode`] returns the whole; with `None` no more. Refused where [`Capabilities::slices`] says so.
     fn stream_slices(&mut self, sink: Option<SliceSink>) -> Result<(), EncodeError>;
 }

@@ -4,6 +4,7 @@ mod common;
 
 use common::stand_in::StandIn;
 use common::{Clip, request};
+use nearframe_encode::h264::BitReader;
 use nearframe_encode::{AccessUnit, Codec, Invalidated, NvencEncoder, VideoEncoder, VideoSettings};
 use nearframe_gpu::{Layout, Surface};
 use std::process::{Command, Stdio};
@@ -82,4 +83,39 @@ fn a_keyframe_on_request_can_be_begun_with() {
     let shown = decoded(&[&asked, &next]);
     assert_eq!(shown.len(), 2);
     assert!(psnr(&shown[1], &clip.draw(6)) > FLOOR_DB);
+}
+
+/// Profile and tier of the sequence header (AV1 specification, 5.5.1).
+fn declared(unit: &AccessUnit) -> Option<(u32, bool)> {
+    const SEQUENCE_HEADER: u8 = 1;
+    let mut rest = unit.data.as_slice();
+    while let Some((&header, after)) = rest.split_first() {
+        assert_eq!(header & 0b111, 0b010, "OBUs have a size and no extension");
+        let end = after.iter().position(|byte| byte & 0x80 == 0)?;
+        let size = after[..=end].iter().rev().fold(0, |size, byte| size << 7 | usize::from(byte & 0x7f));
+        let (content, next) = after[end + 1..].split_at_checked(size)?;
+        if header >> 3 & 15 == SEQUENCE_HEADER {
+            let mut bits = BitReader::new(content);
+            let profile = bits.bits(3)?;
+            // No still picture, no reduced header, no timing; a display delay may be told; one operating point.
+            assert_eq!((bits.bits(2)?, bits.bit()?), (0, false));
+            bits.bit()?;
+            assert_eq!((bits.bits(5)?, bits.bits(12)?), (0, 0));
+            let level = bits.bits(5)?;
+            return Some((profile, level > 7 && bits.bit()?));
+        }
+        rest = next;
+    }
+    None
+}
+
+#[test]
+fn the_stream_is_of_the_profile_and_tier_that_are_negotiated() {
+    let stand_in = StandIn::new();
+    for bitrate_bps in [1_000_000, 30_000_000] {
+        let settings = VideoSettings { bitrate_bps, ..SETTINGS };
+        let mut encoder = NvencEncoder::open(settings, &stand_in.options()).unwrap();
+        let clip = Clip::of(Layout::Nv12, SETTINGS.width, SETTINGS.height);
+        assert_eq!(declared(&encode(&mut encoder, &clip.draw(0), 0)), Some((0, false)), "main, tier 0");
+    }
 }

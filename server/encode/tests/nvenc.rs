@@ -231,10 +231,13 @@ fn slices_come_before_the_picture_is_whole_and_are_the_picture() {
     encoder.stream_slices(Some(Box::new(take))).unwrap();
     let unit = encode(&mut encoder, &clip.draw(1), 1);
     let done = Instant::now();
-    let parts = std::mem::take(&mut *parts.lock().unwrap());
+    let taken = || std::mem::take(&mut *parts.lock().unwrap());
+    let parts = taken();
     assert_eq!(parts.iter().flat_map(|(data, ..)| data).copied().collect::<Vec<_>>(), unit.data);
     assert!(parts.len() >= 2 && parts.last().is_some_and(|(_, last, _)| *last), "{} parts", parts.len());
     assert!(parts[0].2 < done && parts[0].0.len() < unit.data.len());
+    let keyframe = encoder.encode(&clip.draw(2), request(2, SETTINGS.fps, true)).unwrap().unwrap();
+    assert!(keyframe.keyframe);
     let mut whole = open(&stand_in.options());
     assert!(matches!(whole.stream_slices(None), Err(EncodeError::Unsupported { .. })));
     drop((encoder, whole));

@@ -2,11 +2,13 @@
 
 use super::reflector::TheirClock;
 use super::{Config, Event};
+use crate::capability;
 use anyhow::{Context, Result, bail};
 use futures_util::{SinkExt, StreamExt};
 use nearframe_protocol::link::{
     self, FromNode, HEARTBEAT_MS, MAX_LINK_BYTES, NodeOffer, RunningSession, ToNode, sign_hello,
 };
+use nearframe_protocol::uplink::FEATURE;
 use nearframe_protocol::{NodeKey, VersionOffer};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,6 +20,9 @@ use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_asyn
 use tracing::{error, info};
 
 pub(super) mod pin;
+mod uplink;
+
+pub(super) use uplink::Uplinks;
 
 /// Messages that may wait for the socket.
 const OUT_CAPACITY: usize = 256;
@@ -36,15 +41,29 @@ pub(crate) type Running = Arc<Mutex<Vec<RunningSession>>>;
 pub(crate) async fn keep(
     config: Arc<Config>,
     key: NodeKey,
-    offer: NodeOffer,
+    mut offer: NodeOffer,
+    mut uplinks: Option<Uplinks>,
     running: Running,
     events: mpsc::Sender<Event>,
     shutdown: watch::Receiver<bool>,
 ) {
     let mut pause = BACKOFF.0;
     loop {
+        let measures = uplinks.as_mut().filter(|uplinks| uplinks.is_due(&running));
+        if let Some(uplinks) = measures {
+            // Nobody is placed on a link that is about to close.
+            let said = NodeOffer { titles: Vec::new(), ..offer.clone() };
+            if let Ok((socket, greeting)) = connect(&config, &key, &said, &running).await {
+                uplinks.measure(&config, socket, &greeting, &mut offer).await;
+            }
+        }
         match connect(&config, &key, &offer, &running).await {
             Ok((socket, greeting)) => {
+                if let Some(uplinks) = &mut uplinks
+                    && uplinks.is_another_way(&config, &socket, &greeting, &running)
+                {
+                    continue;
+                }
                 info!(matchmaker = %config.matchmaker, "linked");
                 pause = BACKOFF.0;
                 let (out_in, out) = mpsc::channel(OUT_CAPACITY);
@@ -114,12 +133,16 @@ async fn handshake(
         bail!("the matchmaker did not start with a challenge");
     };
     link::versions().agree(&versions)?;
+    let mut offer = offer.clone();
+    if !versions.has(FEATURE) {
+        offer.capability = offer.capability.map(|report| capability::without_uplink(key, report));
+    }
     let hello = FromNode::Hello {
         versions: link::versions(),
         public_key: key.public(),
         signature: sign_hello(key, &nonce),
         enrolment_code: config.enrolment_code.clone(),
-        offer: Box::new(offer.clone()),
+        offer: Box::new(offer),
         sessions: snapshot(running),
     };
     send(&mut socket, &hello).await?;
@@ -186,4 +209,24 @@ async fn receive(socket: &mut Socket) -> Result<ToNode> {
 
 fn snapshot(running: &Running) -> Vec<RunningSession> {
     running.lock().map(|sessions| sessions.clone()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nearframe_protocol::capability::SignedCapability;
+    use nearframe_protocol::terms::NodeTerms;
+
+    pub(super) fn offer(report: SignedCapability) -> NodeOffer {
+        NodeOffer {
+            name: "test".into(),
+            region: String::new(),
+            slots: 1,
+            adapter: String::new(),
+            encoders: vec![],
+            titles: vec![],
+            capability: Some(report),
+            terms: NodeTerms::default(),
+        }
+    }
 }

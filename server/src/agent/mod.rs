@@ -104,8 +104,12 @@ pub async fn run(config: Config, mut shutdown: watch::Receiver<bool>) -> Result<
     // An owner who says how many sessions fit need not wait for a measurement; one that is remembered is told.
     let measured = match config.slots {
         None => Some(capability::report(&config.data_dir, &key, &machine)),
-        Some(_) => capability::remembered(&config.data_dir, &key, &machine),
+        Some(_) => {
+            let known = capability::remembered(&config.data_dir, &key, &machine);
+            known.map(|report| capability::without_uplink(&key, report))
+        }
     };
+    let uplinks = config.slots.is_none().then(|| link::Uplinks::new(config.data_dir.clone(), key.clone()));
     let fitting = measured.as_ref().map(|report| report.capability.sessions);
     let slots = config.slots.or(fitting).unwrap_or(1);
     let offer = describe(&config, slots, &titles, &machine, measured);
@@ -126,6 +130,7 @@ pub async fn run(config: Config, mut shutdown: watch::Receiver<bool>) -> Result<
         Arc::clone(&config),
         key,
         offer,
+        uplinks,
         supervisor.running(),
         events_in,
         shutdown.clone(),

@@ -288,6 +288,9 @@ impl Supervisor {
             ToNode::Challenge { .. } | ToNode::Welcome { .. } | ToNode::Refused { .. } => {
                 warn!("the matchmaker repeated its handshake; ignored");
             }
+            ToNode::UplinkOpen | ToNode::UplinkLater | ToNode::UplinkMeasured { .. } => {
+                warn!("the matchmaker speaks of a measurement that nobody asked for; ignored");
+            }
         }
     }
 

@@ -39,6 +39,8 @@ struct Frame {
     pushed: Instant,
     good: bool,
     broken: bool,
+    /// More of it is still to be pushed.
+    open: bool,
 }
 
 #[derive(Debug)]
@@ -74,7 +76,23 @@ impl FrameLog {
             self.frames.pop_front();
         }
         let parts = vec![Part::default(); count];
-        self.frames.push_back(Frame { refs, first, parts, pushed: now, good: false, broken: false });
+        let (good, broken, open) = (false, false, false);
+        self.frames.push_back(Frame { refs, first, parts, pushed: now, good, broken, open });
+    }
+
+    /// The newest frame goes on with `count` more packets; it is whole only once it was [closed](Self::close).
+    pub(crate) fn extend(&mut self, count: usize) {
+        if let Some(newest) = self.frames.back_mut() {
+            newest.parts.resize(newest.parts.len() + count, Part::default());
+            newest.open = true;
+        }
+    }
+
+    /// The newest frame has ended.
+    pub(crate) fn close(&mut self) {
+        if let Some(newest) = self.frames.back_mut() {
+            newest.open = false;
+        }
     }
 
     /// Notes parity over packets of frames pushed before; blocks follow on each other.
@@ -125,7 +143,8 @@ impl FrameLog {
         let mut news = Vec::new();
         for index in 0..self.frames.len() {
             let frame = &self.frames[index];
-            let whole = !frame.good && !frame.broken && frame.parts.iter().all(|part| part.arrived);
+            let whole =
+                !frame.good && !frame.broken && !frame.open && frame.parts.iter().all(|part| part.arrived);
             if whole && frame.refs.refers_to.is_none_or(|reference| self.is_good(reference)) {
                 self.frames[index].good = true;
                 news.push(self.frames[index].refs.number);

@@ -1,11 +1,6 @@
-//! H.264 access units → RTP payloads (RFC 6184, packetization-mode 1).
-//!
-//! Parameter sets and small NAL units at the front share one STAP-A, other small ones travel alone, large
-//! ones as FU-A.
+//! H.264 as [`crate::nal`] packs it: RFC 6184, packetization mode 1, so that shared packets are STAP-A and fragments FU-A.
 
-use crate::annex_b::nal_units;
-use crate::payload::{PayloadWriter, fragments};
-use bytes::Bytes;
+use crate::nal::NalFormat;
 
 const TYPE_MASK: u8 = 0x1f;
 const REFERENCE_MASK: u8 = 0xe0;
@@ -13,69 +8,41 @@ const ACCESS_UNIT_DELIMITER: u8 = 9;
 const FILLER: u8 = 12;
 const STAP_A: u8 = 24;
 const FU_A: u8 = 28;
-const FU_START: u8 = 0x80;
-const FU_END: u8 = 0x40;
 
-/// Splits an access unit in Annex B form. Each result starts with the big-endian sequence number
-/// `first_sequence + i`, followed by at most `max_payload` bytes of payload. Without any NAL unit there is
-/// no packet.
-pub(crate) fn packetize(access_unit: &[u8], max_payload: usize, first_sequence: u64) -> Vec<Bytes> {
-    let nals: Vec<&[u8]> = nal_units(access_unit)
-        .map(|range| &access_unit[range])
-        .filter(|nal| !matches!(nal[0] & TYPE_MASK, ACCESS_UNIT_DELIMITER | FILLER))
-        .collect();
-    let mut writer = PayloadWriter::new(access_unit.len(), max_payload, first_sequence);
-    let shared = aggregated(&nals, max_payload);
-    match shared {
-        0 => {}
-        1 => writer.payload(&[nals[0]]),
-        _ => stap_a(&mut writer, &nals[..shared]),
+/// One byte: `nal_ref_idc` and type.
+pub(crate) struct H264;
+
+impl NalFormat for H264 {
+    type Header = [u8; 1];
+    type FragmentHeader = [u8; 2];
+
+    const HEADER_LEN: usize = 1;
+
+    fn is_sent(nal: &[u8]) -> bool {
+        !matches!(nal[0] & TYPE_MASK, ACCESS_UNIT_DELIMITER | FILLER)
     }
-    for nal in &nals[shared..] {
-        if nal.len() <= max_payload { writer.payload(&[nal]) } else { fu_a(&mut writer, nal, max_payload) }
+
+    fn shared(nals: &[&[u8]]) -> [u8; 1] {
+        let reference = nals.iter().map(|nal| nal[0] & REFERENCE_MASK).max().unwrap_or(0);
+        [STAP_A | reference]
     }
-    writer.finish()
-}
 
-/// How many NAL units at the front fit into one STAP-A.
-fn aggregated(nals: &[&[u8]], max_payload: usize) -> usize {
-    let mut len = 1;
-    nals.iter()
-        .take_while(|nal| {
-            len += 2 + nal.len();
-            len <= max_payload
-        })
-        .count()
-}
-
-fn stap_a(writer: &mut PayloadWriter, nals: &[&[u8]]) {
-    let reference = nals.iter().map(|nal| nal[0] & REFERENCE_MASK).max().unwrap_or(0);
-    writer.begin();
-    writer.put(&[STAP_A | reference]);
-    for nal in nals {
-        writer.put(&(nal.len() as u16).to_be_bytes());
-        writer.put(nal);
-    }
-    writer.end();
-}
-
-fn fu_a(writer: &mut PayloadWriter, nal: &[u8], max_payload: usize) {
-    let (header, body) = (nal[0], &nal[1..]);
-    let parts = fragments(body, max_payload - 2);
-    let last = parts.len() - 1;
-    for (i, part) in parts.enumerate() {
-        let start = if i == 0 { FU_START } else { 0 };
-        let end = if i == last { FU_END } else { 0 };
-        let head = [FU_A | (header & REFERENCE_MASK), start | end | (header & TYPE_MASK)];
-        writer.payload(&[&head, part]);
+    fn fragment(nal: &[u8], place: u8) -> [u8; 2] {
+        [FU_A | (nal[0] & REFERENCE_MASK), place | (nal[0] & TYPE_MASK)]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nal::{FU_END, FU_START};
     use crate::payload::OSN_LEN;
+    use bytes::Bytes;
     use proptest::prelude::*;
+
+    fn packetize(stream: &[u8], max_payload: usize, first_sequence: u64) -> Vec<Bytes> {
+        crate::nal::packetize::<H264>(stream, max_payload, first_sequence)
+    }
 
     fn annex_b(nals: &[Vec<u8>]) -> Vec<u8> {
         nals.iter().enumerate().fold(Vec::new(), |mut out, (i, nal)| {

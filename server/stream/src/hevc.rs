@@ -1,97 +1,63 @@
-//! HEVC access units → RTP payloads (RFC 7798, one RTP stream, no DONL).
-//!
-//! Parameter sets and small NAL units at the front share one aggregation packet, other small ones travel alone,
-//! large ones as fragmentation units.
+//! HEVC as [`crate::nal`] packs it: RFC 7798, one RTP stream, no DONL; aggregation packets (§4.4.2) and fragmentation
+//! units (§4.4.3).
 
-use crate::annex_b::nal_units;
-use crate::payload::{PayloadWriter, fragments};
-use bytes::Bytes;
+use crate::nal::NalFormat;
 
-/// `forbidden_zero_bit`, 6 bits of type, 6 of layer, 3 of `nuh_temporal_id_plus1`.
-const HEADER_LEN: usize = 2;
 const ACCESS_UNIT_DELIMITER: u8 = 35;
 const FILLER: u8 = 38;
 const AGGREGATION: u8 = 48;
 const FRAGMENT: u8 = 49;
-const FU_START: u8 = 0x80;
-const FU_END: u8 = 0x40;
 
 fn kind(nal: &[u8]) -> u8 {
     nal[0] >> 1 & 0x3f
 }
 
 /// The header of a NAL unit as another type.
-fn retyped(nal: &[u8], kind: u8) -> [u8; HEADER_LEN] {
+fn retyped(nal: &[u8], kind: u8) -> [u8; 2] {
     [nal[0] & 0x81 | kind << 1, nal[1]]
 }
 
-/// Splits an access unit in Annex B form, as [`crate::h264::packetize`] does.
-pub(crate) fn packetize(access_unit: &[u8], max_payload: usize, first_sequence: u64) -> Vec<Bytes> {
-    let nals: Vec<&[u8]> = nal_units(access_unit)
-        .map(|range| &access_unit[range])
-        .filter(|nal| nal.len() > HEADER_LEN && !matches!(kind(nal), ACCESS_UNIT_DELIMITER | FILLER))
-        .collect();
-    let mut writer = PayloadWriter::new(access_unit.len(), max_payload, first_sequence);
-    let shared = aggregated(&nals, max_payload);
-    match shared {
-        0 => {}
-        1 => writer.payload(&[nals[0]]),
-        _ => aggregate(&mut writer, &nals[..shared]),
-    }
-    for nal in &nals[shared..] {
-        if nal.len() <= max_payload {
-            writer.payload(&[nal]);
-        } else {
-            fragment(&mut writer, nal, max_payload);
-        }
-    }
-    writer.finish()
-}
+/// Two bytes: `forbidden_zero_bit`, 6 bits of type, 6 of layer, 3 of `nuh_temporal_id_plus1`.
+pub(crate) struct Hevc;
 
-/// How many NAL units at the front fit into one aggregation packet (§4.4.2).
-fn aggregated(nals: &[&[u8]], max_payload: usize) -> usize {
-    let mut len = HEADER_LEN;
-    nals.iter()
-        .take_while(|nal| {
-            len += 2 + nal.len();
-            len <= max_payload
-        })
-        .count()
-}
+impl NalFormat for Hevc {
+    type Header = [u8; 2];
+    type FragmentHeader = [u8; 3];
 
-/// Layer and temporal id of the header are the lowest of those in the packet.
-fn aggregate(writer: &mut PayloadWriter, nals: &[&[u8]]) {
-    let forbidden = nals.iter().fold(0, |bits, nal| bits | nal[0] & 0x80);
-    let layer = nals.iter().map(|nal| (nal[0] & 1) << 5 | nal[1] >> 3).min().unwrap_or(0);
-    let temporal = nals.iter().map(|nal| nal[1] & 7).min().unwrap_or(1);
-    writer.begin();
-    writer.put(&[forbidden | AGGREGATION << 1 | layer >> 5, layer << 3 | temporal]);
-    for nal in nals {
-        writer.put(&(nal.len() as u16).to_be_bytes());
-        writer.put(nal);
+    const HEADER_LEN: usize = 2;
+
+    fn is_sent(nal: &[u8]) -> bool {
+        nal.len() > Self::HEADER_LEN && !matches!(kind(nal), ACCESS_UNIT_DELIMITER | FILLER)
     }
-    writer.end();
-}
 
-/// Fragmentation units (§4.4.3): the header with another type, a byte with the type itself, a part of what follows.
-fn fragment(writer: &mut PayloadWriter, nal: &[u8], max_payload: usize) {
-    let parts = fragments(&nal[HEADER_LEN..], max_payload - HEADER_LEN - 1);
-    let last = parts.len() - 1;
-    let [first, second] = retyped(nal, FRAGMENT);
-    for (i, part) in parts.enumerate() {
-        let start = if i == 0 { FU_START } else { 0 };
-        let end = if i == last { FU_END } else { 0 };
-        writer.payload(&[&[first, second, start | end | kind(nal)], part]);
+    /// Layer and temporal id are the lowest of those in the packet.
+    fn shared(nals: &[&[u8]]) -> [u8; 2] {
+        let forbidden = nals.iter().fold(0, |bits, nal| bits | nal[0] & 0x80);
+        let layer = nals.iter().map(|nal| (nal[0] & 1) << 5 | nal[1] >> 3).min().unwrap_or(0);
+        let temporal = nals.iter().map(|nal| nal[1] & 7).min().unwrap_or(1);
+        [forbidden | AGGREGATION << 1 | layer >> 5, layer << 3 | temporal]
+    }
+
+    /// The header with another type, and a byte with the type itself.
+    fn fragment(nal: &[u8], place: u8) -> [u8; 3] {
+        let [first, second] = retyped(nal, FRAGMENT);
+        [first, second, place | kind(nal)]
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nal::{FU_END, FU_START};
     use crate::payload::OSN_LEN;
+    use bytes::Bytes;
     use proptest::prelude::*;
     use rtc_rtp::codec::h265::{H265Packet, H265Payload};
     use rtc_rtp::packetizer::Depacketizer;
+
+    fn packetize(stream: &[u8], max_payload: usize, first_sequence: u64) -> Vec<Bytes> {
+        crate::nal::packetize::<Hevc>(stream, max_payload, first_sequence)
+    }
 
     fn annex_b(nals: &[Vec<u8>]) -> Vec<u8> {
         nals.iter().fold(Vec::new(), |out, nal| [out, vec![0, 0, 0, 1], nal.clone()].concat())
@@ -104,7 +70,7 @@ mod tests {
             1 => 1,
             _ => 1 + (i % 255) as u8,
         };
-        (0..len.max(HEADER_LEN + 1)).map(byte).collect()
+        (0..len.max(Hevc::HEADER_LEN + 1)).map(byte).collect()
     }
 
     /// What somebody else's reader of RFC 7798 makes of the packets.

@@ -34,6 +34,7 @@ mod history;
 mod input;
 mod keyframe;
 mod loss;
+mod nal;
 mod outlet;
 mod pacer;
 mod path;

@@ -2,6 +2,7 @@
 
 mod ceiling;
 mod feedback;
+mod parts;
 mod reference;
 mod repair;
 mod room;
@@ -29,6 +30,7 @@ use crate::usage::{SenderStats, Usage};
 use bytes::Bytes;
 use ceiling::Ceiling;
 use nearframe_protocol::VideoCodec;
+use parts::Open;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use unasked::Unasked;
@@ -128,6 +130,8 @@ pub struct MediaSender {
     video_left: u64,
     /// The newest frame that the encoder made, sent or not.
     offered: Option<u32>,
+    /// A frame of which parts have come, and not the last.
+    open: Option<Open>,
     frames: FrameLog,
     fec: FecEncoder,
     red: Option<RedEncoder>,
@@ -203,6 +207,7 @@ impl MediaSender {
             audio_sequence: seed.first_sequence(),
             video_left: video_sequence,
             offered: None,
+            open: None,
             frames: FrameLog::default(),
             fec: FecEncoder::new(seed.first_sequence()),
             red: config.audio_red_payload_type.map(|_| RedEncoder::new(opus, config.max_payload)),
@@ -229,17 +234,13 @@ impl MediaSender {
     /// lost for good, is dropped as well, and what the picture needs is asked for.
     pub fn push_video(&mut self, now: Instant, frame: VideoFrame<'_>) {
         self.drop_stale(now);
-        self.note_lead(now);
-        if !self.takes(frame.codec) {
+        if self.abandon(now) == Some(frame.frame) {
+            // The receiver has this number for a picture that never ended.
+            self.keyframes.broken();
+            self.ask_keyframe(now);
             return;
         }
-        let refers_to = if frame.keyframe { None } else { frame.refers_to.or(self.offered) };
-        if !self.admits(now, &frame, refers_to) {
-            self.offered = Some(frame.frame);
-            return;
-        }
-        let still = self.pushed_at.replace(now).map(|at| now.saturating_duration_since(at));
-        self.still = still.filter(|&still| still >= MAX_STILL).unwrap_or_default();
+        let Some(refs) = self.admit(now, &frame) else { return };
         let payloads = codec::packetize(&frame, self.config.max_payload, self.video_sequence);
         if payloads.is_empty() {
             return;
@@ -250,12 +251,35 @@ impl MediaSender {
             self.repair_floor = self.video_sequence;
             self.pacer.drop_repairs();
         }
-        let refs = FrameRefs { number: frame.frame, refers_to };
         self.frames.push(now, refs, self.video_sequence, payloads.len());
-        let packets = self.queue_up(now, &frame, payloads);
+        let mut packets = self.queue_up(now, &frame, payloads, true);
+        if let Some(end) = packets.last_mut() {
+            end.packet.marker = true;
+        }
         self.repeat_structure(now, &packets);
-        let parity = self.protect(now, &packets);
         self.ceiling.spent(frame.data.len());
+        self.enqueue(now, &frame, packets, true);
+    }
+
+    /// What a frame refers to, if it is to be sent.
+    fn admit(&mut self, now: Instant, frame: &VideoFrame<'_>) -> Option<FrameRefs> {
+        self.note_lead(now);
+        if !self.takes(frame.codec) {
+            return None;
+        }
+        let refers_to = if frame.keyframe { None } else { frame.refers_to.or(self.offered) };
+        if !self.admits(now, frame, refers_to) {
+            self.offered = Some(frame.frame);
+            return None;
+        }
+        let still = self.pushed_at.replace(now).map(|at| now.saturating_duration_since(at));
+        self.still = still.filter(|&still| still >= MAX_STILL).unwrap_or_default();
+        Some(FrameRefs { number: frame.frame, refers_to })
+    }
+
+    /// Hands packets of a frame to the pacer, with their parity once it `ends`.
+    fn enqueue(&mut self, now: Instant, frame: &VideoFrame<'_>, packets: Vec<Queued>, ends: bool) {
+        let parity = self.protect(now, &packets, ends);
         let window = self.window(now, frame.keyframe, frame.data.len());
         self.pacer.push_video(now, window, packets.into_iter().chain(parity));
     }
@@ -272,22 +296,22 @@ impl MediaSender {
         self.lead = (self.lead * (LEAD_WEIGHT - 1) + lead) / LEAD_WEIGHT;
     }
 
-    /// The packets of a frame, numbered.
-    fn queue_up(&mut self, now: Instant, frame: &VideoFrame<'_>, payloads: Vec<Bytes>) -> Vec<Queued> {
+    /// The packets of a frame, or of a part of it with which it `begins`, numbered; none of them ends it.
+    fn queue_up(
+        &mut self,
+        now: Instant,
+        frame: &VideoFrame<'_>,
+        payloads: Vec<Bytes>,
+        begins: bool,
+    ) -> Vec<Queued> {
         let (first, count) = (self.video_sequence, payloads.len() as u64);
         let types = self.config.other_codecs.of(frame.codec);
         self.video_sequence += count;
         let queued = |(data, sequence)| Queued {
             stream: Stream::Video,
             kind: PacketKind::Video,
-            packet: Stored {
-                sequence,
-                timestamp: frame.rtp_timestamp,
-                marker: sequence + 1 == first + count,
-                types,
-                data,
-            },
-            begins: (sequence == first).then_some(frame.frame),
+            packet: Stored { sequence, timestamp: frame.rtp_timestamp, marker: false, types, data },
+            begins: (begins && sequence == first).then_some(frame.frame),
             keyframe: frame.keyframe,
             since: now,
         };

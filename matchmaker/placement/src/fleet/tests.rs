@@ -1,7 +1,9 @@
 use super::*;
-use nearframe_protocol::TitleHash;
+use nearframe_protocol::capability::{Capability, SignedCapability};
 use nearframe_protocol::terms::NodeTerms;
 use nearframe_protocol::title::{TitleEntry, TouchControls};
+use nearframe_protocol::uplink::Uplink;
+use nearframe_protocol::{NodeKey, TitleHash};
 use proptest::prelude::*;
 
 fn node(n: u8) -> NodeId {
@@ -40,6 +42,24 @@ fn offer(hashes: &[u8]) -> NodeOffer {
         titles: titles.collect(),
         terms: NodeTerms::default(),
     }
+}
+
+#[test]
+fn a_node_has_no_more_slots_than_its_uplink_carries() {
+    let with_uplink = |uplink: Option<(u32, bool)>| {
+        let uplink =
+            uplink.map(|(mbps, at_least)| Uplink { bytes: mbps * 125_000, elapsed_us: 1_000_000, at_least });
+        let capability = Capability { uplink, ..Capability::default() };
+        let capability = Some(SignedCapability::sign(&NodeKey::from_seed([1; 32]), capability));
+        let mut fleet = fleet();
+        fleet.join(node(1), 1, NodeOffer { slots: 5, capability, ..offer(&[1]) }, 0);
+        fleet.board.index.slots(node(1)).map(|(slots, _)| slots)
+    };
+    assert_eq!(with_uplink(None), Some(5));
+    assert_eq!(with_uplink(Some((9, false))), Some(2));
+    assert_eq!(with_uplink(Some((1, false))), Some(1), "pictures follow what a path bears");
+    assert_eq!(with_uplink(Some((9, true))), Some(5), "it may carry more");
+    assert_eq!(with_uplink(Some((200, false))), Some(5));
 }
 
 #[test]

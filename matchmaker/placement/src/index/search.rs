@@ -1,6 +1,6 @@
 //! Finding a node: sites from near to far, in each the better of two that may take the request.
 
-use super::site::{SiteNodes, next_set};
+use super::site::{Blocks, Eligible, SiteNodes};
 use super::{Handle, Index, TitleKey};
 use crate::caps::Caps;
 use crate::cost::{self, Terms};
@@ -38,7 +38,7 @@ pub struct Found {
 /// Memory that searches share.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
-    words: Vec<u64>,
+    blocks: Blocks,
 }
 
 /// Pairs tried in a site before all of its nodes are looked at: a bitmap is graded, so that a pick may fail the
@@ -157,8 +157,9 @@ impl Index {
             let mut best: Option<Found> = None;
             let mut met = 0;
             for &(rtt_us, id) in ranking {
-                let within = |site: &SiteNodes| Caps::is_within_grade(site.cheapest_micros, grade);
-                if met >= OFFERS || !self.sites.get(id.index()).is_some_and(within) {
+                // Nodes of lower grades there have been looked at.
+                let has_room = |site: &SiteNodes| site.has_room(Some(grade));
+                if met >= OFFERS || !self.sites.get(id.index()).is_some_and(has_room) {
                     continue;
                 }
                 let caps = query.caps.within_price_grade(grade);
@@ -187,11 +188,12 @@ impl Index {
         if hopeless || !query.regions.contains(site.region) || query.shut.contains(&site.region) {
             return None;
         }
-        if !site.eligible(query.title, caps, &mut scratch.words) {
+        if !site.has_room(None) {
             return None;
         }
+        let mut eligible = site.eligible(query.title, caps, &mut scratch.blocks)?;
         let pick = Pick { site, id, query, rtt_us, best_us };
-        pick.of_two(&scratch.words, dice).or_else(|| pick.of_all(&scratch.words))
+        pick.of_two(&mut eligible, dice).or_else(|| pick.of_all(&mut eligible))
     }
 }
 
@@ -214,12 +216,12 @@ struct Pick<'a> {
 impl Pick<'_> {
     /// The better of two drawn ones (Mitzenmacher 2001: almost as even as the best of all, at the price of two),
     /// two different ones where there are two. A draw is a position, and the next node from there.
-    fn of_two(&self, words: &[u64], dice: &mut Dice) -> Option<Found> {
-        let positions = words.len() as u32 * 64;
+    fn of_two(&self, eligible: &mut Eligible<'_>, dice: &mut Dice) -> Option<Found> {
+        let positions = eligible.positions();
         (0..PAIRS).find_map(|_| {
-            let first = next_set(words, dice.below(positions))?;
-            let drawn = next_set(words, dice.below(positions))?;
-            let second = if drawn == first { next_set(words, first + 1)? } else { drawn };
+            let first = eligible.next(dice.below(positions))?;
+            let drawn = eligible.next(dice.below(positions))?;
+            let second = if drawn == first { eligible.next(first + 1)? } else { drawn };
             match (self.exact(first), self.exact(second)) {
                 (Some(one), Some(other)) => Some(self.cheaper(one, other)),
                 (one, other) => one.or(other),
@@ -227,12 +229,14 @@ impl Pick<'_> {
         })
     }
 
-    fn of_all(&self, words: &[u64]) -> Option<Found> {
-        let positions = words
-            .iter()
-            .enumerate()
-            .flat_map(|(at, word)| Caps(*word).positions().map(move |bit| at as u32 * 64 + bit as u32));
-        positions.filter_map(|at| self.exact(at)).reduce(|one, other| self.cheaper(one, other))
+    fn of_all(&self, eligible: &mut Eligible<'_>) -> Option<Found> {
+        let mut from = 0;
+        let all = std::iter::from_fn(|| {
+            let at = eligible.at_or_after(from)?;
+            from = at + 1;
+            Some(at)
+        });
+        all.filter_map(|at| self.exact(at)).reduce(|one, other| self.cheaper(one, other))
     }
 
     fn cheaper(&self, one: Found, other: Found) -> Found {

@@ -3,7 +3,7 @@
 //! **Architecture invariant:** the bitmaps say what the records say; both change in [`SiteNodes::write`] alone.
 
 use super::titles::{Members, TitleKey};
-use crate::caps::{BITS, Caps};
+use crate::caps::{BITS, Caps, GRADES};
 use crate::profile::Profile;
 use crate::region::RegionId;
 use nearframe_protocol::NodeId;
@@ -72,6 +72,8 @@ pub(crate) struct SiteNodes {
     pub(crate) scarcity_us: u32,
     /// No node here asks for less; may lag behind a node that left.
     pub(crate) cheapest_micros: u64,
+    /// Open nodes with a free slot, by grade of price.
+    open: [u32; GRADES],
     records: Vec<Record>,
     /// For each ability, `stride` words of one bit for each node: what a search ANDs lies together.
     bits: Vec<u64>,
@@ -88,6 +90,7 @@ impl SiteNodes {
             region,
             scarcity_us: 0,
             cheapest_micros: u64::MAX,
+            open: [0; GRADES],
             records: Vec::new(),
             bits: Vec::new(),
             stride: 0,
@@ -125,7 +128,21 @@ impl SiteNodes {
         for position in changed.positions() {
             self.bits[position * self.stride + word] ^= bit;
         }
+        if let Some(grade) = self.records[at as usize].caps.open_grade() {
+            self.open[grade] -= 1;
+        }
+        if let Some(grade) = record.caps.open_grade() {
+            self.open[grade] += 1;
+        }
         self.records[at as usize] = record;
+    }
+
+    /// Whether any node is open and has a free slot, of this grade of price where one is given.
+    pub(crate) fn has_room(&self, grade: Option<u32>) -> bool {
+        match grade {
+            Some(grade) => self.open[grade as usize] > 0,
+            None => self.open.iter().any(|nodes| *nodes > 0),
+        }
     }
 
     /// The node has so many free slots.
@@ -157,30 +174,18 @@ impl SiteNodes {
         self.holders(title).is_some_and(|members| members.contains(at))
     }
 
-    /// Fills `words` with one bit for each node that holds the title and covers what is needed; false when there
-    /// is none.
-    pub(crate) fn eligible(&self, title: TitleKey, needed: Caps, words: &mut Vec<u64>) -> bool {
-        words.clear();
-        match self.holders(title) {
-            None => false,
-            Some(Members::Few(list)) => {
-                let covering = || list.iter().filter(|at| self.records[**at as usize].caps.cover(needed));
-                if covering().next().is_none() {
-                    return false;
-                }
-                words.resize(self.records.len().div_ceil(64), 0);
-                covering().for_each(|at| words[*at as usize / 64] |= 1 << (at % 64));
-                true
-            }
-            Some(Members::Many(holders)) => {
-                words.extend_from_slice(holders);
-                for position in needed.positions() {
-                    let row = &self.bits[position * self.stride..(position + 1) * self.stride];
-                    words.iter_mut().zip(row).for_each(|(word, has)| *word &= has);
-                }
-                words.iter().fold(0, |any, word| any | word) != 0
-            }
+    /// The nodes that hold the title and cover what is needed; `None` where nobody holds it.
+    pub(crate) fn eligible<'a>(
+        &'a self,
+        title: TitleKey,
+        needed: Caps,
+        blocks: &'a mut Blocks,
+    ) -> Option<Eligible<'a>> {
+        let holders = self.holders(title)?;
+        if let Members::Many(words) = holders {
+            blocks.begin(words.len());
         }
+        Some(Eligible { site: self, holders, needed, blocks })
     }
 
     fn holders(&self, title: TitleKey) -> Option<&Members> {
@@ -224,29 +229,138 @@ impl SiteNodes {
     }
 }
 
-/// The first set bit at or after a position, going round; `None` where no bit is set.
-pub(super) fn next_set(words: &[u64], from: u32) -> Option<u32> {
-    let (start, bit) = (from as usize / 64, from % 64);
-    let first = words.get(start).map_or(0, |word| word >> bit << bit);
-    if first != 0 {
-        return Some(start as u32 * 64 + first.trailing_zeros());
+/// Words of a row that are looked at together: a line of the cache.
+const BLOCK: usize = 8;
+
+/// What was found in the blocks of one site; memory that searches share.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Blocks {
+    words: Vec<u64>,
+    known: Vec<bool>,
+}
+
+impl Blocks {
+    fn begin(&mut self, words: usize) {
+        if self.words.len() < words {
+            self.words.resize(words, 0);
+        }
+        self.known.clear();
+        self.known.resize(words.div_ceil(BLOCK), false);
     }
-    let after = (start + 1..words.len()).chain(0..(start + 1).min(words.len()));
-    let found = after.map(|at| (at, words[at])).find(|(_, word)| *word != 0);
-    found.map(|(at, word)| at as u32 * 64 + word.trailing_zeros())
+}
+
+/// The nodes of a site that may take a request, as far as bitmaps tell. Only as much of a site is looked at as is asked
+/// for: the next node from a drawn position is mostly near.
+pub(crate) struct Eligible<'a> {
+    site: &'a SiteNodes,
+    holders: &'a Members,
+    needed: Caps,
+    blocks: &'a mut Blocks,
+}
+
+impl Eligible<'_> {
+    /// Positions that may be drawn.
+    pub(crate) fn positions(&self) -> u32 {
+        (self.site.records.len().div_ceil(64) * 64) as u32
+    }
+
+    /// The first at or after a position, going round.
+    pub(crate) fn next(&mut self, from: u32) -> Option<u32> {
+        self.at_or_after(from).or_else(|| self.at_or_after(0))
+    }
+
+    /// The first at or after a position.
+    pub(crate) fn at_or_after(&mut self, from: u32) -> Option<u32> {
+        match self.holders {
+            Members::Few(list) => {
+                let covers = |at: &&u32| self.site.records[**at as usize].caps.cover(self.needed);
+                list[list.partition_point(|at| *at < from)..].iter().find(covers).copied()
+            }
+            Members::Many(holders) => self.among(holders, from),
+        }
+    }
+
+    fn among(&mut self, holders: &[u64], from: u32) -> Option<u32> {
+        let (mut word, mut below) = (from as usize / 64, from % 64);
+        while word < holders.len() {
+            self.look(holders, word / BLOCK);
+            let end = ((word / BLOCK + 1) * BLOCK).min(holders.len());
+            for at in word..end {
+                let bits = self.blocks.words[at] >> below << below;
+                if bits != 0 {
+                    return Some(at as u32 * 64 + bits.trailing_zeros());
+                }
+                below = 0;
+            }
+            word = end;
+        }
+        None
+    }
+
+    /// ANDs the rows of a block.
+    fn look(&mut self, holders: &[u64], block: usize) {
+        if std::mem::replace(&mut self.blocks.known[block], true) {
+            return;
+        }
+        let range = block * BLOCK..((block + 1) * BLOCK).min(holders.len());
+        let words = &mut self.blocks.words[range.clone()];
+        words.copy_from_slice(&holders[range.clone()]);
+        for position in self.needed.positions() {
+            let row = &self.site.bits[position * self.site.stride..][range.clone()];
+            words.iter_mut().zip(row).for_each(|(word, has)| *word &= has);
+            if words.iter().all(|word| *word == 0) {
+                return;
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::Profile;
+    use crate::region::Regions;
+
+    /// Nodes at all positions below `nodes`; the title and a free slot are at those that `open` says.
+    fn site(nodes: u32, open: impl Fn(u32) -> bool) -> (SiteNodes, TitleKey) {
+        let mut site = SiteNodes::new(Regions::default().intern("DE"));
+        let title = TitleKey(0);
+        for n in 0..nodes {
+            let node = NodeId::from_bytes(u128::from(n + 1).to_le_bytes());
+            let at = site.insert(Record::new(node, &Profile { slots: 1, ..Profile::default() }, 0), &[title]);
+            if !open(n) {
+                site.set_free(at, 0);
+            }
+        }
+        (site, title)
+    }
 
     #[test]
-    fn bits_are_found_from_anywhere_and_going_round() {
-        let words = [1 << 5, 0, 1 << 63];
-        let cases = [(0, 5), (5, 5), (6, 191), (191, 191), (64, 191), (500, 5)];
+    fn eligible_nodes_are_found_from_anywhere_and_going_round() {
+        let is_open = |n: u32| [5, 191, 1300].contains(&n);
+        let (site, title) = site(1400, is_open);
+        let mut blocks = Blocks::default();
+        let needed = Caps::needed(&crate::Needs::default());
+        let cases = [(0, 5), (5, 5), (6, 191), (191, 191), (192, 1300), (1301, 5), (9_999, 5)];
         for (from, found) in cases {
-            assert_eq!(next_set(&words, from), Some(found), "from {from}");
+            let mut eligible = site.eligible(title, needed, &mut blocks).expect("it is held");
+            assert_eq!(eligible.next(from), Some(found), "from {from}");
+            assert_eq!(eligible.next(from), Some(found), "again");
         }
-        assert_eq!(next_set(&[0, 0], 70), None);
+        let mut eligible = site.eligible(title, needed, &mut blocks).expect("it is held");
+        assert_eq!(eligible.at_or_after(1301), None);
+        assert!(site.eligible(TitleKey(1), needed, &mut blocks).is_none(), "nobody holds it");
+    }
+
+    #[test]
+    fn room_is_counted_by_grade_of_price() {
+        let (mut site, _) = site(3, |n| n > 0);
+        assert!(site.has_room(None) && site.has_room(Some(0)) && !site.has_room(Some(1)));
+        site.set_closed(1, closed::DRAINING);
+        assert!(site.has_room(Some(0)));
+        site.remove(2);
+        assert!(!site.has_room(None) && !site.has_room(Some(0)));
+        site.set_free(0, 1);
+        assert!(site.has_room(None));
     }
 }

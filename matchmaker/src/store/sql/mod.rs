@@ -61,8 +61,11 @@ impl Store for SqlStore {
     ) -> Result<Admission, StoreError> {
         nodes::admit(self, key, code, offer, now_ms).await
     }
-    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
-        nodes::all(self).await
+    async fn nodes(&self, after: Option<NodeId>, limit: u32) -> Result<Vec<NodeRow>, StoreError> {
+        nodes::some(self, after, limit).await
+    }
+    async fn node_count(&self) -> Result<u64, StoreError> {
+        nodes::count(self).await
     }
     async fn node_key(&self, node: NodeId) -> Result<Option<PublicKey>, StoreError> {
         nodes::key(self, node).await

@@ -88,10 +88,24 @@ pub(super) async fn admit(
     Ok(Admission::Admitted(id))
 }
 
-pub(super) async fn all(store: &SqlStore) -> Result<Vec<NodeRow>, StoreError> {
-    let rows = query("SELECT id, name, region, slots, adapter FROM nodes ORDER BY name, id")
-        .fetch_all(&store.readers)
-        .await?;
+pub(super) async fn count(store: &SqlStore) -> Result<u64, StoreError> {
+    int(&query("SELECT count(*) AS nodes FROM nodes").fetch_one(&store.readers).await?, "nodes")
+}
+
+pub(super) async fn some(
+    store: &SqlStore,
+    after: Option<NodeId>,
+    limit: u32,
+) -> Result<Vec<NodeRow>, StoreError> {
+    let rows = query(
+        "SELECT id, name, region, slots, adapter FROM nodes
+          WHERE $1 IS NULL OR (name, id) > (SELECT c.name, c.id FROM nodes c WHERE c.id = $1)
+          ORDER BY name, id LIMIT $2",
+    )
+    .bind(after.map(|id| id.as_bytes().to_vec()))
+    .bind(i64::from(limit))
+    .fetch_all(&store.readers)
+    .await?;
     let node = |row| {
         Ok(NodeRow {
             id: NodeId::from_bytes(blob(row, "id")?),

@@ -23,7 +23,7 @@ pub use options::{NvencOptions, NvencPreset};
 pub use reader::CudaReader;
 
 use super::adjust::Adjustable;
-use crate::h264::{NalKind, nals, with_frame_num_gaps};
+use crate::h264::{check_agreed, say_constrained, with_frame_num_gaps};
 use crate::references::References;
 use crate::video::{
     AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, SliceSink, VideoEncoder,
@@ -158,7 +158,7 @@ impl Parts {
                 let upload = self.upload.as_ref().expect("it was made just now");
                 let pitch = upload.write(surface)?;
                 self.session.submit(submission(upload.raw(), pitch))?;
-                self.output.take(frame.number, blocks, frame.expected_bytes)
+                self.output.take(frame.number, frame.refers_to, blocks, frame.expected_bytes)
             }
             Surface::Gpu(surface) => {
                 if self.imports.is_none() {
@@ -168,7 +168,7 @@ impl Parts {
                 let mapped = imports.map(codec, surface)?;
                 debug_assert_eq!(mapped.size, size, "surfaces are checked before they get here");
                 self.session.submit(submission(mapped.input, mapped.pitch))?;
-                let encoded = self.output.take(frame.number, blocks, frame.expected_bytes);
+                let encoded = self.output.take(frame.number, frame.refers_to, blocks, frame.expected_bytes);
                 if self.output.hangs() {
                     // The hardware may still read it, and the driver would not answer.
                     std::mem::forget(mapped);
@@ -196,6 +196,7 @@ impl Parts {
 #[derive(Clone, Copy)]
 struct Frame {
     number: u32,
+    refers_to: Option<u32>,
     serial: u64,
     keyframe: bool,
     expected_bytes: usize,
@@ -307,33 +308,18 @@ impl NvencEncoder {
     }
 
     /// What the stream says is made true for players: H.264 is constrained baseline, and frames may be missing.
-    fn finish(&mut self, data: Vec<u8>, keyframe: bool) -> Vec<u8> {
+    fn finish(&mut self, data: Vec<u8>, keyframe: bool) -> Result<Vec<u8>, EncodeError> {
         if !keyframe || self.settings.codec != Codec::H264 {
-            return data;
+            return Ok(data);
         }
-        let Some(mut data) = with_frame_num_gaps(&data) else {
+        let mut data = with_frame_num_gaps(&data).unwrap_or_else(|| {
             // Decoders take a stream with missing frames for broken then: only keyframes mend it.
             self.capabilities.reference_invalidation = false;
-            return data;
-        };
+            data
+        });
         say_constrained(&mut data);
-        data
-    }
-}
-
-/// Baseline without what constrained baseline forbids, which NVENC never does, says so (7.4.2.1.1).
-fn say_constrained(data: &mut [u8]) {
-    const BASELINE: u8 = 66;
-    const CONSTRAINED: u8 = 0x40;
-    let start = data.as_ptr() as usize;
-    let sets: Vec<_> = nals(data)
-        .filter(|nal| nal.kind() == NalKind::Sps && nal.bytes.get(1) == Some(&BASELINE))
-        .map(|nal| nal.bytes.as_ptr() as usize - start)
-        .collect();
-    for set in sets {
-        if let Some(constraints) = data.get_mut(set + 2) {
-            *constraints |= CONSTRAINED;
-        }
+        check_agreed(&data).map_err(|why| failure("encoding", why))?;
+        Ok(data)
     }
 }
 
@@ -406,6 +392,7 @@ impl VideoEncoder for NvencEncoder {
         self.serial += 1;
         let frame = Frame {
             number: request.frame,
+            refers_to,
             serial: self.serial,
             keyframe,
             expected_bytes: self.last_len.max(self.rate.0.frame_bits as usize / 8) * 5 / 4,
@@ -430,7 +417,7 @@ impl VideoEncoder for NvencEncoder {
         // The driver counts frames itself; only whose they are matters here.
         self.references.sent(request.frame, 0, refers_to);
         (self.keyframe_owed, self.good) = (false, None);
-        let data = self.finish(encoded.data, is_keyframe);
+        let data = self.finish(encoded.data, is_keyframe)?;
         self.last_len = data.len();
         let over = |budget: u32| data.len() as f64 > BUDGET_TOLERANCE * f64::from(budget);
         Ok(Some(AccessUnit {

@@ -3,10 +3,12 @@
 //! H.264 goes through OpenH264, with the stream's parameter set rewritten as the settings say. OpenH264 can go back
 //! to long-term references only, so a picture after an invalidation refers to one a few frames older than NVENC would
 //! choose; as with NVENC it is one that was not invalidated, or the picture is intra. AV1 goes through libaom in
-//! the same way. HEVC is a shell.
+//! the same way, HEVC through libx265, which goes back to nothing but the picture before: after an invalidation it makes an
+//! intra picture.
 
 use crate::aom::Av1;
 use crate::params::{Codec, Settings};
+use crate::x265::{Hevc, Origin};
 use nearframe_encode::h264::{Colour, NalKind, Sps, nals, push_nal};
 use nearframe_encode::{FrameRequest, Invalidated, OpenH264Encoder, VideoEncoder, VideoSettings};
 use nearframe_gpu::{CpuSurface, Layout, SurfaceRing};
@@ -38,8 +40,7 @@ struct Kept {
 enum Coder {
     H264(Box<OpenH264Encoder>),
     Av1(Av1),
-    /// Nobody.
-    Shell,
+    Hevc(Hevc),
 }
 
 impl Coder {
@@ -49,7 +50,7 @@ impl Coder {
                 OpenH264Encoder::open(video(settings)).map_err(|error| error.to_string())?,
             )),
             Codec::Av1 => Self::Av1(Av1::open(settings)?),
-            Codec::Hevc => Self::Shell,
+            Codec::Hevc => Self::Hevc(Hevc::open(settings)?),
         })
     }
 }
@@ -80,8 +81,8 @@ impl Engine {
                 .and_then(|()| encoder.set_frame_rate(settings.fps))
                 .map_err(|error| error.to_string())?,
             Coder::Av1(encoder) if same_size => encoder.change(settings)?,
-            Coder::Av1(_) => self.coder = Coder::open(settings)?,
-            Coder::Shell => {}
+            Coder::Hevc(encoder) if same_size && !anew => encoder.change(settings)?,
+            Coder::Av1(_) | Coder::Hevc(_) => self.coder = Coder::open(settings)?,
         }
         self.settings = settings.clone();
         if anew {
@@ -151,7 +152,15 @@ impl Engine {
                     })?;
                 Coded { data, kind: if is_keyframe { IDR } else { P } }
             }
-            Coder::Shell => shell(budget as usize, timestamp, keyframe),
+            Coder::Hevc(encoder) => {
+                let from = match (keyframe, broken) {
+                    (true, _) => Origin::Keyframe,
+                    (false, true) => Origin::Nothing,
+                    (false, false) => Origin::Newest,
+                };
+                let (data, is_keyframe) = encoder.encode(luma, chroma, from)?;
+                Coded { data, kind: if is_keyframe { IDR } else { P } }
+            }
         };
         if coded.kind == IDR {
             self.kept.clear();
@@ -218,24 +227,4 @@ fn rewrite(data: &[u8], settings: &Settings) -> Result<Vec<u8>, String> {
         push_nal(&mut rewritten, nal.bytes[0], &set.write());
     }
     Ok(rewritten)
-}
-
-/// Bytes of HEVC in the order and of the size of a picture, but without one.
-fn shell(bytes: usize, timestamp: u64, keyframe: bool) -> Coded {
-    const VPS: u8 = 32;
-    const SPS: u8 = 33;
-    const PPS: u8 = 34;
-    const REFRESH: u8 = 19;
-    const TRAILING: u8 = 1;
-    let mut data = Vec::with_capacity(bytes + 64);
-    if keyframe {
-        for kind in [VPS, SPS, PPS] {
-            data.extend_from_slice(&[0, 0, 0, 1, kind << 1, 1, 0x80, 0x81]);
-        }
-    }
-    let kind = if keyframe { REFRESH } else { TRAILING };
-    data.extend_from_slice(&[0, 0, 0, 1, kind << 1, 1]);
-    let room = bytes.saturating_sub(data.len()).max(1);
-    data.extend((0..room).map(|at| 0x80 | (timestamp as usize + at) as u8));
-    Coded { data, kind: if keyframe { IDR } else { P } }
 }

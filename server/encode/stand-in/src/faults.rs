@@ -32,6 +32,9 @@ pub(crate) struct Faults {
     pub(crate) resize: i32,
     /// `streams=0`: the encoder takes no CUDA streams.
     pub(crate) streams: bool,
+    /// `picture-us=8000`: a picture takes so long, and its slices are there one after the other; 0: at once, a slice for
+    /// each time that they are asked for.
+    pub(crate) picture_us: u64,
 }
 
 /// How long a hanging picture takes.
@@ -53,6 +56,7 @@ impl Default for Faults {
             size: 4096,
             resize: 1,
             streams: true,
+            picture_us: 0,
         }
     }
 }
@@ -82,6 +86,7 @@ impl FromStr for Faults {
                 "size" => faults.size = number as i32,
                 "resize" => faults.resize = number as i32,
                 "streams" => faults.streams = number > 0,
+                "picture-us" => faults.picture_us = number,
                 _ => return Err(()),
             }
         }

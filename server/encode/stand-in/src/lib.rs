@@ -2,8 +2,7 @@
 //!
 //! It checks what it is called with: versions and fields of structures, the order of calls, who owns which buffer
 //! and for how long. What is wrong is refused as the driver would, and noted; tests read the notes. H.264 is
-//! really encoded, by OpenH264, and AV1 by libaom where that is installed; HEVC comes out as shells of the right size
-//! and order that nobody can decode. Faults can be ordered.
+//! really encoded, by OpenH264, AV1 by libaom and HEVC by libx265 where those are installed. Faults can be ordered.
 //!
 //! **It proves only this project's side of the contract.** It was written from NVIDIA's header and programming guide, not
 //! from a driver: that a call is accepted here does not mean that hardware accepts it. It does not ship.
@@ -18,6 +17,7 @@ mod nvenc;
 mod params;
 mod picture;
 mod state;
+mod x265;
 
 use state::with;
 use std::ffi::{CStr, c_char};

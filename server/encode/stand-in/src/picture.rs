@@ -34,9 +34,29 @@ struct Frame {
     sub_frame: bool,
     /// How often it was asked for without waiting: each time one more slice is there.
     asked: usize,
+    /// When it began, and how long it takes; zero: as long as it is asked for.
+    began: Instant,
+    takes: Duration,
     until: Option<Instant>,
     /// All of it was locked at least once.
     seen: bool,
+}
+
+impl Frame {
+    /// Slices that are there when it is asked for now.
+    fn ready(&mut self, wait: bool) -> usize {
+        let all = self.ends.len();
+        if wait || !self.sub_frame && self.takes.is_zero() {
+            return all;
+        }
+        self.asked += 1;
+        if self.takes.is_zero() {
+            return (self.asked - 1).min(all);
+        }
+        let share = self.began.elapsed().as_secs_f64() / self.takes.as_secs_f64();
+        let there = ((share * all as f64) as usize).min(all);
+        if self.sub_frame || there == all { there } else { 0 }
+    }
 }
 
 impl Bitstream {
@@ -102,6 +122,8 @@ fn encode_picture(state: &mut State, handle: usize, params: &nv::NV_ENC_PIC_PARA
         input: params.inputBuffer as usize,
         sub_frame: settings.sub_frame,
         asked: 0,
+        began: Instant::now(),
+        takes: Duration::from_micros(state.faults.picture_us),
         until: hangs.then(|| Instant::now() + HANG),
         seen: false,
     };
@@ -179,10 +201,16 @@ fn ends(data: &[u8], count: usize) -> Vec<usize> {
 pub(crate) unsafe extern "C" fn lock(encoder: *mut c_void, params: *mut nv::NV_ENC_LOCK_BITSTREAM) -> Status {
     // SAFETY: the caller's whole structure; fields are read and written without forming a reference to it.
     let (buffer, wait) = unsafe { ((*params).outputBitstream as usize, (*params).doNotWait() == 0) };
-    let hanging = with(|state| {
+    let (hanging, done) = with(|state| {
         let session = state.sessions.get(&(encoder as usize))?;
-        session.bitstreams.get(&buffer)?.frame.as_ref()?.until
-    });
+        let frame = session.bitstreams.get(&buffer)?.frame.as_ref()?;
+        Some((frame.until, frame.began + frame.takes))
+    })
+    .unzip();
+    if let (true, Some(done)) = (wait, done) {
+        std::thread::sleep(done.saturating_duration_since(Instant::now()));
+    }
+    let hanging = hanging.flatten();
     if let Some(until) = hanging {
         if !wait && Instant::now() < until {
             return Status::NV_ENC_ERR_LOCK_BUSY;
@@ -209,9 +237,7 @@ pub(crate) unsafe extern "C" fn lock(encoder: *mut c_void, params: *mut nv::NV_E
                 state.wrong("an output buffer is locked without a picture", Status::NV_ENC_ERR_INVALID_CALL)
             );
         };
-        let slices = if wait || !frame.sub_frame { frame.ends.len() } else { frame.asked };
-        frame.asked += usize::from(!wait);
-        let slices = slices.min(frame.ends.len());
+        let slices = frame.ready(wait);
         if slices == 0 {
             return Err(Status::NV_ENC_ERR_LOCK_BUSY);
         }

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its part of this")]
 
+pub(crate) mod de265;
 pub(crate) mod exported;
 pub(crate) mod stand_in;
 

@@ -1,12 +1,13 @@
 //! Encodes the newest frame and hands it to every peer.
 
 use super::codec::{meant, named};
-use super::{EncoderInfo, PipelineEvent, RawFrame, References, Shared};
+use super::{EncoderInfo, PipelineEvent, RawFrame, References, Shared, slices};
 use crate::worker::now_us;
 use nearframe_encode::{AccessUnit, EncodeError, EncoderChain, FrameRequest, Invalidated, VideoEncoder};
 use nearframe_protocol::VideoCodec;
 use nearframe_protocol::facts::FrameFacts;
 use nearframe_stream::{Quality, VideoFrame};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -15,7 +16,13 @@ use tokio::sync::mpsc;
 const MIN_PICTURE_BYTES: u32 = 400;
 
 /// Encodes until the mailbox closes.
-pub(super) fn run(shared: &Shared, mut encoder: EncoderChain, events: &mpsc::UnboundedSender<PipelineEvent>) {
+pub(super) fn run(
+    shared: &Arc<Shared>,
+    mut encoder: EncoderChain,
+    events: &mpsc::UnboundedSender<PipelineEvent>,
+) {
+    let codec = named(encoder.capabilities().codec);
+    slices::attach(shared, &mut encoder, codec);
     let mut bitrate_bps = 0;
     let mut first = true;
     let mut started_us = None;
@@ -40,13 +47,16 @@ pub(super) fn run(shared: &Shared, mut encoder: EncoderChain, events: &mpsc::Unb
         };
         let result = result.and_then(|()| {
             request.keyframe |= needs_keyframe(shared, &mut encoder)?;
+            shared.begins(&raw, named(encoder.capabilities().codec));
             encoder.encode(&raw.surface, request)
         });
+        let sent = shared.was_sent();
         tell_changes(shared, &mut encoder, events);
         match result {
             Ok(Some(unit)) => {
                 note_time(shared, unit.encode_time.as_micros() as u64);
-                hand_out(shared, &raw, &unit, wanted, named(encoder.capabilities().codec));
+                let codec = named(encoder.capabilities().codec);
+                hand_out(shared, &raw, &unit, wanted, codec, sent);
                 if std::mem::take(&mut first) {
                     let _ = events.send(PipelineEvent::FirstFrame);
                 }
@@ -62,7 +72,11 @@ pub(super) fn run(shared: &Shared, mut encoder: EncoderChain, events: &mpsc::Unb
 }
 
 /// Takes over the codec that is agreed on. One that the encoder refuses is not asked for again.
-fn follow_codec(shared: &Shared, encoder: &mut EncoderChain, events: &mpsc::UnboundedSender<PipelineEvent>) {
+fn follow_codec(
+    shared: &Arc<Shared>,
+    encoder: &mut EncoderChain,
+    events: &mpsc::UnboundedSender<PipelineEvent>,
+) {
     let wanted = shared.codec();
     let now = named(encoder.capabilities().codec);
     if wanted == now {
@@ -70,6 +84,7 @@ fn follow_codec(shared: &Shared, encoder: &mut EncoderChain, events: &mpsc::Unbo
     }
     let event = match encoder.set_codec(meant(wanted)) {
         Ok(()) => {
+            slices::attach(shared, encoder, wanted);
             let can = encoder.capabilities();
             shared.set_encoder(can.clone());
             PipelineEvent::CodecChanged(EncoderInfo::of(can))
@@ -83,8 +98,17 @@ fn follow_codec(shared: &Shared, encoder: &mut EncoderChain, events: &mpsc::Unbo
 }
 
 /// Another encoder may want its pictures in another layout or memory, and the page shows which one it is.
-fn tell_changes(shared: &Shared, encoder: &mut EncoderChain, events: &mpsc::UnboundedSender<PipelineEvent>) {
-    for change in encoder.take_changes() {
+fn tell_changes(
+    shared: &Arc<Shared>,
+    encoder: &mut EncoderChain,
+    events: &mpsc::UnboundedSender<PipelineEvent>,
+) {
+    let changes = encoder.take_changes();
+    if !changes.is_empty() {
+        let codec = named(encoder.capabilities().codec);
+        slices::attach(shared, encoder, codec);
+    }
+    for change in changes {
         let can = encoder.capabilities();
         shared.set_encoder(can.clone());
         // It may do less than the one before.
@@ -132,11 +156,18 @@ fn note_time(shared: &Shared, took_us: u64) {
     shared.encode_mean_us.store(next.max(1), Ordering::Release);
 }
 
-fn hand_out(shared: &Shared, raw: &RawFrame, unit: &AccessUnit, bitrate_bps: u32, codec: VideoCodec) {
+/// `sent`: the picture itself has left in slices.
+fn hand_out(
+    shared: &Shared,
+    raw: &RawFrame,
+    unit: &AccessUnit,
+    bitrate_bps: u32,
+    codec: VideoCodec,
+    sent: bool,
+) {
     let encoded_us = now_us();
     let since_captured = |at: u64| at.saturating_sub(raw.captured_us) as u32;
-    // 90 kHz from µs, modulo 2³²: exact, so that the page can match frames to facts.
-    let rtp_timestamp = (u128::from(raw.captured_us) * 9 / 100) as u32;
+    let rtp_timestamp = raw.rtp_timestamp();
     let frame = VideoFrame {
         frame: raw.frame,
         rtp_timestamp,
@@ -149,7 +180,9 @@ fn hand_out(shared: &Shared, raw: &RawFrame, unit: &AccessUnit, bitrate_bps: u32
         clock.sent(rtp_timestamp);
     }
     shared.each_peer(|peer| {
-        peer.send_video(&frame);
+        if !sent {
+            peer.send_video(&frame);
+        }
         peer.send_facts(&FrameFacts {
             keyframe: unit.keyframe,
             rtp_timestamp,

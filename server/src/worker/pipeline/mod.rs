@@ -13,6 +13,7 @@ mod frames;
 mod gpu_tests;
 mod mailbox;
 mod recovery;
+mod slices;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,7 @@ use nearframe_protocol::VideoCodec;
 use nearframe_protocol::title::TitleManifest;
 use nearframe_stream::{FrameClock, Quality};
 use nearframe_title::{PlayerWish, Surroundings, TitleNotice};
+use slices::Underway;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
@@ -114,6 +116,13 @@ pub(crate) struct RawFrame {
     pub(crate) fps: u32,
 }
 
+impl RawFrame {
+    /// 90 kHz from µs, modulo 2³²: exact, so that the page can match frames to facts.
+    fn rtp_timestamp(&self) -> u32 {
+        (u128::from(self.captured_us) * 9 / 100) as u32
+    }
+}
+
 /// What the receiver has and has not, for the encoder.
 #[derive(Debug, Default)]
 struct References {
@@ -147,6 +156,8 @@ pub(crate) struct Shared {
     codec: Mutex<VideoCodec>,
     /// The encoder that took over, until pictures are made for it.
     encoder: Mutex<Option<Capabilities>>,
+    /// What is being encoded, for its slices.
+    underway: Mutex<Option<Underway>>,
 }
 
 impl Shared {
@@ -172,6 +183,10 @@ impl Shared {
 
     fn references(&self) -> MutexGuard<'_, References> {
         self.references.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn underway(&self) -> MutexGuard<'_, Option<Underway>> {
+        self.underway.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn quality(&self) -> Quality {
@@ -229,6 +244,7 @@ impl Pipeline {
             quality: Mutex::new(whole),
             codec: Mutex::new(VideoCodec::H264),
             encoder: Mutex::default(),
+            underway: Mutex::default(),
         });
         let frame = {
             let shared = Arc::clone(&shared);

@@ -146,6 +146,55 @@ fn an_encoder_that_fails_gives_way_within_a_second_and_the_stream_goes_on() {
     }
 }
 
+/// A picture of the stand-in takes 24 ms here, and its slices are there one after the other: of a picture so small, two.
+#[test]
+fn slices_leave_while_the_rest_of_their_picture_is_still_being_encoded() {
+    let (_folder, video) = stand_in("picture-us=24000");
+    let nvenc = NvencOptions { slices: 4, ..video.nvenc.clone() };
+    let (pipeline, ..) = pipeline_with(VideoOptions { nvenc, ..video });
+    let peer = Arc::new(MemoryTransport::default());
+    pipeline.set_peers(vec![Arc::clone(&peer) as _]);
+    peer.wait_for(|received| (received.parts.iter().filter(|part| part.2).count() >= 8).then_some(()));
+    peer.wait_for(|received| {
+        let whole: Vec<u32> = received.video.iter().map(|frame| frame.0).collect();
+        let pictures: Vec<&[(u32, Instant, bool)]> = received
+            .parts
+            .chunk_by(|one, other| one.0 == other.0)
+            .filter(|parts| parts[parts.len() - 1].2)
+            .collect();
+        let mut leads = Vec::new();
+        for parts in pictures {
+            assert!(!whole.contains(&parts[0].0), "a picture leaves in slices or whole");
+            leads.push(parts[parts.len() - 1].1.duration_since(parts[0].1));
+        }
+        assert!(received.video.iter().all(|frame| frame.1), "keyframes leave whole, and nothing else does");
+        leads.sort_unstable();
+        let lead = leads[leads.len() / 2];
+        // Half of the time lies between two slices, more between more; less than that is far from nothing too.
+        assert!(lead >= Duration::from_millis(9), "{leads:?}");
+        eprintln!("first slice before the last: {:.1} ms of 24", lead.as_secs_f64() * 1e3);
+        Some(())
+    });
+}
+
+#[test]
+fn the_next_encoder_begins_with_a_keyframe_after_slices_of_the_one_that_failed() {
+    let (_folder, video) = stand_in("picture-us=3000 fail-at=10");
+    let nvenc = NvencOptions { slices: 4, ..video.nvenc.clone() };
+    let (pipeline, _, mut events) = pipeline_with(VideoOptions { nvenc, ..video });
+    let peer = Arc::new(MemoryTransport::default());
+    pipeline.set_peers(vec![Arc::clone(&peer) as _]);
+    let encoder = next(&mut events, |event| match event {
+        PipelineEvent::EncoderChanged { encoder, .. } => Some(encoder),
+        _ => None,
+    });
+    assert_eq!(encoder.name, "OpenH264");
+    peer.wait_for(|received| {
+        let last = received.parts.last()?.0;
+        received.video.iter().find(|frame| frame.0 > last && frame.1).map(|_| ())
+    });
+}
+
 #[test]
 fn without_a_free_session_of_the_gpu_the_next_encoder_is_used_from_the_start() {
     for fault in ["sessions=0", "version=111", "devices=0", "memory=0"] {

@@ -17,6 +17,8 @@ pub(crate) struct Received {
     pub(crate) audio: Vec<u32>,
     /// The codec of each frame.
     pub(crate) codecs: Vec<VideoCodec>,
+    /// Frame number and arrival of each part, and whether it was the last.
+    pub(crate) parts: Vec<(u32, Instant, bool)>,
     /// Facts in order.
     pub(crate) facts: Vec<FrameFacts>,
 }
@@ -61,6 +63,10 @@ impl Transport for MemoryTransport {
             received.video.push(row);
             received.codecs.push(frame.codec);
         });
+    }
+    fn send_video_part(&self, part: &VideoFrame<'_>, last: bool) {
+        let row = (part.frame, Instant::now(), last);
+        self.keep(|received| received.parts.push(row));
     }
     fn frame_budget(&self, _: u32) -> Option<u32> {
         None

@@ -22,6 +22,8 @@ pub(crate) trait Transport: Send + Sync {
     fn codecs(&self) -> Vec<VideoCodec>;
     /// Hands over an encoded frame, in one of those codecs.
     fn send_video(&self, frame: &VideoFrame<'_>);
+    /// Hands over a part of a frame that is still being encoded; `last` ends it.
+    fn send_video_part(&self, part: &VideoFrame<'_>, last: bool);
     /// Bytes that the next frame may have, where video is made at `bps`; `None` where the path carries more than its
     /// bitrate says.
     fn frame_budget(&self, bps: u32) -> Option<u32>;

@@ -1,5 +1,6 @@
 //! What a page's offer says of formats, where the library that negotiates it does not tell.
 
+use nearframe_encode::h264::ProfileLevelId;
 use nearframe_protocol::VideoCodec;
 use nearframe_stream::{OtherCodecs, PayloadTypes};
 
@@ -18,6 +19,29 @@ pub(super) fn other_codecs(offer: &str) -> OtherCodecs {
         Some(PayloadTypes { media: format.payload_type, rtx: rtx_of(offer, format.payload_type) })
     };
     OtherCodecs { hevc: find(VideoCodec::Hevc), hevc10: find(VideoCodec::Hevc10), av1: find(VideoCodec::Av1) }
+}
+
+/// The answer with the level that is sent, where the library repeats the page's: of what is only sent, a description says
+/// what it is (RFC 6184 §8.2.2). Browsers stop at no level; what the device decodes in time, the page says by itself.
+pub(super) fn with_level(answer: &str) -> String {
+    const KEY: &str = "profile-level-id=";
+    let mut said = String::with_capacity(answer.len());
+    let mut rest = answer;
+    while let Some(at) = rest.find(KEY) {
+        let (before, value) = rest.split_at(at + KEY.len());
+        said.push_str(before);
+        let old = value.get(..6).and_then(|text| text.parse::<ProfileLevelId>().ok());
+        let agreed = ProfileLevelId::AGREED;
+        rest = match old.filter(|old| agreed.allows(&ProfileLevelId { level_idc: 0, ..*old })) {
+            Some(_) => {
+                said.push_str(&agreed.to_string());
+                &value[6..]
+            }
+            None => value,
+        };
+    }
+    said.push_str(rest);
+    said
 }
 
 struct Format<'a> {
@@ -87,6 +111,17 @@ mod tests {
             OtherCodecs { hevc: types(49, Some(50)), hevc10: types(51, None), av1: types(47, Some(48)) }
         );
         assert_eq!(red(OFFER), Some(63));
+    }
+
+    #[test]
+    fn the_level_that_is_sent_takes_the_place_of_the_pages_own_in_the_agreed_profile_alone() {
+        let told =
+            with_level("a=fmtp:109 profile-level-id=42e01f;x=1\r\na=fmtp:39 profile-level-id=64001f\r\n");
+        assert_eq!(told, "a=fmtp:109 profile-level-id=42e034;x=1\r\na=fmtp:39 profile-level-id=64001f\r\n");
+        for odd in ["", "profile-level-id=", "profile-level-id=42e", "profile-level-id=42eü1f", "a=ice-lite"]
+        {
+            assert_eq!(with_level(odd), odd);
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod channels;
 mod media;
 
 use super::wire::{MediaLimits, Wire};
-use super::{PeerEvent, PeerEventKind, Transport};
+use super::{PeerEvent, PeerEventKind, Transport, offered};
 use crate::worker::input_port::InputPort;
 use crate::worker::voice::VoicePort;
 use anyhow::{Context, Result};
@@ -172,7 +172,7 @@ impl WebRtcPeer {
         self.connection.set_local_description(answer).await.context("making an answer")?;
         let _ = tokio::time::timeout(GATHER_TIME, self.gathered.notified()).await;
         let local = self.connection.local_description().await.context("the answer is not there")?;
-        Ok(local.sdp)
+        Ok(offered::with_level(&local.sdp))
     }
 
     /// Wakes the driver, so that it asks the wire for packets.
@@ -200,6 +200,11 @@ impl Transport for WebRtcPeer {
     }
     fn send_video(&self, frame: &VideoFrame<'_>) {
         if self.wire.push_video(frame) {
+            self.ring();
+        }
+    }
+    fn send_video_part(&self, part: &VideoFrame<'_>, last: bool) {
+        if self.wire.push_video_part(part, last) {
             self.ring();
         }
     }
@@ -340,5 +345,61 @@ mod tests {
         assert!(matches!(FactsMessage::parse(&pong), Ok(FactsMessage::Pong { t: 42, .. })));
         assert!(on_facts(b"rubbish").is_none());
         assert!(on_facts(&[]).is_none());
+    }
+
+    /// What Chromium offers of H.264: six of its formats, the agreed one the fifth.
+    const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1 2\r\n\
+        m=video 9 UDP/TLS/RTP/SAVPF 103 104 107 108 109 114 115 116 117 118 39 40\r\nc=IN IP4 0.0.0.0\r\nTRANSPORT\
+        a=mid:0\r\na=recvonly\r\na=rtcp-mux\r\na=rtcp-rsize\r\n\
+        a=rtpmap:103 H264/90000\r\na=fmtp:103 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42001f\r\n\
+        a=rtpmap:104 rtx/90000\r\na=fmtp:104 apt=103\r\n\
+        a=rtpmap:107 H264/90000\r\na=fmtp:107 level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42001f\r\n\
+        a=rtpmap:108 rtx/90000\r\na=fmtp:108 apt=107\r\n\
+        a=rtpmap:115 H264/90000\r\na=fmtp:115 level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42e01f\r\n\
+        a=rtpmap:116 rtx/90000\r\na=fmtp:116 apt=115\r\n\
+        a=rtpmap:117 H264/90000\r\na=fmtp:117 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=4d001f\r\n\
+        a=rtpmap:118 rtx/90000\r\na=fmtp:118 apt=117\r\n\
+        a=rtpmap:109 H264/90000\r\na=fmtp:109 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\n\
+        a=rtpmap:114 rtx/90000\r\na=fmtp:114 apt=109\r\n\
+        a=rtpmap:39 H264/90000\r\na=fmtp:39 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=64001f\r\n\
+        a=rtpmap:40 rtx/90000\r\na=fmtp:40 apt=39\r\n\
+        m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\nTRANSPORT\
+        a=mid:1\r\na=recvonly\r\na=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\n\
+        m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\nTRANSPORT\
+        a=mid:2\r\na=sctp-port:5000\r\na=max-message-size:262144\r\n";
+
+    #[tokio::test]
+    async fn the_answer_names_the_profile_that_every_encoder_keeps_to_and_no_other() {
+        // `main` chooses it for the program.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let network = MediaNetwork { bind: vec![IpAddr::from([127, 0, 0, 1])], ..MediaNetwork::default() };
+        let (events, _heard) = mpsc::unbounded_channel();
+        let config = PeerConfig {
+            peer: PeerId::from_random([1; 16]),
+            seat: Seat(0),
+            network: &network,
+            ice_servers: &[],
+            max_bps: 20_000_000,
+            fps: 60,
+            seed: 7,
+            input: Arc::new(InputPort::new(Instant::now())),
+            voice: Arc::default(),
+            events,
+        };
+        let fingerprint = ["AB"; 32].join(":");
+        let transport = format!(
+            "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=ice-options:trickle\r\n\
+             a=fingerprint:sha-256 {fingerprint}\r\na=setup:actpass\r\n"
+        );
+        let (peer, answer) =
+            WebRtcPeer::answer(config, OFFER.replace("TRANSPORT", &transport)).await.unwrap();
+        let of_h264: Vec<&str> =
+            answer.lines().filter(|line| line.starts_with("a=rtpmap:") && line.contains(" H264/")).collect();
+        assert_eq!(of_h264, ["a=rtpmap:109 H264/90000"], "{answer}");
+        let parameters = answer.lines().find_map(|line| line.strip_prefix("a=fmtp:109 ")).unwrap();
+        let said = parameters.split(';').find_map(|pair| pair.strip_prefix("profile-level-id=")).unwrap();
+        assert_eq!(said.parse(), Ok(nearframe_encode::h264::ProfileLevelId::AGREED));
+        assert!(answer.contains("a=fmtp:114 apt=109"), "{answer}");
+        peer.close().await;
     }
 }

@@ -106,6 +106,11 @@ impl Wire {
         self.push(|sender, now| sender.push_video(now, *frame))
     }
 
+    /// Sends a part of a frame, or what of it may leave now; whether the driver is to be woken for the rest.
+    pub(super) fn push_video_part(&self, part: &VideoFrame<'_>, last: bool) -> bool {
+        self.push(|sender, now| sender.push_video_part(now, *part, last))
+    }
+
     /// Sends 10 ms of Opus; whether the driver is to be woken for it.
     pub(super) fn push_audio(&self, rtp_timestamp: u32, payload: &[u8]) -> bool {
         self.push(|sender, now| sender.push_audio(now, rtp_timestamp, payload))

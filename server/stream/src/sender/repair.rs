@@ -39,8 +39,8 @@ impl MediaSender {
         }
     }
 
-    /// The parity that leaves behind these packets of a frame.
-    pub(super) fn protect(&mut self, now: Instant, packets: &[Queued]) -> Vec<Queued> {
+    /// The parity that leaves behind these packets of a frame, which `ends` with them or goes on.
+    pub(super) fn protect(&mut self, now: Instant, packets: &[Queued], ends: bool) -> Vec<Queued> {
         let path = self.conditions(now);
         self.recovery.sent(path, packets.len());
         if !self.recovery.protects(path) {
@@ -56,7 +56,7 @@ impl MediaSender {
             let place = self.frames.refs(sequence);
             self.fec.add(sequence, self.outlet.unnumbered(&queued.packet, place));
         }
-        if let Some(last) = packets.last() {
+        if let Some(last) = packets.last().filter(|_| ends) {
             self.close_block(path, last, &mut parity);
         }
         parity

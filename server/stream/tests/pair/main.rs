@@ -5,6 +5,7 @@ mod ample;
 mod audio;
 mod link;
 mod parity;
+mod parts;
 mod receiver;
 mod recovery;
 mod reference;

@@ -13,7 +13,7 @@ const RTT: Duration = Duration::from_millis(30);
 const INTERVAL: Duration = Duration::from_millis(16);
 const SECOND: Duration = Duration::from_secs(1);
 
-fn transport_number(packet: &RtpPacket) -> u16 {
+pub(crate) fn transport_number(packet: &RtpPacket) -> u16 {
     let (_, number) = packet.extensions.iter().find(|(id, _)| *id == TRANSPORT_CC_ID).unwrap();
     u16::from_be_bytes([number[0], number[1]])
 }

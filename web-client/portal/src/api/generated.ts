@@ -1290,6 +1290,7 @@ export interface components {
              * @description Sessions of 1280×720 at 60 frames a second that fit beside each other, by processor time.
              */
             sessions: number;
+            uplink?: null | components["schemas"]["Uplink"];
         };
         /** @description One node that is to send first. */
         Check: {
@@ -2944,6 +2945,21 @@ export interface components {
             controls: components["schemas"]["TouchControl"][];
             /** @description What the switch says, such as `Play` or `Menu`. */
             name: string;
+        };
+        /** @description What arrived of a node in one measurement, after the way had become fast. */
+        Uplink: {
+            /** @description The most that is taken had arrived before the time was over: the way may well carry more. */
+            at_least: boolean;
+            /**
+             * Format: int32
+             * @description Payload that counts, in bytes: the later half of all, since a connection begins slowly.
+             */
+            bytes: number;
+            /**
+             * Format: int32
+             * @description In which it arrived, µs.
+             */
+            elapsed_us: number;
         };
         /** @description What was used of a title in a month. */
         Usage: {

@@ -65,6 +65,8 @@ impl Drop for Bitstream {
 /// One frame to wait for.
 struct Job {
     frame: u32,
+    /// What it is predicted from; `None` for a keyframe, which is handed out whole.
+    refers_to: Option<u32>,
     /// Macroblocks of the picture: as many slices it may have.
     blocks: usize,
     expected_bytes: usize,
@@ -123,12 +125,13 @@ impl Output {
     pub(super) fn take(
         &mut self,
         frame: u32,
+        refers_to: Option<u32>,
         blocks: usize,
         expected_bytes: usize,
     ) -> Result<Encoded, EncodeError> {
         let gone = || failure(DOING, "its thread ended".to_owned());
         let jobs = self.jobs.as_ref().ok_or_else(gone)?;
-        jobs.send(Job { frame, blocks, expected_bytes }).map_err(|_| gone())?;
+        jobs.send(Job { frame, refers_to, blocks, expected_bytes }).map_err(|_| gone())?;
         match self.frames.recv_timeout(DONE_WITHIN) {
             Ok(encoded) => encoded,
             Err(RecvTimeoutError::Timeout) => {
@@ -155,7 +158,7 @@ impl Drop for Output {
 
 fn wait(bitstream: &Bitstream, sink: &Sink, job: &Job) -> Result<Encoded, EncodeError> {
     let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
-    match sink.as_mut() {
+    match sink.as_mut().filter(|_| job.refers_to.is_some()) {
         None => {
             let mut data = Vec::with_capacity(job.expected_bytes);
             let locked = Locked::lock(bitstream, true, &mut [])?;
@@ -179,7 +182,8 @@ fn wait_for_slices(bitstream: &Bitstream, sink: &mut SliceSink, job: &Job) -> Re
                 let (bytes, whole) = (locked.bytes(), locked.is_whole());
                 let fresh = bytes.get(data.len()..).unwrap_or_default();
                 if !fresh.is_empty() || whole {
-                    sink(Slice { frame: job.frame, data: fresh, last: whole });
+                    let Job { frame, refers_to, .. } = *job;
+                    sink(Slice { frame, refers_to, data: fresh, last: whole });
                 }
                 data.extend_from_slice(fresh);
                 if whole {

@@ -18,6 +18,8 @@ use std::mem::MaybeUninit;
 const OTHER_REFERENCES: u32 = 5;
 /// As many as H.264 allows.
 const MOST_REFERENCES: u32 = 16;
+/// `NV_ENC_TIER_HEVC_MAIN`, `NV_ENC_TIER_AV1_0`.
+const MAIN_TIER: u32 = 0;
 /// Written for AV1: the driver chooses the level.
 const AV1_LEVEL_AUTOSELECT: u32 = nv::NV_ENC_LEVEL::NV_ENC_LEVEL_AV1_AUTOSELECT as u32;
 
@@ -28,8 +30,6 @@ pub(super) struct Shape {
     pub(super) height: u32,
     /// In the codec's own numbers.
     level: u32,
-    /// HEVC: the high tier.
-    tier: u32,
     /// Frames that the decoder keeps, and that invalidation can go back to.
     pub(super) references: u32,
     /// What the level allows; drivers refuse more.
@@ -38,22 +38,21 @@ pub(super) struct Shape {
 
 impl Shape {
     pub(super) fn of(settings: &VideoSettings) -> Self {
-        let (level, tier, most_bps) = match settings.codec {
-            Codec::H264 => (settings.level_idc(), 0, h264_most_bps(settings.level_idc())),
+        let (level, most_bps) = match settings.codec {
+            Codec::H264 => (settings.level_idc(), h264_most_bps(settings.level_idc())),
             Codec::Hevc | Codec::Hevc10 => hevc_level(settings),
-            Codec::Av1 => (AV1_LEVEL_AUTOSELECT, 0, u32::MAX),
+            Codec::Av1 => (AV1_LEVEL_AUTOSELECT, u32::MAX),
         };
         let references = match settings.codec {
             Codec::H264 => h264_references(settings, level),
             _ => OTHER_REFERENCES,
         };
-        Self { width: settings.width, height: settings.height, level, tier, references, most_bps }
+        Self { width: settings.width, height: settings.height, level, references, most_bps }
     }
 
     /// Whether a stream that declares `self` may go on as `other`: same size, no higher level.
     pub(super) fn covers(&self, other: &Self) -> bool {
-        (self.width, self.height) == (other.width, other.height)
-            && (other.level, other.tier) <= (self.level, self.tier)
+        (self.width, self.height) == (other.width, other.height) && other.level <= self.level
     }
 }
 
@@ -71,10 +70,10 @@ fn h264_references(settings: &VideoSettings, level_idc: u32) -> u32 {
     (most / (settings.width.div_ceil(16) * settings.height.div_ceil(16))).clamp(1, MOST_REFERENCES)
 }
 
-/// Level, 30 times its number, tier, and the bitrate that both allow (HEVC Tables A.8 and A.9; the high tier has at
-/// least two and a half times the main tier's).
-fn hevc_level(settings: &VideoSettings) -> (u32, u32, u32) {
-    /// Level, luma samples a second, luma samples a picture, kbit/s of the main tier.
+/// Level, 30 times its number, and its bitrate (HEVC Tables A.8 and A.9). The main tier is what is negotiated: bits that
+/// only the high tier allows take a higher level instead.
+fn hevc_level(settings: &VideoSettings) -> (u32, u32) {
+    /// Level, luma samples a second, luma samples a picture, kbit/s.
     const LEVELS: [(u32, u64, u64, u32); 10] = [
         (90, 16_588_800, 552_960, 6_000),
         (93, 33_177_600, 983_040, 10_000),
@@ -87,17 +86,12 @@ fn hevc_level(settings: &VideoSettings) -> (u32, u32, u32) {
         (183, 2_139_095_040, 35_651_584, 120_000),
         (186, 4_278_190_080, 35_651_584, 240_000),
     ];
-    /// The first level that has a high tier.
-    const HIGH_FROM: u32 = 120;
     let (picture, kbps) = (settings.pixels(), settings.bitrate_bps / 1_000);
-    let suffices = |&&(level, per_second, largest, main_kbps): &&(u32, u64, u64, u32)| {
-        picture <= largest
-            && picture * u64::from(settings.fps) <= per_second
-            && (kbps <= main_kbps || level >= HIGH_FROM)
+    let suffices = |&&(_, per_second, largest, most_kbps): &&(u32, u64, u64, u32)| {
+        picture <= largest && picture * u64::from(settings.fps) <= per_second && kbps <= most_kbps
     };
-    let (level, _, _, main_kbps) = *LEVELS.iter().find(suffices).unwrap_or(&LEVELS[9]);
-    let high = kbps > main_kbps;
-    (level, u32::from(high), if high { main_kbps * 2_500 } else { main_kbps * 1_000 })
+    let (level, _, _, most_kbps) = *LEVELS.iter().find(suffices).unwrap_or(&LEVELS[9]);
+    (level, most_kbps * 1_000)
 }
 
 /// What frames may take.
@@ -368,7 +362,7 @@ unsafe fn hevc(
         (&raw mut (*target).numRefL1).write(AUTO);
         colour_enums(&raw mut (*target).hevcVUIParameters);
         let hevc = &mut *target;
-        (hevc.level, hevc.tier) = (shape.level, shape.tier);
+        (hevc.level, hevc.tier) = (shape.level, MAIN_TIER);
         hevc.idrPeriod = nv::NVENC_INFINITE_GOPLENGTH;
         hevc.maxNumRefFramesInDPB = shape.references;
         hevc.set_chromaFormatIDC(1);
@@ -406,7 +400,7 @@ unsafe fn av1(target: *mut nv::NV_ENC_CONFIG_AV1, shape: &Shape, can: &Capabilit
         (&raw mut (*target).numFwdRefs).write(ONE);
         (&raw mut (*target).numBwdRefs).write(AUTO);
         let av1 = &mut *target;
-        (av1.level, av1.tier) = (shape.level, shape.tier);
+        (av1.level, av1.tier) = (shape.level, MAIN_TIER);
         av1.idrPeriod = nv::NVENC_INFINITE_GOPLENGTH;
         av1.maxNumRefFramesInDPB = shape.references;
         av1.colorRange = 0;
@@ -459,10 +453,10 @@ mod tests {
     #[test]
     fn hevc_levels_follow_size_rate_and_bitrate() {
         let level = |width, height, fps, bps| hevc_level(&settings(Codec::Hevc, width, height, fps, bps));
-        assert_eq!(level(1280, 720, 30, 6_000_000), (93, 0, 10_000_000));
-        assert_eq!(level(1920, 1080, 60, 15_000_000), (123, 0, 20_000_000));
-        assert_eq!(level(1920, 1080, 60, 30_000_000), (123, 1, 50_000_000), "the high tier");
-        assert_eq!(level(3840, 2160, 60, 40_000_000), (153, 0, 40_000_000));
+        assert_eq!(level(1280, 720, 30, 6_000_000), (93, 10_000_000));
+        assert_eq!(level(1920, 1080, 60, 15_000_000), (123, 20_000_000));
+        assert_eq!(level(1920, 1080, 60, 30_000_000), (153, 40_000_000), "no high tier");
+        assert_eq!(level(3840, 2160, 60, 40_000_000), (153, 40_000_000));
     }
 
     #[test]

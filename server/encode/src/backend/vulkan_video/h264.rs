@@ -3,12 +3,16 @@
 
 use super::choice::Chosen;
 use super::dpb::{Held, Step};
+use crate::h264::{check_agreed, say_constrained, with_frame_num_gaps};
 use crate::video::VideoSettings;
 use ash::vk::native as std_video;
 
 /// `log2_max_frame_num_minus4` and the same for picture order counts: 16 bits each.
 const LOG2_MAX_MINUS4: u8 = 12;
 const FRAME_NUMS: u32 = 1 << (LOG2_MAX_MINUS4 + 4);
+/// Baseline, as is agreed with players; the sets' constraints make it constrained baseline.
+pub(super) const PROFILE_IDC: std_video::StdVideoH264ProfileIdc =
+    std_video::StdVideoH264ProfileIdc_STD_VIDEO_H264_PROFILE_IDC_BASELINE;
 
 /// Plain C structures of integers, flags and pointers.
 trait Zeroed: Copy {
@@ -36,10 +40,12 @@ pub(super) struct Sets {
     pub(super) pps: std_video::StdVideoH264PictureParameterSet,
 }
 
-/// High profile, progressive, BT.709 limited, nothing reordered.
+/// Constrained baseline, progressive, BT.709 limited, nothing reordered.
 pub(super) fn sets(settings: &VideoSettings, chosen: &Chosen, window: u32) -> Sets {
     let mut sps = std_video::StdVideoH264SequenceParameterSet::zeroed();
-    sps.profile_idc = std_video::StdVideoH264ProfileIdc_STD_VIDEO_H264_PROFILE_IDC_HIGH;
+    sps.profile_idc = PROFILE_IDC;
+    sps.flags.set_constraint_set0_flag(1);
+    sps.flags.set_constraint_set1_flag(1);
     sps.level_idc = level(chosen.level);
     sps.chroma_format_idc = std_video::StdVideoH264ChromaFormatIdc_STD_VIDEO_H264_CHROMA_FORMAT_IDC_420;
     sps.log2_max_frame_num_minus4 = LOG2_MAX_MINUS4;
@@ -73,10 +79,19 @@ pub(super) fn sets(settings: &VideoSettings, chosen: &Chosen, window: u32) -> Se
     let mut pps = std_video::StdVideoH264PictureParameterSet::zeroed();
     pps.weighted_bipred_idc =
         std_video::StdVideoH264WeightedBipredIdc_STD_VIDEO_H264_WEIGHTED_BIPRED_IDC_DEFAULT;
-    pps.flags.set_entropy_coding_mode_flag(1);
-    pps.flags.set_transform_8x8_mode_flag(1);
+    // Neither CABAC nor 8×8 transforms: baseline has none.
     pps.flags.set_deblocking_filter_control_present_flag(1);
     Sets { sps, vui, pps }
+}
+
+/// The parameter sets as the driver wrote them, made true for players: frames may be missing, and the profile is the one
+/// that was agreed on. A driver may override what it is asked for; then another encoder has to be used.
+pub(super) fn header(written: &[u8]) -> Result<Vec<u8>, String> {
+    // Without it decoders wait for a keyframe after each loss.
+    let mut header = with_frame_num_gaps(written).ok_or("its parameter sets cannot be read")?;
+    say_constrained(&mut header);
+    check_agreed(&header)?;
+    Ok(header)
 }
 
 /// Ten times the levels, at Vulkan's numbers.
@@ -180,6 +195,7 @@ fn order(held: &Held) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::h264::{ProfileLevelId, Sps, nals, push_nal};
     use crate::video::Codec;
     use ash::vk;
 
@@ -210,7 +226,47 @@ mod tests {
         assert_eq!((vui.flags.bitstream_restriction_flag(), vui.max_num_reorder_frames), (1, 0));
         assert_eq!((vui.colour_primaries, vui.transfer_characteristics, vui.matrix_coefficients), (1, 1, 1));
         assert_eq!((vui.flags.video_full_range_flag(), vui.max_dec_frame_buffering), (0, 7));
-        assert_eq!(pps.flags.entropy_coding_mode_flag(), 1);
+        assert_eq!((pps.flags.entropy_coding_mode_flag(), pps.flags.transform_8x8_mode_flag()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_asked_for_is_the_profile_that_players_agreed_to() {
+        let settings =
+            VideoSettings { codec: Codec::H264, width: 1920, height: 1080, fps: 60, bitrate_bps: 1_000_000 };
+        let sps = sets(&settings, &chosen(), 7).sps;
+        let flags = [
+            sps.flags.constraint_set0_flag(),
+            sps.flags.constraint_set1_flag(),
+            sps.flags.constraint_set2_flag(),
+            sps.flags.constraint_set3_flag(),
+            sps.flags.constraint_set4_flag(),
+            sps.flags.constraint_set5_flag(),
+        ];
+        let constraints = flags.iter().fold(0, |bits, flag| bits << 1 | *flag as u8) << 2;
+        // Vulkan numbers profiles as the standard does.
+        let asked = ProfileLevelId {
+            profile_idc: sps.profile_idc as u8,
+            constraints,
+            level_idc: level_of(sps.level_idc) as u8,
+        };
+        assert!(ProfileLevelId::AGREED.allows(&asked), "{asked}");
+        assert_eq!(sps.profile_idc, PROFILE_IDC, "the session is opened for the profile of its sets");
+    }
+
+    #[test]
+    fn a_driver_that_overrides_the_profile_is_not_used() {
+        let written = |set: &Sps| {
+            let mut stream = Vec::new();
+            push_nal(&mut stream, 0x67, &set.write());
+            stream
+        };
+        let set = Sps { constraints: 0, max_num_ref_frames: 7, ..Sps::constrained_baseline(1920, 1080, 50) };
+        let mended = header(&written(&set)).unwrap();
+        let first = nals(&mended).next().unwrap();
+        assert!(Sps::parse(&first).unwrap().frame_num_gaps);
+        assert_eq!(ProfileLevelId::of(&first).unwrap().to_string(), "424032");
+        let main = header(&written(&Sps { profile_idc: 77, ..set })).unwrap_err();
+        assert!(main.contains("4d0032 where 42e034 was agreed on"), "{main}");
     }
 
     #[test]

@@ -6,7 +6,6 @@ use super::device::Device;
 use super::{h264, hevc};
 use crate::video::Codec;
 use ash::vk;
-use ash::vk::native as std_video;
 
 /// The codec as a queue knows it.
 pub(super) fn operation(codec: Codec) -> vk::VideoCodecOperationFlagsKHR {
@@ -28,8 +27,7 @@ pub(super) fn with_profile<T>(codec: Codec, work: impl FnOnce(&vk::VideoProfileI
         .video_usage_hints(vk::VideoEncodeUsageFlagsKHR::STREAMING)
         .video_content_hints(vk::VideoEncodeContentFlagsKHR::RENDERED)
         .tuning_mode(vk::VideoEncodeTuningModeKHR::ULTRA_LOW_LATENCY);
-    let mut h264 = vk::VideoEncodeH264ProfileInfoKHR::default()
-        .std_profile_idc(std_video::StdVideoH264ProfileIdc_STD_VIDEO_H264_PROFILE_IDC_HIGH);
+    let mut h264 = vk::VideoEncodeH264ProfileInfoKHR::default().std_profile_idc(h264::PROFILE_IDC);
     let mut hevc = vk::VideoEncodeH265ProfileInfoKHR::default().std_profile_idc(hevc::profile_idc(codec));
     let profile = vk::VideoProfileInfoKHR::default()
         .video_codec_operation(operation(codec))

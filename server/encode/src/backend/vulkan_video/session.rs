@@ -6,7 +6,6 @@ use super::device::Device;
 use super::objects::Objects;
 use super::profile::with_profile;
 use super::{h264, hevc};
-use crate::h264::with_frame_num_gaps;
 use crate::video::{Codec, VideoSettings};
 use ash::vk;
 use std::ptr::from_ref;
@@ -53,11 +52,7 @@ pub(super) fn open(
         _ => hevc_parameters(objects, raw, &hevc::sets(settings, chosen, window))?,
     };
     let header = encoded(objects.device(), settings.codec, parameters)?;
-    // A driver may take back that frames may be missing, and then decoders wait for a keyframe after each loss.
-    let header = match settings.codec {
-        Codec::H264 => with_frame_num_gaps(&header).ok_or("its parameter sets cannot be read")?,
-        _ => header,
-    };
+    let header = if settings.codec == Codec::H264 { h264::header(&header)? } else { header };
     Ok(Session { raw, parameters, header })
 }
 

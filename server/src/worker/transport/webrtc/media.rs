@@ -4,6 +4,7 @@ use crate::worker::transport::wire::{
     DEPENDENCY_DESCRIPTOR_URI, FEEDBACK_REQUEST_URI, PLAYOUT_DELAY_URI, TRANSPORT_CC_URI, Wire,
 };
 use anyhow::Result;
+use nearframe_encode::h264::ProfileLevelId;
 use rtc::interceptor::{ReceiverReportBuilder, Registry, Slot};
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::media_engine::{
@@ -36,8 +37,11 @@ fn video_codecs() -> [(RTCRtpCodec, u8, u8); 4] {
     ]
 }
 
+/// The profile that every encoder keeps to.
 fn h264() -> RTCRtpCodec {
-    video(MIME_TYPE_H264, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f")
+    let agreed = ProfileLevelId::AGREED;
+    let fmtp = format!("level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={agreed}");
+    video(MIME_TYPE_H264, &fmtp)
 }
 
 fn video(mime_type: &str, fmtp: &str) -> RTCRtpCodec {

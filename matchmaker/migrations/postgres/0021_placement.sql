@@ -3,3 +3,6 @@ CREATE TABLE interruptible_sessions (
     session_id BYTEA PRIMARY KEY REFERENCES sessions (id),
     ends_ms BIGINT
 );
+
+-- Nodes are listed page by page.
+CREATE INDEX nodes_by_name ON nodes (name, id);
