@@ -32,6 +32,7 @@ use nearframe_protocol::{
     EndReason, Generation, GuestId, NodeId, PublicKey, SessionId, SessionState, TitleHash, VersionOffer,
 };
 use std::net::IpAddr;
+use std::sync::PoisonError;
 
 /// Nodes tried for one request: each try lost the race for a last slot, which is rare twice in a row.
 const MAX_TRIES: usize = 8;
@@ -382,8 +383,15 @@ pub(crate) async fn start_command(shared: &Shared, row: &SessionRow) -> Result<T
 }
 
 async fn node_key(shared: &Shared, node: NodeId) -> Result<PublicKey, Problem> {
+    let known = || shared.node_keys.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(key) = known().get(&node) {
+        return Ok(*key);
+    }
     let key = shared.store.node_key(node).await?;
-    key.ok_or_else(|| Problem::new(Code::Internal, "The machine of this session is not enrolled."))
+    let key =
+        key.ok_or_else(|| Problem::new(Code::Internal, "The machine of this session is not enrolled."))?;
+    known().insert(node, key);
+    Ok(key)
 }
 
 /// Ends a session, tells node and pages, and returns it as it is now; `None`: no such session.

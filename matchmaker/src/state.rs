@@ -16,7 +16,8 @@ use crate::store::{Hash, Store};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nearframe_placement::Fleet;
-use nearframe_protocol::{Generation, GuestId, NodeKey, SessionId};
+use nearframe_protocol::{Generation, GuestId, NodeId, NodeKey, PublicKey, SessionId};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{Semaphore, watch};
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) assets: Arc<dyn Assets>,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) saves: Saves,
+    /// Keys of nodes that sessions were leased on; they never change.
+    pub(crate) node_keys: Mutex<HashMap<NodeId, PublicKey>>,
     /// Why sessions run where they run.
     pub(crate) placements: Placements,
     /// What placement needs beside the fleet.
@@ -113,6 +116,7 @@ impl Shared {
             assets,
             bus,
             saves: Saves::new(),
+            node_keys: Mutex::default(),
             placements: Placements::default(),
             placing: Placing::new(),
             reading: Reading::default(),

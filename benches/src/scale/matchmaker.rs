@@ -23,8 +23,9 @@ impl Matchmaker {
         database: Option<&str>,
         core: Option<u32>,
     ) -> Result<Self> {
-        let config = data.join("empty.toml");
-        fs::write(&config, "")?;
+        // A session that costs something: then what it sets aside is counted, too.
+        let config = data.join("matchmaker.toml");
+        fs::write(&config, "[matchmaker]\nprice_micros_per_hour = 400000\n")?;
         let mut command = match core {
             None => Command::new(nearframe),
             Some(core) => {

@@ -8,7 +8,7 @@
 #[expect(clippy::duplicate_mod, reason = "the same statements for another database")]
 mod sql;
 
-use super::subject::Subject;
+use super::subject::{Lock, Subject};
 use super::{Fate, StoreError};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
 use sqlx::{Postgres, Transaction, query};
@@ -63,12 +63,22 @@ impl PostgresStore {
 
 type Work<'c, T> = Pin<Box<dyn Future<Output = Result<Fate<T>, StoreError>> + Send + 'c>>;
 
-/// Does the work in a transaction; the server commits those together that end at the same time.
+/// Does the work in a transaction that begins with these locks, which costs no further way to the server; the server
+/// commits those together that end at the same time.
 async fn within<T: Send + 'static>(
     store: &PostgresStore,
+    locks: &[Lock<'_>],
     work: impl for<'c> FnOnce(&'c mut PgConnection) -> Work<'c, T> + Send + 'static,
 ) -> Result<T, StoreError> {
-    let mut tx = store.begin().await?;
+    let mut begin = String::from("BEGIN");
+    for lock in locks {
+        let (function, subject) = match lock {
+            Lock::Alone(subject) => ("pg_advisory_xact_lock", subject),
+            Lock::Shared(subject) => ("pg_advisory_xact_lock_shared", subject),
+        };
+        begin.push_str(&format!("; SELECT {function}({})", subject.number()));
+    }
+    let mut tx = store.writer.begin_with(begin).await?;
     let done = work(&mut tx).await?;
     if matches!(done, Fate::Keep(_)) {
         tx.commit().await?;
@@ -79,12 +89,6 @@ async fn within<T: Send + 'static>(
 /// Waits until no other transaction decides about the subject; this one does until it ends.
 async fn lock(connection: &mut PgConnection, subject: Subject<'_>) -> Result<(), StoreError> {
     query("SELECT pg_advisory_xact_lock($1)").bind(subject.number()).execute(connection).await?;
-    Ok(())
-}
-
-/// Waits until no transaction has locked the subject, and lets nobody lock it until this one ends; others may share.
-async fn lock_shared(connection: &mut PgConnection, subject: Subject<'_>) -> Result<(), StoreError> {
-    query("SELECT pg_advisory_xact_lock_shared($1)").bind(subject.number()).execute(connection).await?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ mod group;
 mod sql;
 
 use super::StoreError;
-use super::subject::Subject;
+use super::subject::{Lock, Subject};
 use group::{Group, Work};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteRow,
@@ -63,6 +63,7 @@ impl SqliteStore {
 /// Does the work in a transaction; those that come at the same time are committed together.
 async fn within<T: Send + 'static>(
     store: &SqliteStore,
+    _: &[Lock<'_>],
     work: impl for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T> + Send + 'static,
 ) -> Result<T, StoreError> {
     store.group.run(work).await
@@ -70,11 +71,6 @@ async fn within<T: Send + 'static>(
 
 /// Nothing to do: only one transaction writes at a time.
 async fn lock(_: &mut SqliteConnection, _: Subject<'_>) -> Result<(), StoreError> {
-    Ok(())
-}
-
-/// As [`lock`].
-async fn lock_shared(_: &mut SqliteConnection, _: Subject<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 

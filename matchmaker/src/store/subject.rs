@@ -34,6 +34,16 @@ pub(super) enum Subject<'a> {
     AuditTrail,
 }
 
+/// What nobody else decides about while a transaction runs, or only together with it. In the order in which
+/// transactions take them: regions, requests, guests, sessions.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Lock<'a> {
+    /// Nobody else does.
+    Alone(Subject<'a>),
+    /// Only others who share it.
+    Shared(Subject<'a>),
+}
+
 impl Subject<'_> {
     /// A number for a database that locks numbers. Two subjects with the same one only wait for each other.
     pub(super) fn number(self) -> i64 {

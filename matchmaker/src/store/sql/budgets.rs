@@ -16,6 +16,9 @@ pub(super) async fn count(tx: &mut Connection, transfer: &Transfer) -> Result<()
         Kind::Void => -signed_amount(transfer.amount_micros)?,
         Kind::Post => return Ok(()),
     };
+    if change_micros == 0 {
+        return Ok(());
+    }
     let title = match &transfer.debit {
         Account::Studio(title) => title,
         Account::Customer(account) => return keys::count(tx, *account, transfer, change_micros).await,
@@ -27,7 +30,7 @@ pub(super) async fn count(tx: &mut Connection, transfer: &Transfer) -> Result<()
     let done = query(
         "INSERT INTO budgets (title, currency, limit_micros, committed_micros) VALUES ($1, $2, NULL, $3)
          ON CONFLICT (title, currency) DO UPDATE SET committed_micros = budgets.committed_micros + $3
-          WHERE $3 = 0 OR budgets.limit_micros IS NULL
+          WHERE budgets.limit_micros IS NULL
              OR budgets.committed_micros + $3 <= budgets.limit_micros",
     )
     .bind(title.as_str())

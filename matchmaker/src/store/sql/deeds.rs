@@ -87,7 +87,7 @@ async fn claim_in(tx: &mut Connection, asked: &Asked) -> Result<Fate<Claim>, Sto
 impl DeedStore for SqlStore {
     async fn add_deed(&self, deed: &Deed) -> Result<(), StoreError> {
         let deed = deed.clone();
-        within(self, move |tx| {
+        within(self, &[], move |tx| {
             Box::pin(async move {
                 append(tx, deed).await?;
                 Ok(Fate::Keep(()))
@@ -114,7 +114,7 @@ impl DeedStore for SqlStore {
     }
     async fn claim(&self, asked: &Asked) -> Result<Claim, StoreError> {
         let asked = *asked;
-        within(self, move |tx| Box::pin(async move { claim_in(tx, &asked).await })).await
+        within(self, &[], move |tx| Box::pin(async move { claim_in(tx, &asked).await })).await
     }
     async fn keep_answer(&self, asked: &Asked, answer: &AnswerRow) -> Result<(), StoreError> {
         query(

@@ -1,7 +1,7 @@
 //! The statements of the record, written once and compiled for each database that keeps it.
 //!
 //! Whoever includes this module gives it the database's types, `SqlStore` with its `writer`, its `readers` and
-//! `begin`, `within`, `lock`, `lock_shared` and `NOW`. The statements keep to what SQLite and PostgreSQL both say: numbered parameters, integers of
+//! `begin`, `within`, `lock` and `NOW`. The statements keep to what SQLite and PostgreSQL both say: numbered parameters, integers of
 //! 64 bits, sums cast back to them.
 //!
 //! **Architecture invariant:** a transaction that decides by what it has read locks the [`Subject`] first. Subjects
@@ -23,9 +23,9 @@ mod sessions;
 mod settlements;
 mod usage;
 
-use super::{Connection, Db, DbRow, NOW, SqlStore, lock, lock_shared, within};
+use super::{Connection, Db, DbRow, NOW, SqlStore, lock, within};
 use crate::bus::words::{HeldSlots, ReplicaId};
-use crate::store::subject::Subject;
+use crate::store::subject::{Lock, Subject};
 use crate::store::{
     Admission, BudgetRow, Created, Ended, Fate, Fence, Hash, Idempotency, NewSave, NewSession, NodeRow,
     PostedRow, RegionOwner, Replicas, SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded,

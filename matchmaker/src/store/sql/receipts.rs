@@ -2,7 +2,7 @@
 
 use super::accounts::maybe_id;
 use super::rows::{blob, int, maybe_int, signature, signed, signed_amount, tariff, title, transfer};
-use super::{Connection, DbRow, Fate, SqlStore, StoreError, Subject, Taken, budgets, lock, within};
+use super::{Connection, DbRow, Fate, Lock, SqlStore, StoreError, Subject, Taken, budgets, lock, within};
 use crate::store::PostedRow;
 use crate::store::account::{Entry, LeaseState, audit};
 use nearframe_ledger::chain::LATE_WINDOW_MS;
@@ -20,7 +20,8 @@ const TRANSFER_COLUMNS: &str =
 
 pub(super) async fn take(store: &SqlStore, signed: &SignedReceipt, now_ms: u64) -> Result<Taken, StoreError> {
     let signed = signed.clone();
-    within(store, move |tx| Box::pin(async move { take_in(tx, &signed, now_ms).await })).await
+    let locks = [Lock::Alone(Subject::Session(signed.receipt.session))];
+    within(store, &locks, move |tx| Box::pin(async move { take_in(tx, &signed, now_ms).await })).await
 }
 
 async fn take_in(
@@ -29,7 +30,6 @@ async fn take_in(
     now_ms: u64,
 ) -> Result<Fate<Taken>, StoreError> {
     let receipt = &signed.receipt;
-    lock(tx, Subject::Session(receipt.session)).await?;
     let Some(lease) = lease_state(tx, receipt.session, receipt.generation).await? else {
         let message = "no such session or generation was ever leased here".to_owned();
         return Ok(Fate::Undo(Taken::Refused(message)));
@@ -77,9 +77,9 @@ async fn insert(
     Ok(())
 }
 
-/// Appends a transfer to the journal, within the budget of whoever pays.
+/// Appends a transfer to the journal, within the budget of whoever pays. The budget comes last: its row is what others
+/// wait for until the transaction ends.
 pub(super) async fn append(tx: &mut Connection, transfer: &Transfer, now_ms: u64) -> Result<(), StoreError> {
-    budgets::count(tx, transfer).await?;
     let amount = signed_amount(transfer.amount_micros)?;
     query(
         "INSERT INTO transfers (id, lease_id, kind, debit, credit, amount_micros, currency, key, at_ms)
@@ -94,9 +94,9 @@ pub(super) async fn append(tx: &mut Connection, transfer: &Transfer, now_ms: u64
     .bind(transfer.currency.as_str())
     .bind(&transfer.key)
     .bind(signed(now_ms))
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
-    Ok(())
+    budgets::count(tx, transfer).await
 }
 
 /// A lease with the sums of its receipts and transfers.

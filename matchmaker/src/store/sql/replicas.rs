@@ -3,7 +3,7 @@
 use super::rows::{blob, int, signed, text};
 use super::{
     Connection, DbRow, Fence, HeldSlots, NOW, RegionOwner, ReplicaId, Replicas, SqlStore, StoreError,
-    Stranded, Subject, lock, lock_shared,
+    Stranded, Subject, lock,
 };
 use nearframe_protocol::NodeId;
 use sqlx::{Executor, query};
@@ -89,9 +89,8 @@ pub(super) async fn claim_region(
     Ok(fence)
 }
 
-/// Whether the fencing number still holds; it does until the transaction ends.
+/// Whether the fencing number still holds; it does until the transaction ends, which shares the region's lock.
 pub(super) async fn holds(tx: &mut Connection, fence: &Fence) -> Result<bool, StoreError> {
-    lock_shared(tx, Subject::Region(&fence.region)).await?;
     let row = query("SELECT 1 FROM regions WHERE region = $1 AND fence = $2")
         .bind(&fence.region)
         .bind(signed(fence.number))

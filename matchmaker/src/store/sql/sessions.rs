@@ -3,8 +3,8 @@
 use super::receipts::{append, lease_state};
 use super::rows::{blob, int, session, signed, text};
 use super::{
-    Connection, Created, Db, Ended, Fate, HeldSlots, Idempotency, NewSession, SessionRow, SqlStore,
-    StoreError, Subject, lock, replicas, within,
+    Connection, Created, Db, Ended, Fate, HeldSlots, Idempotency, Lock, NewSession, SessionRow, SqlStore,
+    StoreError, Subject, replicas, within,
 };
 use nearframe_ledger::LeaseAccount;
 use nearframe_protocol::{AccountId, EndReason, Generation, GuestId, NodeId, SessionId};
@@ -101,7 +101,11 @@ pub(super) async fn busy(store: &SqlStore) -> Result<HashMap<NodeId, u32>, Store
 
 pub(super) async fn create(store: &SqlStore, new: &NewSession) -> Result<Created, StoreError> {
     let new = new.clone();
-    within(store, move |tx| Box::pin(async move { create_in(tx, &new).await })).await
+    let owned = new.clone();
+    let region = owned.fence.iter().map(|fence| Lock::Shared(Subject::Region(&fence.region)));
+    let request = owned.idempotency.iter().map(|request| Lock::Alone(Subject::Request(request.key)));
+    let locks: Vec<_> = region.chain(request).chain([Lock::Alone(Subject::Guest(owned.guest))]).collect();
+    within(store, &locks, move |tx| Box::pin(async move { create_in(tx, &new).await })).await
 }
 
 async fn create_in(tx: &mut Connection, new: &NewSession) -> Result<Fate<Created>, StoreError> {
@@ -111,7 +115,6 @@ async fn create_in(tx: &mut Connection, new: &NewSession) -> Result<Fate<Created
         return Ok(Fate::Undo(Created::Fenced));
     }
     if let Some(Idempotency { key, request }) = &new.idempotency {
-        lock(tx, Subject::Request(*key)).await?;
         let found = query("SELECT request_hash, session_id FROM idempotency WHERE key_hash = $1")
             .bind(&key[..])
             .fetch_optional(&mut *tx)
@@ -125,7 +128,6 @@ async fn create_in(tx: &mut Connection, new: &NewSession) -> Result<Fate<Created
             return Ok(Fate::Undo(Created::Again(row)));
         }
     }
-    lock(tx, Subject::Guest(new.guest)).await?;
     if !insert_session(tx, new).await? {
         let earlier = one(&mut *tx, new.id).await?.ok_or(StoreError::Corrupt("id"))?;
         return Ok(Fate::Undo(Created::Again(earlier)));
@@ -253,7 +255,8 @@ pub(super) async fn end(
     reason: EndReason,
     now_ms: u64,
 ) -> Result<Option<Ended>, StoreError> {
-    within(store, move |tx| Box::pin(end_in(tx, id, reason, now_ms))).await
+    within(store, &[Lock::Alone(Subject::Session(id))], move |tx| Box::pin(end_in(tx, id, reason, now_ms)))
+        .await
 }
 
 async fn end_in(
@@ -262,7 +265,6 @@ async fn end_in(
     reason: EndReason,
     now_ms: u64,
 ) -> Result<Fate<Option<Ended>>, StoreError> {
-    lock(tx, Subject::Session(id)).await?;
     let done = query(
         "UPDATE sessions SET state = 'ended', end_reason = $1, 
                 ended_at_ms = CASE WHEN created_at_ms > $2 THEN created_at_ms ELSE $2 END
