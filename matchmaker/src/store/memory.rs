@@ -26,6 +26,7 @@ mod billing;
 mod budgets;
 mod deeds;
 mod evidence;
+mod nodes;
 mod placement;
 mod replicas;
 mod saves;
@@ -315,34 +316,6 @@ fn account(new: &NewSession) -> LeaseAccount {
     LeaseAccount { lease: new.lease, title, payer, node: new.node, tariff: new.tariff.clone() }
 }
 
-fn admit(
-    state: &mut State,
-    key: &PublicKey,
-    code: Option<Hash>,
-    offer: &NodeOffer,
-    now_ms: u64,
-) -> Admission {
-    let describe = |id| NodeRow {
-        id,
-        name: offer.name.clone(),
-        region: offer.region.clone(),
-        slots: offer.slots,
-        adapter: offer.adapter.clone(),
-    };
-    if let Some((_, row)) = state.nodes.values_mut().find(|(known, _)| known == key) {
-        *row = describe(row.id);
-        return Admission::Admitted(row.id);
-    }
-    let Some(code) = code else { return Admission::CodeNeeded };
-    match state.enrolments.get_mut(&code) {
-        Some((expires_at_ms, used)) if !*used && *expires_at_ms > now_ms => *used = true,
-        _ => return Admission::BadCode,
-    }
-    let id = NodeId::from_random(crate::random::bytes());
-    state.nodes.insert(id, (*key, describe(id)));
-    Admission::Admitted(id)
-}
-
 #[async_trait]
 impl Store for MemoryStore {
     async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
@@ -361,7 +334,7 @@ impl Store for MemoryStore {
         offer: &NodeOffer,
         now_ms: u64,
     ) -> Result<Admission, StoreError> {
-        self.transact(|state| Ok(admit(state, key, code, offer, now_ms)))
+        self.transact(|state| Ok(nodes::admit(state, key, code, offer, now_ms)))
     }
     async fn node_count(&self) -> Result<u64, StoreError> {
         Ok(self.read(|state| state.nodes.len() as u64))

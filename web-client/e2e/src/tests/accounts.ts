@@ -66,7 +66,7 @@ separately('an operator makes an account, its owner makes a key, a program plays
     await page.getByRole('button', { name: 'Revoke build server' }).click();
     await page.getByLabel('End the sessions that it started as well').check();
     await page.getByRole('button', { name: 'Revoke', exact: true }).click();
-    await page.getByText(/· revoked/).waitFor();
+    await page.locator('li[data-standing=revoked]', { hasText: 'build server' }).waitFor();
     const after = await ask(fleet.base, '/v1/sessions', { headers: { authorization } });
     assertProblem(after, 401);
     await page.reload({ waitUntil: 'commit' });

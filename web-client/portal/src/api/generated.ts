@@ -436,7 +436,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All enrolled nodes, by name. */
+        /** Enrolled nodes, by name. */
         get: operations["list_nodes"];
         put?: never;
         post?: never;
@@ -3917,14 +3917,17 @@ export interface operations {
     };
     list_nodes: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `next_cursor` of the page before */
+                cursor?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description Enrolled nodes */
+            /** @description At most 200 nodes */
             200: {
                 headers: {
                     [name: string]: unknown;
