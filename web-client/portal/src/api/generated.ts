@@ -344,6 +344,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/earnings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What nodes have earned, what of it is settled, and what is held, until when and why. Proofs of what is settled are in
+         *     `GET /v1/nodes/{id}/earnings`.
+         */
+        get: operations["earnings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/enrolments": {
         parameters: {
             query?: never;
@@ -587,6 +607,45 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/prices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What an hour costs now, by kind of work, region and GPU tier. `ETag` is the version, for `If-Match`. */
+        get: operations["prices"];
+        /**
+         * Replaces the prices by a new version, which is in force at once; other servers on the same database follow within two
+         *     seconds. Leases and quotes that were given keep their prices. `If-Match` is the version that is replaced, so that
+         *     nobody overwrites what another has just set.
+         */
+        put: operations["set_prices"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/prices/{version}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A version of the rate card: bills name the one that their price follows from. */
+        get: operations["prices_of_version"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/queue": {
         parameters: {
             query?: never;
@@ -631,8 +690,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * The price of an hour of a title now. It binds: a `POST /v1/sessions` with this `quote` while it is valid costs that,
-         *     whatever the price is by then. Time is billed by the microsecond, up to what both ends signed.
+         * What an hour of a title costs now: on the dearest machine and on the cheapest, by the rate card in force. It binds: a
+         *     `POST /v1/sessions` with this `quote` while it is valid is priced by that card, whatever the prices are by then. Time is
+         *     billed by the microsecond, up to what both ends signed.
          */
         post: operations["create_quote"];
         delete?: never;
@@ -747,6 +807,26 @@ export interface paths {
          *     allows it. Leaving again changes nothing.
          */
         delete: operations["leave_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sessions/{id}/bill": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a session costs, receipt by receipt. It is computed from the receipts when it is asked for; where it does not
+         *     agree with what was posted, the answer is an error.
+         */
+        get: operations["session_bill"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1043,6 +1123,80 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/usage/nodes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What was used in a time, and what it earned, by node. */
+        get: operations["usage_by_node"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/usage/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was used in a time, step by step from its beginning on: whoever shows days or hours of another zone begins
+         *     there. The steps come to the same sums as any other way to cut the time.
+         */
+        get: operations["usage_series"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/usage/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The sessions behind the sums of a time, newest first: what each used and cost then. The receipts behind one are in
+         *     `GET /v1/sessions/{id}/bill`.
+         */
+        get: operations["usage_by_session"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/usage/titles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What was used in a time, and what it cost, by title. */
+        get: operations["usage_by_title"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/usage/{month}": {
         parameters: {
             query?: never;
@@ -1217,6 +1371,67 @@ export interface components {
             status: number;
             /** @description About what: ids from the path and of what was made, with spaces between them. */
             subject: string;
+        };
+        /** @description What a lease's price follows from: the rate of this version of the card for this work on such a machine. */
+        Basis: {
+            /**
+             * Format: int32
+             * @description The machine's GPU tier when it was leased.
+             */
+            gpu_tier: number;
+            /**
+             * Format: int32
+             * @description Version of the rate card.
+             */
+            rate_card: number;
+            /** @description The machine's region when it was leased, empty if unknown. */
+            region: string;
+            /** @description What is paid for. */
+            work: components["schemas"]["Work"];
+        };
+        /** @description What one receipt costs. */
+        BillLine: {
+            /**
+             * Format: int64
+             * @description The part of it that is billed, in µs.
+             */
+            billed_us: number;
+            /** @description Whether the player signed it. */
+            countersigned: boolean;
+            /**
+             * Format: int64
+             * @description Time it covers, in µs.
+             */
+            duration_us: number;
+            /** @description What the host earns. */
+            host: components["schemas"]["MoneyJson"];
+            /** @description What the platform keeps. */
+            platform: components["schemas"]["MoneyJson"];
+            /** @description SHA-256 of its bytes, as hex. */
+            receipt_sha256: string;
+            /**
+             * Format: int64
+             * @description When it came in, Unix ms.
+             */
+            received_at_ms: number;
+            /**
+             * Format: int32
+             * @description The receipt.
+             */
+            sequence: number;
+            /** @description What the studio pays. */
+            total: components["schemas"]["MoneyJson"];
+        };
+        /** @description By what a lease is billed. Nothing changes it. */
+        BillTerms: {
+            basis?: null | components["schemas"]["Basis"];
+            /**
+             * Format: int32
+             * @description The platform's share of that, in thousandths.
+             */
+            fee_permille: number;
+            /** @description What the studio pays for an hour, fee included. */
+            price_per_hour: components["schemas"]["MoneyJson"];
         };
         /** @description Slots that were booked. */
         Booking: {
@@ -1395,6 +1610,8 @@ export interface components {
         CreateQuote: {
             /** @description What would be played. */
             title: components["schemas"]["TitleId"];
+            /** @description What would be paid for. */
+            work?: components["schemas"]["Work"];
         };
         /** @description `POST /v1/sessions`. */
         CreateSession: {
@@ -1407,9 +1624,10 @@ export interface components {
             measured?: null | components["schemas"]["Measured"];
             /** @description Ed25519 key, made by the page for this session, that will countersign receipts. */
             player_key: components["schemas"]["PublicKey"];
+            price_ceiling?: null | components["schemas"]["MoneyJson"];
             /** @description From the last 202. */
             queue?: string | null;
-            /** @description A quote of `POST /v1/quotes`, whose price then holds. */
+            /** @description A quote of `POST /v1/quotes`, whose prices then hold. */
             quote?: string | null;
             residency?: null | components["schemas"]["Residency"];
             /** @description What to play. */
@@ -1473,6 +1691,23 @@ export interface components {
             /**
              * Format: int64
              * @description Until when it is settled, Unix ms.
+             */
+            settled_until_ms?: number | null;
+        };
+        /** @description What hosts have earned and what of it they may have. */
+        EarningsOverview: {
+            /** @description Days whose earnings are not settled yet, by day and currency. */
+            held: components["schemas"]["HeldDay"][];
+            /** @description Everything so far, by node and currency. */
+            nodes: components["schemas"]["NodeEarned"][];
+            /**
+             * Format: int64
+             * @description The server's clock, Unix ms.
+             */
+            now_ms: number;
+            /**
+             * Format: int64
+             * @description Until when everything is settled, Unix ms.
              */
             settled_until_ms?: number | null;
         };
@@ -1668,6 +1903,35 @@ export interface components {
             /** @description Secret; each member sends it as `group` with `POST /v1/sessions`, again and again until it has its session. */
             group: string;
         };
+        /** @description What was earned on a day in UTC that is not settled yet. */
+        HeldDay: {
+            /** @description How much. */
+            amount: components["schemas"]["MoneyJson"];
+            /** @description The same for people. */
+            date: string;
+            /**
+             * Format: int32
+             * @description Days since 1970-01-01.
+             */
+            epoch: number;
+            /**
+             * Format: int64
+             * @description When the day begins, Unix ms.
+             */
+            from_ms: number;
+            /**
+             * Format: int64
+             * @description From when on it is settled, Unix ms.
+             */
+            settles_at_ms: number;
+            /** @description Why it is held. */
+            why: components["schemas"]["HeldWhy"];
+        };
+        /**
+         * @description Why earnings are held.
+         * @enum {string}
+         */
+        HeldWhy: "day_runs" | "dispute_window" | "settlement_due";
         /** @description What an account owns. */
         Holdings: {
             /** @description It is paid for these. */
@@ -1694,6 +1958,21 @@ export interface components {
          * @enum {string}
          */
         KnownBy: "measured" | "history" | "distance" | "nothing";
+        /** @description A lease's bill. */
+        LeaseBill: {
+            /** @description Placement generation. */
+            generation: components["schemas"]["Generation"];
+            /** @description The lease. */
+            lease: components["schemas"]["LeaseId"];
+            /** @description One for each receipt, in order. */
+            lines: components["schemas"]["BillLine"][];
+            /** @description Who earned. */
+            node: components["schemas"]["NodeId"];
+            /** @description Of all of them. */
+            sums: components["schemas"]["Sums"];
+            /** @description By which price. */
+            terms: components["schemas"]["BillTerms"];
+        };
         /**
          * Format: uuid
          * @description The right of one session to one slot of one node, in one placement generation.
@@ -1821,11 +2100,35 @@ export interface components {
             /** @description Titles it holds. */
             titles: components["schemas"]["TitleId"][];
         };
+        /** @description A node's balance in one currency. */
+        NodeEarned: {
+            /** @description Everything so far. */
+            earned: components["schemas"]["MoneyJson"];
+            /** @description What its owner calls it. */
+            name: string;
+            /** @description The node. */
+            node: components["schemas"]["NodeId"];
+            /** @description Region, empty if unknown. */
+            region: string;
+            /** @description What of it is settled and proved. */
+            settled: components["schemas"]["MoneyJson"];
+        };
         /**
          * Format: uuid
          * @description A machine that runs sessions, known by its Ed25519 key.
          */
         NodeId: string;
+        /** @description What was used of a node. */
+        NodeUsage: {
+            /** @description What its owner calls it. */
+            name: string;
+            /** @description The node. */
+            node: components["schemas"]["NodeId"];
+            /** @description Region, empty if unknown. */
+            region: string;
+            /** @description In one currency. */
+            sums: components["schemas"]["Sums"];
+        };
         /** @description 32 random bytes that make a signed statement fresh. */
         Nonce: string;
         /** @description What a 402 offers: what it would cost, what is left, and how to have more. */
@@ -2071,6 +2374,22 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A page of a listing. */
+        Page_NodeUsage: {
+            /** @description The rows. */
+            items: {
+                /** @description What its owner calls it. */
+                name: string;
+                /** @description The node. */
+                node: components["schemas"]["NodeId"];
+                /** @description Region, empty if unknown. */
+                region: string;
+                /** @description In one currency. */
+                sums: components["schemas"]["Sums"];
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a listing. */
         Page_Order: {
             /** @description The rows. */
             items: {
@@ -2192,6 +2511,40 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A page of a listing. */
+        Page_SessionUsage: {
+            /** @description The rows. */
+            items: {
+                /**
+                 * Format: int64
+                 * @description When it ended, Unix ms.
+                 */
+                ended_at_ms?: number | null;
+                /** @description Its lease on that node. */
+                lease: components["schemas"]["LeaseId"];
+                /** @description Where. */
+                node: components["schemas"]["NodeId"];
+                /** @description What the node's owner calls it. */
+                node_name: string;
+                /** @description The session. */
+                session: components["schemas"]["SessionId"];
+                /**
+                 * Format: int64
+                 * @description When the lease began, Unix ms.
+                 */
+                started_at_ms: number;
+                /** @description Where the session stands. */
+                state: components["schemas"]["SessionState"];
+                /** @description Of the receipts of the time that was asked for. */
+                sums: components["schemas"]["Sums"];
+                /** @description By which price. */
+                terms: components["schemas"]["BillTerms"];
+                /** @description What played. */
+                title: components["schemas"]["TitleId"];
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a listing. */
         Page_StoredReceipt: {
             /** @description The rows. */
             items: (components["schemas"]["SignedReceipt"] & {
@@ -2213,6 +2566,18 @@ export interface components {
                 /** @description Whether a node could take a player right now. */
                 available: boolean;
             })[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a listing. */
+        Page_TitleUsage: {
+            /** @description The rows. */
+            items: {
+                /** @description In one currency. */
+                sums: components["schemas"]["Sums"];
+                /** @description The title. */
+                title: components["schemas"]["TitleId"];
+            }[];
             /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
             next_cursor?: string | null;
         };
@@ -2387,6 +2752,47 @@ export interface components {
             session: components["schemas"]["SessionId"];
             state?: null | components["schemas"]["SessionState"];
         };
+        /** @description What an hour costs of one kind of work, on machines of a GPU tier and above in a region and its parts. */
+        PriceRate: {
+            /**
+             * Format: int32
+             * @description Least GPU tier, 0 (draws with the CPU) to 7.
+             */
+            gpu_tier?: number;
+            /** @description What the studio pays, fee included. */
+            price_per_hour: components["schemas"]["MoneyJson"];
+            /** @description ISO 3166 code: `DE` covers all of Germany, `US-CA` California alone; empty: everywhere. */
+            region?: string;
+            /** @description What is paid for. */
+            work: components["schemas"]["Work"];
+        };
+        /** @description A version of the rate card. What has a price under it keeps that price. */
+        Prices: {
+            /** @description What prices are counted in. */
+            currency: string;
+            /**
+             * Format: int32
+             * @description The platform's share of every price, in thousandths.
+             */
+            fee_permille: number;
+            /** @description Why it was written, for people. */
+            note: string;
+            /**
+             * @description Of those that fit a machine, the one of the closest region counts, then the one of the highest tier. A kind of
+             *     work without any costs what interactive work does.
+             */
+            rates: components["schemas"]["PriceRate"][];
+            /**
+             * Format: int64
+             * @description In force since, Unix ms, until the next version is.
+             */
+            since_ms: number;
+            /**
+             * Format: int32
+             * @description Counts up from 1.
+             */
+            version: number;
+        };
         /** @description An error (RFC 9457, `application/problem+json`). */
         Problem: {
             /** @description Stable code, such as `no_capacity`. */
@@ -2434,13 +2840,20 @@ export interface components {
         Quote: {
             /**
              * Format: int32
-             * @description The platform's share of that, in thousandths.
+             * @description The platform's share of either, in thousandths.
              */
             fee_permille: number;
-            /** @description What the studio pays for an hour, fee included. */
+            /** @description What it pays on the cheapest machine. */
+            lowest_price_per_hour: components["schemas"]["MoneyJson"];
+            /** @description The most that the studio pays for an hour, on whichever machine, fee included. */
             price_per_hour: components["schemas"]["MoneyJson"];
             /** @description Opaque; goes with `POST /v1/sessions`. */
             quote: string;
+            /**
+             * Format: int32
+             * @description The version of the rate card (`GET /v1/prices/{version}`) that the price will follow from.
+             */
+            rate_card: number;
             /** @description What would be played. */
             title: components["schemas"]["TitleId"];
             /**
@@ -2448,6 +2861,8 @@ export interface components {
              * @description Until when it binds, Unix ms.
              */
             valid_until_ms: number;
+            /** @description What would be paid for. */
+            work: components["schemas"]["Work"];
         };
         /** @description How a limit is raised. */
         Raise: {
@@ -2664,6 +3079,15 @@ export interface components {
              */
             used_s: number;
         };
+        /** @description A session's bill, computed from its receipts when it is asked for. */
+        SessionBill: {
+            /** @description One for each node that it ran on. */
+            leases: components["schemas"]["LeaseBill"][];
+            /** @description The session. */
+            session: components["schemas"]["SessionId"];
+            /** @description What played. */
+            title: components["schemas"]["TitleId"];
+        };
         /**
          * Format: uuid
          * @description One play of one title: has seats, a placement generation, and ends once.
@@ -2674,6 +3098,35 @@ export interface components {
          * @enum {string}
          */
         SessionState: "starting" | "live" | "ended";
+        /** @description What was used in one session on one node. */
+        SessionUsage: {
+            /**
+             * Format: int64
+             * @description When it ended, Unix ms.
+             */
+            ended_at_ms?: number | null;
+            /** @description Its lease on that node. */
+            lease: components["schemas"]["LeaseId"];
+            /** @description Where. */
+            node: components["schemas"]["NodeId"];
+            /** @description What the node's owner calls it. */
+            node_name: string;
+            /** @description The session. */
+            session: components["schemas"]["SessionId"];
+            /**
+             * Format: int64
+             * @description When the lease began, Unix ms.
+             */
+            started_at_ms: number;
+            /** @description Where the session stands. */
+            state: components["schemas"]["SessionState"];
+            /** @description Of the receipts of the time that was asked for. */
+            sums: components["schemas"]["Sums"];
+            /** @description By which price. */
+            terms: components["schemas"]["BillTerms"];
+            /** @description What played. */
+            title: components["schemas"]["TitleId"];
+        };
         /** @description `PUT` of an `allowance`. */
         SetAllowance: {
             limit?: null | components["schemas"]["MoneyJson"];
@@ -2685,6 +3138,18 @@ export interface components {
         /** @description `PUT /v1/titles/{id}/owner` and `PUT /v1/nodes/{id}/owner`. */
         SetOwner: {
             account?: null | components["schemas"]["AccountId"];
+        };
+        /** @description `PUT /v1/prices`, with `If-Match`. */
+        SetPrices: {
+            /**
+             * Format: int32
+             * @description The platform's share, in thousandths; absent: as it is.
+             */
+            fee_permille?: number | null;
+            /** @description Why, for people. */
+            note?: string;
+            /** @description All rates of the new version. */
+            rates: components["schemas"]["PriceRate"][];
         };
         /** @description `PUT /v1/accounts/{account}/members/{member}`. */
         SetRole: {
@@ -2762,6 +3227,30 @@ export interface components {
              * @description Unix ms.
              */
             received_at_ms: number;
+        };
+        /** @description What receipts add up to in one currency. */
+        Sums: {
+            /** @description What hosts earned. */
+            hosts: components["schemas"]["MoneyJson"];
+            /**
+             * Format: int64
+             * @description Leases with such a receipt.
+             */
+            leases: number;
+            /** @description What the platform kept as its fee. */
+            platform: components["schemas"]["MoneyJson"];
+            /**
+             * Format: int64
+             * @description Receipts.
+             */
+            receipts: number;
+            /** @description What the studio owes: both of these. */
+            total: components["schemas"]["MoneyJson"];
+            /**
+             * Format: int64
+             * @description Time billed, in µs.
+             */
+            used_us: number;
         };
         /** @description The nodes to measure, and how. */
         Survey: {
@@ -2855,6 +3344,13 @@ export interface components {
             /** @description Which. */
             title: components["schemas"]["TitleId"];
             wait?: null | components["schemas"]["Wait"];
+        };
+        /** @description What was used of a title. */
+        TitleUsage: {
+            /** @description In one currency. */
+            sums: components["schemas"]["Sums"];
+            /** @description The title. */
+            title: components["schemas"]["TitleId"];
         };
         /**
          * @description How near to each other the members of a group are placed.
@@ -2987,6 +3483,36 @@ export interface components {
              */
             used_s: number;
         };
+        /** @description A time cut into steps. Steps in which nothing came in are left out. */
+        UsageSeries: {
+            /**
+             * Format: int64
+             * @description When it begins, Unix ms; so does the first step.
+             */
+            from_ms: number;
+            /** @description In the order of time, then of currency. */
+            items: components["schemas"]["UsageStep"][];
+            /**
+             * Format: int32
+             * @description Length of a step, in seconds.
+             */
+            step_s: number;
+            /**
+             * Format: int64
+             * @description Its end, Unix ms, which is not in it.
+             */
+            to_ms: number;
+        };
+        /** @description What was used within one step of a time. */
+        UsageStep: {
+            /**
+             * Format: int64
+             * @description When the step begins, Unix ms.
+             */
+            from_ms: number;
+            /** @description In one currency. */
+            sums: components["schemas"]["Sums"];
+        };
         /** @description What one side of a door can speak. */
         VersionOffer: {
             /** @description Optional abilities by name; unknown ones are ignored. */
@@ -3020,6 +3546,11 @@ export interface components {
              */
             place: number;
         };
+        /**
+         * @description What is paid for.
+         * @enum {string}
+         */
+        Work: "interactive" | "batch" | "reserve";
     };
     responses: never;
     parameters: never;
@@ -3766,6 +4297,38 @@ export interface operations {
             };
         };
     };
+    earnings: {
+        parameters: {
+            query?: {
+                /** @description Of this node alone. */
+                node?: components["schemas"]["NodeId"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As of now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EarningsOverview"];
+                };
+            };
+            /** @description Any error, such as `sign_in_needed` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     create_enrolment: {
         parameters: {
             query?: never;
@@ -4249,6 +4812,103 @@ export interface operations {
             };
         };
     };
+    prices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The version in force */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Prices"];
+                };
+            };
+            /** @description Any error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_prices: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description `ETag` of the prices that are replaced */
+                "If-Match": string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetPrices"];
+            };
+        };
+        responses: {
+            /** @description The new version */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Prices"];
+                };
+            };
+            /** @description Any error, such as `prices_changed` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    prices_of_version: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Version */
+                version: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It never changes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Prices"];
+                };
+            };
+            /** @description Any error, such as `not_found` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_queue: {
         parameters: {
             query?: never;
@@ -4596,6 +5256,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description Any error, such as `not_yours` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    session_bill: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Session id */
+                id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As of now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionBill"];
                 };
             };
             /** @description Any error, such as `not_yours` */
@@ -5204,6 +5896,162 @@ export interface operations {
                 content?: never;
             };
             /** @description Any error, such as `bad_body` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    usage_by_node: {
+        parameters: {
+            query: {
+                /** @description From then on, Unix ms. */
+                from_ms: number;
+                /** @description Until then, Unix ms, which is not in it. */
+                to_ms: number;
+                /** @description Of this title alone. */
+                title?: components["schemas"]["TitleId"];
+                /** @description Of this node alone. */
+                node?: components["schemas"]["NodeId"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By node and currency */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_NodeUsage"];
+                };
+            };
+            /** @description Any error, such as `sign_in_needed` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    usage_series: {
+        parameters: {
+            query: {
+                /** @description From then on, Unix ms. */
+                from_ms: number;
+                /** @description Until then, Unix ms, which is not in it. */
+                to_ms: number;
+                /** @description Of this title alone. */
+                title?: components["schemas"]["TitleId"];
+                /** @description Of this node alone. */
+                node?: components["schemas"]["NodeId"];
+                /** @description In seconds, at least 60; at most 2976 steps are given at once. */
+                step_s: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Steps in which something came in, by time and currency */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsageSeries"];
+                };
+            };
+            /** @description Any error, such as `sign_in_needed` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    usage_by_session: {
+        parameters: {
+            query: {
+                /** @description From then on, Unix ms. */
+                from_ms: number;
+                /** @description Until then, Unix ms, which is not in it. */
+                to_ms: number;
+                /** @description Of this title alone. */
+                title?: components["schemas"]["TitleId"];
+                /** @description Of this node alone. */
+                node?: components["schemas"]["NodeId"];
+                /** @description `next_cursor` of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most 50 rows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_SessionUsage"];
+                };
+            };
+            /** @description Any error, such as `sign_in_needed` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    usage_by_title: {
+        parameters: {
+            query: {
+                /** @description From then on, Unix ms. */
+                from_ms: number;
+                /** @description Until then, Unix ms, which is not in it. */
+                to_ms: number;
+                /** @description Of this title alone. */
+                title?: components["schemas"]["TitleId"];
+                /** @description Of this node alone. */
+                node?: components["schemas"]["NodeId"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By title and currency */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_TitleUsage"];
+                };
+            };
+            /** @description Any error, such as `sign_in_needed` */
             default: {
                 headers: {
                     [name: string]: unknown;
