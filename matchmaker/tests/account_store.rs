@@ -262,6 +262,9 @@ async fn a_revoked_key_sets_nothing_aside_any_more(store: &dyn Store) {
     store.revoke_key(account_id(1), key_id(1), NOW).await.unwrap();
     let refused = store.create_session(&request(node, 1, Some((1, 1)))).await.unwrap();
     assert_eq!(refused, Created::OverBudget);
+    let mut free = request(node, 2, Some((1, 1)));
+    free.tariff.price_micros_per_hour = 0;
+    assert_eq!(store.create_session(&free).await.unwrap(), Created::OverBudget, "also where nothing is owed");
     let late = NOW + 2 * 3_600_000;
     let whole = receipt(0, 0, ReceiptHash::ZERO, 3_600_000_000);
     assert!(matches!(store.take_receipt(&whole, late).await.unwrap(), Taken::Counted { .. }));

@@ -16,10 +16,8 @@ pub(super) async fn count(tx: &mut Connection, transfer: &Transfer) -> Result<()
         Kind::Void => -signed_amount(transfer.amount_micros)?,
         Kind::Post => return Ok(()),
     };
-    if change_micros == 0 {
-        return Ok(());
-    }
     let title = match &transfer.debit {
+        Account::Studio(_) if change_micros == 0 => return Ok(()),
         Account::Studio(title) => title,
         Account::Customer(account) => return keys::count(tx, *account, transfer, change_micros).await,
         _ => return Err(StoreError::Corrupt("debit")),

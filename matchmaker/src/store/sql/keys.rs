@@ -126,11 +126,13 @@ pub(super) async fn count(
     transfer: &Transfer,
     change_micros: i64,
 ) -> Result<(), StoreError> {
-    let lease = query("SELECT key_id FROM leases WHERE id = $1")
-        .bind(&transfer.lease.as_bytes()[..])
-        .fetch_one(&mut *tx)
-        .await?;
-    let key = maybe_id(&lease, "key_id")?.ok_or(StoreError::Corrupt("key_id"))?;
+    let sql = "SELECT k.id, k.revoked_at_ms FROM leases l JOIN api_keys k ON k.id = l.key_id WHERE l.id = $1";
+    let key = query(sql).bind(&transfer.lease.as_bytes()[..]).fetch_one(&mut *tx).await?;
+    let revoked = maybe_int::<u64>(&key, "revoked_at_ms")?.is_some();
+    let key: [u8; 16] = blob(&key, "id")?;
+    if change_micros == 0 && !revoked {
+        return Ok(());
+    }
     let fits =
         "($1 <= 0 OR (currency = $3 AND (limit_micros IS NULL OR committed_micros + $1 <= limit_micros)))";
     let of_account =
