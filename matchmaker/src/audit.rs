@@ -10,6 +10,7 @@ use nearframe_ledger::rates::RateCard;
 use nearframe_ledger::{Account, Imbalance, verify};
 use nearframe_protocol::{Currency, LeaseId, NodeId};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 
 /// Leases read at once.
@@ -153,8 +154,8 @@ async fn price(
     // Leases from before rate cards have their price alone.
     let Some(basis) = &evidence.basis else { return Ok(()) };
     let rate_card = basis.rate_card;
-    if !cards.contains_key(&rate_card) {
-        cards.insert(rate_card, store.card(rate_card).await?.map(|row| row.card));
+    if let Entry::Vacant(place) = cards.entry(rate_card) {
+        place.insert(store.card(rate_card).await?.map(|row| row.card));
     }
     let card = cards.get(&rate_card).and_then(Option::as_ref);
     let follows = card.is_some_and(|card| card.tariff(basis) == evidence.account.tariff);
