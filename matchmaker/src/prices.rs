@@ -110,17 +110,18 @@ pub(crate) async fn settle(shared: &Shared, new: &mut NewSession) -> Result<(), 
     let card = card.ok_or_else(|| {
         Problem::new(Code::Internal, format!("The rate card {} is not in the store.", begun.rate_card))
     })?;
-    let basis = on_node(shared, new.node, begun);
+    let basis = on_node(shared, new.node, &begun);
     new.tariff = card.card.tariff(&basis);
     new.basis = Some(basis);
     Ok(())
 }
 
-fn on_node(shared: &Shared, node: NodeId, begun: Basis) -> Basis {
+fn on_node(shared: &Shared, node: NodeId, begun: &Basis) -> Basis {
     let fleet = shared.fleet();
     let offer = fleet.member(node).and_then(|member| member.offer.as_ref());
     let gpu_tier = offer.map_or(0, |offer| offer.terms.gpu_tier.min(GPU_TIERS));
-    Basis { region: fleet.region_of(node).to_owned(), gpu_tier, ..begun }
+    let region = fleet.region_of(node).to_owned();
+    Basis { rate_card: begun.rate_card, work: begun.work, region, gpu_tier }
 }
 
 #[cfg(test)]
