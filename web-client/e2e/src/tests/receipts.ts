@@ -18,7 +18,8 @@ scenario('twelve seconds of play give receipts that both ends signed', async ({ 
   let playerKey = '';
   let nodeKey = '';
   page.on('request', (request) => {
-    if (request.method() === 'POST') playerKey = String(field(JSON.parse(request.postData() ?? '{}'), 'player_key'));
+    const asks = request.method() === 'POST' && new URL(request.url()).pathname === '/v1/sessions';
+    if (asks) playerKey = String(field(JSON.parse(request.postData() ?? '{}'), 'player_key'));
   });
   const created = page.waitForResponse((response) => response.request().method() === 'POST' && response.url().endsWith('/v1/sessions'));
   await open(page, base, 'testcard');
