@@ -65,6 +65,11 @@ export function count(n: number, locale?: string): string {
   return new Intl.NumberFormat(locale).format(n);
 }
 
+/** A number of things, in English: `1 session`, `2 sessions`. */
+export function many(n: number, noun: string): string {
+  return `${count(n)} ${noun}${n === 1 ? '' : 's'}`;
+}
+
 /** `just now`, `5 minutes ago`, `yesterday`, or a date when longer than a week ago. */
 export function ago(thenMs: number, nowMs: number, locale?: string): string {
   const seconds = Math.round((thenMs - nowMs) / 1000);

@@ -100,11 +100,10 @@ pub(super) async fn busy(store: &SqlStore) -> Result<HashMap<NodeId, u32>, Store
 }
 
 pub(super) async fn create(store: &SqlStore, new: &NewSession) -> Result<Created, StoreError> {
+    let region = new.fence.iter().map(|fence| Lock::Shared(Subject::Region(&fence.region)));
+    let request = new.idempotency.iter().map(|request| Lock::Alone(Subject::Request(request.key)));
+    let locks: Vec<_> = region.chain(request).chain([Lock::Alone(Subject::Guest(new.guest))]).collect();
     let new = new.clone();
-    let owned = new.clone();
-    let region = owned.fence.iter().map(|fence| Lock::Shared(Subject::Region(&fence.region)));
-    let request = owned.idempotency.iter().map(|request| Lock::Alone(Subject::Request(request.key)));
-    let locks: Vec<_> = region.chain(request).chain([Lock::Alone(Subject::Guest(owned.guest))]).collect();
     within(store, &locks, move |tx| Box::pin(async move { create_in(tx, &new).await })).await
 }
 
