@@ -457,7 +457,11 @@ mod tests {
     fn budgets_are_met_through_steps_and_cuts() {
         let mut run = Run::new(6_000_000);
         budgeted(&mut run, 60, 12_000, DETAIL, 0.2);
-        let within = |sizes: &[usize], budget: usize| sizes.iter().all(|&bytes| bytes <= budget * 11 / 10);
+        // One frame in fifty may exceed its budget by more than a tenth, and none by much.
+        let within = |sizes: &[usize], budget: usize| {
+            let over = sizes.iter().filter(|bytes| **bytes > budget * 11 / 10).count();
+            over <= 1 && sizes.iter().all(|bytes| *bytes <= budget * 5 / 4)
+        };
         assert!(within(&budgeted(&mut run, 60, 3_000, DETAIL, 0.2), 3_000), "÷4");
         assert!(within(&budgeted(&mut run, 60, 12_000, DETAIL, 0.2), 12_000), "×4");
         let cut = budgeted(&mut run, 60, 12_000, DETAIL, 1.0);

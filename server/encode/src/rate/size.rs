@@ -1,7 +1,7 @@
 //! How large a frame comes out at which quantiser, learnt from the frames before.
 
 use super::quantiser::{MAX_QP, MIN_QP, QP_PER_HALVING};
-use super::{Kind, Try};
+use super::{BUDGET_TOLERANCE, Kind, Try};
 
 /// log₂ of the share of a budget that frames aim at, before what they vary by is left free too.
 const AIM_LOG: f64 = -0.08;
@@ -12,6 +12,13 @@ const RISE: f64 = 0.8;
 const FALL: f64 = 0.25;
 /// How fast deviations are learnt.
 const LEARN: f64 = 0.1;
+/// log₂ of the share of their budgets that frames come to in the mean, if so few of them exceed theirs by more than
+/// [`BUDGET_TOLERANCE`] that it pays: one in so many as [`TOO_FULL`] is of [`FILL_STEP`].
+const FULL_LOG: f64 = -0.04;
+const FILL_STEP: f64 = 0.002;
+const TOO_FULL: f64 = 0.1;
+/// log₂ of the most that is made up for.
+const MOST_UNUSED: f64 = 0.35;
 /// Deviation expected before any is known.
 const FIRST_DEVIATION: f64 = 0.3;
 /// Most steps that the quantiser falls from one frame to the next: a finer frame pays once for what the
@@ -37,6 +44,10 @@ pub(super) struct SizeModel {
     qp: Option<u8>,
     /// log₂ of its bits, if it was predicted from the one before.
     size_log: Option<f64>,
+    /// log₂ of what budgets are multiplied by, because the model errs on the side of small frames.
+    unused_log: f64,
+    /// log₂ of the share of their budgets that frames came to lately.
+    filled_log: f64,
 }
 
 impl Default for SizeModel {
@@ -47,6 +58,8 @@ impl Default for SizeModel {
             halving_qp: FIRST_HALVING_QP,
             qp: None,
             size_log: None,
+            unused_log: 0.0,
+            filled_log: FULL_LOG,
         }
     }
 }
@@ -55,8 +68,11 @@ impl SizeModel {
     /// The quantiser of the next predicted frame, which may have `bits`.
     pub(super) fn next(&self, keyframe_complexity: f64, bits: f64) -> u8 {
         let complexity = self.complexity.unwrap_or(keyframe_complexity + FIRST_PREDICTED_LOG);
-        let wanted = self.qp_for(complexity + SAFETY * self.deviation, bits);
-        let Some(qp) = self.qp else { return wanted };
+        let safe = self.qp_for(complexity + SAFETY * self.deviation, bits);
+        let Some(qp) = self.qp else { return safe };
+        // A budget that falls steeply is met first and filled later.
+        let full = self.qp_for(complexity + SAFETY * self.deviation - self.unused_log, bits);
+        let wanted = if full > qp + 1 { safe } else { full };
         if wanted <= qp {
             return wanted.max(qp.saturating_sub(MAX_REFINING_QP));
         }
@@ -84,6 +100,7 @@ impl SizeModel {
         let predicted = attempt.kind == Kind::Predicted;
         if predicted {
             self.learn_halving(attempt.qp, bits.log2());
+            self.learn_fill(attempt, bits);
             let seen = bits.log2() + f64::from(attempt.qp) / QP_PER_HALVING;
             let error = self.complexity.map_or(0.0, |complexity| seen - complexity);
             self.deviation += LEARN * (error.abs() - self.deviation);
@@ -101,6 +118,25 @@ impl SizeModel {
             let seen = f64::from(steps) / (before_log - size_log).max(0.01);
             self.halving_qp += 0.5 * (seen.clamp(HALVING_QP.0, HALVING_QP.1) - self.halving_qp);
         }
+    }
+
+    /// What frames come to in the mean is what makes the picture good; that each stays in its budget is what keeps it young.
+    fn learn_fill(&mut self, attempt: Try, bits: f64) {
+        let refining = self.qp.is_none_or(|before| before >= attempt.qp + MAX_REFINING_QP);
+        // A quantiser that was not chosen by the budget tells nothing.
+        if !attempt.budgeted || attempt.budget_bytes == 0 || attempt.qp == MIN_QP || refining {
+            return;
+        }
+        let filled_log = bits.log2() - ((attempt.budget_bytes * 8) as f64).log2();
+        self.filled_log += LEARN * (filled_log - self.filled_log);
+        let change = if filled_log > BUDGET_TOLERANCE.log2() {
+            -TOO_FULL
+        } else if self.filled_log > FULL_LOG {
+            -FILL_STEP
+        } else {
+            FILL_STEP
+        };
+        self.unused_log = (self.unused_log + change).clamp(0.0, MOST_UNUSED);
     }
 
     /// Pictures grew by `factor`.
@@ -129,6 +165,34 @@ mod tests {
         let steady = model.next(0.0, 66_000.0);
         assert!((25..=27).contains(&steady), "{steady}");
         assert!(model.next(0.0, 16_500.0) >= steady + 12);
+    }
+
+    /// Budgeted frames of a codec whose sizes vary; what share of their budgets they come to, and how many exceed
+    /// it by more than is tolerated.
+    fn fill(variation: impl Fn(u32) -> f64) -> (f64, f64) {
+        const BUDGET: usize = 10_000;
+        let mut model = SizeModel::default();
+        let (mut sum, mut over, frames) = (0.0, 0, 2_000);
+        for frame in 0..frames + 200 {
+            let qp = model.next(20.0, (BUDGET * 8) as f64);
+            let bits = (21.0 - f64::from(qp) / QP_PER_HALVING + variation(frame)).exp2();
+            model.seen(Try { qp, kind: Kind::Predicted, budget_bytes: BUDGET, budgeted: true }, bits);
+            if frame >= 200 {
+                let filled = bits / (BUDGET * 8) as f64;
+                sum += filled / f64::from(frames);
+                over += u32::from(filled > BUDGET_TOLERANCE);
+            }
+        }
+        (sum, f64::from(over) / f64::from(frames))
+    }
+
+    #[test]
+    fn frames_fill_their_budgets_as_far_as_they_can_be_foretold() {
+        let noise = |frame: u32| f64::from(frame.wrapping_mul(2_654_435_761) >> 16) / 65_536.0 - 0.5;
+        let (calm, over) = fill(|frame| 0.1 * noise(frame));
+        assert!((0.92..1.0).contains(&calm) && over < 0.05, "{calm} {over}");
+        let (restless, over) = fill(|frame| 0.6 * noise(frame));
+        assert!((0.75..0.95).contains(&restless) && over < 0.05, "{restless} {over}");
     }
 
     #[test]
