@@ -414,8 +414,8 @@ impl<'a> Day<'a> {
         while self.tasks.len() < most && self.waiting.is_empty() && (self.sessions.len() as f64) < slots * 0.6
         {
             let seed = self.dice.next();
-            let by_price = self.index.by_price();
-            let Some(found) = self.index.find(&self.query, by_price, seed, &mut self.scratch) else { break };
+            let anywhere = self.index.anywhere();
+            let Some(found) = self.index.find(&self.query, anywhere, seed, &mut self.scratch) else { break };
             let Ok(claim) = self.index.claim(&found, 1) else { break };
             self.serial += 1;
             let task =

@@ -148,10 +148,10 @@ impl Run {
     }
 
     fn find(&mut self, asked: usize, cell: usize, seed: u64) -> Option<Found> {
-        let World { index, asked: all, cells, by_price, .. } = &self.world;
+        let World { index, asked: all, cells, .. } = &self.world;
         let query = &all[asked].query;
         if all[asked].request.needs.batch {
-            return index.find(query, by_price.iter().copied(), seed, &mut self.scratch);
+            return index.find(query, index.anywhere(), seed, &mut self.scratch);
         }
         index.find(query, cells[cell].walk(&self.own[cell]), seed, &mut self.scratch)
     }

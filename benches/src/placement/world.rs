@@ -51,7 +51,6 @@ pub(super) struct World {
     pub(super) by_site: Vec<Vec<u32>>,
     pub(super) regions: Vec<String>,
     pub(super) cells: Vec<Ranking>,
-    pub(super) by_price: Vec<(u32, SiteId)>,
     pub(super) asked: Vec<Asked>,
     keys: Vec<TitleKey>,
     popularity: Vec<f64>,
@@ -81,7 +80,6 @@ impl World {
             by_site: vec![Vec::new(); SITES],
             regions,
             cells: Vec::new(),
-            by_price: Vec::new(),
             asked: Vec::new(),
             keys,
             popularity: sums((1..=TITLES).map(|rank| 1.0 / rank as f64)),
@@ -167,7 +165,6 @@ impl World {
             let there = place(&mut self.dice);
             self.cells.push(Ranking::of_place(&sites, there));
         }
-        self.by_price = self.index.by_price();
         for _ in 0..REQUESTS {
             let (request, title) = self.request();
             let query = Query::new(&self.index, &request).expect("every title is held");

@@ -116,14 +116,20 @@ impl Caps {
         (self.0 & open == open).then(|| (PRICE_LEVELS - prices.count_ones()) as usize)
     }
 
-    /// A need that only nodes of this grade of price or cheaper ones meet.
-    pub fn within_price_grade(self, grade: u32) -> Self {
-        if grade < PRICE_LEVELS { Self(self.0 | 1 << (PRICE + grade)) } else { self }
-    }
-
     /// Whether all of `needed` is there.
     pub fn cover(self, needed: Self) -> bool {
         self.0 & needed.0 == needed.0
+    }
+
+    /// The positions of the bits, the last first: what few nodes have where a fleet is well used, a free slot, comes
+    /// before what many have.
+    pub(crate) fn positions_from_the_last(self) -> impl Iterator<Item = usize> {
+        let mut bits = self.0;
+        std::iter::from_fn(move || {
+            let at = bits.checked_ilog2()?;
+            bits ^= 1 << at;
+            Some(at as usize)
+        })
     }
 
     /// The positions of the bits.

@@ -106,9 +106,10 @@ impl Fleet {
         planned: Option<SiteId>,
         seed: u64,
     ) -> Result<Explanation, NoNode> {
-        // Where price decides, the cheapest sites come first, however far they are.
-        let by_price = (request.weights.rtt_percent == 0).then(|| self.board.index.by_price());
-        let order = by_price.as_deref().unwrap_or(ranking.pairs());
+        // Where price decides, it does not matter how far a site is.
+        let anywhere: Option<Vec<_>> =
+            (request.weights.rtt_percent == 0).then(|| self.board.index.anywhere().collect());
+        let order = anywhere.as_deref().unwrap_or(ranking.pairs());
         let pairs = || order.iter().copied();
         let query = Query::new(&self.board.index, request);
         let found = query.and_then(|query| {

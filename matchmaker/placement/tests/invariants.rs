@@ -130,7 +130,11 @@ impl World {
     }
 
     fn pairs(&self, request: &Request) -> Vec<(u32, SiteId)> {
-        if request.weights == Weights::BATCH { self.index.by_price() } else { self.ranking.pairs().to_vec() }
+        if request.weights == Weights::BATCH {
+            self.index.anywhere().collect()
+        } else {
+            self.ranking.pairs().to_vec()
+        }
     }
 
     fn apply(&mut self, step: Step) -> Result<(), TestCaseError> {

@@ -4,6 +4,8 @@
 //! cost hangs on how far it must walk and hardly on how many nodes there are. Positions are claimed and
 //! released exactly: no node ever gives more slots than it has.
 
+mod bargains;
+mod eligible;
 pub(crate) mod scan;
 pub mod search;
 mod site;
@@ -16,6 +18,7 @@ pub use titles::{TitleKey, Titles};
 use crate::latency::SiteId;
 use crate::profile::Profile;
 use crate::region::{RegionId, Regions};
+use bargains::Bargains;
 use nearframe_protocol::NodeId;
 use std::collections::HashMap;
 
@@ -68,6 +71,7 @@ pub struct Index {
     pub titles: Titles,
     sites: Vec<SiteNodes>,
     handles: HashMap<NodeId, Handle>,
+    bargains: Bargains,
     /// Of the node that joined last.
     serial: u32,
 }
@@ -108,6 +112,7 @@ impl Index {
         self.serial = self.serial.wrapping_add(1);
         let record = Record { serial: self.serial, ..Record::new(node, profile, 0) };
         let at = self.sites.get_mut(site.index())?.insert(record, titles);
+        self.refile(site, at);
         let handle = Handle { site, at, serial: self.serial };
         self.handles.insert(node, handle);
         Some(handle)
@@ -116,7 +121,7 @@ impl Index {
     /// A node leaves; claims on it are void.
     pub fn remove(&mut self, node: NodeId) {
         if let Some(handle) = self.handles.remove(&node) {
-            self.sites[handle.site.index()].remove(handle.at);
+            self.change(handle.site, handle.at, |site| site.remove(handle.at));
         }
     }
 
@@ -168,7 +173,7 @@ impl Index {
         if let Some((site, at, record)) = self.located(node) {
             let free = u32::from(record.slots).saturating_sub(busy);
             let free = u16::try_from(free).expect("fewer than the slots");
-            site.set_free(at, free);
+            self.change(site, at, |site| site.set_free(at, free));
         }
     }
 
@@ -179,14 +184,14 @@ impl Index {
             let mut record = record.clone();
             let step = (offset_us.saturating_sub(record.offset_us) / 4).clamp(-1000, 1000);
             record.offset_us = record.offset_us.saturating_add(step).max(-search::FASTER_US.cast_signed());
-            site.write(at, record);
+            self.change(site, at, |site| site.write(at, record));
         }
     }
 
     /// The node's prices are those of this profile from now on.
     pub fn set_price(&mut self, node: NodeId, profile: &Profile) {
         if let Some((site, at, _)) = self.located(node) {
-            site.set_price(at, profile);
+            self.change(site, at, |site| site.set_price(at, profile));
         }
     }
 
@@ -204,25 +209,29 @@ impl Index {
 
     /// Takes `slots` of a node, if it still has them.
     pub fn claim(&mut self, found: &Found, slots: u16) -> Result<Claim, ClaimError> {
-        let site = self.sites.get_mut(found.handle.site.index()).ok_or(ClaimError::Gone)?;
-        let record = site.record(found.handle.at).filter(|record| record.serial == found.handle.serial);
+        let Handle { site, at, .. } = found.handle;
+        let record = self
+            .sites
+            .get(site.index())
+            .ok_or(ClaimError::Gone)?
+            .record(at)
+            .filter(|record| record.serial == found.handle.serial);
         let record = record.ok_or(ClaimError::Gone)?;
         if record.closed != 0 {
             return Err(ClaimError::Closed);
         }
         let free = record.free.checked_sub(slots).ok_or(ClaimError::Full)?;
-        site.set_free(found.handle.at, free);
+        self.change(site, at, |site| site.set_free(at, free));
         Ok(Claim { node: found.node, handle: found.handle, slots })
     }
 
     /// Gives claimed slots back; once, because the claim is used up. A node that left keeps nothing.
     pub fn release(&mut self, claim: Claim) {
-        let Some(site) = self.sites.get_mut(claim.handle.site.index()) else { return };
-        if let Some(record) =
-            site.record(claim.handle.at).filter(|record| record.serial == claim.handle.serial)
-        {
+        let Handle { site, at, serial } = claim.handle;
+        let record = self.sites.get(site.index()).and_then(|site| site.record(at));
+        if let Some(record) = record.filter(|record| record.serial == serial) {
             let free = record.free.saturating_add(claim.slots).min(record.slots);
-            site.set_free(claim.handle.at, free);
+            self.change(site, at, |site| site.set_free(at, free));
         }
     }
 
@@ -235,14 +244,18 @@ impl Index {
     fn set_closed(&mut self, node: NodeId, reason: u8, set: bool) {
         if let Some((site, at, record)) = self.located(node) {
             let closed = if set { record.closed | reason } else { record.closed & !reason };
-            site.set_closed(at, closed);
+            self.change(site, at, |site| site.set_closed(at, closed));
         }
     }
 
-    fn located(&mut self, node: NodeId) -> Option<(&mut SiteNodes, u32, Record)> {
-        let handle = *self.handles.get(&node)?;
-        let site = &mut self.sites[handle.site.index()];
-        let record = site.record(handle.at)?.clone();
-        Some((site, handle.at, record))
+    fn located(&self, node: NodeId) -> Option<(SiteId, u32, Record)> {
+        let Handle { site, at, .. } = self.handle(node)?;
+        Some((site, at, self.sites[site.index()].record(at)?.clone()))
+    }
+
+    /// The one place where a site's node changes, after it has joined.
+    fn change(&mut self, site: SiteId, at: u32, how: impl FnOnce(&mut SiteNodes)) {
+        how(&mut self.sites[site.index()]);
+        self.refile(site, at);
     }
 }

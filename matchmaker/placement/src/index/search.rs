@@ -1,6 +1,7 @@
 //! Finding a node: sites from near to far, in each the better of two that may take the request.
 
-use super::site::{Blocks, Eligible, SiteNodes};
+use super::SiteNodes;
+use super::eligible::{Blocks, Eligible};
 use super::{Handle, Index, TitleKey};
 use crate::caps::Caps;
 use crate::cost::{self, Terms};
@@ -39,13 +40,13 @@ pub struct Found {
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
     blocks: Blocks,
+    /// Round trips by site, of a search by price.
+    pub(super) rtts: Vec<u32>,
 }
 
 /// Pairs tried in a site before all of its nodes are looked at: a bitmap is graded, so that a pick may fail the
 /// exact comparison, but rarely twice.
 const PAIRS: u32 = 2;
-/// Sites whose offers of one grade of price are compared.
-const OFFERS: u32 = 8;
 
 /// What the plan may cost a player beyond the cheapest node, prices of scarce slots counted, µs: where everybody
 /// sits as planned the two cost the same.
@@ -71,8 +72,15 @@ impl Query {
         self.needs.slots.max(1)
     }
 
-    fn is_price_first(&self) -> bool {
+    /// Whether price alone decides, so that how far a node is does not count.
+    pub(super) fn is_price_first(&self) -> bool {
         self.weights.rtt_percent == 0
+    }
+
+    /// Whether nodes of a site with this round trip may be chosen, as far as the site decides it.
+    pub(super) fn may_go_to(&self, site: &SiteNodes, rtt_us: u32) -> bool {
+        let hopeless = self.needs.rtt_ceiling_us.is_some_and(|most| rtt_us.saturating_sub(FASTER_US) > most);
+        !hopeless && self.regions.contains(site.region) && !self.shut.contains(&site.region)
     }
 
     /// No node of a site with this round trip costs less before credit.
@@ -86,15 +94,13 @@ impl Query {
 pub(crate) const FASTER_US: u32 = 2_000;
 
 impl Index {
-    /// The sites by their cheapest node, for requests that price decides.
-    pub fn by_price(&self) -> Vec<(u32, SiteId)> {
-        let mut order: Vec<_> = (0..self.sites.len()).map(|at| (0, SiteId(at as u16))).collect();
-        order.sort_by_key(|(_, site)| (self.sites[site.index()].cheapest_micros, *site));
-        order
+    /// All sites as if each were at hand, for requests that price decides.
+    pub fn anywhere(&self) -> impl Iterator<Item = (u32, SiteId)> + Clone + use<> {
+        (0..self.sites.len()).map(|site| (0, SiteId(site as u16)))
     }
 
-    /// The cheapest of the nodes looked at. `ranking` names sites and their round trips in µs in ascending
-    /// order, by round trip or (for price-first requests) as [`Index::by_price`] does. `seed` draws the pairs.
+    /// The cheapest of the nodes looked at. `ranking` names sites and their round trips in µs, in ascending order
+    /// unless price alone decides. `seed` draws where to look.
     ///
     /// Finds a node exactly when some node of the ranked sites may take the request.
     pub fn find(
@@ -106,8 +112,7 @@ impl Index {
     ) -> Option<Found> {
         let mut dice = Dice(seed);
         if query.is_price_first() {
-            let ranking: Vec<_> = ranking.into_iter().collect();
-            return self.find_by_price(query, &ranking, &mut dice, scratch);
+            return self.find_by_price(query, ranking, &mut dice, scratch);
         }
         let mut best: Option<Found> = None;
         let mut best_us = None;
@@ -117,7 +122,7 @@ impl Index {
             if best.as_ref().is_some_and(beaten) {
                 break;
             }
-            let found = self.find_at(query, query.caps, (rtt_us, best_us, id), &mut dice, scratch);
+            let found = self.find_at(query, (rtt_us, best_us, id), &mut dice, scratch);
             best = cheaper(best, found);
         }
         best
@@ -137,67 +142,31 @@ impl Index {
         let wanted = elsewhere.and_then(|site| ranking.iter().find(|(_, other)| *other == site));
         let Some(&(rtt_us, site)) = wanted else { return Some(found) };
         let best_us = ranking.first()?.0;
-        let there = self.find_at(query, query.caps, (rtt_us, best_us, site), &mut Dice(seed), scratch);
+        let there = self.find_at(query, (rtt_us, best_us, site), &mut Dice(seed), scratch);
         let near = |there: &Found| {
             there.terms.before_credit() <= found.terms.before_credit().saturating_add(PLAN_SLACK)
         };
         Some(there.filter(near).unwrap_or(found))
     }
 
-    /// Grade by grade of price, the better of what the first few sites offer that have any node of the grade.
-    fn find_by_price(
-        &self,
-        query: &Query,
-        ranking: &[(u32, SiteId)],
-        dice: &mut Dice,
-        scratch: &mut Scratch,
-    ) -> Option<Found> {
-        let best_us = ranking.first()?.0;
-        for grade in Caps::price_grades() {
-            let mut best: Option<Found> = None;
-            let mut met = 0;
-            for &(rtt_us, id) in ranking {
-                // Nodes of lower grades there have been looked at.
-                let has_room = |site: &SiteNodes| site.has_room(Some(grade));
-                if met >= OFFERS || !self.sites.get(id.index()).is_some_and(has_room) {
-                    continue;
-                }
-                let caps = query.caps.within_price_grade(grade);
-                let found = self.find_at(query, caps, (rtt_us, best_us, id), dice, scratch);
-                met += u32::from(found.is_some());
-                best = cheaper(best, found);
-            }
-            if best.is_some() {
-                return best;
-            }
-        }
-        None
-    }
-
     /// A node of one site.
     fn find_at(
         &self,
         query: &Query,
-        caps: Caps,
         (rtt_us, best_us, id): (u32, u32, SiteId),
         dice: &mut Dice,
         scratch: &mut Scratch,
     ) -> Option<Found> {
         let site = self.sites.get(id.index())?;
-        let hopeless = query.needs.rtt_ceiling_us.is_some_and(|most| rtt_us.saturating_sub(FASTER_US) > most);
-        if hopeless || !query.regions.contains(site.region) || query.shut.contains(&site.region) {
+        if !site.has_room() || !query.may_go_to(site, rtt_us) {
             return None;
         }
-        if !site.has_room(None) {
-            return None;
-        }
-        let mut eligible = site.eligible(query.title, caps, &mut scratch.blocks)?;
-        let pick = Pick { site, id, query, rtt_us, best_us };
-        pick.of_two(&mut eligible, dice).or_else(|| pick.of_all(&mut eligible))
+        let mut eligible = site.eligible(query.title, query.caps, &mut scratch.blocks)?;
+        Pick { site, id, query, rtt_us, best_us }.best(&mut eligible, dice)
     }
 }
 
-fn cheaper(one: Option<Found>, other: Option<Found>) -> Option<Found> {
+pub(super) fn cheaper(one: Option<Found>, other: Option<Found>) -> Option<Found> {
     match (one, other) {
         (Some(one), Some(other)) if other.terms.before_credit() < one.terms.before_credit() => Some(other),
         (one, other) => one.or(other),
@@ -205,28 +174,34 @@ fn cheaper(one: Option<Found>, other: Option<Found>) -> Option<Found> {
 }
 
 /// Choosing within one site.
-struct Pick<'a> {
-    site: &'a SiteNodes,
-    id: SiteId,
-    query: &'a Query,
-    rtt_us: u32,
-    best_us: u32,
+pub(super) struct Pick<'a> {
+    pub(super) site: &'a SiteNodes,
+    pub(super) id: SiteId,
+    pub(super) query: &'a Query,
+    pub(super) rtt_us: u32,
+    pub(super) best_us: u32,
 }
 
 impl Pick<'_> {
     /// The better of two drawn ones (Mitzenmacher 2001: almost as even as the best of all, at the price of two),
-    /// two different ones where there are two. A draw is a position, and the next node from there.
-    fn of_two(&self, eligible: &mut Eligible<'_>, dice: &mut Dice) -> Option<Found> {
+    /// two different ones where there are two. A draw is a position, and the next node from there. Of all of them,
+    /// where no pair passes.
+    fn best(&self, eligible: &mut Eligible<'_>, dice: &mut Dice) -> Option<Found> {
         let positions = eligible.positions();
-        (0..PAIRS).find_map(|_| {
+        for _ in 0..PAIRS {
+            // Where the first draw meets nobody, there is nobody.
             let first = eligible.next(dice.below(positions))?;
             let drawn = eligible.next(dice.below(positions))?;
             let second = if drawn == first { eligible.next(first + 1)? } else { drawn };
-            match (self.exact(first), self.exact(second)) {
+            let found = match (self.exact(first), self.exact(second)) {
                 (Some(one), Some(other)) => Some(self.cheaper(one, other)),
                 (one, other) => one.or(other),
+            };
+            if found.is_some() || second == first {
+                return found;
             }
-        })
+        }
+        self.of_all(eligible)
     }
 
     fn of_all(&self, eligible: &mut Eligible<'_>) -> Option<Found> {
@@ -245,7 +220,7 @@ impl Pick<'_> {
     }
 
     /// The node at `at`, if it passes what the bitmaps only grade.
-    fn exact(&self, at: u32) -> Option<Found> {
+    pub(super) fn exact(&self, at: u32) -> Option<Found> {
         let record = self.site.record(at)?;
         if super::scan::ungraded(self.query, record, self.rtt_us).is_some() {
             return None;
@@ -260,10 +235,11 @@ impl Pick<'_> {
 }
 
 /// A sequence from a seed (SplitMix64).
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, bound: u32) -> u32 {
+    /// At random, below a bound.
+    pub(super) fn below(&mut self, bound: u32) -> u32 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

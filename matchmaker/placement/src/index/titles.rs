@@ -1,5 +1,6 @@
 //! Titles by number, and the nodes of a site that hold one.
 
+use super::eligible::{BLOCK, Block, NOBODY, bit_of};
 use nearframe_protocol::{TitleHash, TitleId};
 use std::collections::BTreeMap;
 
@@ -46,7 +47,7 @@ pub(super) enum Members {
     /// Ascending.
     Few(Vec<u32>),
     /// One bit each.
-    Many(Vec<u64>),
+    Many(Vec<Block>),
 }
 
 impl Members {
@@ -61,12 +62,12 @@ impl Members {
                     list.insert(place, at);
                 }
                 if list.len() * LIST_SHARE > nodes.max(64) {
-                    let mut words = vec![0; nodes.div_ceil(64)];
-                    list.iter().for_each(|&at| set(&mut words, at));
-                    *self = Self::Many(words);
+                    let mut blocks = vec![NOBODY; nodes.div_ceil(BLOCK)];
+                    list.iter().for_each(|&at| set(&mut blocks, at));
+                    *self = Self::Many(blocks);
                 }
             }
-            Self::Many(words) => set(words, at),
+            Self::Many(blocks) => set(blocks, at),
         }
     }
 
@@ -77,9 +78,10 @@ impl Members {
                     list.remove(place);
                 }
             }
-            Self::Many(words) => {
-                if let Some(word) = words.get_mut(at as usize / 64) {
-                    *word &= !(1 << (at % 64));
+            Self::Many(blocks) => {
+                let (block, word, bit) = bit_of(at);
+                if let Some(block) = blocks.get_mut(block) {
+                    block[word] &= !bit;
                 }
             }
         }
@@ -88,17 +90,20 @@ impl Members {
     pub(super) fn contains(&self, at: u32) -> bool {
         match self {
             Self::Few(list) => list.binary_search(&at).is_ok(),
-            Self::Many(words) => words.get(at as usize / 64).is_some_and(|word| word >> (at % 64) & 1 == 1),
+            Self::Many(blocks) => {
+                let (block, word, bit) = bit_of(at);
+                blocks.get(block).is_some_and(|block| block[word] & bit != 0)
+            }
         }
     }
 }
 
-fn set(words: &mut Vec<u64>, at: u32) {
-    let word = at as usize / 64;
-    if words.len() <= word {
-        words.resize(word + 1, 0);
+fn set(blocks: &mut Vec<Block>, at: u32) {
+    let (block, word, bit) = bit_of(at);
+    if blocks.len() <= block {
+        blocks.resize(block + 1, NOBODY);
     }
-    words[word] |= 1 << (at % 64);
+    blocks[block][word] |= bit;
 }
 
 #[cfg(test)]
