@@ -131,12 +131,12 @@ async fn create_in(tx: &mut Connection, new: &NewSession) -> Result<Fate<Created
         let earlier = one(&mut *tx, new.id).await?.ok_or(StoreError::Corrupt("id"))?;
         return Ok(Fate::Undo(Created::Again(earlier)));
     }
-    if guest_sessions(tx, new.guest).await? > new.guest_limit {
-        return Ok(Fate::Undo(Created::TooMany));
-    }
-    let Some((node_name, slots)) = take_slot(tx, new.node).await? else {
+    let Some(Slot { node_name, slots, guest_sessions }) = take_slot(tx, new.node, new.guest).await? else {
         return Ok(Fate::Undo(Created::NoCapacity));
     };
+    if guest_sessions > new.guest_limit {
+        return Ok(Fate::Undo(Created::TooMany));
+    }
     match insert_lease(tx, new).await {
         Err(StoreError::OverBudget(_)) => return Ok(Fate::Undo(Created::OverBudget)),
         inserted => inserted?,
@@ -144,27 +144,32 @@ async fn create_in(tx: &mut Connection, new: &NewSession) -> Result<Fate<Created
     Ok(Fate::Keep(Created::New(SessionRow::fresh(new, node_name, slots))))
 }
 
-async fn guest_sessions(tx: &mut Connection, guest: GuestId) -> Result<u32, StoreError> {
-    let row = query("SELECT count(*) AS held FROM sessions WHERE guest_id = $1 AND state <> 'ended'")
-        .bind(&guest.as_bytes()[..])
-        .fetch_one(tx)
-        .await?;
-    int(&row, "held")
+/// A slot that was taken.
+struct Slot {
+    node_name: String,
+    slots: HeldSlots,
+    /// Sessions of the guest that run, the new one among them.
+    guest_sessions: u32,
 }
 
-/// Takes a free slot, where there is one, and tells the node's name and slots. The row stays locked until the
-/// transaction ends.
-async fn take_slot(tx: &mut Connection, node: NodeId) -> Result<Option<(String, HeldSlots)>, StoreError> {
+/// Takes a free slot, where there is one; tells what else has to be known, because every statement is a way to the
+/// database and back. The row stays locked until the transaction ends.
+async fn take_slot(tx: &mut Connection, node: NodeId, guest: GuestId) -> Result<Option<Slot>, StoreError> {
     let row = query(
         "UPDATE nodes SET held = held + 1, held_changes = held_changes + 1 WHERE id = $1 AND held < slots
-         RETURNING name, held, held_changes",
+         RETURNING name, held, held_changes,
+                   (SELECT count(*) FROM sessions WHERE guest_id = $2 AND state <> 'ended') AS guest_sessions",
     )
     .bind(&node.as_bytes()[..])
+    .bind(&guest.as_bytes()[..])
     .fetch_optional(tx)
     .await?;
     let taken = |row| {
-        let slots = HeldSlots { node, held: int(&row, "held")?, change: int(&row, "held_changes")? };
-        Ok((text(&row, "name")?.to_owned(), slots))
+        Ok(Slot {
+            node_name: text(&row, "name")?.to_owned(),
+            slots: HeldSlots { node, held: int(&row, "held")?, change: int(&row, "held_changes")? },
+            guest_sessions: int(&row, "guest_sessions")?,
+        })
     };
     row.map(taken).transpose()
 }

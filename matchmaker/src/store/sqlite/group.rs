@@ -5,7 +5,7 @@
 
 use super::super::{Fate, StoreError};
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, SqlitePool};
+use sqlx::{SqlitePool, query};
 use std::pin::Pin;
 use tokio::sync::{mpsc, oneshot};
 
@@ -13,6 +13,13 @@ use tokio::sync::{mpsc, oneshot};
 const WAITING: usize = 1024;
 /// Transactions in one commit: by then, a commit's share of each is small.
 const TOGETHER: usize = 128;
+
+/// Marks where a job begins. Each statement is a way to SQLite's thread and back, so that the mark of the job before
+/// goes with the next one's, and the last with the commit.
+const MARK: &str = "SAVEPOINT job";
+const MARK_AGAIN: &str = "RELEASE job; SAVEPOINT job";
+/// Back to the mark, which stays.
+const UNDO: &str = "ROLLBACK TO job";
 
 pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<Fate<T>, StoreError>> + Send + 'c>>;
 type Step<'c> = Pin<Box<dyn Future<Output = Result<Answer, StoreError>> + Send + 'c>>;
@@ -41,11 +48,9 @@ impl Group {
         let (sender, outcome) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
             Box::pin(async move {
-                let mut savepoint = connection.begin().await?;
-                let done = work(&mut savepoint).await;
-                match &done {
-                    Ok(Fate::Keep(_)) => savepoint.commit().await?,
-                    _ => savepoint.rollback().await?,
+                let done = work(connection).await;
+                if !matches!(done, Ok(Fate::Keep(_))) {
+                    query(UNDO).execute(connection).await?;
                 }
                 let done = done.map(Fate::into_inner);
                 // Whoever asked may have gone.
@@ -73,7 +78,12 @@ async fn commit_together(writer: SqlitePool, mut waiting: mpsc::Receiver<Job>) {
         let mut answers = Vec::new();
         let mut next = Some(first);
         while let Some(job) = next {
-            match job(&mut tx).await {
+            let mark = if answers.is_empty() { MARK } else { MARK_AGAIN };
+            let done = match query(mark).execute(&mut *tx).await {
+                Ok(_) => job(&mut tx).await,
+                Err(error) => Err(error.into()),
+            };
+            match done {
                 Ok(answer) => answers.push(answer),
                 Err(error) => {
                     tracing::error!(%error, "a savepoint failed");
