@@ -1,26 +1,27 @@
 //! Three matchmakers as real processes on a real PostgreSQL and a real NATS, with clocks that are ten minutes apart,
-//! under load, while each of them is killed, its networks are torn and the database goes away.
+//! under load, while each of them is killed, its network is torn and the database goes away. Each is a host of its own
+//! in a network of namespaces.
 //!
 //! `NEARFRAME_AWAY_S` says for how long the database is away: `make nightly` takes 60 s.
 #![allow(clippy::unwrap_used, reason = "what a test cannot go on without has failed it")]
 
 #[path = "../../../matchmaker/tests/nats/mod.rs"]
 mod nats;
+mod network;
 mod node;
 #[path = "../../../matchmaker/tests/postgres/mod.rs"]
 mod postgres;
-mod proxy;
 
 use nearframe_protocol::api::{CreateSession, CreatedSession};
 use nearframe_protocol::{NodeKey, SessionId, TitleId};
+use network::{BUS, Host};
 use node::{Memory, Node};
-use proxy::Cut;
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -36,45 +37,31 @@ const PLAYERS: usize = 6;
 const CLOCKS: [Option<&str>; 3] = [None, Some("+600s"), Some("-600s")];
 const NODES: [(&str, u32); 5] = [("DE", 2), ("DE", 2), ("FR", 2), ("US-CA", 1), ("", 1)];
 
-/// One matchmaker and the ways that lead from it.
+/// One matchmaker and the machine that it runs on.
 struct Replica {
-    door: SocketAddr,
+    host: Host,
     clock: Option<&'static str>,
-    database_url: String,
     bus_url: String,
     data: tempfile::TempDir,
-    /// Where its way to the database begins.
-    _socket: tempfile::TempDir,
-    bus: Cut,
-    database: Cut,
     process: Option<Child>,
     enrolment: Option<String>,
 }
 
 impl Replica {
-    fn new(clock: Option<&'static str>, server: &postgres::Server, bus: &nats::Server) -> Self {
-        let socket = tempfile::tempdir().unwrap();
-        let database = proxy::postgres(socket.path(), server.socket_folder());
-        let (port, bus) = proxy::tcp(bus.port());
-        let door = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        Self {
-            door,
-            clock,
-            database_url: format!("postgres:///{DATABASE}?user=postgres&host={}", socket.path().display()),
-            bus_url: format!("nats://127.0.0.1:{port}"),
-            data: tempfile::tempdir().unwrap(),
-            _socket: socket,
-            bus,
-            database,
-            process: None,
-            enrolment: None,
-        }
+    fn new(n: u8, clock: Option<&'static str>, bus: &nats::Server) -> Self {
+        let (host, data) = (Host::new(n), tempfile::tempdir().unwrap());
+        Self { host, clock, bus_url: bus.url(), data, process: None, enrolment: None }
+    }
+
+    fn door(&self) -> SocketAddr {
+        self.host.door()
     }
 
     fn start(&mut self) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nearframe"));
-        command.args(["matchmaker", "--listen", &self.door.to_string(), "--log", "warn"]);
-        command.args(["--database-url", &self.database_url, "--bus-url", &self.bus_url]);
+        let mut command = self.host.command(env!("CARGO_BIN_EXE_nearframe"));
+        command.args(["matchmaker", "--listen", &self.host.listen().to_string(), "--log", "warn"]);
+        let database_url = format!("postgres://postgres@{}/{DATABASE}", network::DATABASE);
+        command.args(["--database-url", &database_url, "--bus-url", &self.bus_url]);
         command.arg("--data").arg(self.data.path()).env_clear().env("NEARFRAME_CONFIG", "/dev/null");
         if let Some(offset) = self.clock {
             command.env("LD_PRELOAD", fake_clock()).env("FAKETIME", offset);
@@ -88,7 +75,7 @@ impl Replica {
         self.enrolment = code.take(1).next();
         self.process = Some(process);
         let until = Instant::now() + WITHIN;
-        while get(self.door, "/livez").is_none_or(|answer| answer.0 != 200) {
+        while get(self.door(), "/livez").is_none_or(|answer| answer.0 != 200) {
             assert!(Instant::now() < until, "a matchmaker does not answer");
             thread::sleep(Duration::from_millis(20));
         }
@@ -244,6 +231,15 @@ fn taken_over(server: &postgres::Server, since: Instant) {
     }
 }
 
+/// Waits until all replicas count again.
+fn all_count(server: &postgres::Server) {
+    let until = Instant::now() + WITHIN;
+    while server.ask(DATABASE, "SELECT count(*) FROM replicas") != "3" {
+        assert!(Instant::now() < until, "a replica does not come back");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// Stops a replica as a machine whose memory is moved, and in the middle of a transaction: that of a beat, whose row
 /// others must delete who take over.
 fn stand_still(replica: Pid, server: &postgres::Server) -> Instant {
@@ -265,11 +261,15 @@ fn stand_still(replica: Pid, server: &postgres::Server) -> Instant {
 
 #[test]
 fn three_replicas_lose_nothing_whatever_is_killed_torn_or_away() {
+    if network::runs_inside("three_replicas_lose_nothing_whatever_is_killed_torn_or_away") {
+        return;
+    }
+    network::make();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut server = runtime.block_on(postgres::Server::start());
+    let mut server = runtime.block_on(postgres::Server::start_at(&network::DATABASE.to_string()));
     runtime.block_on(server.database(DATABASE));
-    let mut bus = nats::Server::start();
-    let mut replicas: Vec<_> = CLOCKS.iter().map(|clock| Replica::new(*clock, &server, &bus)).collect();
+    let mut bus = nats::Server::start_at(&BUS.to_string());
+    let mut replicas: Vec<_> = (1..).zip(CLOCKS).map(|(n, clock)| Replica::new(n, clock, &bus)).collect();
     let mut codes = Vec::new();
     for _ in 0..2 {
         for replica in &mut replicas {
@@ -278,7 +278,7 @@ fn three_replicas_lose_nothing_whatever_is_killed_torn_or_away() {
             codes.extend(replica.enrolment.clone());
         }
     }
-    let doors: Vec<_> = replicas.iter().map(|replica| replica.door).collect();
+    let doors: Vec<_> = replicas.iter().map(|replica| replica.door()).collect();
     let load = Load::start(&doors, codes);
     load.goes_on("the start");
 
@@ -290,15 +290,22 @@ fn three_replicas_lose_nothing_whatever_is_killed_torn_or_away() {
         // It counts, and nodes may come back to it.
         thread::sleep(Duration::from_secs(1));
     }
-    for replica in &replicas {
-        replica.bus.set(true);
+    for Replica { host, .. } in &replicas {
+        host.cut_off_from(BUS, true);
         thread::sleep(Duration::from_secs(4));
-        replica.bus.set(false);
+        host.cut_off_from(BUS, false);
         load.goes_on("a replica was cut off from the others");
-        replica.database.set(true);
-        thread::sleep(Duration::from_secs(5));
-        replica.database.set(false);
+        let since = Instant::now();
+        host.cut_off_from(network::DATABASE, true);
+        taken_over(&server, since);
+        host.cut_off_from(network::DATABASE, false);
         load.goes_on("a replica was cut off from the database");
+        let since = Instant::now();
+        host.unplug(true);
+        taken_over(&server, since);
+        load.goes_on("a replica was unplugged");
+        host.unplug(false);
+        all_count(&server);
     }
     let pid = Pid::from_child(replicas[1].process.as_ref().unwrap());
     taken_over(&server, stand_still(pid, &server));

@@ -1,7 +1,7 @@
-//! A NATS server of a test's own, on a free port of loopback.
+//! A NATS server of a test's own, on a free port of loopback, or of another address.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,22 +10,22 @@ const START_WITHIN: Duration = Duration::from_secs(30);
 const PROGRAMS: [&str; 2] = ["nats-server", "/usr/sbin/nats-server"];
 
 pub(crate) struct Server {
-    port: u16,
+    address: SocketAddr,
     process: Child,
 }
 
 impl Server {
     pub(crate) fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self { port, process: run(port) }
+        Self::start_at("127.0.0.1")
+    }
+
+    pub(crate) fn start_at(address: &str) -> Self {
+        let address = TcpListener::bind((address, 0)).unwrap().local_addr().unwrap();
+        Self { address, process: run(address) }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.port
+        format!("nats://{}", self.address)
     }
 
     /// Kills it.
@@ -36,7 +36,7 @@ impl Server {
 
     /// Starts it again where it was.
     pub(crate) fn restart(&mut self) {
-        self.process = run(self.port);
+        self.process = run(self.address);
     }
 }
 
@@ -47,10 +47,10 @@ impl Drop for Server {
     }
 }
 
-fn run(port: u16) -> Child {
+fn run(address: SocketAddr) -> Child {
     let start = |program: &&str| {
         Command::new(program)
-            .args(["--addr", "127.0.0.1", "--port", &port.to_string()])
+            .args(["--addr", &address.ip().to_string(), "--port", &address.port().to_string()])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -58,7 +58,7 @@ fn run(port: u16) -> Child {
     };
     let process = PROGRAMS.iter().find_map(start).expect("nats-server is installed: scripts/setup.sh test");
     let until = Instant::now() + START_WITHIN;
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+    while TcpStream::connect(address).is_err() {
         assert!(Instant::now() < until, "nats-server does not answer within {START_WITHIN:?}");
         std::thread::sleep(Duration::from_millis(10));
     }

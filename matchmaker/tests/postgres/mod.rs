@@ -1,8 +1,10 @@
 //! A PostgreSQL server of a test's own: its data lies in a folder that goes with it, it listens on a socket in that
-//! folder alone, and it is as durable as any.
+//! folder, and at an address where a test gives it one, and it is as durable as any.
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -16,11 +18,18 @@ const NOBODY: u32 = 65_534;
 
 pub(crate) struct Server {
     folder: tempfile::TempDir,
+    /// Nothing: only the socket.
+    address: String,
     process: Child,
 }
 
 impl Server {
     pub(crate) async fn start() -> Self {
+        Self::start_at("").await
+    }
+
+    /// Also at an address, for whoever is in its network.
+    pub(crate) async fn start_at(address: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("nearframe-pg-").tempdir().unwrap();
         if is_root() {
             chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
@@ -39,8 +48,10 @@ impl Server {
             .stdout(Stdio::null())
             .status();
         assert!(made.unwrap().success(), "initdb failed; its words are above");
-        let process = serve(folder.path());
-        let server = Self { folder, process };
+        let mut who_may = OpenOptions::new().append(true).open(data.join("pg_hba.conf")).unwrap();
+        writeln!(who_may, "host all all samenet trust").unwrap();
+        let process = serve(folder.path(), address);
+        let server = Self { folder, address: address.to_owned(), process };
         server.answers().await;
         server
     }
@@ -60,7 +71,7 @@ impl Server {
 
     /// Starts it again with what it had committed.
     pub(crate) async fn restart(&mut self) {
-        self.process = serve(self.folder.path());
+        self.process = serve(self.folder.path(), &self.address);
         self.answers().await;
     }
 
@@ -109,9 +120,14 @@ impl Drop for Server {
     }
 }
 
-fn serve(folder: &Path) -> Child {
+fn serve(folder: &Path, address: &str) -> Child {
     let mut server = program("postgres");
-    server.arg("-D").arg(folder.join("data")).arg("-k").arg(folder).args(["-c", "listen_addresses="]);
+    server
+        .arg("-D")
+        .arg(folder.join("data"))
+        .arg("-k")
+        .arg(folder)
+        .args(["-c", &format!("listen_addresses={address}")]);
     server.stderr(Stdio::null()).spawn().unwrap()
 }
 
