@@ -7,12 +7,12 @@
 use crate::config::Config;
 use crate::http::problem::{Code, Problem};
 use crate::state::Shared;
-use crate::store::billing::{CardRow, CardSource};
+use crate::store::billing::{CardRow, CardSource, UsageBy, UsageKey, UsageOf, UsageRow};
 use crate::store::{BillingStore, NewSession, StoreError};
 use nearframe_ledger::rates::{GPU_TIERS, RateCard};
 use nearframe_placement::profile::{Hour, PriceList};
-use nearframe_protocol::NodeId;
-use nearframe_protocol::prices::{Basis, Work};
+use nearframe_protocol::prices::{Basis, IndexPrice, PriceIndex, Work};
+use nearframe_protocol::{Money, NodeId};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Tries to write the configuration's card while others write theirs.
@@ -75,6 +75,49 @@ pub(crate) async fn refresh(shared: &Shared) -> Result<(), StoreError> {
     let Some(newest) = shared.store.newest_card(None).await? else { return Ok(()) };
     shared.prices.advance(Arc::new(newest), |card| shared.fleet().set_prices(card));
     Ok(())
+}
+
+/// Time that index prices are the means of.
+const INDEX_MS: u64 = 24 * 3_600_000;
+/// Computed anew this often at most: anybody may ask.
+const INDEX_AGE_MS: u64 = 60_000;
+const HOUR_US: i128 = 3_600_000_000;
+
+/// What an hour has cost lately.
+#[derive(Debug, Default)]
+pub(crate) struct Index(tokio::sync::Mutex<Option<PriceIndex>>);
+
+/// The index prices of now, or of a minute ago; those who ask at the same time wait for one computation.
+pub(crate) async fn index(shared: &Shared) -> Result<PriceIndex, StoreError> {
+    let mut kept = shared.price_index.0.lock().await;
+    let now_ms = shared.now_ms();
+    if let Some(index) = kept.as_ref().filter(|index| now_ms < index.to_ms + INDEX_AGE_MS) {
+        return Ok(index.clone());
+    }
+    let from_ms = now_ms.saturating_sub(INDEX_MS);
+    let rows = shared.store.usage(&UsageOf::all(from_ms..now_ms + 1), UsageBy::Rate).await?;
+    let card = shared.prices.card();
+    let prices = rows.into_iter().filter_map(|row| index_price(&card.card, row)).collect();
+    let index = PriceIndex { from_ms, to_ms: now_ms, prices };
+    *kept = Some(index.clone());
+    Ok(index)
+}
+
+/// `None` where no time was billed.
+fn index_price(card: &RateCard, UsageRow { key, currency, sums }: UsageRow) -> Option<IndexPrice> {
+    let UsageKey::Rate { work, region, gpu_tier } = key else { return None };
+    let paid = sums.host_micros + sums.platform_micros;
+    let amount_micros = (paid * HOUR_US).checked_div(sums.billed_us.into())?;
+    let listed = card.price_micros_per_hour(work, &region, gpu_tier);
+    Some(IndexPrice {
+        work,
+        gpu_tier,
+        price_per_hour: Money { amount_micros, currency },
+        listed_per_hour: Money { amount_micros: listed.into(), currency: card.currency.clone() },
+        billed_us: sums.billed_us,
+        leases: sums.leases,
+        region,
+    })
 }
 
 /// Makes a card the version after `over`; `None` where that is not the newest any more.

@@ -9,7 +9,7 @@ use crate::metrics::Metrics;
 use crate::placements::Placements;
 use crate::placing::Placing;
 use crate::placing::history::Reading;
-use crate::prices::InForce;
+use crate::prices::{self, InForce};
 use crate::replicas::{Clock, Cluster};
 use crate::saves::Saves;
 use crate::signalling::uplink::AT_ONCE;
@@ -49,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) placing: Placing,
     /// What hours cost.
     pub(crate) prices: InForce,
+    pub(crate) price_index: prices::Index,
     /// How far the history of round trips was read.
     pub(crate) reading: Reading,
     pub(crate) metrics: Metrics,
@@ -115,6 +116,7 @@ impl Shared {
             socket_limit: Limiter::per_minute(config.limits.sockets_per_minute),
             fleet: Mutex::new(Fleet::new(config.currency.clone())),
             prices: InForce::of(&config),
+            price_index: prices::Index::default(),
             config,
             store,
             assets,

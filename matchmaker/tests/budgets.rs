@@ -223,6 +223,8 @@ async fn usages(store: &dyn Store, node: NodeId, late: u64, sums: UsageSums) {
     assert_eq!(by(&all, UsageBy::Node).await, [row(UsageKey::Node(node))]);
     let hours = UsageOf::all(late - 5 * 3_600_000 - 7..late + 1);
     assert_eq!(by(&hours, UsageBy::Step(3_600_000)).await, [row(UsageKey::From(late - 7))]);
+    let Basis { work, region, gpu_tier, .. } = basis();
+    assert_eq!(by(&all, UsageBy::Rate).await, [row(UsageKey::Rate { work, region, gpu_tier })]);
     let own = UsageOf { title: Some(title()), node: Some(node), ..all.clone() };
     assert_eq!(by(&own, UsageBy::Title).await.len(), 1);
     let others = [

@@ -13,7 +13,7 @@ use nearframe_protocol::bill::{
     EarningsOverview, HeldWhy, NodeUsage, SessionBill, SessionUsage, TitleUsage, UsageSeries,
 };
 use nearframe_protocol::link::{FromNode, NodeOffer, RunningSession, ToNode};
-use nearframe_protocol::prices::{Basis, Prices, Work};
+use nearframe_protocol::prices::{Basis, PriceIndex, Prices, Work};
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
 use nearframe_protocol::terms::NodeTerms;
 use nearframe_protocol::{Currency, Money, NodeKey};
@@ -230,6 +230,17 @@ async fn prices_are_set_version_by_version_and_quotes_keep_theirs() {
     assert_eq!(bill.leases[0].terms.basis.as_ref().map(|basis| basis.rate_card), Some(1));
     let bill = played(&service, &mut node, &create_session("meteor")).await;
     assert_eq!(bill.leases[0].terms.price_per_hour, euros(7 * BASE));
+    let index: PriceIndex = json(service.get("/v1/prices/index").await).await;
+    let [price] = &index.prices[..] else { panic!("one kind of machine worked: {index:?}") };
+    assert_eq!(
+        (price.work, price.region.as_str(), price.gpu_tier, price.leases),
+        (Work::Interactive, "DE", 3, 2)
+    );
+    assert_eq!(price.listed_per_hour, euros(7 * BASE));
+    // Both were billed for as long, and less than a micro-unit of each was rounded away.
+    let missing = 5 * i128::from(BASE) - price.price_per_hour.amount_micros;
+    let most = 2 * 3_600_000_000 / (2 * PLAYED_US) + 1;
+    assert!((0..=most).contains(&missing), "{price:?}");
     let both = CreateSession { price_ceiling: Some(euros(1)), ..quoted };
     assert_eq!(problem(service.ask(post_session(&both)).await).await, "bad_body");
 

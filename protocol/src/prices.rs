@@ -93,6 +93,38 @@ pub struct SetPrices {
     pub rates: Vec<PriceRate>,
 }
 
+/// What an hour has cost lately: what was paid for work of one kind, by the time that was worked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct IndexPrice {
+    /// What was paid for.
+    pub work: Work,
+    /// Where, as an ISO 3166 code; empty if unknown.
+    pub region: String,
+    /// On machines of this GPU tier.
+    pub gpu_tier: u8,
+    /// Mean of an hour, fee included, each lease by its time, rounded down.
+    #[schema(value_type = MoneyJson)]
+    pub price_per_hour: Money,
+    /// What an hour costs there now, by the rate card.
+    #[schema(value_type = MoneyJson)]
+    pub listed_per_hour: Money,
+    /// Time that it is the mean of, in µs.
+    pub billed_us: u64,
+    /// Leases among it.
+    pub leases: u64,
+}
+
+/// `GET /v1/prices/index`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PriceIndex {
+    /// Receipts from then on, Unix ms.
+    pub from_ms: u64,
+    /// Until then, Unix ms.
+    pub to_ms: u64,
+    /// By kind of work, region and GPU tier; what nobody used is not there.
+    pub prices: Vec<IndexPrice>,
+}
+
 /// What a lease's price follows from: the rate of this version of the card for this work on such a machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Basis {

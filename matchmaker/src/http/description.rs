@@ -58,6 +58,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
         signalling::node::open,
         operator::enrol,
         prices::now,
+        prices::index,
         prices::version,
         prices::set,
         quotes::create,

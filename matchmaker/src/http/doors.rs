@@ -70,6 +70,7 @@ pub(super) fn doors() -> Vec<Door> {
         door("GET", "/v1/nodes/link", Role::NodeKey, get(signalling::node::open)),
         door("POST", "/v1/enrolments", Role::Operator(MemberRole::Member), post(operator::enrol)),
         door("GET", "/v1/prices", Role::Anyone, get(prices::now)),
+        door("GET", "/v1/prices/index", Role::Anyone, get(prices::index)),
         door("GET", "/v1/prices/{version}", Role::Anyone, get(prices::version)),
         door("PUT", "/v1/prices", Role::Operator(MemberRole::Member), put(prices::set)),
         door("POST", "/v1/quotes", Role::Anyone, post(quotes::create)).key(Scope::Quotes),

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use nearframe_ledger::rates::{Rate, RateCard};
-use nearframe_protocol::prices::{PriceRate, Prices, SetPrices};
+use nearframe_protocol::prices::{PriceIndex, PriceRate, Prices, SetPrices};
 use nearframe_protocol::{Currency, Money, api};
 use std::sync::Arc;
 
@@ -19,6 +19,16 @@ use std::sync::Arc;
 ))]
 pub(crate) async fn now(State(shared): State<Arc<Shared>>) -> Response {
     answer(&shared.prices.card())
+}
+
+/// What an hour has cost in the last 24 hours, by kind of work, region and GPU tier: what was paid, by the time that was
+/// billed. Computed once a minute.
+#[utoipa::path(get, path = "/v1/prices/index", tag = "money", operation_id = "price_index", responses(
+    (status = 200, description = "Index prices", body = PriceIndex),
+    (status = "default", description = "Any error", body = api::Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn index(State(shared): State<Arc<Shared>>) -> Result<axum::Json<PriceIndex>, Problem> {
+    Ok(axum::Json(prices::index(&shared).await?))
 }
 
 /// A version of the rate card: bills name the one that their price follows from.

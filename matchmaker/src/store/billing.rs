@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use nearframe_ledger::Tariff;
 use nearframe_ledger::bill::Evidence;
 use nearframe_ledger::rates::RateCard;
-use nearframe_protocol::prices::Basis;
+use nearframe_protocol::prices::{Basis, Work};
 use nearframe_protocol::{AccountId, Currency, LeaseId, NodeId, SessionId, SessionState, TitleId};
 use std::ops::Range;
 
@@ -38,6 +38,8 @@ pub enum UsageBy {
     Node,
     /// By steps of so many ms from the beginning of the time, not 0.
     Step(u64),
+    /// By what prices differ by; leases whose price follows from no rate card are left out.
+    Rate,
 }
 
 /// Whose a sum is.
@@ -49,6 +51,15 @@ pub enum UsageKey {
     Node(NodeId),
     /// That of the step which begins then, Unix ms.
     From(u64),
+    /// That of a kind of work on machines of a region and a GPU tier.
+    Rate {
+        /// What is paid for.
+        work: Work,
+        /// Empty if unknown.
+        region: String,
+        /// GPU tier.
+        gpu_tier: u8,
+    },
 }
 
 /// What receipts add up to.

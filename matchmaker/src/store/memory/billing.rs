@@ -45,6 +45,11 @@ fn usage(state: &State, of: &UsageOf, by: UsageBy) -> Result<Vec<UsageRow>, Stor
     let mut rows = BTreeMap::<_, UsageSums>::new();
     let mut counted = BTreeSet::new();
     for (evidence, lines) in lines(state, of)? {
+        let rate = evidence.basis.as_ref().map(|basis| UsageKey::Rate {
+            work: basis.work,
+            region: basis.region.clone(),
+            gpu_tier: basis.gpu_tier,
+        });
         for line in &lines {
             let key = match by {
                 UsageBy::Title => UsageKey::Title(evidence.account.title.clone()),
@@ -53,6 +58,10 @@ fn usage(state: &State, of: &UsageOf, by: UsageBy) -> Result<Vec<UsageRow>, Stor
                     let passed_ms = line.received_at_ms - of.range.start;
                     UsageKey::From(line.received_at_ms - passed_ms % step_ms)
                 }
+                UsageBy::Rate => match &rate {
+                    Some(rate) => rate.clone(),
+                    None => continue,
+                },
             };
             let place = (key, evidence.account.tariff.currency.clone());
             let is_first = counted.insert((place.clone(), evidence.account.lease));

@@ -9,6 +9,7 @@ use crate::store::billing::{
 use async_trait::async_trait;
 use nearframe_ledger::bill::Evidence;
 use nearframe_ledger::rates::RateCard;
+use nearframe_protocol::prices::Work;
 use nearframe_protocol::{Currency, LeaseId, NodeId, SessionId, TitleId};
 use sqlx::query;
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ fn key_sql(by: UsageBy, at: &str) -> String {
         UsageBy::Title => "s.title".to_owned(),
         UsageBy::Node => "l.node_id".to_owned(),
         UsageBy::Step(step_ms) => format!("({at} - $1) / {}", signed(step_ms.max(1))),
+        UsageBy::Rate => "l.work || '/' || l.gpu_tier || '/' || l.rate_region".to_owned(),
     }
 }
 
@@ -30,7 +32,14 @@ fn key(by: UsageBy, row: &DbRow, of: &UsageOf) -> Result<UsageKey, StoreError> {
         UsageBy::Title => UsageKey::Title(TitleId::new(text(row, "k")?).map_err(|_| corrupt())?),
         UsageBy::Node => UsageKey::Node(NodeId::from_bytes(blob(row, "k")?)),
         UsageBy::Step(step_ms) => UsageKey::From(of.range.start + int::<u64>(row, "k")? * step_ms.max(1)),
+        UsageBy::Rate => rate_key(text(row, "k")?).ok_or(StoreError::Corrupt("work"))?,
     })
+}
+
+fn rate_key(joined: &str) -> Option<UsageKey> {
+    let mut parts = joined.splitn(3, '/');
+    let (work, gpu_tier) = (Work::parse(parts.next()?)?, parts.next()?.parse().ok()?);
+    Some(UsageKey::Rate { work, gpu_tier, region: parts.next()?.to_owned() })
 }
 
 fn corrupt() -> StoreError {
@@ -38,6 +47,7 @@ fn corrupt() -> StoreError {
 }
 
 async fn usage(store: &SqlStore, of: &UsageOf, by: UsageBy) -> Result<Vec<UsageRow>, StoreError> {
+    let only = if by == UsageBy::Rate { "AND l.work IS NOT NULL" } else { "" };
     let group = key_sql(by, "r.received_at_ms");
     let used = format!(
         "SELECT {group} AS k, l.currency, count(DISTINCT l.id) AS leases, count(*) AS receipts,
@@ -45,7 +55,7 @@ async fn usage(store: &SqlStore, of: &UsageOf, by: UsageBy) -> Result<Vec<UsageR
            FROM receipts r
            JOIN leases l ON l.session_id = r.session_id AND l.generation = r.generation
            JOIN sessions s ON s.id = l.session_id
-          WHERE r.received_at_ms >= $1 AND r.received_at_ms < $2 AND {OF} AND {PAID_BY_5} GROUP BY {group}, l.currency"
+          WHERE r.received_at_ms >= $1 AND r.received_at_ms < $2 AND {OF} AND {PAID_BY_5} {only} GROUP BY {group}, l.currency"
     );
     let group = key_sql(by, "t.at_ms");
     let posted = format!(
@@ -55,7 +65,7 @@ async fn usage(store: &SqlStore, of: &UsageOf, by: UsageBy) -> Result<Vec<UsageR
            FROM transfers t
            JOIN leases l ON l.id = t.lease_id
            JOIN sessions s ON s.id = l.session_id
-          WHERE t.kind = 'post' AND t.at_ms >= $1 AND t.at_ms < $2 AND {OF} AND {PAID_BY_5} GROUP BY {group}, t.currency"
+          WHERE t.kind = 'post' AND t.at_ms >= $1 AND t.at_ms < $2 AND {OF} AND {PAID_BY_5} {only} GROUP BY {group}, t.currency"
     );
     let mut rows = BTreeMap::<(UsageKey, Currency), UsageSums>::new();
     for row in rows_of(store, &used, of).await? {

@@ -629,6 +629,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/prices/index": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What an hour has cost in the last 24 hours, by kind of work, region and GPU tier: what was paid, by the time that was
+         *     billed. Computed once a minute.
+         */
+        get: operations["price_index"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/prices/{version}": {
         parameters: {
             query?: never;
@@ -1948,6 +1968,32 @@ export interface components {
             /** @description TURN REST user: expiry in Unix seconds, a colon, a pseudonym. */
             username?: string | null;
         };
+        /** @description What an hour has cost lately: what was paid for work of one kind, by the time that was worked. */
+        IndexPrice: {
+            /**
+             * Format: int64
+             * @description Time that it is the mean of, in µs.
+             */
+            billed_us: number;
+            /**
+             * Format: int32
+             * @description On machines of this GPU tier.
+             */
+            gpu_tier: number;
+            /**
+             * Format: int64
+             * @description Leases among it.
+             */
+            leases: number;
+            /** @description What an hour costs there now, by the rate card. */
+            listed_per_hour: components["schemas"]["MoneyJson"];
+            /** @description Mean of an hour, fee included, each lease by its time, rounded down. */
+            price_per_hour: components["schemas"]["MoneyJson"];
+            /** @description Where, as an ISO 3166 code; empty if unknown. */
+            region: string;
+            /** @description What was paid for. */
+            work: components["schemas"]["Work"];
+        };
         /** @description `POST /v1/accounts/{account}/invitations`. */
         Invite: {
             /** @description What the new member may do. */
@@ -2751,6 +2797,21 @@ export interface components {
             /** @description Of which session. */
             session: components["schemas"]["SessionId"];
             state?: null | components["schemas"]["SessionState"];
+        };
+        /** @description `GET /v1/prices/index`. */
+        PriceIndex: {
+            /**
+             * Format: int64
+             * @description Receipts from then on, Unix ms.
+             */
+            from_ms: number;
+            /** @description By kind of work, region and GPU tier; what nobody used is not there. */
+            prices: components["schemas"]["IndexPrice"][];
+            /**
+             * Format: int64
+             * @description Until then, Unix ms.
+             */
+            to_ms: number;
         };
         /** @description What an hour costs of one kind of work, on machines of a GPU tier and above in a region and its parts. */
         PriceRate: {
@@ -4867,6 +4928,35 @@ export interface operations {
                 };
             };
             /** @description Any error, such as `prices_changed` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    price_index: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Index prices */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PriceIndex"];
+                };
+            };
+            /** @description Any error */
             default: {
                 headers: {
                     [name: string]: unknown;

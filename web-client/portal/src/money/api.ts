@@ -18,6 +18,7 @@ export type HeldDay = Schemas['HeldDay'];
 export type Earnings = Schemas['Earnings'];
 export type Prices = Schemas['Prices'];
 export type PriceRate = Schemas['PriceRate'];
+export type PriceIndex = Schemas['PriceIndex'];
 
 /** Whose receipts: everybody's, or those of one title or node. */
 export interface Whose {
@@ -70,6 +71,11 @@ export function setBudget(title: string, amount: { amount: string; currency: str
 /** The rate card in force. */
 export function prices(): Promise<Outcome<Prices>> {
   return settle(client.GET('/v1/prices', { signal: limit() }));
+}
+
+/** What an hour has cost in the last day. */
+export function priceIndex(): Promise<Outcome<PriceIndex>> {
+  return settle(client.GET('/v1/prices/index', { signal: limit() }));
 }
 
 /** What nodes have earned and what of it is held. */
