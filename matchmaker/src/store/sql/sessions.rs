@@ -4,9 +4,10 @@ use super::receipts::{append, lease_state};
 use super::rows::{blob, int, session, signed, text};
 use super::{
     Connection, Created, Db, Ended, Fate, HeldSlots, Idempotency, Lock, NewSession, SessionRow, SqlStore,
-    StoreError, Subject, replicas, within,
+    StoreError, Subject, outbox, replicas, within,
 };
 use nearframe_ledger::LeaseAccount;
+use nearframe_protocol::webhook::EventKind;
 use nearframe_protocol::{AccountId, EndReason, Generation, GuestId, NodeId, SessionId};
 use sqlx::{Executor, query};
 use std::collections::HashMap;
@@ -137,11 +138,13 @@ async fn create_in(tx: &mut Connection, new: &NewSession) -> Result<Fate<Created
     let Some((node_name, slots)) = take_slot(tx, new.node).await? else {
         return Ok(Fate::Undo(Created::NoCapacity));
     };
+    let row = SessionRow::fresh(new, node_name, slots);
+    outbox::session(tx, EventKind::SessionStarted, new.now_ms, &row).await?;
     match insert_lease(tx, new).await {
         Err(StoreError::OverBudget(_)) => return Ok(Fate::Undo(Created::OverBudget)),
         inserted => inserted?,
     }
-    Ok(Fate::Keep(Created::New(SessionRow::fresh(new, node_name, slots))))
+    Ok(Fate::Keep(Created::New(row)))
 }
 
 async fn guest_sessions(tx: &mut Connection, guest: GuestId) -> Result<u32, StoreError> {
@@ -297,5 +300,8 @@ async fn end_in(
             .await?;
     }
     let session = one(&mut *tx, id).await?;
+    if let Some(row) = session.as_ref().filter(|_| first) {
+        outbox::session(tx, EventKind::SessionEnded, row.ended_at_ms.unwrap_or(now_ms), row).await?;
+    }
     Ok(Fate::Keep(session.map(|session| Ended { session, first })))
 }
