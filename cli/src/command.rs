@@ -1,7 +1,7 @@
 //! The command line: subcommands, and the layers of configuration put together.
 
 use crate::file::ConfigFile;
-use crate::options::{Door, Enrolment, General, Matchmaking, Node, Record};
+use crate::options::{Agent, Door, Enrolment, General, Matchmaking, Node, Record};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -67,6 +67,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: PayoutCommand,
     },
+    /// Serve the API as tools of the Model Context Protocol, on stdin and stdout
+    Mcp {
+        #[command(flatten)]
+        agent: Agent,
+    },
     /// Print the OpenAPI description of the matchmaker's API
     Openapi,
     /// Run one session for a node on this machine
@@ -114,7 +119,11 @@ impl CommandLine {
     pub(crate) fn layered(self) -> Result<(General, Command)> {
         let reads_file = matches!(
             self.command,
-            Command::Up { .. } | Command::Matchmaker { .. } | Command::Node { .. } | Command::Ledger { .. }
+            Command::Up { .. }
+                | Command::Matchmaker { .. }
+                | Command::Node { .. }
+                | Command::Ledger { .. }
+                | Command::Mcp { .. }
         );
         if !reads_file {
             return Ok((self.general, self.command));
@@ -133,6 +142,7 @@ impl CommandLine {
             Command::Node { enrolment, node } => {
                 Command::Node { enrolment: enrolment.or(file.enrolment), node: node.or(file.node) }
             }
+            Command::Mcp { agent } => Command::Mcp { agent: agent.or(file.agent) },
             Command::Ledger { command: LedgerCommand::Verify { record } } => {
                 let record = record.or(Record { database_url: file.matchmaker.database_url });
                 Command::Ledger { command: LedgerCommand::Verify { record } }

@@ -1,6 +1,6 @@
 //! The TOML file: found, read and checked.
 
-use crate::options::{Door, Enrolment, General, Matchmaking, Node};
+use crate::options::{Agent, Door, Enrolment, General, Matchmaking, Node};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::env;
@@ -22,6 +22,7 @@ pub(crate) struct ConfigFile {
     pub(crate) matchmaker: Matchmaking,
     pub(crate) node: Node,
     pub(crate) enrolment: Enrolment,
+    pub(crate) agent: Agent,
 }
 
 impl ConfigFile {

@@ -13,6 +13,7 @@ mod door;
 mod file;
 mod log;
 mod matchmaker;
+mod mcp;
 mod money;
 mod node;
 mod options;
@@ -78,6 +79,7 @@ fn dispatch(general: &General, command: Command) -> Result<()> {
         Command::Title { command } => title::run(command),
         Command::Ledger { command } => block_on(money::ledger(general, &command)),
         Command::Payout { command } => money::payout(&command),
+        Command::Mcp { agent } => block_on(mcp::serve(&agent)),
         Command::Openapi => {
             say::line(&nearframe_matchmaker::openapi().to_pretty_json().context("writing the description")?);
             Ok(())

@@ -27,6 +27,7 @@ pub(crate) fn configure(
         public_url: Some(Url::parse(door.url()).context("the door's address")?),
         certificate_pin: door.pin().map(hex::encode),
         ice: ice(options)?,
+        private_webhooks: options.private_webhooks.unwrap_or_default(),
         ..Config::default()
     };
     if let Some(price) = options.price_micros_per_hour {

@@ -168,7 +168,8 @@ fn ports(text: &str) -> Result<(u16, u16)> {
     }
 }
 
-fn pin(text: &str) -> Result<[u8; 32]> {
+/// Reads a SHA-256 as the matchmaker prints it.
+pub(crate) fn pin(text: &str) -> Result<[u8; 32]> {
     let bytes = hex::decode(text.replace([':', ' '], "")).ok();
     bytes.and_then(|bytes| bytes.try_into().ok()).with_context(|| {
         format!("pin = {text:?}: allowed is a SHA-256 in hex, 64 digits, as the matchmaker prints it")

@@ -92,6 +92,25 @@ section! {
 }
 
 section! {
+    /// `[agent]`: whom `nearframe mcp` asks, and as whom.
+    #[command(next_help_heading = "Agent")]
+    Agent {
+        /// The matchmaker to ask, such as https://play.example.org
+        #[arg(long, env = "NEARFRAME_SERVER", value_name = "URL")]
+        server: String,
+        /// A key of an account; better in the variable or a file than on the command line, which others can read
+        #[arg(long, env = "NEARFRAME_KEY", value_name = "KEY", hide_env_values = true)]
+        key: String,
+        /// File with the key
+        #[arg(long, env = "NEARFRAME_KEY_FILE", value_name = "FILE")]
+        key_file: PathBuf,
+        /// SHA-256 of the matchmaker's root certificate, in hex, where no public authority vouches for it
+        #[arg(long, env = "NEARFRAME_PIN", value_name = "HEX")]
+        pin: String,
+    }
+}
+
+section! {
     /// `[matchmaker]`: what it hands out and what it charges.
     #[command(next_help_heading = "Matchmaker")]
     Matchmaking {
@@ -122,6 +141,10 @@ section! {
         /// Currency of prices: an ISO 4217 code or a token symbol
         #[arg(long, env = "NEARFRAME_CURRENCY", value_name = "CODE")]
         currency: String,
+        /// Let webhooks name plain HTTP and hosts that are not public: for tests and closed networks
+        #[arg(long, env = "NEARFRAME_PRIVATE_WEBHOOKS", value_name = "BOOL",
+              num_args = 0..=1, default_missing_value = "true")]
+        private_webhooks: bool,
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Config {
     pub connect_timeout_s: u32,
     /// Nodes that ran sessions before a restart have this long to call again, in seconds.
     pub restart_grace_s: u32,
+    /// Webhooks may also name plain HTTP, and hosts that are not public: for tests, and networks that are closed.
+    pub private_webhooks: bool,
     /// What one guest and one address may do.
     pub limits: Limits,
 }
@@ -94,6 +96,7 @@ impl Default for Config {
             currency: Currency::new("EUR").expect("EUR is a currency code"),
             connect_timeout_s: 30,
             restart_grace_s: 10,
+            private_webhooks: false,
             limits: Limits::default(),
         }
     }

@@ -33,6 +33,7 @@ mod signalling;
 mod state;
 pub mod store;
 pub mod tls;
+mod webhooks;
 
 pub use config::{Config, IceConfig, Limits};
 

@@ -1,6 +1,7 @@
 //! Counters and gauges in the Prometheus text format. Numbers only: no id, name or address.
 
 use crate::state::Shared;
+use crate::store::webhooks::Next;
 use nearframe_protocol::EndReason;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -24,6 +25,9 @@ pub(crate) struct Metrics {
     pub(crate) links: Gauge,
     pub(crate) interruptible: Gauge,
     pub(crate) rate_limited: Counter,
+    webhooks_delivered: Counter,
+    webhooks_failed: Counter,
+    webhooks_dead: Counter,
     ended: Mutex<BTreeMap<&'static str, u64>>,
     responses: [Counter; 5],
 }
@@ -68,6 +72,15 @@ impl Metrics {
     pub(crate) fn session_ended(&self, reason: EndReason) {
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         *ended.entry(reason.as_str()).or_default() += 1;
+    }
+
+    pub(crate) fn webhook_tried(&self, next: &Next) {
+        let counter = match next {
+            Next::Delivered => &self.webhooks_delivered,
+            Next::Again { .. } => &self.webhooks_failed,
+            Next::Dead | Next::Gone => &self.webhooks_dead,
+        };
+        counter.add();
     }
 
     pub(crate) fn response(&self, status: u16) {
@@ -120,6 +133,20 @@ pub(crate) fn render(shared: &Shared) -> String {
     ] {
         let value = counter.0.load(Ordering::Relaxed);
         sample(&mut out, "nearframe_receipts_total", &format!("{{result=\"{result}\"}}"), value);
+    }
+    family(
+        &mut out,
+        "nearframe_webhook_tries_total",
+        "counter",
+        "Tries to deliver an event, by what became of it.",
+    );
+    for (result, counter) in [
+        ("delivered", &metrics.webhooks_delivered),
+        ("again", &metrics.webhooks_failed),
+        ("dead", &metrics.webhooks_dead),
+    ] {
+        let value = counter.0.load(Ordering::Relaxed);
+        sample(&mut out, "nearframe_webhook_tries_total", &format!("{{result=\"{result}\"}}"), value);
     }
     family(&mut out, "nearframe_http_responses_total", "counter", "HTTP responses, by class of status.");
     for (class, counter) in (1..).zip(&metrics.responses) {

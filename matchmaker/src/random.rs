@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use nearframe_protocol::{AccountId, ApiKeyId, GuestId, LeaseId, MemberId, SessionId, TransferId};
+use nearframe_protocol::{AccountId, ApiKeyId, GuestId, LeaseId, MemberId, SessionId, TransferId, WebhookId};
 
 /// `N` random bytes.
 pub(crate) fn bytes<const N: usize>() -> [u8; N] {
@@ -33,6 +33,9 @@ pub(crate) fn account_id() -> AccountId {
 }
 pub(crate) fn member_id() -> MemberId {
     MemberId::from_random(bytes())
+}
+pub(crate) fn webhook_id() -> WebhookId {
+    WebhookId::from_random(bytes())
 }
 pub(crate) fn key_id() -> ApiKeyId {
     ApiKeyId::from_random(bytes())

@@ -14,10 +14,11 @@ use crate::replicas::{Clock, Cluster};
 use crate::saves::Saves;
 use crate::signalling::uplink::AT_ONCE;
 use crate::store::{Hash, Store};
+use crate::webhooks::Post;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nearframe_placement::Fleet;
-use nearframe_protocol::{Generation, GuestId, NodeId, NodeKey, PublicKey, SessionId};
+use nearframe_protocol::{Generation, GuestId, NodeId, NodeKey, PublicKey, SessionId, WebhookId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -68,6 +69,8 @@ pub(crate) struct Shared {
     pub(crate) general: general::Place,
     /// Who may be measured now.
     pub(crate) uplinks: Semaphore,
+    /// Carries events to those who want to know.
+    pub(crate) post: Post,
     fleet: Mutex<Fleet>,
     key: [u8; 32],
 }
@@ -117,6 +120,7 @@ impl Shared {
             fleet: Mutex::new(Fleet::new(config.currency.clone())),
             prices: InForce::of(&config),
             price_index: prices::Index::default(),
+            post: Post::new(config.private_webhooks),
             config,
             store,
             assets,
@@ -216,9 +220,19 @@ impl Shared {
         same(&self.mac(purpose, &bytes), proof).then_some(bytes)
     }
 
+    /// The secret of this number that deliveries to a webhook are signed with; the same whenever it is asked for.
+    pub(crate) fn webhook_secret(&self, webhook: WebhookId, number: u32) -> [u8; 32] {
+        let id = [&webhook.as_bytes()[..], &number.to_le_bytes()].concat();
+        self.mac_bytes("webhook", &id)
+    }
+
     fn mac(&self, purpose: &str, id: &[u8]) -> String {
+        URL_SAFE_NO_PAD.encode(self.mac_bytes(purpose, id))
+    }
+
+    fn mac_bytes(&self, purpose: &str, id: &[u8]) -> [u8; 32] {
         let message = [purpose.as_bytes(), b"\0", id].concat();
-        URL_SAFE_NO_PAD.encode(blake3::keyed_hash(&self.key, &message).as_bytes())
+        *blake3::keyed_hash(&self.key, &message).as_bytes()
     }
 }
 

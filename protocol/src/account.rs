@@ -8,6 +8,7 @@ use crate::{AccountId, ApiKeyId, MemberId, NodeId, TitleId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// Words in JSON and databases for the variants of an enum.
 macro_rules! words {
     ($name:ident { $($variant:ident => $word:literal),+ $(,)? }) => {
         impl $name {
@@ -24,6 +25,7 @@ macro_rules! words {
         }
     };
 }
+pub(crate) use words;
 
 /// What an account is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]

@@ -90,3 +90,11 @@ id!(
     /// A program's key to an account.
     ApiKeyId
 );
+id!(
+    /// Where an account wants to be told what happens.
+    WebhookId
+);
+id!(
+    /// Something that happened, of which webhooks tell.
+    EventId
+);

@@ -33,11 +33,15 @@ pub mod terms;
 pub mod title;
 pub mod uplink;
 pub mod version;
+pub mod webhook;
 pub mod wire;
 pub mod worker;
 
 pub use codec::VideoCodec;
-pub use id::{AccountId, ApiKeyId, GuestId, LeaseId, MemberId, NodeId, PeerId, SessionId, TransferId};
+pub use id::{
+    AccountId, ApiKeyId, EventId, GuestId, LeaseId, MemberId, NodeId, PeerId, SessionId, TransferId,
+    WebhookId,
+};
 pub use key::{NodeKey, PublicKey, Signature};
 pub use money::{Currency, Money};
 pub use save::{PackHash, SaveVersion};

@@ -2,7 +2,7 @@
 
 use super::{
     accounts, api_keys, bills, budgets, earnings, fleet, members, nodes, operator, prices, probes, queue,
-    quotes, saves, sessions, statements, surveys, titles, trail, usage, who,
+    quotes, saves, sessions, statements, surveys, titles, trail, usage, webhooks, who,
 };
 use crate::signalling;
 use utoipa::OpenApi;
@@ -94,13 +94,25 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
         api_keys::create,
         api_keys::set_allowance,
         api_keys::revoke,
+        webhooks::list,
+        webhooks::create,
+        webhooks::set,
+        webhooks::remove,
+        webhooks::renew,
+        webhooks::test,
+        webhooks::deliveries,
+        webhooks::redeliver,
         trail::list,
         probes::openapi,
         probes::live,
         probes::ready,
         probes::metrics
     ),
-    components(schemas(nearframe_protocol::api::Problem, nearframe_protocol::attest::Attestation)),
+    components(schemas(
+        nearframe_protocol::api::Problem,
+        nearframe_protocol::attest::Attestation,
+        nearframe_protocol::webhook::Event
+    )),
     modifiers(&Credentials)
 )]
 pub(crate) struct Api;

@@ -3,7 +3,7 @@
 use super::role::{Guard, Role};
 use super::{
     accounts, api_keys, bills, budgets, earnings, fleet, members, nodes, operator, prices, probes, queue,
-    quotes, saves, sessions, statements, static_files, surveys, titles, trail, usage,
+    quotes, saves, sessions, statements, static_files, surveys, titles, trail, usage, webhooks,
 };
 use crate::signalling;
 use crate::state::Shared;
@@ -160,6 +160,54 @@ pub(super) fn doors() -> Vec<Door> {
             "/v1/accounts/{account}/keys/{key}",
             Role::Account(MemberRole::Member),
             delete(api_keys::revoke),
+        ),
+        door(
+            "GET",
+            "/v1/accounts/{account}/webhooks",
+            Role::Account(MemberRole::Viewer),
+            get(webhooks::list),
+        ),
+        door(
+            "POST",
+            "/v1/accounts/{account}/webhooks",
+            Role::Account(MemberRole::Member),
+            post(webhooks::create),
+        ),
+        door(
+            "PUT",
+            "/v1/accounts/{account}/webhooks/{webhook}",
+            Role::Account(MemberRole::Member),
+            put(webhooks::set),
+        ),
+        door(
+            "DELETE",
+            "/v1/accounts/{account}/webhooks/{webhook}",
+            Role::Account(MemberRole::Member),
+            delete(webhooks::remove),
+        ),
+        door(
+            "POST",
+            "/v1/accounts/{account}/webhooks/{webhook}/secret",
+            Role::Account(MemberRole::Member),
+            post(webhooks::renew),
+        ),
+        door(
+            "POST",
+            "/v1/accounts/{account}/webhooks/{webhook}/test",
+            Role::Account(MemberRole::Member),
+            post(webhooks::test),
+        ),
+        door(
+            "GET",
+            "/v1/accounts/{account}/webhooks/{webhook}/deliveries",
+            Role::Account(MemberRole::Viewer),
+            get(webhooks::deliveries),
+        ),
+        door(
+            "POST",
+            "/v1/accounts/{account}/webhooks/{webhook}/deliveries/{event}",
+            Role::Account(MemberRole::Member),
+            post(webhooks::redeliver),
         ),
         door("GET", "/v1/audit", Role::Books(MemberRole::Owner), get(trail::list)),
         door("GET", "/v1/openapi.json", Role::Anyone, get(probes::openapi)),

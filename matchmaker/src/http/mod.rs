@@ -38,6 +38,7 @@ mod trail;
 mod usage;
 #[cfg(test)]
 mod walk;
+mod webhooks;
 mod who;
 
 use crate::state::Shared;

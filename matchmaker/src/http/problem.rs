@@ -29,8 +29,12 @@ pub(crate) enum Code {
     UnknownAccount,
     UnknownMember,
     UnknownKey,
+    UnknownWebhook,
+    UnknownDelivery,
     LastOwner,
     TooManyKeys,
+    TooManyWebhooks,
+    WebhookDisabled,
     TooManyMembers,
     InProgress,
     AnsweredOnce,
@@ -61,7 +65,7 @@ pub(crate) enum Code {
 }
 
 impl Code {
-    pub(crate) const ALL: [Self; 47] = [
+    pub(crate) const ALL: [Self; 51] = [
         Self::BadRequest,
         Self::BadId,
         Self::BadCursor,
@@ -80,8 +84,12 @@ impl Code {
         Self::UnknownAccount,
         Self::UnknownMember,
         Self::UnknownKey,
+        Self::UnknownWebhook,
+        Self::UnknownDelivery,
         Self::LastOwner,
         Self::TooManyKeys,
+        Self::TooManyWebhooks,
+        Self::WebhookDisabled,
         Self::TooManyMembers,
         Self::InProgress,
         Self::AnsweredOnce,
@@ -137,8 +145,12 @@ impl Code {
             Self::UnknownAccount => ("unknown_account", 404, "There is no such account"),
             Self::UnknownMember => ("unknown_member", 404, "There is no such member"),
             Self::UnknownKey => ("unknown_key", 404, "There is no such key"),
+            Self::UnknownWebhook => ("unknown_webhook", 404, "There is no such webhook"),
+            Self::UnknownDelivery => ("unknown_delivery", 404, "There is no such delivery"),
             Self::LastOwner => ("last_owner", 409, "An account keeps an owner"),
             Self::TooManyKeys => ("too_many_keys", 409, "The account has too many keys"),
+            Self::TooManyWebhooks => ("too_many_webhooks", 409, "The account has too many webhooks"),
+            Self::WebhookDisabled => ("webhook_disabled", 409, "The webhook is disabled"),
             Self::TooManyMembers => ("too_many_members", 409, "The account has too many members"),
             Self::InProgress => ("in_progress", 409, "The same request is under way"),
             Self::AnsweredOnce => ("answered_once", 409, "The answer was given and is shown once"),

@@ -341,6 +341,8 @@ impl House {
         };
         let path = path.replace("{account}", &self.account.to_string());
         let path = path.replace("{key}", &self.key.to_string());
+        let path = path.replace("{webhook}", &random::webhook_id().to_string());
+        let path = path.replace("{event}", &random::webhook_id().to_string());
         path.replace("{member}", &random::member_id().to_string()).replace(['{', '}', '*'], "")
     }
 }

@@ -7,7 +7,7 @@ use crate::http::repeat;
 use crate::placing::{history, plan, preempt, rules, warm};
 use crate::state::{Phase, Shared};
 use crate::store::StoreError;
-use crate::{general, prices, replicas, saves, settlement};
+use crate::{general, prices, replicas, saves, settlement, webhooks};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -25,6 +25,9 @@ const ACCOUNT_TICK: Duration = Duration::from_secs(60);
 const ANSWER_TICK: Duration = Duration::from_secs(600);
 /// Assets are looked at this often; they are kept for an hour after their last use.
 const ASSET_TICK: Duration = Duration::from_secs(60);
+
+/// Old events, and months that ended, are looked for this often.
+const EVENT_TICK: Duration = Duration::from_secs(300);
 
 /// Whether a day is to be settled is looked at this often.
 const SETTLEMENT_TICK: Duration = Duration::from_secs(600);
@@ -60,6 +63,11 @@ pub(crate) fn spawn(shared: &Arc<Shared>) -> JoinSet<()> {
     }));
     jobs.spawn(every(Arc::clone(shared), ACCOUNT_TICK, "accounts", |shared| Box::pin(accounts(shared))));
     jobs.spawn(every(Arc::clone(shared), ANSWER_TICK, "answers", |shared| Box::pin(old_answers(shared))));
+    jobs.spawn(webhooks::run(Arc::clone(shared)));
+    jobs.spawn(every(Arc::clone(shared), EVENT_TICK, "old events", |shared| Box::pin(old_events(shared))));
+    jobs.spawn(every(Arc::clone(shared), EVENT_TICK, "statements", |shared| {
+        Box::pin(webhooks::statements(shared))
+    }));
     jobs.spawn(every(Arc::clone(shared), ASSET_TICK, "assets", |shared| Box::pin(unneeded_assets(shared))));
     jobs.spawn(every(Arc::clone(shared), SETTLEMENT_TICK, "settlement", |shared| Box::pin(settle(shared))));
     jobs.spawn(every(Arc::clone(shared), LEDGER_TICK, "general ledger", |shared| {
@@ -112,6 +120,10 @@ async fn unneeded_assets(shared: &Shared) -> Result<(), StoreError> {
 
 async fn old_answers(shared: &Shared) -> Result<(), StoreError> {
     shared.store.forget_answers(shared.now_ms().saturating_sub(repeat::KEPT_MS)).await
+}
+
+async fn old_events(shared: &Shared) -> Result<(), StoreError> {
+    shared.store.forget_events(shared.now_ms().saturating_sub(webhooks::KEPT_MS)).await
 }
 
 async fn accounts(shared: &Shared) -> Result<(), StoreError> {

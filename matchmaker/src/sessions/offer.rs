@@ -4,11 +4,13 @@ use crate::http::problem::{Code, Problem};
 use crate::state::Shared;
 use crate::store::NewSession;
 use crate::store::accounts::Purse;
+use crate::webhooks;
 use nearframe_ledger::RESERVE_US;
 use nearframe_protocol::account::{Offer, Raise, Short};
 
 /// The problem of a session that its payer's budget does not hold; with an offer, where a key asked.
 pub(super) async fn over_budget(shared: &Shared, new: &NewSession) -> Result<Problem, Problem> {
+    webhooks::refused(shared, new.payer, &new.title, &new.tariff).await;
     if new.payer.is_none() {
         let detail = "The studio's budget for this title does not hold another hour. Tell the studio.";
         return Ok(Problem::new(Code::BudgetUsedUp, detail));

@@ -12,6 +12,7 @@ use crate::replicas;
 use crate::sessions;
 use crate::state::{Phase, Shared, hash};
 use crate::store::{Admission, SessionRow, StoreError, Taken};
+use crate::webhooks;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -402,7 +403,9 @@ impl Link<'_> {
             }
             Taken::OverBudget => {
                 metrics.receipts_refused.add();
-                sessions::end(self.shared, session, EndReason::BudgetUsedUp).await?;
+                if let Some(row) = sessions::end(self.shared, session, EndReason::BudgetUsedUp).await? {
+                    webhooks::hour_refused(self.shared, &row).await;
+                }
                 let message = "the studio's budget for the title is used up; the session ends".to_owned();
                 ToNode::ReceiptRefused { session, generation, sequence, message }
             }

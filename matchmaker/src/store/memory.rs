@@ -14,6 +14,7 @@ use nearframe_ledger::{Chain, Kind, LeaseAccount, Meter, Reservation, Terms, Tra
 use nearframe_protocol::api::StoredReceipt;
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::SignedReceipt;
+use nearframe_protocol::webhook::{BudgetOf, EventKind};
 use nearframe_protocol::{
     Currency, EndReason, Generation, GuestId, LeaseId, Money, NodeId, PublicKey, SessionId, SessionState,
     TitleId,
@@ -31,6 +32,7 @@ mod placement;
 mod replicas;
 mod saves;
 mod settlements;
+mod webhooks;
 
 /// A store that forgets everything with its process.
 #[derive(Debug, Default)]
@@ -85,6 +87,7 @@ struct State {
     who: accounts::Who,
     payers: HashMap<LeaseId, Payer>,
     deeds: deeds::Deeds,
+    hooks: webhooks::Hooks,
 }
 
 #[derive(Debug, Clone)]
@@ -246,7 +249,8 @@ impl State {
         if !self.holds(std::slice::from_ref(&opening)) {
             return Ok(Created::OverBudget);
         }
-        self.journal.push(opening);
+        self.journal.push(opening.clone());
+        self.tell_low(&[opening], new.now_ms)?;
         if let Some(Idempotency { key, request }) = &new.idempotency {
             self.idempotency.insert(*key, (*request, new.id));
         }
@@ -260,6 +264,7 @@ impl State {
         self.change_slots(new.node, |held| held + 1);
         let row = self.row(&held);
         self.sessions.insert(new.id, held);
+        self.tell_session(EventKind::SessionStarted, new.now_ms, &row)?;
         Ok(Created::New(row))
     }
 
@@ -272,6 +277,8 @@ impl State {
             (held.state, held.ended) = (SessionState::Ended, Some((ended_at_ms, reason)));
             self.sessions.insert(id, held.clone());
             self.change_slots(held.new.node, |slots| slots - 1);
+            let row = self.row(&held);
+            self.tell_session(EventKind::SessionEnded, ended_at_ms, &row)?;
         }
         Ok(Some(Ended { session: self.row(&held), first }))
     }
@@ -290,7 +297,8 @@ impl State {
         if !self.holds(&entry.transfers) {
             return Ok(Taken::OverBudget);
         }
-        self.journal.extend(entry.transfers);
+        self.journal.extend(entry.transfers.iter().cloned());
+        self.tell_low(&entry.transfers, now_ms)?;
         let countersigned = entry.countersigned;
         let stored = StoredReceipt { signed: signed.clone(), received_at_ms: now_ms, countersigned };
         let held = self.sessions.get_mut(&receipt.session).ok_or(StoreError::Corrupt("session_id"))?;
@@ -306,6 +314,8 @@ impl State {
             let mine = self.journal.iter().filter(|t| t.lease == held.new.lease).cloned();
             audit(&mine.collect::<Vec<_>>())?;
             self.sessions.insert(held.new.id, Held { closed: true, ..held.clone() });
+            let row = self.row(held);
+            self.tell_session(EventKind::SessionBilled, now_ms, &row)?;
         }
         Ok(due.len() as u32)
     }
@@ -494,6 +504,7 @@ impl Store for MemoryStore {
     ) -> Result<(), StoreError> {
         self.transact(|state| {
             state.set_limit(title, currency, limit_micros);
+            state.hooks.limit_is_new(&BudgetOf::Title { id: title.clone() });
             Ok(())
         })
     }

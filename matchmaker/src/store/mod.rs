@@ -11,6 +11,7 @@ mod account;
 pub mod accounts;
 pub mod billing;
 pub mod deeds;
+mod event;
 mod memory;
 pub mod placement;
 mod postgres;
@@ -19,6 +20,7 @@ mod save;
 mod session;
 mod sqlite;
 mod subject;
+pub mod webhooks;
 
 pub use accounts::{AccountStore, Payer};
 pub use billing::BillingStore;
@@ -30,6 +32,7 @@ pub use replica::{Fence, RegionOwner, Replicas, Stranded};
 pub use save::{NewSave, SaveOwner, SaveRow, Saved};
 pub use session::{Idempotency, NewSession, SessionRow};
 pub use sqlite::SqliteStore;
+pub use webhooks::WebhookStore;
 
 use crate::bus::words::{HeldSlots, ReplicaId};
 use async_trait::async_trait;
@@ -182,7 +185,7 @@ pub struct BudgetRow {
 
 /// The seam. Every method is one transaction; times are Unix ms by the caller's clock.
 #[async_trait]
-pub trait Store: AccountStore + BillingStore + DeedStore + PlacementStore {
+pub trait Store: AccountStore + BillingStore + DeedStore + PlacementStore + WebhookStore {
     /// The secret `name`; `fresh` becomes it when there is none.
     async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError>;
 

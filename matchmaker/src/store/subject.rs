@@ -16,6 +16,8 @@ pub(super) enum Subject<'a> {
     Members(AccountId),
     /// Which keys an account has.
     Keys(AccountId),
+    /// Which webhooks an account has.
+    Webhooks(AccountId),
     /// What an operator ordered about a node.
     Orders(NodeId),
     /// Who a node is.
@@ -32,6 +34,8 @@ pub(super) enum Subject<'a> {
     Bookings,
     /// The last line of the audit trail.
     AuditTrail,
+    /// Who tries which deliveries.
+    Deliveries,
 }
 
 /// What nobody else decides about while a transaction runs, or only together with it. In the order in which
@@ -54,6 +58,7 @@ impl Subject<'_> {
             Self::Guest(guest) => hasher.update(b"guest").update(guest.as_bytes()),
             Self::Members(account) => hasher.update(b"members").update(account.as_bytes()),
             Self::Keys(account) => hasher.update(b"keys").update(account.as_bytes()),
+            Self::Webhooks(account) => hasher.update(b"webhooks").update(account.as_bytes()),
             Self::Orders(node) => hasher.update(b"orders").update(node.as_bytes()),
             Self::NodeKey(key) => hasher.update(b"node key").update(key.as_bytes()),
             Self::Session(session) => hasher.update(b"session").update(session.as_bytes()),
@@ -62,6 +67,7 @@ impl Subject<'_> {
             Self::Latency => hasher.update(b"latency"),
             Self::Bookings => hasher.update(b"bookings"),
             Self::AuditTrail => hasher.update(b"audit trail"),
+            Self::Deliveries => hasher.update(b"deliveries"),
         };
         let mut number = [0; 8];
         hasher.finalize_xof().fill(&mut number);

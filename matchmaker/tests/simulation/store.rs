@@ -16,6 +16,9 @@ use nearframe_matchmaker::store::placement::{
     BookingRow, BookingTerms, InterruptibleRow, OrderKind, OrderRow, PastRow, PlacementStore, RuleKind,
     RuleRow,
 };
+use nearframe_matchmaker::store::webhooks::{
+    DeliveryClaim, DeliveryRow, Due, EventRow, Refused, Settled, WebhookChange, WebhookRow, WebhookStore,
+};
 use nearframe_matchmaker::store::{
     Admission, BillingStore, BudgetRow, Created, Ended, Hash, MemoryStore, NewSave, NewSession, NodeRow,
     PostedRow, Replicas, SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded, Taken,
@@ -25,9 +28,10 @@ use nearframe_protocol::account::MemberRole;
 use nearframe_protocol::api::StoredReceipt;
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::SignedReceipt;
+use nearframe_protocol::webhook::EventKind;
 use nearframe_protocol::{
-    AccountId, ApiKeyId, Currency, EndReason, Generation, GuestId, LeaseId, MemberId, NodeId, PublicKey,
-    SessionId, TitleId,
+    AccountId, ApiKeyId, Currency, EndReason, EventId, Generation, GuestId, LeaseId, MemberId, NodeId,
+    PublicKey, SessionId, TitleId, WebhookId,
 };
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -210,6 +214,22 @@ through! { AccountStore {
     holdings(account: AccountId) -> Vec<Holding>;
     sessions_of_account(account: AccountId, after: Option<SessionId>, limit: u32) -> Vec<SessionRow>;
     evidence_of_account(account: AccountId, title: &TitleId, after: Option<LeaseId>, limit: u32) -> Vec<Evidence>;
+}}
+
+through! { WebhookStore {
+    add_webhook(row: &WebhookRow) -> bool;
+    webhooks(account: AccountId) -> Vec<WebhookRow>;
+    change_webhook(account: AccountId, id: WebhookId, change: &WebhookChange) -> bool;
+    renew_secret(account: AccountId, id: WebhookId, number: u32, old_until_ms: u64) -> bool;
+    remove_webhook(account: AccountId, id: WebhookId, now_ms: u64) -> bool;
+    add_event(event: &EventRow, to: Option<WebhookId>) -> u32;
+    tell_exhausted(refused: &Refused) -> ();
+    accounts_that_want(kind: EventKind) -> Vec<AccountId>;
+    claim_deliveries(claim: &DeliveryClaim, most: u32) -> Vec<Due>;
+    settle_delivery(settled: &Settled) -> bool;
+    deliveries(webhook: WebhookId, after: Option<EventId>, limit: u32) -> Vec<DeliveryRow>;
+    redeliver(webhook: WebhookId, event: EventId, now_ms: u64) -> bool;
+    forget_events(before_ms: u64) -> ();
 }}
 
 through! { DeedStore {

@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
 use tracing::{error, info};
 
-pub(super) mod pin;
+pub(crate) mod pin;
 mod uplink;
 
 pub(super) use uplink::Uplinks;

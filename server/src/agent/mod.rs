@@ -14,6 +14,8 @@ mod spool;
 mod supervisor;
 mod worker_process;
 
+pub use link::pin::trust;
+
 use crate::capability::{self, Machine, terms};
 use anyhow::{Context, Result};
 use base64::Engine;

@@ -53,6 +53,45 @@ export const CREATED_KEY: Schemas['CreatedKey'] = {
   secret: `nf_live_${'7Gq2mXw9Rb'.repeat(4)}4kTz0a1Bc`,
 };
 
+const webhook = (n: number, url: string, rest: Partial<Schemas['Webhook']>): Schemas['Webhook'] => ({
+  id: id(n),
+  url,
+  events: ['session.ended', 'budget.low', 'budget.exhausted'],
+  created_at_ms: now - 90 * HOUR_MS,
+  created_by: id(2),
+  ...rest,
+});
+
+/** Its webhooks. */
+export const WEBHOOKS: Schemas['Webhook'][] = [
+  webhook(31, 'https://hooks.hollowlantern.example/nearframe', { delivered_at_ms: now - HOUR_MS / 30 }),
+  webhook(32, 'https://old.hollowlantern.example/in', { disabled: 'failing', events: ['statement.ready'] }),
+];
+
+/** What the making of a webhook is answered with. */
+export const WEBHOOK_SECRET: Schemas['WebhookSecret'] = {
+  webhook: webhook(33, 'https://hooks.hollowlantern.example/new', {}),
+  secret: `whsec_${'7Gq2mXw9Rb4k'.repeat(3)}Tz0a1Bc=`,
+};
+
+const delivery = (n: number, rest: Partial<Schemas['Delivery']>): Schemas['Delivery'] => ({
+  event: id(40 + n),
+  kind: 'session.ended',
+  at_ms: now - n * HOUR_MS,
+  state: 'delivered',
+  tries: 1,
+  tried_at_ms: now - n * HOUR_MS,
+  status: 204,
+  ...rest,
+});
+
+/** How deliveries fared. */
+export const DELIVERIES: Schemas['Delivery'][] = [
+  delivery(1, { state: 'pending', tries: 2, status: 503, trouble: 'answered with 503', due_ms: now + HOUR_MS / 2 }),
+  delivery(2, {}),
+  delivery(3, { kind: 'budget.low', state: 'dead', tries: 10, status: null, trouble: 'its host has no address' }),
+];
+
 /** What an invitation is answered with. */
 export const LINK: Schemas['SignInLink'] = {
   url: `https://play.example.org/account#join=${'k7w2p9ddx41mq8rz'.repeat(2)}`,

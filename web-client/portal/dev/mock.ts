@@ -9,7 +9,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Plugin } from 'vite';
 import type { components } from '../src/api/generated';
 import { FLEET, RECEIPTS, SAVES, SESSIONS, TITLES } from './mock-data.ts';
-import { ACCOUNT, CREATED_KEY, KEYS, LINK, ME, MEMBERS, TRAIL } from './mock-accounts.ts';
+import { ACCOUNT, CREATED_KEY, DELIVERIES, KEYS, LINK, ME, MEMBERS, TRAIL, WEBHOOKS, WEBHOOK_SECRET } from './mock-accounts.ts';
 import { BUDGETS, BY_NODE, BY_SESSION, BY_TITLE, PRICES, bill, earnings, proof, series } from './mock-money.ts';
 import { EMPTY_FLEET, FLEET_VIEW, OUTLOOK, PLACEMENT } from './mock-fleet.ts';
 
@@ -106,7 +106,7 @@ function moneyBody(method: string, [kind, id = '', part = '']: readonly string[]
 
 function route(method: string, path: string, mode: string): Answer {
   const empty = mode === 'empty';
-  const [, , kind = '', id, part] = path.split('/');
+  const [, , kind = '', id, part, , deeper] = path.split('/');
   const call = `${method} ${kind}${id === undefined ? '' : '/:id'}${part === undefined ? '' : `/${part}`}`;
   switch (call) {
     case 'GET titles':
@@ -160,6 +160,14 @@ function route(method: string, path: string, mode: string): Answer {
       return page(empty ? [] : KEYS);
     case 'POST accounts/:id/keys':
       return { status: 201, body: CREATED_KEY };
+    case 'GET accounts/:id/webhooks':
+      return page(empty ? [] : deeper === 'deliveries' ? DELIVERIES : WEBHOOKS);
+    case 'POST accounts/:id/webhooks':
+      if (deeper === 'test' || deeper === 'deliveries') return { status: 202, body: { event: DELIVERIES[0]?.event } };
+      return { status: 201, body: WEBHOOK_SECRET };
+    case 'PUT accounts/:id/webhooks':
+      return { status: 200, body: WEBHOOKS[0] };
+    case 'DELETE accounts/:id/webhooks':
     case 'DELETE accounts/:id/keys':
     case 'DELETE accounts/:id/members':
       return { status: 204, body: undefined };

@@ -42,6 +42,19 @@ async function takeKey(page: Page): Promise<void> {
   await page.getByText('Copy its secret now').waitFor();
 }
 
+async function makeWebhook(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'New webhook' }).click();
+  await page.getByLabel('Address').fill('https://hooks.example.org/');
+}
+
+async function takeWebhook(page: Page): Promise<void> {
+  await makeWebhook(page);
+  await page.getByRole('button', { name: 'Register it' }).click();
+  await page.getByText('has a new secret').waitFor();
+  await page.getByRole('button', { name: /^Deliveries/ }).first().click();
+  await page.getByText('given up').waitFor();
+}
+
 async function openAccount(page: Page): Promise<void> {
   await page.getByRole('button', { name: /Hollow Lantern/ }).click();
   await page.getByRole('button', { name: 'Make a link' }).click();
@@ -97,6 +110,8 @@ const PLACES: readonly Place[] = [
   { what: 'an account', path: '/account' },
   { what: 'a new key', path: '/account', act: makeKey },
   { what: 'a key that is shown once', path: '/account', act: takeKey },
+  { what: 'a new webhook', path: '/account', act: makeWebhook },
+  { what: 'a webhook’s secret and deliveries', path: '/account', act: takeWebhook },
   { what: 'a new account', path: '/account', mock: 'empty' },
   { what: 'an account of nobody', path: '/account', mock: 'guest' },
   { what: 'a failed account', path: '/account', mock: 'error' },

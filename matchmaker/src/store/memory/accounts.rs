@@ -9,6 +9,7 @@ use crate::store::{Hash, NewSession, SessionRow, StoreError};
 use async_trait::async_trait;
 use nearframe_ledger::bill::Evidence;
 use nearframe_protocol::account::MemberRole;
+use nearframe_protocol::webhook::BudgetOf;
 use nearframe_protocol::{AccountId, ApiKeyId, LeaseId, MemberId, SessionId, TitleId};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -57,11 +58,16 @@ impl Who {
         Arrived::As(row)
     }
 
+    /// Whose a title or a node is.
+    pub(super) fn owner(&self, holding: &Holding) -> Option<AccountId> {
+        self.owners.get(holding).copied()
+    }
+
     /// Whether an account pays for a session.
     pub(super) fn pays(&self, account: AccountId, new: &NewSession) -> bool {
         match new.payer {
             Some(payer) => payer.account == account,
-            None => self.owners.get(&Holding::Title(new.title.clone())) == Some(&account),
+            None => self.owner(&Holding::Title(new.title.clone())) == Some(account),
         }
     }
 }
@@ -101,6 +107,7 @@ impl AccountStore for MemoryStore {
     }
     async fn set_account_limit(&self, id: AccountId, limit_micros: Option<i128>) -> Result<bool, StoreError> {
         self.transact(|state| {
+            state.hooks.account_limit_is_new(id);
             let row = state.who.accounts.get_mut(&id);
             Ok(row.map(|row| row.purse.limit_micros = limit_micros).is_some())
         })
@@ -213,7 +220,11 @@ impl AccountStore for MemoryStore {
     ) -> Result<bool, StoreError> {
         self.transact(|state| {
             let row = state.who.keys.get_mut(&id).filter(|row| row.account == account);
-            Ok(row.map(|row| row.purse.limit_micros = limit_micros).is_some())
+            let is_there = row.map(|row| row.purse.limit_micros = limit_micros).is_some();
+            if is_there {
+                state.hooks.limit_is_new(&BudgetOf::Key { id });
+            }
+            Ok(is_there)
         })
     }
     async fn revoke_key(&self, account: AccountId, id: ApiKeyId, now_ms: u64) -> Result<bool, StoreError> {
@@ -232,7 +243,7 @@ impl AccountStore for MemoryStore {
         })
     }
     async fn owner(&self, holding: &Holding) -> Result<Option<AccountId>, StoreError> {
-        Ok(self.read(|state| state.who.owners.get(holding).copied()))
+        Ok(self.read(|state| state.who.owner(holding)))
     }
     async fn holdings(&self, account: AccountId) -> Result<Vec<Holding>, StoreError> {
         Ok(self.read(|state| {

@@ -91,11 +91,13 @@ pub(super) async fn set_limit(
     id: AccountId,
     limit_micros: Option<i128>,
 ) -> Result<bool, StoreError> {
-    let done = query("UPDATE accounts SET limit_micros = $1 WHERE id = $2")
-        .bind(limit_micros.map(signed_amount).transpose()?)
-        .bind(&id.as_bytes()[..])
-        .execute(&store.writer)
-        .await?;
+    let done = query(
+        "UPDATE accounts SET limit_micros = $1, low_told_ms = NULL, exhausted_told_ms = NULL WHERE id = $2",
+    )
+    .bind(limit_micros.map(signed_amount).transpose()?)
+    .bind(&id.as_bytes()[..])
+    .execute(&store.writer)
+    .await?;
     Ok(done.rows_affected() == 1)
 }
 

@@ -1,8 +1,8 @@
 //! What may be spent on a title.
 
-use super::keys;
+use super::outbox::{self, Place};
 use super::rows::{currency, maybe_int, signed_amount, title};
-use super::{Connection, DbRow, SqlStore, StoreError};
+use super::{Connection, DbRow, SqlStore, StoreError, keys};
 use crate::store::BudgetRow;
 use nearframe_ledger::{Account, Kind, Transfer};
 use nearframe_protocol::{Currency, Money, TitleId};
@@ -10,7 +10,7 @@ use sqlx::query;
 
 /// Counts what a transfer sets aside or releases; refuses what the payer's budget does not hold. What is posted was
 /// set aside before. The row is locked from here to the end of the transaction, so that no two decide by one balance.
-pub(super) async fn count(tx: &mut Connection, transfer: &Transfer) -> Result<(), StoreError> {
+pub(super) async fn count(tx: &mut Connection, transfer: &Transfer, now_ms: u64) -> Result<(), StoreError> {
     let change_micros = match transfer.kind {
         Kind::Pending => signed_amount(transfer.amount_micros)?,
         Kind::Void => -signed_amount(transfer.amount_micros)?,
@@ -19,24 +19,28 @@ pub(super) async fn count(tx: &mut Connection, transfer: &Transfer) -> Result<()
     let title = match &transfer.debit {
         Account::Studio(_) if change_micros == 0 => return Ok(()),
         Account::Studio(title) => title,
-        Account::Customer(account) => return keys::count(tx, *account, transfer, change_micros).await,
+        Account::Customer(account) => {
+            return keys::count(tx, *account, transfer, change_micros, now_ms).await;
+        }
         _ => return Err(StoreError::Corrupt("debit")),
     };
     if change_micros < 0 {
         return release(tx, title, &transfer.currency, change_micros).await;
     }
-    let done = query(
+    let row = query(
         "INSERT INTO budgets (title, currency, limit_micros, committed_micros) VALUES ($1, $2, NULL, $3)
          ON CONFLICT (title, currency) DO UPDATE SET committed_micros = budgets.committed_micros + $3
           WHERE budgets.limit_micros IS NULL
-             OR budgets.committed_micros + $3 <= budgets.limit_micros",
+             OR budgets.committed_micros + $3 <= budgets.limit_micros
+         RETURNING limit_micros, committed_micros, low_told_ms",
     )
     .bind(title.as_str())
     .bind(transfer.currency.as_str())
     .bind(change_micros)
-    .execute(tx)
+    .fetch_optional(&mut *tx)
     .await?;
-    if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::OverBudget(transfer.debit.clone())) }
+    let row = row.ok_or_else(|| StoreError::OverBudget(transfer.debit.clone()))?;
+    outbox::low(tx, &row, Place::Title(title, &transfer.currency), &transfer.currency, now_ms).await
 }
 
 /// What is released was set aside before, so the row is there. Not an insertion: its check would see a row below zero.
@@ -66,7 +70,8 @@ pub(super) async fn set(
     let limit_micros = limit_micros.map(signed_amount).transpose()?;
     query(
         "INSERT INTO budgets (title, currency, limit_micros, committed_micros) VALUES ($1, $2, $3, 0)
-         ON CONFLICT (title, currency) DO UPDATE SET limit_micros = $3",
+         ON CONFLICT (title, currency) DO UPDATE
+            SET limit_micros = $3, low_told_ms = NULL, exhausted_told_ms = NULL",
     )
     .bind(title.as_str())
     .bind(currency.as_str())

@@ -1,6 +1,7 @@
 //! Keys, what they and their accounts may spend, and what accounts own.
 
 use super::accounts::{maybe_id, purse};
+use super::outbox::{self, Place};
 use super::rows::{blob, int, maybe_int, signed, signed_amount, text};
 use super::{Connection, DbRow, SqlStore, StoreError, Subject, lock};
 use crate::store::Hash;
@@ -91,12 +92,15 @@ pub(super) async fn set_limit(
     id: ApiKeyId,
     limit_micros: Option<i128>,
 ) -> Result<bool, StoreError> {
-    let done = query("UPDATE api_keys SET limit_micros = $1 WHERE id = $2 AND account_id = $3")
-        .bind(limit_micros.map(signed_amount).transpose()?)
-        .bind(&id.as_bytes()[..])
-        .bind(&account.as_bytes()[..])
-        .execute(&store.writer)
-        .await?;
+    let done = query(
+        "UPDATE api_keys SET limit_micros = $1, low_told_ms = NULL, exhausted_told_ms = NULL
+          WHERE id = $2 AND account_id = $3",
+    )
+    .bind(limit_micros.map(signed_amount).transpose()?)
+    .bind(&id.as_bytes()[..])
+    .bind(&account.as_bytes()[..])
+    .execute(&store.writer)
+    .await?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -125,6 +129,7 @@ pub(super) async fn count(
     account: AccountId,
     transfer: &Transfer,
     change_micros: i64,
+    now_ms: u64,
 ) -> Result<(), StoreError> {
     let sql = "SELECT k.id, k.revoked_at_ms FROM leases l JOIN api_keys k ON k.id = l.key_id WHERE l.id = $1";
     let key = query(sql).bind(&transfer.lease.as_bytes()[..]).fetch_one(&mut *tx).await?;
@@ -135,21 +140,26 @@ pub(super) async fn count(
     }
     let fits =
         "($1 <= 0 OR (currency = $3 AND (limit_micros IS NULL OR committed_micros + $1 <= limit_micros)))";
-    let of_account =
-        format!("UPDATE accounts SET committed_micros = committed_micros + $1 WHERE id = $2 AND {fits}");
+    let stands = "RETURNING limit_micros, committed_micros, low_told_ms";
+    let of_account = format!(
+        "UPDATE accounts SET committed_micros = committed_micros + $1 WHERE id = $2 AND {fits} {stands}"
+    );
     let of_key = format!(
         "UPDATE api_keys SET committed_micros = committed_micros + $1
-          WHERE id = $2 AND {fits} AND ($1 < 0 OR revoked_at_ms IS NULL)"
+          WHERE id = $2 AND {fits} AND ($1 < 0 OR revoked_at_ms IS NULL) {stands}"
     );
-    for (sql, id) in [(of_account, account.as_bytes()), (of_key, &key)] {
-        let done = query(&sql)
+    let key_place = Place::Key(account, ApiKeyId::from_bytes(key));
+    let places = [(of_account, account.as_bytes(), Place::Account(account)), (of_key, &key, key_place)];
+    for (sql, id, place) in places {
+        let row = query(&sql)
             .bind(change_micros)
             .bind(&id[..])
             .bind(transfer.currency.as_str())
-            .execute(&mut *tx)
+            .fetch_optional(&mut *tx)
             .await?;
-        if done.rows_affected() != 1 {
-            return Err(StoreError::OverBudget(Account::Customer(account)));
+        let row = row.ok_or(StoreError::OverBudget(Account::Customer(account)))?;
+        if change_micros > 0 {
+            outbox::low(tx, &row, place, &transfer.currency, now_ms).await?;
         }
     }
     Ok(())

@@ -15,6 +15,7 @@ mod deeds;
 mod evidence;
 mod keys;
 mod nodes;
+mod outbox;
 mod placement;
 mod receipts;
 mod replicas;
@@ -22,6 +23,7 @@ mod rows;
 mod saves;
 mod sessions;
 mod settlements;
+mod webhooks;
 
 use super::{Connection, Db, DbRow, NOW, SqlStore, lock, within};
 use crate::bus::words::{HeldSlots, ReplicaId};

@@ -2,13 +2,17 @@
 
 use super::accounts::maybe_id;
 use super::rows::{blob, int, maybe_int, signature, signed, signed_amount, tariff, title, transfer};
-use super::{Connection, DbRow, Fate, Lock, SqlStore, StoreError, Subject, Taken, budgets, lock, within};
+use super::{
+    Connection, DbRow, Fate, Lock, SqlStore, StoreError, Subject, Taken, budgets, lock, outbox, sessions,
+    within,
+};
 use crate::store::PostedRow;
 use crate::store::account::{Entry, LeaseState, audit};
 use nearframe_ledger::chain::LATE_WINDOW_MS;
 use nearframe_ledger::{Chain, Kind, LeaseAccount, Meter, Reservation, Terms, Transfer};
 use nearframe_protocol::api::StoredReceipt;
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
+use nearframe_protocol::webhook::EventKind;
 use nearframe_protocol::{AccountId, Generation, LeaseId, NodeId, PublicKey, SessionId};
 use sqlx::query;
 
@@ -96,7 +100,7 @@ pub(super) async fn append(tx: &mut Connection, transfer: &Transfer, now_ms: u64
     .bind(signed(now_ms))
     .execute(&mut *tx)
     .await?;
-    budgets::count(tx, transfer).await
+    budgets::count(tx, transfer, now_ms).await
 }
 
 /// A lease with the sums of its receipts and transfers.
@@ -266,6 +270,11 @@ async fn close_account(
         .bind(&id.as_bytes()[..])
         .execute(&mut *tx)
         .await?;
+    let row = sessions::one(&mut *tx, session).await?.ok_or(StoreError::Corrupt("session_id"))?;
+    // A session that moved is billed when its last lease is.
+    if row.lease == id {
+        outbox::session(&mut tx, EventKind::SessionBilled, now_ms, &row).await?;
+    }
     tx.commit().await?;
     Ok(())
 }

@@ -1,12 +1,15 @@
 //! Sessions and their leases.
 
+use super::accounts::maybe_id;
 use super::receipts::{append, lease_state};
 use super::rows::{blob, int, session, signed, text};
 use super::{
     Connection, Created, Db, Ended, Fate, HeldSlots, Idempotency, Lock, NewSession, SessionRow, SqlStore,
-    StoreError, Subject, replicas, within,
+    StoreError, Subject, outbox, replicas, within,
 };
+use crate::store::webhooks::EventRow;
 use nearframe_ledger::LeaseAccount;
+use nearframe_protocol::webhook::EventKind;
 use nearframe_protocol::{AccountId, EndReason, Generation, GuestId, NodeId, SessionId};
 use sqlx::{Executor, query};
 use std::collections::HashMap;
@@ -131,17 +134,22 @@ async fn create_in(tx: &mut Connection, new: &NewSession) -> Result<Fate<Created
         let earlier = one(&mut *tx, new.id).await?.ok_or(StoreError::Corrupt("id"))?;
         return Ok(Fate::Undo(Created::Again(earlier)));
     }
-    let Some(Slot { node_name, slots, guest_sessions }) = take_slot(tx, new.node, new.guest).await? else {
+    let Some(Slot { node_name, slots, guest_sessions, told }) = take_slot(tx, new).await? else {
         return Ok(Fate::Undo(Created::NoCapacity));
     };
     if guest_sessions > new.guest_limit {
         return Ok(Fate::Undo(Created::TooMany));
     }
+    let row = SessionRow::fresh(new, node_name, slots);
+    if let Some(account) = told {
+        let event = EventRow::of_session(account, EventKind::SessionStarted, new.now_ms, &row)?;
+        outbox::add(tx, &event, None).await?;
+    }
     match insert_lease(tx, new).await {
         Err(StoreError::OverBudget(_)) => return Ok(Fate::Undo(Created::OverBudget)),
         inserted => inserted?,
     }
-    Ok(Fate::Keep(Created::New(SessionRow::fresh(new, node_name, slots))))
+    Ok(Fate::Keep(Created::New(row)))
 }
 
 /// A slot that was taken.
@@ -150,25 +158,34 @@ struct Slot {
     slots: HeldSlots,
     /// Sessions of the guest that run, the new one among them.
     guest_sessions: u32,
+    /// The account that wants to hear of the session.
+    told: Option<AccountId>,
 }
 
 /// Takes a free slot, where there is one; tells what else has to be known, because every statement is a way to the
 /// database and back. The row stays locked until the transaction ends.
-async fn take_slot(tx: &mut Connection, node: NodeId, guest: GuestId) -> Result<Option<Slot>, StoreError> {
-    let row = query(
+async fn take_slot(tx: &mut Connection, new: &NewSession) -> Result<Option<Slot>, StoreError> {
+    let sql = format!(
         "UPDATE nodes SET held = held + 1, held_changes = held_changes + 1 WHERE id = $1 AND held < slots
-         RETURNING name, held, held_changes,
+         RETURNING name, held, held_changes, ({}) AS told,
                    (SELECT count(*) FROM sessions WHERE guest_id = $2 AND state <> 'ended') AS guest_sessions",
-    )
-    .bind(&node.as_bytes()[..])
-    .bind(&guest.as_bytes()[..])
-    .fetch_optional(tx)
-    .await?;
+        outbox::told_account("$3", "$4", "$5")
+    );
+    let row = query(&sql)
+        .bind(&new.node.as_bytes()[..])
+        .bind(&new.guest.as_bytes()[..])
+        .bind(new.payer.map(|payer| payer.account.as_bytes().to_vec()))
+        .bind(new.title.as_str())
+        .bind(EventKind::SessionStarted.as_str())
+        .fetch_optional(tx)
+        .await?;
     let taken = |row| {
+        let (held, change) = (int(&row, "held")?, int(&row, "held_changes")?);
         Ok(Slot {
             node_name: text(&row, "name")?.to_owned(),
-            slots: HeldSlots { node, held: int(&row, "held")?, change: int(&row, "held_changes")? },
+            slots: HeldSlots { node: new.node, held, change },
             guest_sessions: int(&row, "guest_sessions")?,
+            told: maybe_id(&row, "told")?.map(AccountId::from_bytes),
         })
     };
     row.map(taken).transpose()
@@ -302,5 +319,8 @@ async fn end_in(
             .await?;
     }
     let session = one(&mut *tx, id).await?;
+    if let Some(row) = session.as_ref().filter(|_| first) {
+        outbox::session(tx, EventKind::SessionEnded, row.ended_at_ms.unwrap_or(now_ms), row).await?;
+    }
     Ok(Fate::Keep(session.map(|session| Ended { session, first })))
 }

@@ -9,6 +9,14 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootC
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
+/// Whom a client of the matchmaker trusts: the pinned certificate and nothing else, or the public authorities.
+pub fn trust(pin: Option<[u8; 32]>) -> Result<ClientConfig> {
+    match pin {
+        Some(pin) => client_config(pin),
+        None => public_authorities(),
+    }
+}
+
 /// A client that trusts the pinned certificate and nothing else.
 pub(in crate::agent) fn client_config(pin: [u8; 32]) -> Result<ClientConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
@@ -16,6 +24,15 @@ pub(in crate::agent) fn client_config(pin: [u8; 32]) -> Result<ClientConfig> {
         .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Pinned { pin }))
+        .with_no_client_auth())
+}
+
+fn public_authorities() -> Result<ClientConfig> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
         .with_no_client_auth())
 }
 

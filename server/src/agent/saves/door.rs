@@ -13,7 +13,6 @@ use hyper_util::rt::TokioIo;
 use nearframe_protocol::SessionId;
 use nearframe_protocol::api::Problem;
 use nearframe_protocol::save::{BASED_ON_HEADER, HASH_HEADER, SaveRef};
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,11 +48,7 @@ pub(super) struct Door {
 
 impl Door {
     pub(super) fn new(base: &Url, certificate_pin: Option<[u8; 32]>) -> Result<Self> {
-        let config = match (base.scheme(), certificate_pin) {
-            ("https", Some(pin)) => Some(pin::client_config(pin)?),
-            ("https", None) => Some(public_authorities()?),
-            _ => None,
-        };
+        let config = if base.scheme() == "https" { Some(pin::trust(certificate_pin)?) } else { None };
         Ok(Self { base: base.clone(), tls: config.map(|config| TlsConnector::from(Arc::new(config))) })
     }
 
@@ -126,15 +121,6 @@ impl Door {
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
-fn public_authorities() -> Result<ClientConfig> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    Ok(ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
-}
 
 /// Passes a success on, and reads what else was answered.
 async fn good(response: Response<Incoming>) -> Result<Response<Incoming>, DoorError> {

@@ -11,7 +11,7 @@ export const SCOPES: Readonly<Record<Scope, string>> = {
 /** What each role may do. */
 export const ROLES: Readonly<Record<MemberRole, string>> = {
   viewer: 'Looks at budget, use and keys',
-  member: 'Makes and revokes keys as well',
+  member: 'Makes and revokes keys, registers webhooks as well',
   owner: 'Lets people in and out as well',
 };
 
@@ -56,6 +56,12 @@ const DEEDS: Readonly<Record<string, string>> = {
   'POST /v1/accounts/{account}/keys': 'made a key',
   'PUT /v1/accounts/{account}/keys/{key}/allowance': 'set a key’s budget',
   'DELETE /v1/accounts/{account}/keys/{key}': 'revoked a key',
+  'POST /v1/accounts/{account}/webhooks': 'registered a webhook',
+  'PUT /v1/accounts/{account}/webhooks/{webhook}': 'changed a webhook',
+  'DELETE /v1/accounts/{account}/webhooks/{webhook}': 'removed a webhook',
+  'POST /v1/accounts/{account}/webhooks/{webhook}/secret': 'made a webhook’s secret anew',
+  'POST /v1/accounts/{account}/webhooks/{webhook}/test': 'tested a webhook',
+  'POST /v1/accounts/{account}/webhooks/{webhook}/deliveries/{event}': 'had an event delivered again',
   'POST /v1/sessions': 'started a session',
   'DELETE /v1/sessions/{id}': 'ended a session',
 };

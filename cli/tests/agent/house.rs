@@ -1,0 +1,200 @@
+//! A real matchmaker with prices, an account with a key, and a stand-in for a machine whose receipts cost money.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use super::node::{Memory, Node};
+use nearframe_protocol::NodeKey;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// Twice what it takes on a busy machine.
+pub(crate) const WITHIN: Duration = Duration::from_secs(40);
+/// An hour costs one euro a second, so that receipts of two seconds cost something that is seen.
+pub(crate) const PRICE_MICROS: &str = "3600000000";
+
+/// The command, with nothing of the machine's own configuration.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nearframe"));
+    command.env_clear().env("NEARFRAME_CONFIG", "/dev/null").stdin(Stdio::null());
+    command
+}
+
+pub(crate) fn ends(args: &[&str]) -> Output {
+    command().args(args).output().unwrap()
+}
+
+/// The library that makes a clock wrong. Its command would stand between us and the process.
+fn fake_clock() -> PathBuf {
+    let folders = std::fs::read_dir("/usr/lib").unwrap().map_while(Result::ok);
+    let library = |folder: PathBuf| folder.join("faketime/libfaketimeMT.so.1");
+    let found = folders.map(|entry| library(entry.path())).find(|path| path.is_file());
+    found.expect("faketime is installed: scripts/setup.sh test")
+}
+
+pub(crate) struct House {
+    process: Child,
+    pub(crate) door: SocketAddr,
+    code: String,
+    operator: String,
+}
+
+/// An answer over HTTP.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    head: String,
+    pub(crate) body: Value,
+}
+
+impl House {
+    /// Starts a matchmaker in a folder; its clock may go `ahead`, in the words of faketime.
+    pub(crate) fn open(data: &Path, ahead: Option<&str>) -> Self {
+        let mut command = command();
+        command.args(["matchmaker", "--listen", "127.0.0.1:0", "--log", "warn"]);
+        command.args(["--price-micros-per-hour", PRICE_MICROS, "--data"]).arg(data);
+        if let Some(offset) = ahead {
+            command.env("LD_PRELOAD", fake_clock()).env("FAKETIME", offset);
+            command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut after = |word: &str| {
+            said.find_map(|line| line.split_once(word).map(|(_, rest)| rest.trim().to_owned()))
+                .unwrap_or_else(|| panic!("it never said {word:?}"))
+        };
+        let code = after("--enrolment-code ");
+        let link = after("operator http://");
+        let door = after("listening http://").trim_end_matches('/').parse().unwrap();
+        let mut house = Self { process, door, code, operator: String::new() };
+        let (_, path) = link.split_once('/').unwrap();
+        let answer = house.ask(&format!("GET /{path}"), "", &Value::Null);
+        house.operator = answer.cookie();
+        house
+    }
+
+    /// Sends a request with this header line.
+    pub(crate) fn ask(&self, request: &str, header: &str, body: &Value) -> Answer {
+        let mut stream = TcpStream::connect(self.door).unwrap();
+        stream.set_read_timeout(Some(WITHIN)).unwrap();
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        write!(
+            stream,
+            "{request} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n{header}\r\n{body}",
+            self.door,
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split_whitespace().nth(1).unwrap().parse().unwrap();
+        Answer { status, head: head.to_owned(), body: serde_json::from_str(body).unwrap_or(Value::Null) }
+    }
+
+    pub(crate) fn as_operator(&self, request: &str, body: &Value) -> Value {
+        let answer = self.ask(request, &format!("Cookie: {}\r\n", self.operator), body);
+        assert!(answer.status < 300, "{request}: {} {}", answer.status, answer.body);
+        answer.body
+    }
+
+    /// An account that may spend this, and the secret of a key that may.
+    pub(crate) fn account(&self, account_limit: &str, key_limit: &str) -> String {
+        let made = self.as_operator("POST /v1/accounts", &json!({"kind": "studio", "name": "Acme"}));
+        let id = made["id"].as_str().unwrap();
+        let limit = |amount: &str| json!({"limit": {"amount": amount, "currency": "EUR"}});
+        self.as_operator(&format!("PUT /v1/accounts/{id}/allowance"), &limit(account_limit));
+        let mut wanted = limit(key_limit);
+        wanted["name"] = "an agent".into();
+        wanted["scopes"] = json!(["quotes", "sessions", "usage"]);
+        let made = self.as_operator(&format!("POST /v1/accounts/{id}/keys"), &wanted);
+        made["secret"].as_str().unwrap().to_owned()
+    }
+
+    /// A machine with slots, which signs for itself and for its player.
+    pub(crate) fn machine(&self, player: NodeKey) -> Machine {
+        let (memory, stop) = (Arc::new(Mutex::new(Memory::default())), Arc::new(AtomicBool::new(false)));
+        let node = Node {
+            key: NodeKey::from_seed([9; 32]),
+            player,
+            region: "DE",
+            slots: 4,
+            code: self.code.clone(),
+            doors: vec![self.door],
+            memory: Arc::clone(&memory),
+            stop: Arc::clone(&stop),
+        };
+        let thread = thread::spawn(move || node.run());
+        let until = Instant::now() + WITHIN;
+        while !self.ask("GET /v1/titles", "", &Value::Null).body.to_string().contains("meteor") {
+            assert!(Instant::now() < until, "the machine never came");
+            thread::sleep(Duration::from_millis(20));
+        }
+        Machine { memory, stop, thread: Some(thread) }
+    }
+
+    /// As a service manager stops it.
+    pub(crate) fn stop(mut self) {
+        kill_process(Pid::from_child(&self.process), Signal::TERM).unwrap();
+        let until = Instant::now() + WITHIN;
+        while self.process.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < until, "it did not stop");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        // Ended already where the test stopped it.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Answer {
+    fn cookie(&self) -> String {
+        let line = self.head.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("set-cookie").then(|| value.split(';').next().unwrap().to_owned())
+        });
+        line.unwrap_or_else(|| panic!("no cookie: {}", self.head))
+    }
+}
+
+/// The stand-in for a machine; it leaves at the end.
+pub(crate) struct Machine {
+    pub(crate) memory: Arc<Mutex<Memory>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Machine {
+    /// Waits until receipts were taken and none waits.
+    pub(crate) fn receipts(&self, at_least: usize) {
+        let until = Instant::now() + WITHIN;
+        while {
+            let memory = self.memory.lock().unwrap();
+            memory.taken.len() < at_least || !memory.spool.is_empty()
+        } {
+            assert!(Instant::now() < until, "receipts are not taken");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // Whatever it died of, the test tells by itself.
+            let _ = thread.join();
+        }
+    }
+}
