@@ -1,16 +1,40 @@
-//! Colour conversion on the CPU, with SIMD.
+//! Colour conversion on the CPU, with SIMD: two rows at a time, each pixel read once and each sample written once.
+//!
+//! On x86-64 with AVX2 by kernels of our own ([`x86`]), elsewhere and for pictures narrower than those take by the
+//! `yuv` crate, which has NEON. Both keep within one step of the exact value (`tests/convert.rs`).
+
+mod library;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use crate::error::GpuError;
 use crate::surface::{CpuSurface, Layout};
-use yuv::{
-    BufferStoreMut, YuvBiPlanarImageMut, YuvConversionMode, YuvPlanarImageMut, YuvRange, YuvStandardMatrix,
-};
 
 /// Which channel a pixel's first byte holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ByteOrder {
     Rgba,
     Bgra,
+}
+
+/// Two rows of pixels, and where their samples go.
+struct RowPair<'a> {
+    /// Even.
+    width: usize,
+    /// The upper row from 0 on, the lower from `stride` on: 4 bytes a pixel.
+    pixels: &'a [u8],
+    stride: usize,
+    /// Both rows, one right after the other.
+    luma: &'a mut [u8],
+    chroma: Chroma<'a>,
+}
+
+/// Half as many samples as a row has pixels, of each kind.
+enum Chroma<'a> {
+    /// Cb and Cr in turns.
+    Pairs(&'a mut [u8]),
+    /// Cb, and Cr.
+    Planes(&'a mut [u8], &'a mut [u8]),
 }
 
 /// Converts `stride`-byte rows of 4-byte pixels, of the surface's size, into the surface.
@@ -20,44 +44,51 @@ pub(crate) fn convert(
     order: ByteOrder,
     surface: &mut CpuSurface,
 ) -> Result<(), GpuError> {
-    let (layout, width, height) = (surface.layout(), surface.width(), surface.height());
-    let (y_plane, chroma) = surface.planes_mut();
-    let matrix = YuvStandardMatrix::Bt709;
-    let (range, mode) = (YuvRange::Limited, YuvConversionMode::Balanced);
-    let converted = match layout {
+    convert_rows(surface, |pair, with| with(&pixels[2 * pair * stride as usize..], stride as usize, order))
+}
+
+/// Gives two rows of pixels, from the first byte of the upper one on, with their stride, to be converted.
+type PairSink<'a> = &'a mut dyn FnMut(&[u8], usize, ByteOrder) -> Result<(), GpuError>;
+
+/// Converts rows as they are made: `rows` is asked for each pair, by its number, and hands it to what it is given.
+pub(crate) fn convert_rows(
+    surface: &mut CpuSurface,
+    mut rows: impl FnMut(usize, PairSink<'_>) -> Result<(), GpuError>,
+) -> Result<(), GpuError> {
+    let (layout, width) = (surface.layout(), surface.width() as usize);
+    let (luma, chroma) = surface.planes_mut();
+    let luma = luma.chunks_exact_mut(2 * width);
+    match layout {
         Layout::Nv12 => {
-            let mut image = YuvBiPlanarImageMut {
-                y_plane: BufferStoreMut::Borrowed(y_plane),
-                y_stride: width,
-                uv_plane: BufferStoreMut::Borrowed(chroma),
-                uv_stride: width,
-                width,
-                height,
-            };
-            match order {
-                ByteOrder::Rgba => yuv::rgba_to_yuv_nv12(&mut image, pixels, stride, range, matrix, mode),
-                ByteOrder::Bgra => yuv::bgra_to_yuv_nv12(&mut image, pixels, stride, range, matrix, mode),
+            for (number, (luma, pairs)) in luma.zip(chroma.chunks_exact_mut(width)).enumerate() {
+                rows(number, &mut |pixels, stride, order| {
+                    let chroma = Chroma::Pairs(&mut *pairs);
+                    convert_pair(order, RowPair { width, pixels, stride, luma: &mut *luma, chroma })
+                })?;
             }
+            Ok(())
         }
         Layout::I420 => {
             let half = chroma.len() / 2;
-            let (u_plane, v_plane) = chroma.split_at_mut(half);
-            let mut image = YuvPlanarImageMut {
-                y_plane: BufferStoreMut::Borrowed(y_plane),
-                y_stride: width,
-                u_plane: BufferStoreMut::Borrowed(u_plane),
-                u_stride: width / 2,
-                v_plane: BufferStoreMut::Borrowed(v_plane),
-                v_stride: width / 2,
-                width,
-                height,
-            };
-            match order {
-                ByteOrder::Rgba => yuv::rgba_to_yuv420(&mut image, pixels, stride, range, matrix, mode),
-                ByteOrder::Bgra => yuv::bgra_to_yuv420(&mut image, pixels, stride, range, matrix, mode),
+            let (cb, cr) = chroma.split_at_mut(half);
+            let planes = cb.chunks_exact_mut(width / 2).zip(cr.chunks_exact_mut(width / 2));
+            for (number, (luma, (cb, cr))) in luma.zip(planes).enumerate() {
+                rows(number, &mut |pixels, stride, order| {
+                    let chroma = Chroma::Planes(&mut *cb, &mut *cr);
+                    convert_pair(order, RowPair { width, pixels, stride, luma: &mut *luma, chroma })
+                })?;
             }
+            Ok(())
         }
-        Layout::P010 | Layout::Yuv444 => return Err(GpuError::BadLayout(layout)),
-    };
-    converted.map_err(|error| GpuError::BadPicture(error.to_string()))
+        Layout::P010 | Layout::Yuv444 => Err(GpuError::BadLayout(layout)),
+    }
+}
+
+fn convert_pair(order: ByteOrder, pair: RowPair<'_>) -> Result<(), GpuError> {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(level) = x86::Level::of_this_machine().filter(|_| pair.width >= x86::BLOCK) {
+        level.convert(order, pair);
+        return Ok(());
+    }
+    library::convert(order, pair)
 }
