@@ -61,7 +61,7 @@ describe('HDR10', () => {
       new Display(...queries);
       expect(showsHdr(), queries.join(' ')).toBe(shown);
     }
-    vi.unstubAllGlobals();
+    vi.stubGlobal('matchMedia', undefined);
     expect(showsHdr(), 'a browser without media queries').toBe(false);
   });
 
