@@ -4,6 +4,7 @@
 //
 // group 0
 //   binding 0  texture_2d<f32>                the picture, exactly width × height, values with their transfer
+//                                             (those of HDR10 are tone-mapped where the uniform says so)
 //   binding 1  array<vec2<u32>>, read_write   the slot: rows of `pitch`, planes one after the other; samples
 //                                             lowest byte first, 10 bits in the high bits of 16
 //   binding 2  Frame                          sizes and matrix
@@ -21,7 +22,9 @@ struct Frame {
     weights: vec4<f32>,
     // 2 (1 − Kb), 2 (1 − Kr).
     span: vec2<f32>,
-    padding: vec2<f32>,
+    // Code of the picture's peak in HDR10, where it is to become one in standard range; else 0.
+    peak: f32,
+    padding: f32,
 }
 
 @group(0) @binding(0) var picture: texture_2d<f32>;
@@ -30,7 +33,11 @@ struct Frame {
 
 fn rgb(x: u32, y: u32) -> vec3<f32> {
     let last = vec2<u32>(frame.width, frame.height) - vec2<u32>(1u);
-    return textureLoad(picture, min(vec2<u32>(x, y), last), 0).rgb;
+    let colour = textureLoad(picture, min(vec2<u32>(x, y), last), 0).rgb;
+    if (frame.peak > 0.0) {
+        return tone_mapped(colour, frame.peak);
+    }
+    return colour;
 }
 
 fn level(colour: vec3<f32>) -> f32 {

@@ -11,7 +11,7 @@ pub enum VideoCodec {
     H264,
     /// HEVC main, 8 bit.
     Hevc,
-    /// HEVC main 10.
+    /// HEVC main 10, in HDR10.
     Hevc10,
     /// AV1 main.
     Av1,

@@ -72,6 +72,9 @@ pub enum FromPage {
         decoders: Vec<DecoderFacts>,
         /// Whether the device runs on its battery.
         on_battery: bool,
+        /// Whether the display shows HDR10 and the browser takes it there. A page of the release before does not say.
+        #[serde(default)]
+        hdr: bool,
     },
     /// The player's microphone is on or off.
     Microphone {

@@ -139,6 +139,25 @@ pub struct Run {
     /// Frames per second, 1 to 240.
     #[serde(default = "default_fps")]
     pub fps: u32,
+    /// For `builtin`: it draws in HDR10, this bright. Players who cannot see that get it tone-mapped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hdr: Option<HighDynamicRange>,
+}
+
+/// How bright a title draws, cd/m²; displays are told, and tone mapping bends the peak to white.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HighDynamicRange {
+    /// The brightest pixel, 203 (the white of standard range) to 10000.
+    pub peak_nits: u16,
+    /// The highest mean of a picture, 1 to the peak.
+    pub average_nits: u16,
+}
+
+impl Default for HighDynamicRange {
+    fn default() -> Self {
+        Self { peak_nits: 1000, average_nits: 400 }
+    }
 }
 
 fn default_width() -> u32 {

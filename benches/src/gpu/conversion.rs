@@ -3,7 +3,8 @@
 use super::{ROUNDS, SIZES, is_hardware, median_ms, named, noise, texture};
 use crate::report::{Better, Report, Spec, higher, lower};
 use nearframe_gpu::{
-    ColourMatrix, Conversion, Converter, CpuPicture, Gpu, GpuConverter, GpuError, Layout, Picture,
+    ColourMatrix, Conversion, Converter, CpuPicture, Gpu, GpuConverter, GpuError, Hdr10Picture, Hdr10Pixels,
+    Layout, Picture,
 };
 use std::hint::black_box;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ const SHARE_GOAL: f64 = 0.5;
 const COPY: Spec = higher("gpu_copy_gb_per_s", "GB/s", None);
 /// From a 1080p texture to samples in CPU memory.
 const READBACK: Spec = lower("readback_ms", "ms", None);
+/// Of pictures in HDR10.
+const PEAK_NITS: u16 = 1000;
 /// Bytes of a pixel that a conversion to NV12 reads and writes.
 const BYTES_PER_PIXEL: f64 = 4.0 + 1.5;
 /// A copy that no cache holds.
@@ -44,6 +47,22 @@ pub(super) fn on_cpu(report: &mut Report) {
         }
     }
     report.add(MEMCPY_RATIO, worst, &failed);
+    for (name, width, height) in SIZES {
+        let figure = named(format!("cpu_tone_map_{name}_ms"), "ms", None, Better::Lower);
+        match tone_mapped(width, height) {
+            Ok(ms) => report.add(figure, Some(ms), ""),
+            Err(error) => report.skip(figure, &error.to_string()),
+        }
+    }
+}
+
+/// Milliseconds of bringing a picture in HDR10 into I420.
+fn tone_mapped(width: u32, height: u32) -> Result<f64, GpuError> {
+    let data = noise(width, height);
+    let mut converter = Converter::new(None, Layout::I420, width, height)?;
+    let pixels = Hdr10Pixels::Cpu(CpuPicture { width, height, stride: 4 * width, data: &data });
+    let picture = Picture::Hdr10(Hdr10Picture { pixels, peak_nits: PEAK_NITS });
+    median_ms(|| converter.convert(&picture).map(|surface| drop(black_box(surface))))
 }
 
 /// Milliseconds of a conversion and of a copy, in turns so that both see the same machine.
@@ -92,6 +111,11 @@ pub(super) fn on_gpu(report: &mut Report, gpu: &Arc<Gpu>) {
             }
             let pixels = f64::from(width) * f64::from(height);
             newest = measured.map(|times| pixels * BYTES_PER_PIXEL / times.convert.as_secs_f64() / copied);
+            let figure = named(format!("gpu_tone_map_{name}_ms"), "ms", None, Better::Lower);
+            match gpu_tone_mapped(gpu, width, height) {
+                Ok(time) => report.add(figure, Some(ms(time)), ""),
+                Err(why) => report.skip(figure, &why),
+            }
         }
     }
     match newest {
@@ -119,11 +143,22 @@ fn gpu_size(
     width: u32,
     height: u32,
 ) -> Result<nearframe_gpu::GpuTimes, String> {
-    let other = texture(gpu, width * 3 / 4, height * 3 / 4);
+    let other = texture(gpu, wgpu::TextureFormat::Rgba8Unorm, width * 3 / 4, height * 3 / 4);
     let mut converter = GpuConverter::new(Arc::clone(gpu), layout, ColourMatrix::Bt709, width, height)
         .map_err(|error| error.to_string())?;
-    let times = converter.time(&other, ROUNDS).map_err(|error| error.to_string())?;
+    let times = converter.time(&Picture::Gpu(&other), ROUNDS).map_err(|error| error.to_string())?;
     times.ok_or_else(|| "this adapter has no timestamps".to_owned())
+}
+
+/// Conversion of a picture in HDR10 into 8 bits.
+fn gpu_tone_mapped(gpu: &Arc<Gpu>, width: u32, height: u32) -> Result<Duration, String> {
+    let noise = texture(gpu, wgpu::TextureFormat::Rgb10a2Unorm, width, height);
+    let (layout, matrix) = (Layout::Nv12, ColourMatrix::Bt709);
+    let converter = GpuConverter::new(Arc::clone(gpu), layout, matrix, width, height);
+    let picture = Hdr10Picture { pixels: Hdr10Pixels::Gpu(&noise), peak_nits: PEAK_NITS };
+    let times = converter.and_then(|mut converter| converter.time(&Picture::Hdr10(picture), ROUNDS));
+    let times = times.map_err(|error| error.to_string())?;
+    times.map(|times| times.convert).ok_or_else(|| "this adapter has no timestamps".to_owned())
 }
 
 fn ms(time: Duration) -> f64 {
@@ -133,7 +168,7 @@ fn ms(time: Duration) -> f64 {
 /// The way without exported memory.
 pub(super) fn readback(report: &mut Report, gpu: &Arc<Gpu>) {
     let (_, width, height) = SIZES[1];
-    let picture = texture(gpu, width, height);
+    let picture = texture(gpu, wgpu::TextureFormat::Rgba8Unorm, width, height);
     let measured = || {
         let conversion = if is_hardware(gpu) { Conversion::Shader } else { Conversion::Simd };
         let mut converter =

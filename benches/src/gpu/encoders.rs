@@ -105,16 +105,19 @@ enum Way {
 
 impl Source {
     fn new(encoder: &nearframe_encode::Capabilities, width: u32, height: u32) -> Result<Self> {
+        let wide = encoder.codec == Codec::Hevc10;
+        let matrix = if wide { ColourMatrix::Bt2020 } else { ColourMatrix::Bt709 };
         let manifest = TitleManifest::parse(&format!(
             "id = \"bench\"\nname = \"Bench\"\nversion = \"1\"\n[run]\nkind = \"builtin\"\n\
-             builtin = \"testcard\"\nwidth = {width}\nheight = {height}\n"
+             builtin = \"testcard\"\nwidth = {width}\nheight = {height}\n{}",
+            if wide { "hdr = {}\n" } else { "" }
         ))
         .context("the bench's manifest")?;
         let no_gpu = || Err(TitleFailure("the testcard needs no GPU".to_owned()));
         let title = nearframe_title::open(&manifest, Path::new("."), 1, None, &no_gpu)?;
         let on_gpu = encoder.device.and_then(|device| {
             let gpu = Gpu::open().ok().filter(|gpu| gpu.exports().ok() == Some(device))?;
-            GpuConverter::new(Arc::clone(&gpu), encoder.layout, ColourMatrix::Bt709, width, height).ok()
+            GpuConverter::new(Arc::clone(&gpu), encoder.layout, matrix, width, height).ok()
         });
         let converter = match on_gpu {
             Some(converter) => Way::Gpu(Box::new(converter)),

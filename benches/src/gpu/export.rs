@@ -77,7 +77,7 @@ fn compare(
 ) -> anyhow::Result<Compared> {
     let mut compared = Compared::default();
     for (_, width, height) in SIZES {
-        let picture = texture(gpu, width, height);
+        let picture = texture(gpu, wgpu::TextureFormat::Rgba8Unorm, width, height);
         for layout in [Layout::Nv12, Layout::P010, Layout::Yuv444] {
             let mut converter =
                 GpuConverter::new(Arc::clone(gpu), layout, ColourMatrix::Bt709, width, height)?;

@@ -75,15 +75,15 @@ fn noise(width: u32, height: u32) -> Vec<u8> {
     (0..width as usize * height as usize * 4).map(|i| ((i * 2_654_435_761) >> 11) as u8).collect()
 }
 
-/// Noise on the GPU.
-fn texture(gpu: &Arc<Gpu>, width: u32, height: u32) -> wgpu::Texture {
+/// Noise on the GPU, four bytes a pixel.
+fn texture(gpu: &Arc<Gpu>, format: wgpu::TextureFormat, width: u32, height: u32) -> wgpu::Texture {
     let texture = gpu.device().create_texture(&wgpu::TextureDescriptor {
         label: Some("bench picture"),
         size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
         mip_level_count: 1,
         sample_count: 1,
         dimension: wgpu::TextureDimension::D2,
-        format: wgpu::TextureFormat::Rgba8Unorm,
+        format,
         usage: wgpu::TextureUsages::TEXTURE_BINDING
             | wgpu::TextureUsages::COPY_SRC
             | wgpu::TextureUsages::COPY_DST,

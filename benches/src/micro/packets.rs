@@ -102,6 +102,7 @@ pub(super) fn config(descriptor: bool) -> SenderConfig {
             transport_cc: Some(2),
             feedback_request: None,
             dependency_descriptor: descriptor.then_some(3),
+            colour_space: None,
         },
         audio_extensions: ExtensionIds { transport_cc: Some(2), ..ExtensionIds::default() },
         max_payload: 1150,

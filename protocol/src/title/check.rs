@@ -82,6 +82,11 @@ impl Run {
             within(key, fits, "an even number from 64 to 4096")?;
         }
         within("run.fps", (1..=240).contains(&self.fps), "1 to 240")?;
+        if let Some(hdr) = self.hdr {
+            within("run.hdr.peak_nits", (203..=10_000).contains(&hdr.peak_nits), "203 to 10000 (cd/m²)")?;
+            let average = (1..=hdr.peak_nits).contains(&hdr.average_nits);
+            within("run.hdr.average_nits", average, "1 to run.hdr.peak_nits (cd/m²)")?;
+        }
         inside("run.scene", self.scene.as_deref())?;
         let app = self.kind == TitleKind::App;
         match self.kind {
@@ -95,6 +100,7 @@ impl Run {
         }
         for (key, set) in [
             ("run.builtin", self.builtin.is_some() && self.kind != TitleKind::Builtin),
+            ("run.hdr", self.hdr.is_some() && self.kind != TitleKind::Builtin),
             ("run.scene", self.scene.is_some() && self.kind != TitleKind::Scene),
             ("run.command", !self.command.is_empty() && !app),
             ("run.env", !self.env.is_empty() && !app),
@@ -295,6 +301,28 @@ mod tests {
         let save = app("command = [\"a\"]\nsaves = [\"../../etc\"]").unwrap_err().to_string();
         assert!(save.contains("line 7") && save.contains("run.saves"), "{save}");
         assert!(refusal(&format!("{GOOD}command = [\"a\"]")).contains("run.command"));
+    }
+
+    #[test]
+    fn high_dynamic_range_is_said_with_its_light_and_by_titles_that_can_draw_it() {
+        let hdr = |text: &str| TitleManifest::parse(&format!("{GOOD}{text}"));
+        assert_eq!(hdr("").unwrap().run.hdr, None);
+        let default = hdr("hdr = {}").unwrap().run.hdr.unwrap();
+        assert_eq!((default.peak_nits, default.average_nits), (1000, 400));
+        let own = hdr("hdr = { peak_nits = 4000, average_nits = 4000 }").unwrap().run.hdr.unwrap();
+        assert_eq!((own.peak_nits, own.average_nits), (4000, 4000));
+        for (wrong, key) in [
+            ("hdr = { peak_nits = 100 }", "run.hdr.peak_nits"),
+            ("hdr = { peak_nits = 10001 }", "run.hdr.peak_nits"),
+            ("hdr = { peak_nits = 300 }", "run.hdr.average_nits"),
+            ("hdr = { average_nits = 0 }", "run.hdr.average_nits"),
+            ("hdr = { bright = 1 }", "bright"),
+        ] {
+            let text = hdr(wrong).unwrap_err().to_string();
+            assert!(text.contains("line 7") && text.contains(key), "{text}");
+        }
+        let program = refusal(&format!("{APP}command = [\"a\"]\nhdr = {{}}\n"));
+        assert!(program.contains("run.hdr"), "{program}");
     }
 
     #[test]

@@ -72,6 +72,7 @@ fn control_entries() -> Vec<Value> {
                 })
                 .to_vec(),
             on_battery: true,
+            hdr: true,
         },
         FromPage::DataCap { kbps: Some(3000) },
         FromPage::DataCap { kbps: None },

@@ -10,6 +10,7 @@
 mod audio;
 mod backend;
 pub mod h264;
+mod hevc;
 pub mod rate;
 mod references;
 mod video;
@@ -21,6 +22,7 @@ pub use backend::{
     VideoBackendFacts, VideoOptions, VideoPreference, VulkanVideoEncoder, by_load, nvenc_devices,
     open_backend, open_video, probe_frame, video_backends, video_backends_with,
 };
+pub use hevc::HdrMetadata;
 pub use video::{
     AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, Slice, SliceSink, VideoEncoder,
     VideoSettings,

@@ -11,7 +11,7 @@ pub enum Codec {
     H264,
     /// HEVC main, main tier, 8 bit.
     Hevc,
-    /// HEVC main 10, main tier.
+    /// HEVC main 10, main tier, in HDR10: BT.2020, SMPTE ST 2084, limited range.
     Hevc10,
     /// AV1 main, 8 bit.
     Av1,

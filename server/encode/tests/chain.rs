@@ -16,7 +16,7 @@ const SETTINGS: VideoSettings =
     VideoSettings { codec: Codec::H264, width: 320, height: 192, fps: 60, bitrate_bps: 2_000_000 };
 
 fn options(stand_in: &StandIn, preference: VideoPreference) -> VideoOptions {
-    VideoOptions { preference, nvenc: stand_in.options(), near: None }
+    VideoOptions { preference, nvenc: stand_in.options(), near: None, hdr: None }
 }
 
 /// The encoder that takes over from NVENC on this machine, and how many were passed over for it.

@@ -6,8 +6,13 @@ use common::de265::{Shown, decoded};
 use common::stand_in::StandIn;
 use common::{Clip, request};
 use nearframe_encode::h264::nals;
-use nearframe_encode::{AccessUnit, Codec, Invalidated, NvencEncoder, VideoEncoder, VideoSettings};
-use nearframe_gpu::{Layout, Surface, SurfaceRing};
+use nearframe_encode::{
+    AccessUnit, Codec, EncoderChain, HdrMetadata, Invalidated, NvencEncoder, VideoBackend, VideoEncoder,
+    VideoOptions, VideoPreference, VideoSettings,
+};
+use nearframe_gpu::{
+    Converter, CpuPicture, Hdr10Picture, Hdr10Pixels, Layout, Picture, Surface, SurfaceRing, hdr10_code,
+};
 
 const SETTINGS: VideoSettings =
     VideoSettings { codec: Codec::Hevc, width: 320, height: 192, fps: 30, bitrate_bps: 1_500_000 };
@@ -15,6 +20,8 @@ const SETTINGS: VideoSettings =
 const FLOOR_DB: f64 = 26.0;
 /// `SPS_NUT`.
 const SEQUENCE_SET: u8 = 33;
+/// `PREFIX_SEI_NUT`.
+const PREFIX_SEI: u8 = 39;
 
 fn encode(encoder: &mut NvencEncoder, surface: &Surface, frame: u32) -> AccessUnit {
     encoder
@@ -58,6 +65,7 @@ fn another_decoder_shows_what_was_encoded_also_around_a_loss() {
     for (picture, unit) in shown.iter().zip(&units) {
         let quality = psnr(picture, luma(&clip.draw(unit.frame)), 8);
         assert!(quality > FLOOR_DB, "frame {}: {quality:.1} dB", unit.frame);
+        assert_eq!(picture.colours, [0, 1, 1, 1], "BT.709, limited range");
     }
     drop(encoder);
     stand_in.assert_clean("HEVC");
@@ -111,6 +119,80 @@ fn ten_bits_are_ten_bits_at_the_other_end() {
     for (at, (picture, (_, luma))) in shown.iter().zip(&pictures).enumerate() {
         let quality = psnr(picture, luma.iter().copied(), 10);
         assert!(quality > FLOOR_DB, "frame {at}: {quality:.1} dB");
+    }
+}
+
+/// Payloads of supplemental enhancement information, by their types.
+fn enhancements(unit: &AccessUnit) -> Vec<(u8, Vec<u8>)> {
+    let mut found = Vec::new();
+    for nal in nals(&unit.data).filter(|nal| nal.bytes[0] >> 1 & 0x3f == PREFIX_SEI) {
+        let payload = nal.payload(usize::MAX);
+        let mut rest = &payload[1..];
+        while let [kind, length, tail @ ..] = rest {
+            let (content, tail) = tail.split_at(usize::from(*length));
+            found.push((*kind, content.to_vec()));
+            rest = if tail == [0x80] { &[] } else { tail };
+        }
+    }
+    found
+}
+
+/// Steps of light that a picture in HDR10 shows, one column each, cd/m².
+const STEPS: [f64; 8] = [0.0, 0.1, 1.0, 10.0, 100.0, 203.0, 500.0, 1000.0];
+
+/// The steps as frames in P010.
+fn steps() -> Surface {
+    let (width, height) = (SETTINGS.width, SETTINGS.height);
+    let columns = (0..height).flat_map(|_| 0..width);
+    let light = columns.map(|x| STEPS[x as usize * STEPS.len() / width as usize]);
+    let data: Vec<u8> = light
+        .flat_map(|nits| {
+            let code = u32::from(hdr10_code(nits));
+            (code | code << 10 | code << 20 | 3 << 30).to_le_bytes()
+        })
+        .collect();
+    let pixels = Hdr10Pixels::Cpu(CpuPicture { width, height, stride: 4 * width, data: &data });
+    let mut converter = Converter::new(None, Layout::P010, width, height).unwrap();
+    converter.convert(&Picture::Hdr10(Hdr10Picture { pixels, peak_nits: 1000 })).unwrap().unwrap()
+}
+
+#[test]
+fn hdr10_says_its_colours_and_its_light_with_every_keyframe_and_another_decoder_shows_its_levels() {
+    let stand_in = StandIn::new();
+    let options = VideoOptions {
+        preference: VideoPreference::Only(VideoBackend::Nvenc),
+        nvenc: stand_in.options(),
+        near: None,
+        hdr: Some(HdrMetadata { peak_nits: 1000, average_nits: 400 }),
+    };
+    let mut chain = EncoderChain::open(VideoSettings { codec: Codec::Hevc, ..SETTINGS }, options).unwrap();
+    let clip = Clip::of(Layout::Nv12, SETTINGS.width, SETTINGS.height);
+    let standard = chain.encode(&clip.draw(0), request(0, SETTINGS.fps, false)).unwrap().unwrap();
+    assert!(enhancements(&standard).is_empty(), "nothing is said of standard range");
+    chain.set_codec(Codec::Hevc10).unwrap();
+    let picture = steps();
+    let units: Vec<_> = (1..9)
+        .map(|frame| chain.encode(&picture, request(frame, SETTINGS.fps, frame == 5)).unwrap().unwrap())
+        .collect();
+    for unit in &units {
+        let said: Vec<_> = enhancements(unit).into_iter().map(|(kind, _)| kind).collect();
+        let wanted: &[u8] = if unit.keyframe { &[137, 144] } else { &[] };
+        assert_eq!((said.as_slice(), unit.keyframe), (wanted, unit.frame == 1 || unit.frame == 5));
+    }
+    let [(_, display), (_, light)] = &enhancements(&units[0])[..] else { panic!("two of them") };
+    assert_eq!(display[..4], [8_500_u16.to_be_bytes(), 39_850_u16.to_be_bytes()].concat(), "green");
+    assert_eq!(display[16..20], 10_000_000_u32.to_be_bytes(), "1000 cd/m², in steps of 0.0001");
+    assert_eq!(light[..], [1000_u16.to_be_bytes(), 400_u16.to_be_bytes()].concat());
+    let shown = decoded(&stream(&units));
+    assert_eq!(shown.len(), units.len());
+    for picture in &shown {
+        assert_eq!(picture.colours, [0, 9, 16, 9], "BT.2020, ST 2084, limited range");
+        let row = &picture.luma[96 * picture.width..][..picture.width];
+        for (step, nits) in STEPS.iter().enumerate() {
+            let wanted = 64.0 + 876.0 * f64::from(hdr10_code(*nits)) / 1023.0;
+            let got = f64::from(row[(2 * step + 1) * picture.width / (2 * STEPS.len())]);
+            assert!((got - wanted).abs() <= 4.0, "{nits} cd/m²: {got} for {wanted:.1}");
+        }
     }
 }
 

@@ -62,6 +62,11 @@ impl Compositor {
         Self { pipeline, sampler, frame, view, bound: None }
     }
 
+    /// What its frame is stored in.
+    pub(crate) fn format(&self) -> wgpu::TextureFormat {
+        self.frame.format()
+    }
+
     /// Submits the drawing and gives the frame it goes into.
     pub(crate) fn draw(&mut self, gpu: &Gpu, picture: &wgpu::Texture) -> &wgpu::Texture {
         let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());

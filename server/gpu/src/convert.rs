@@ -3,9 +3,10 @@
 use crate::composite::{Compositor, texture};
 use crate::device::Gpu;
 use crate::error::GpuError;
+use crate::hdr::HdrPath;
 use crate::picture::{CpuPicture, Picture};
 use crate::pixels::PixelReader;
-use crate::scale::Scaler;
+use crate::scale::{Depth, Scaler};
 use crate::shader::ShaderConverter;
 use crate::simd::{self, ByteOrder};
 use crate::surface::{CpuSurface, Layout, Surface, SurfaceRing};
@@ -45,16 +46,23 @@ pub struct Converter {
     size: (u32, u32),
     scaler: Option<Scaler>,
     gpu: Option<GpuPath>,
+    hdr: HdrPath,
+    /// What HDR10 textures are read back from.
+    device: Option<Arc<Gpu>>,
 }
 
 impl Converter {
-    /// A converter into `width × height` (both even, 16 to 4096). With `None` it takes CPU pictures only
-    /// and touches no GPU. On a software adapter this converts a few frames both ways to choose, which
-    /// takes some tens of milliseconds.
+    /// A converter into `width × height` (both even, 16 to 4096) of [`Layout::Nv12`] or [`Layout::I420`], which
+    /// tone-maps what is in HDR10, or of [`Layout::P010`], which takes nothing else. With `None` it takes CPU pictures
+    /// only and touches no GPU. On a software adapter this converts a few frames both ways to choose, which takes some
+    /// tens of milliseconds.
     pub fn new(gpu: Option<Arc<Gpu>>, layout: Layout, width: u32, height: u32) -> Result<Self, GpuError> {
         let mut converter = Self::without_gpu(layout, width, height)?;
-        let open = |gpu| GpuPath::new(gpu, &converter.ring, layout, (width, height));
-        converter.gpu = gpu.map(open).transpose()?;
+        converter.device.clone_from(&gpu);
+        if layout != Layout::P010 {
+            let open = |gpu| GpuPath::new(gpu, &converter.ring, layout, (width, height));
+            converter.gpu = gpu.map(open).transpose()?;
+        }
         Ok(converter)
     }
 
@@ -67,8 +75,11 @@ impl Converter {
         conversion: Conversion,
     ) -> Result<Self, GpuError> {
         let mut converter = Self::without_gpu(layout, width, height)?;
-        let colours = Colours::new(&gpu, layout, (width, height), conversion);
-        converter.gpu = Some(GpuPath::with_colours(gpu, (width, height), colours));
+        converter.device = Some(Arc::clone(&gpu));
+        if layout != Layout::P010 {
+            let colours = Colours::new(&gpu, layout, (width, height), conversion);
+            converter.gpu = Some(GpuPath::with_colours(gpu, (width, height), colours));
+        }
         Ok(converter)
     }
 
@@ -77,11 +88,11 @@ impl Converter {
         if !fits(width) || !fits(height) {
             return Err(GpuError::BadSize { width, height, layout, max: MAX_SIDE });
         }
-        if !matches!(layout, Layout::Nv12 | Layout::I420) {
+        if !matches!(layout, Layout::Nv12 | Layout::I420 | Layout::P010) {
             return Err(GpuError::BadLayout(layout));
         }
-        let ring = SurfaceRing::new(layout, width, height);
-        Ok(Self { ring, size: (width, height), scaler: None, gpu: None })
+        let (ring, size) = (SurfaceRing::new(layout, width, height), (width, height));
+        Ok(Self { ring, size, scaler: None, gpu: None, hdr: HdrPath::new(size), device: None })
     }
 
     /// Where colours of GPU pictures are converted; CPU pictures of the right size are always `Simd`.
@@ -94,6 +105,11 @@ impl Converter {
     pub fn convert(&mut self, picture: &Picture<'_>) -> Result<Option<Surface>, GpuError> {
         let Some(mut surface) = self.ring.take() else { return Ok(None) };
         match *picture {
+            Picture::Hdr10(picture) => self.hdr.convert(&picture, self.device.as_ref(), &mut surface)?,
+            Picture::Cpu(_) | Picture::Gpu(_) if surface.layout() == Layout::P010 => {
+                let why = "it is in standard range, and P010 is for HDR10: open the encoder for 8 bits";
+                return Err(GpuError::BadPicture(why.to_owned()));
+            }
             Picture::Cpu(picture) => self.convert_cpu(&picture, &mut surface)?,
             Picture::Gpu(texture) => {
                 let path = self.gpu.as_mut().ok_or(GpuError::NeedsDevice)?;
@@ -113,7 +129,7 @@ impl Converter {
             return path.upload_and_convert(picture, surface);
         }
         let (width, height) = self.size;
-        let scaler = self.scaler.get_or_insert_with(|| Scaler::new(width, height));
+        let scaler = self.scaler.get_or_insert_with(|| Scaler::new(width, height, Depth::Eight));
         simd::convert(scaler.scale(picture), 4 * width, ByteOrder::Bgra, surface)
     }
 }

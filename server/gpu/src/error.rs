@@ -56,7 +56,7 @@ pub enum GpuError {
     #[error("the layers cannot be drawn: {0}")]
     BadLayers(String),
     /// A layout that surfaces in CPU memory are not converted into.
-    #[error("pictures are not converted into {0:?} in CPU memory; NV12 and I420 are")]
+    #[error("pictures are not converted into {0:?} in CPU memory; NV12, I420 and, in HDR10, P010 are")]
     BadLayout(Layout),
     /// A dma-buf came to a device that imports none.
     #[error("this device imports no dma-bufs: offer titles none, so that they hand over pixels")]

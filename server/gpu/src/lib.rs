@@ -1,8 +1,8 @@
 //! Pictures and what turns them into what an encoder takes.
 //!
 //! Adapter choice, the wgpu device, layers and letterbox, import of other programs' GPU buffers, colour
-//! conversion (BT.709, limited range; BT.2020 for 10 bits) and the bounded rings of surfaces, in CPU memory and in
-//! exported GPU memory. Deliberately not: windows, swapchains, titles or codecs.
+//! conversion (BT.709, limited range; BT.2020 for 10 bits), tone mapping, and the bounded rings of surfaces, in CPU
+//! memory and in exported GPU memory. Deliberately not: windows, swapchains, titles or codecs.
 //!
 //! **Architecture invariant:** a [`Surface`] always holds a whole, converted frame; its ring is bounded,
 //! and a surface returns to it when dropped.
@@ -16,6 +16,7 @@ mod error;
 mod export;
 mod exported;
 mod faults;
+mod hdr;
 mod layers;
 mod letterbox;
 mod measure;
@@ -35,7 +36,8 @@ pub use error::GpuError;
 pub use export::{ColourMatrix, EXPORT_USAGE, GpuConverter, PeerDevice, exported_memory_type};
 pub use exported::{DeviceUuid, ExportedSlot, FreeSlots, GpuSurface, PlaneLayout, SlotId};
 pub use faults::Faults;
+pub use hdr::hdr10_code;
 pub use layers::{GpuContent, GpuLayer, LayerCompositor};
 pub use measure::GpuTimes;
-pub use picture::{CpuPicture, Picture};
+pub use picture::{CpuPicture, Hdr10Picture, Hdr10Pixels, Picture};
 pub use surface::{CpuSurface, Layout, Surface, SurfaceRing};

@@ -1,4 +1,4 @@
-//! Reading a texture's pixels back and converting them with SIMD.
+//! Reading a texture's pixels back, and converting them with SIMD.
 
 use crate::device::Gpu;
 use crate::error::GpuError;
@@ -27,6 +27,20 @@ impl PixelReader {
         texture: &wgpu::Texture,
         surface: &mut CpuSurface,
     ) -> Result<(), GpuError> {
+        let order = match texture.format() {
+            wgpu::TextureFormat::Bgra8Unorm => ByteOrder::Bgra,
+            _ => ByteOrder::Rgba,
+        };
+        self.read(gpu, texture, |pixels, stride| simd::convert(pixels, stride, order, surface))?
+    }
+
+    /// Shows the pixels of a texture, four bytes each, with their stride. Blocks until they are in CPU memory.
+    pub(crate) fn read<T>(
+        &self,
+        gpu: &Gpu,
+        texture: &wgpu::Texture,
+        show: impl FnOnce(&[u8], u32) -> T,
+    ) -> Result<T, GpuError> {
         let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.copy_texture_to_buffer(
             texture.as_image_copy(),
@@ -40,12 +54,6 @@ impl PixelReader {
             },
             texture.size(),
         );
-        let order = match texture.format() {
-            wgpu::TextureFormat::Bgra8Unorm => ByteOrder::Bgra,
-            _ => ByteOrder::Rgba,
-        };
-        self.readback.submit_and_read(gpu, [encoder.finish()], |pixels| {
-            simd::convert(pixels, self.stride, order, surface)
-        })?
+        self.readback.submit_and_read(gpu, [encoder.finish()], |pixels| show(pixels, self.stride))
     }
 }

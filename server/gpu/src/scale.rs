@@ -3,9 +3,26 @@
 use crate::letterbox::{Placement, fit};
 use crate::picture::CpuPicture;
 
-/// Fixed-point bits of a weight; 8-bit samples and two 8-bit weights stay within 24 bits.
+/// Fixed-point bits of a weight; a sample with a weight's fraction takes 16 bits, and a second weight's 24.
 const WEIGHT_BITS: u32 = 8;
-const OPAQUE_BLACK: [u8; 4] = [0, 0, 0, 255];
+
+/// Bits of a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Four bytes, opaque.
+    Eight,
+    /// Three times ten bits of a word, R the lowest, and opaque.
+    Ten,
+}
+
+impl Depth {
+    fn opaque_black(self) -> [u8; 4] {
+        match self {
+            Self::Eight => [0, 0, 0, 255],
+            Self::Ten => [0, 0, 0, 0xc0],
+        }
+    }
+}
 
 /// Between which two source samples a target sample lies, and how near the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,12 +32,13 @@ struct Tap {
     weight: u16,
 }
 
-/// Scales BGRA pictures into frames of one size, keeping their proportions; bars are opaque black.
+/// Scales pictures of one depth into frames of one size, keeping their proportions; bars are opaque black.
 /// Memory is one frame and two rows, kept between frames.
 #[derive(Debug)]
 pub(crate) struct Scaler {
     width: u32,
     height: u32,
+    depth: Depth,
     source: (u32, u32),
     placement: Placement,
     columns: Vec<Tap>,
@@ -39,10 +57,11 @@ struct ScaledRow {
 
 impl Scaler {
     /// For frames of `width × height`, both even.
-    pub(crate) fn new(width: u32, height: u32) -> Self {
+    pub(crate) fn new(width: u32, height: u32, depth: Depth) -> Self {
         Self {
             width,
             height,
+            depth,
             source: (0, 0),
             placement: Placement { x: 0, y: 0, width: 0, height: 0 },
             columns: Vec::new(),
@@ -53,7 +72,7 @@ impl Scaler {
         }
     }
 
-    /// The frame with the picture in it: BGRA, rows of `4 * width` bytes. The picture is checked.
+    /// The frame with the picture in it: pixels as the picture's, rows of `4 * width` bytes. The picture is checked.
     pub(crate) fn scale(&mut self, picture: &CpuPicture<'_>) -> &[u8] {
         if self.source != (picture.width, picture.height) {
             self.prepare((picture.width, picture.height));
@@ -64,13 +83,16 @@ impl Scaler {
             let tap = self.rows[row];
             if self.upper.source_row != Some(tap.first) {
                 std::mem::swap(&mut self.upper, &mut self.lower);
-                self.upper.fill(picture, tap.first, &self.columns);
+                self.upper.fill(picture, tap.first, &self.columns, self.depth);
             }
-            self.lower.fill(picture, tap.second, &self.columns);
+            self.lower.fill(picture, tap.second, &self.columns, self.depth);
             let start =
                 4 * ((self.placement.y as usize + row) * self.width as usize + self.placement.x as usize);
             let target = &mut self.frame[start..start + 4 * self.columns.len()];
-            blend(&self.upper.samples, &self.lower.samples, tap.weight, target);
+            match self.depth {
+                Depth::Eight => blend(&self.upper.samples, &self.lower.samples, tap.weight, target),
+                Depth::Ten => blend_tens(&self.upper.samples, &self.lower.samples, tap.weight, target),
+            }
         }
         &self.frame
     }
@@ -83,13 +105,13 @@ impl Scaler {
         let samples = 4 * self.columns.len();
         self.upper.samples.resize(samples, 0);
         self.lower.samples.resize(samples, 0);
-        self.frame = OPAQUE_BLACK.repeat(self.width as usize * self.height as usize);
+        self.frame = self.depth.opaque_black().repeat(self.width as usize * self.height as usize);
     }
 }
 
 impl ScaledRow {
     /// Scales one row of the picture, unless it is already here.
-    fn fill(&mut self, picture: &CpuPicture<'_>, row: u32, columns: &[Tap]) {
+    fn fill(&mut self, picture: &CpuPicture<'_>, row: u32, columns: &[Tap], depth: Depth) {
         if self.source_row == Some(row) {
             return;
         }
@@ -100,10 +122,21 @@ impl ScaledRow {
         for (sample, tap) in samples.iter_mut().zip(columns) {
             let (first, second) = (source[tap.first as usize], source[tap.second as usize]);
             let weight = u32::from(tap.weight);
-            for channel in 0..4 {
-                let mixed = u32::from(first[channel]) * ((1 << WEIGHT_BITS) - weight)
-                    + u32::from(second[channel]) * weight;
-                sample[channel] = mixed as u16;
+            let keep = (1 << WEIGHT_BITS) - weight;
+            match depth {
+                Depth::Eight => {
+                    for channel in 0..4 {
+                        let mixed = u32::from(first[channel]) * keep + u32::from(second[channel]) * weight;
+                        sample[channel] = mixed as u16;
+                    }
+                }
+                Depth::Ten => {
+                    let (first, second) = (u32::from_le_bytes(first), u32::from_le_bytes(second));
+                    for (channel, sample) in sample.iter_mut().take(3).enumerate() {
+                        let code = |word: u32| word >> (10 * channel) & 0x3ff;
+                        *sample = ((code(first) * keep + code(second) * weight) >> 2) as u16;
+                    }
+                }
             }
         }
     }
@@ -116,6 +149,21 @@ fn blend(upper: &[u16], lower: &[u16], weight: u16, target: &mut [u8]) {
     for ((out, &above), &below) in target.iter_mut().zip(upper).zip(lower) {
         let mixed = u32::from(above) * keep + u32::from(below) * weight;
         *out = ((mixed + (1 << (2 * WEIGHT_BITS - 1))) >> (2 * WEIGHT_BITS)) as u8;
+    }
+}
+
+/// Mixes two rows of samples (10 integer and 6 fractional bits) into words of three.
+fn blend_tens(upper: &[u16], lower: &[u16], weight: u16, target: &mut [u8]) {
+    const SHIFT: u32 = 2 * WEIGHT_BITS - 2;
+    let weight = u32::from(weight);
+    let keep = (1 << WEIGHT_BITS) - weight;
+    let pixels = target.as_chunks_mut::<4>().0.iter_mut();
+    for ((out, above), below) in pixels.zip(upper.as_chunks::<4>().0).zip(lower.as_chunks::<4>().0) {
+        let code = |channel: usize| {
+            let mixed = u32::from(above[channel]) * keep + u32::from(below[channel]) * weight;
+            (mixed + (1 << (SHIFT - 1))) >> SHIFT
+        };
+        *out = (code(0) | code(1) << 10 | code(2) << 20 | 3 << 30).to_le_bytes();
     }
 }
 
@@ -149,7 +197,7 @@ mod tests {
     #[test]
     fn a_linear_ramp_stays_linear_when_it_grows() {
         let data = grey(16, 16, |x, _| (x * 16) as u8);
-        let mut scaler = Scaler::new(64, 64);
+        let mut scaler = Scaler::new(64, 64, Depth::Eight);
         let frame = scaler.scale(&picture(16, 16, &data));
         for x in 2..62_usize {
             let expected = ((x as f64 + 0.5) / 4.0 - 0.5) * 16.0;
@@ -161,11 +209,12 @@ mod tests {
     #[test]
     fn bars_are_opaque_black_and_the_picture_fills_its_place() {
         let data = grey(20, 20, |_, _| 200);
-        let mut scaler = Scaler::new(80, 40);
+        let mut scaler = Scaler::new(80, 40, Depth::Eight);
         let frame = scaler.scale(&picture(20, 20, &data));
         for y in 0..40 {
             for x in 0..80 {
-                let expected = if (20..60).contains(&x) { [200, 200, 200, 255] } else { OPAQUE_BLACK };
+                let expected =
+                    if (20..60).contains(&x) { [200, 200, 200, 255] } else { Depth::Eight.opaque_black() };
                 let at = 4 * (80 * y + x);
                 assert_eq!(frame[at..at + 4], expected, "at {x}, {y}");
             }
@@ -176,18 +225,39 @@ mod tests {
     fn a_picture_of_another_size_leaves_nothing_of_the_one_before() {
         let wide = grey(40, 10, |_, _| 255);
         let tall = grey(10, 40, |_, _| 100);
-        let mut scaler = Scaler::new(32, 32);
+        let mut scaler = Scaler::new(32, 32, Depth::Eight);
         scaler.scale(&picture(40, 10, &wide));
         let mixed = scaler.scale(&picture(10, 40, &tall)).to_vec();
-        let fresh = Scaler::new(32, 32).scale(&picture(10, 40, &tall)).to_vec();
+        let fresh = Scaler::new(32, 32, Depth::Eight).scale(&picture(10, 40, &tall)).to_vec();
         assert_eq!(mixed, fresh);
     }
 
     #[test]
     fn a_single_pixel_fills_its_place() {
         let data = grey(1, 1, |_, _| 7);
-        let mut scaler = Scaler::new(16, 16);
+        let mut scaler = Scaler::new(16, 16, Depth::Eight);
         let frame = scaler.scale(&picture(1, 1, &data));
         assert!(frame.chunks(4).all(|pixel| pixel == [7, 7, 7, 255]));
+    }
+
+    #[test]
+    fn ten_bits_are_scaled_in_ten_bits() {
+        let ramp: Vec<u8> = (0..16 * 16_u32)
+            .flat_map(|at| {
+                let code = at % 16 * 64;
+                (code | (1023 - code) << 10 | 512 << 20 | 3 << 30).to_le_bytes()
+            })
+            .collect();
+        let mut scaler = Scaler::new(80, 64, Depth::Ten);
+        let frame = scaler.scale(&picture(16, 16, &ramp)).to_vec();
+        let at = |x: usize| u32::from_le_bytes(frame.as_chunks::<4>().0[80 * 30 + x]);
+        assert_eq!(at(0), 3 << 30, "the bar");
+        for x in 2..62_usize {
+            let wanted = ((x as f64 + 0.5) / 4.0 - 0.5) * 64.0;
+            let got = at(8 + x);
+            assert!((f64::from(got & 0x3ff) - wanted).abs() <= 1.0, "column {x}");
+            assert!((f64::from(got >> 10 & 0x3ff) - (1023.0 - wanted)).abs() <= 1.0, "column {x}");
+            assert_eq!(got >> 20, 512 | 3 << 10);
+        }
     }
 }

@@ -3,8 +3,8 @@
 use crate::exported::GpuSurface;
 use std::sync::{Arc, Mutex};
 
-/// How the samples of a surface lie in memory: BT.709, limited range (8 bit: Y 16–235, C 16–240), chroma of
-/// 4:2:0 sited between its four luma samples.
+/// How the samples of a surface lie in memory: limited range (8 bit: Y 16–235, C 16–240), chroma of 4:2:0 sited between
+/// its four luma samples. BT.709, and in P010 as the converter was told: BT.2020 with PQ for HDR10.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Layout {
     /// 8-bit 4:2:0. Plane Y, then plane of interleaved Cb Cr: what hardware encoders take.

@@ -278,7 +278,7 @@ fn an_exhausted_ring_leaves_the_frame_out_and_recovers() {
 fn broken_pictures_and_sizes_are_refused() {
     assert!(matches!(Converter::new(None, Layout::I420, 63, 64), Err(GpuError::BadSize { .. })));
     assert!(matches!(Converter::new(None, Layout::I420, 64, 5000), Err(GpuError::BadSize { .. })));
-    assert!(matches!(Converter::new(None, Layout::P010, 64, 64), Err(GpuError::BadLayout(_))));
+    assert!(matches!(Converter::new(None, Layout::Yuv444, 64, 64), Err(GpuError::BadLayout(_))));
     let mut converter = Converter::new(None, Layout::I420, 64, 64).unwrap();
     for (width, height, stride, len) in
         [(64, 64, 256, 100), (64, 64, 100, 64 * 64 * 4), (64, 64, 257, 64 * 64 * 5), (0, 64, 0, 0)]

@@ -4,7 +4,10 @@
 #![allow(unsafe_code, reason = "the list of layers is asked of Vulkan itself")]
 #![allow(clippy::unwrap_used, reason = "what a test cannot go on without has failed it")]
 
-use nearframe_gpu::{AdapterKind, ColourMatrix, CpuPicture, Gpu, GpuConverter, Layout, PeerDevice, Picture};
+use nearframe_gpu::{
+    AdapterKind, ColourMatrix, CpuPicture, Gpu, GpuConverter, Hdr10Picture, Hdr10Pixels, Layout, PeerDevice,
+    Picture,
+};
 use std::process::Command;
 use std::sync::Arc;
 
@@ -40,8 +43,10 @@ fn work() {
         let same = gpu.blank_picture(128, 96);
         for texture in [&blank, &same] {
             drop(converter.convert(&Picture::Gpu(texture)).unwrap().unwrap());
-            converter.time(texture, 2).unwrap();
+            converter.time(&Picture::Gpu(texture), 2).unwrap();
         }
+        let hdr = Hdr10Picture { pixels: Hdr10Pixels::Cpu(picture), peak_nits: 1000 };
+        drop(converter.convert(&Picture::Hdr10(hdr)).unwrap().unwrap());
     }
     assert!(gpu.time_copy(1 << 16, 2).is_ok() && !gpu.is_lost());
 }

@@ -6,7 +6,8 @@ use nearframe_encode::{
     Codec, EncodeError, FrameRequest, VideoBackend, VideoEncoder, VideoOptions, VideoSettings, open_backend,
 };
 use nearframe_gpu::{
-    AdapterFacts, ColourMatrix, Converter, CpuPicture, Gpu, GpuConverter, GpuError, Layout, Picture,
+    AdapterFacts, ColourMatrix, Converter, CpuPicture, Gpu, GpuConverter, GpuError, Hdr10Picture,
+    Hdr10Pixels, Layout, Picture,
 };
 use nearframe_protocol::capability::{
     AdapterCapability, Capability, ConversionCapability, EncoderCapability, Missing, fitting,
@@ -24,6 +25,8 @@ const FPS: u32 = 60;
 const MOST_SESSIONS: usize = 12;
 /// Of 1080p; other sizes by their pixels.
 const BITRATE_BPS: u64 = 15_000_000;
+/// Of pictures in HDR10; nothing is tone-mapped by it here.
+const PEAK_NITS: u16 = 1000;
 
 /// Tries everything that `machine` has. Takes a few seconds of one processor.
 pub fn measure(machine: &Machine) -> Capability {
@@ -92,6 +95,15 @@ fn picture(width: u16, height: u16) -> Vec<u8> {
         data.extend([(x * 255 / wide) as u8, (y * 255 / high) as u8, tile as u8, 255]);
     }
     data
+}
+
+/// The same in HDR10: three times ten bits a word.
+fn ten_bits(bgra: &[u8]) -> Vec<u8> {
+    let word = |&[b, g, r, _]: &[u8; 4]| {
+        let [r, g, b] = [r, g, b].map(|level| u32::from(level) << 2);
+        (r | g << 10 | b << 20 | 3 << 30).to_le_bytes()
+    };
+    bgra.as_chunks::<4>().0.iter().flat_map(word).collect()
 }
 
 fn conversions_on_cpu(capability: &mut Capability) {
@@ -213,22 +225,24 @@ fn encode(
     };
     let name = encoder.capabilities().name;
     let VideoSettings { width, height, .. } = settings;
-    let mut frames = match Frames::new(gpu.cloned(), encoder.capabilities(), width, height) {
-        // Ten bits are converted on the GPU alone.
-        Err(GpuError::BadLayout(layout)) => {
-            let (what, allowed) = (format!("{layout:?} without a copy"), "NV12 and I420".to_owned());
-            return Err(EncodeError::Unsupported { encoder: name, what, allowed });
-        }
-        frames => frames.map_err(|error| failed(&error))?,
-    };
+    let frames = Frames::new(gpu.cloned(), encoder.capabilities(), width, height);
+    let mut frames = frames.map_err(|error| failed(&error))?;
+    let wide = settings.codec == Codec::Hevc10;
     let mut data = picture(width as u16, height as u16);
     let mut times = Vec::new();
     for frame in 0..WARM_UP_FRAMES + FRAMES {
         // A band that moves, so that there is something to predict.
         let row = 4 * width as usize;
         data.rotate_right(row * 4);
-        let picture = CpuPicture { width, height, stride: 4 * width, data: &data };
-        let converted = frames.convert(&Picture::Cpu(picture)).map_err(|error| failed(&error))?;
+        let words = wide.then(|| ten_bits(&data));
+        let data = words.as_deref().unwrap_or(&data);
+        let picture = CpuPicture { width, height, stride: 4 * width, data };
+        let picture = if wide {
+            Picture::Hdr10(Hdr10Picture { pixels: Hdr10Pixels::Cpu(picture), peak_nits: PEAK_NITS })
+        } else {
+            Picture::Cpu(picture)
+        };
+        let converted = frames.convert(&picture).map_err(|error| failed(&error))?;
         let Some(surface) = converted else { return Err(failed(&"no surface is free")) };
         let at = Duration::from_secs(1) / FPS * frame;
         let request = FrameRequest { frame, at, keyframe: frame == 0, budget_bytes: None };

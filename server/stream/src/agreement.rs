@@ -2,7 +2,8 @@
 //!
 //! H.264 is what everybody decodes and what is cheapest to decode without hardware; the others give a better picture
 //! for the same bits. So another codec is used where every player's device decodes it in hardware, or where a path is
-//! too narrow for the whole picture in H.264 and nobody runs on a battery. A codec that turns out to decode too slowly
+//! too narrow for the whole picture in H.264 and nobody runs on a battery. HEVC main 10 is HDR10's: it is used where the
+//! title draws in that and every player's display, browser and hardware take it. A codec that turns out to decode too slowly
 //! is not used again in the session. Each change costs a keyframe, so that what is merely better waits.
 
 use nearframe_protocol::VideoCodec;
@@ -20,7 +21,7 @@ const NARROW: Duration = Duration::from_secs(2);
 const AMPLE: Duration = Duration::from_secs(60);
 
 /// Those that are chosen among, the one with the best picture for its bits first.
-const BEST_FIRST: [VideoCodec; 3] = [VideoCodec::Av1, VideoCodec::Hevc, VideoCodec::H264];
+const BEST_FIRST: [VideoCodec; 4] = [VideoCodec::Hevc10, VideoCodec::Av1, VideoCodec::Hevc, VideoCodec::H264];
 
 /// What is known of one player.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,6 +32,8 @@ pub struct CodecPlayer<'a> {
     pub decoders: &'a [DecoderFacts],
     /// The device runs on its battery.
     pub on_battery: bool,
+    /// The display shows HDR10, and the browser takes it there.
+    pub hdr: bool,
     /// Mean time of decoding a picture in the codec in use.
     pub decode: Option<Duration>,
 }
@@ -56,6 +59,8 @@ pub struct CodecInputs<'a> {
     pub encodable: &'a [VideoCodec],
     /// Everybody who is connected.
     pub players: &'a [CodecPlayer<'a>],
+    /// The title draws in HDR10.
+    pub hdr: bool,
     /// A path carries too little for the whole picture.
     pub narrow: bool,
     /// Between two frames.
@@ -119,7 +124,11 @@ impl CodecAgreement {
             && players.iter().all(|player| player.can(codec));
         let cheap = players.iter().all(|player| player.has_hardware(codec));
         let plugged_in = !players.iter().any(|player| player.on_battery);
-        possible && !players.is_empty() && (cheap || self.narrow && plugged_in)
+        let worth_it = match codec {
+            VideoCodec::Hevc10 => inputs.hdr && players.iter().all(|player| player.hdr) && cheap,
+            VideoCodec::Av1 | VideoCodec::Hevc | VideoCodec::H264 => cheap || self.narrow && plugged_in,
+        };
+        possible && !players.is_empty() && worth_it
     }
 
     fn note_path(&mut self, now: Instant, narrow: bool) {
@@ -146,21 +155,28 @@ impl CodecAgreement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use VideoCodec::{Av1, H264, Hevc};
+    use VideoCodec::{Av1, H264, Hevc, Hevc10};
 
     const INTERVAL: Duration = Duration::from_micros(16_667);
-    const ALL: [VideoCodec; 3] = [Av1, Hevc, H264];
+    const ALL: [VideoCodec; 4] = [Av1, Hevc, Hevc10, H264];
+    const NO_TEN: [VideoCodec; 3] = [Av1, Hevc, H264];
 
     fn decoders(of: &[(VideoCodec, bool, bool)]) -> Vec<DecoderFacts> {
         of.iter().map(|&(codec, smooth, efficient)| DecoderFacts { codec, smooth, efficient }).collect()
     }
 
     fn player<'a>(decoders: &'a [DecoderFacts]) -> CodecPlayer<'a> {
-        CodecPlayer { negotiated: &[Hevc, Av1], decoders, on_battery: false, decode: None }
+        CodecPlayer {
+            negotiated: &[Hevc, Hevc10, Av1],
+            decoders,
+            on_battery: false,
+            hdr: false,
+            decode: None,
+        }
     }
 
     fn inputs<'a>(players: &'a [CodecPlayer<'a>], narrow: bool) -> CodecInputs<'a> {
-        CodecInputs { encodable: &ALL, players, narrow, interval: INTERVAL }
+        CodecInputs { encodable: &ALL, players, hdr: false, narrow, interval: INTERVAL }
     }
 
     /// What is agreed on after a while in which nothing changes.
@@ -202,6 +218,32 @@ mod tests {
         let players = [player(&all)];
         let encoder = CodecInputs { encodable: &[H264, Hevc], ..inputs(&players, true) };
         assert_eq!(settled(&encoder), Hevc);
+    }
+
+    #[test]
+    fn ten_bits_are_agreed_on_where_title_encoder_and_every_player_take_hdr10() {
+        let hardware = decoders(&[(Av1, true, true), (Hevc, true, true), (Hevc10, true, true)]);
+        let software = decoders(&[(Av1, true, true), (Hevc, true, true), (Hevc10, true, false)]);
+        let jerky = decoders(&[(Av1, true, true), (Hevc, true, true), (Hevc10, false, true)]);
+        let sees = |decoders| CodecPlayer { hdr: true, ..player(decoders) };
+        let without = CodecPlayer { negotiated: &[Hevc, Av1], ..sees(&hardware) };
+        for (title, encodable, players, wanted) in [
+            (true, &ALL[..], &[sees(&hardware)][..], Hevc10),
+            (true, &ALL, &[sees(&hardware), sees(&hardware)], Hevc10),
+            (false, &ALL, &[sees(&hardware)], Av1),
+            (true, &NO_TEN, &[sees(&hardware)], Av1),
+            (true, &ALL, &[player(&hardware)], Av1),
+            (true, &ALL, &[sees(&hardware), player(&hardware)], Av1),
+            (true, &ALL, &[sees(&software)], Av1),
+            (true, &ALL, &[sees(&jerky)], Av1),
+            (true, &ALL, &[without], Av1),
+            (true, &ALL, &[], H264),
+        ] {
+            for narrow in [false, true] {
+                let inputs = CodecInputs { hdr: title, encodable, ..inputs(players, narrow) };
+                assert_eq!(settled(&inputs), wanted, "{inputs:?}");
+            }
+        }
     }
 
     #[test]

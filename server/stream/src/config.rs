@@ -6,7 +6,7 @@ use crate::rtp::{ExtensionIds, FecIds, OtherCodecs, StreamIds};
 /// Payload of a packet can be neither tiny nor larger than what any path carries, in bytes.
 const PAYLOAD_RANGE: (usize, usize) = (200, 1400);
 /// A parity packet is longer than what it covers by its own header and by the covered header extensions.
-const FEC_OVERHEAD: usize = fec::MAX_OVERHEAD_LEN + 24;
+const FEC_OVERHEAD: usize = fec::MAX_OVERHEAD_LEN + 28;
 /// Frames a second that a display can show.
 const FPS_RANGE: (u32, u32) = (1, 1000);
 

@@ -14,11 +14,16 @@ use std::time::Instant;
 /// Minimum and maximum of 0: show each frame as soon as it is decoded. Above 0 the receiver would space
 /// frames out.
 const PLAYOUT_DELAY_ZERO: [u8; 3] = [0; 3];
+/// HDR10: primaries of BT.2020, ST 2084, matrix of BT.2020 (ITU-T H.273), limited range with chroma amid its four
+/// pixels. How bright the title is, the stream itself says: with that this would outgrow the one-byte form.
+const HDR10: [u8; 4] = [9, 16, 9, 1 << 4 | 2 << 2 | 2];
 
 #[derive(Debug)]
 struct Port {
     ids: StreamIds,
     extensions: ExtensionIds,
+    /// Payload type of pictures in HDR10.
+    hdr10: Option<u8>,
     rtx_sequence: u64,
 }
 
@@ -37,7 +42,8 @@ pub(crate) struct Outlet {
 
 impl Outlet {
     pub(crate) fn new(config: &SenderConfig, seed: &mut Seed) -> Self {
-        let mut port = |ids, extensions| Port { ids, extensions, rtx_sequence: seed.first_sequence() };
+        let hdr10 = config.other_codecs.hevc10.map(|types| types.media);
+        let mut port = |ids, extensions| Port { ids, extensions, hdr10, rtx_sequence: seed.first_sequence() };
         let video = port(config.video, config.extensions);
         let audio_type = config.audio_red_payload_type.unwrap_or(config.audio.payload_type);
         let audio = port(StreamIds { payload_type: audio_type, ..config.audio }, config.audio_extensions);
@@ -120,7 +126,7 @@ impl Port {
             sequence: stored.sequence as u16,
             timestamp: stored.timestamp,
             ssrc: self.ids.ssrc,
-            extensions: self.extensions(stored.marker, place, number),
+            extensions: self.extensions(stored, place, number),
             payload: stored.payload(),
             kind,
         }
@@ -155,7 +161,8 @@ impl Port {
     }
 
     /// The header extensions, the transport-wide number last.
-    fn extensions(&self, last: bool, place: Place, number: &Number) -> Extensions {
+    fn extensions(&self, stored: &Stored, place: Place, number: &Number) -> Extensions {
+        let last = stored.marker;
         let mut extensions = Extensions::default();
         if let Some(id) = self.extensions.playout_delay {
             extensions.push(id, &PLAYOUT_DELAY_ZERO);
@@ -163,9 +170,18 @@ impl Port {
         if let Some((id, (refs, first))) = self.extensions.dependency_descriptor.zip(place) {
             extensions.push(id, &descriptor::write(refs, first, last));
         }
+        if let Some(id) = self.extensions.colour_space.filter(|_| self.says_colours(stored, place)) {
+            extensions.push(id, &HDR10);
+        }
         if let Some((id, content)) = number.extension(self.extensions) {
             extensions.push(id, &content);
         }
         extensions
+    }
+
+    /// Receivers look for the colours of a picture in its last packet, and keep them until the next keyframe.
+    fn says_colours(&self, stored: &Stored, place: Place) -> bool {
+        let wide = stored.types.is_some_and(|types| Some(types.media) == self.hdr10);
+        wide && stored.marker && place.is_some_and(|(refs, _)| refs.refers_to.is_none())
     }
 }

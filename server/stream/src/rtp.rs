@@ -39,7 +39,7 @@ pub struct PayloadTypes {
 pub struct OtherCodecs {
     /// HEVC main.
     pub hevc: Option<PayloadTypes>,
-    /// HEVC main 10.
+    /// HEVC main 10, in HDR10.
     pub hevc10: Option<PayloadTypes>,
     /// AV1 main.
     pub av1: Option<PayloadTypes>,
@@ -80,6 +80,8 @@ pub struct ExtensionIds {
     /// `https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension`; with it a
     /// receiver goes on after a frame that is lost for good, without a keyframe.
     pub dependency_descriptor: Option<u8>,
+    /// `http://www.webrtc.org/experiments/rtp-hdrext/color-space`: sent with keyframes in HDR10.
+    pub colour_space: Option<u8>,
 }
 
 impl ExtensionIds {
@@ -91,6 +93,7 @@ impl ExtensionIds {
             transport_cc: self.transport_cc.filter(fits),
             feedback_request: self.transport_cc.filter(fits).and(self.feedback_request.filter(fits)),
             dependency_descriptor: self.dependency_descriptor.filter(fits),
+            colour_space: self.colour_space.filter(fits),
         }
     }
 }

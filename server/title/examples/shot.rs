@@ -49,6 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let pixels = match source.draw(tick)?.picture {
         Picture::Cpu(picture) => picture.data.chunks_exact(4).flat_map(|p| [p[2], p[1], p[0]]).collect(),
         Picture::Gpu(texture) => support::read_back(&device, &queue, texture)?,
+        Picture::Hdr10(_) => return Err("a cover is in standard range: take run.hdr out for it".into()),
     };
     let (width, height) = source.size();
     let image = image::RgbImage::from_raw(width, height, pixels).ok_or("the picture has gaps")?;

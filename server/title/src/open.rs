@@ -5,20 +5,25 @@ use crate::program::{Program, Surroundings};
 use crate::scene::SceneTitle;
 use crate::source::{TitleFailure, TitleSource};
 use crate::testcard::Testcard;
-use nearframe_protocol::title::{TitleKind, TitleManifest};
+use nearframe_protocol::title::{Run, TitleKind, TitleManifest};
 use std::path::Path;
 
-/// Makes a source of the given picture size from a seed.
-type Constructor = fn(u32, u32, u64, GpuSource<'_>) -> Result<Box<dyn TitleSource>, TitleFailure>;
+/// Makes a source of the picture that is asked for, from a seed.
+type Constructor = fn(&Run, u64, GpuSource<'_>) -> Result<Box<dyn TitleSource>, TitleFailure>;
 /// Gives the session's wgpu device and queue.
 type GpuSource<'a> = &'a dyn Fn() -> Result<(wgpu::Device, wgpu::Queue), TitleFailure>;
 
 const BUILTINS: &[(&str, Constructor)] = &[
-    ("meteor", |width, height, seed, gpu| {
+    ("meteor", |run, seed, gpu| {
+        if run.hdr.is_some() {
+            let why =
+                "run.hdr: meteor draws in standard range; of the built-in titles testcard draws in HDR10";
+            return Err(TitleFailure(why.to_owned()));
+        }
         let (device, queue) = gpu()?;
-        Ok(Box::new(Meteor::new(device, queue, width, height, seed)))
+        Ok(Box::new(Meteor::new(device, queue, run.width, run.height, seed)))
     }),
-    ("testcard", |width, height, seed, _| Ok(Box::new(Testcard::new(width, height, seed)?))),
+    ("testcard", |run, seed, _| Ok(Box::new(Testcard::new(run.width, run.height, seed, run.hdr)?))),
 ];
 
 /// What `[run] builtin` may name.
@@ -51,7 +56,7 @@ pub fn open(
                     known.join(", ")
                 )));
             };
-            construct(run.width, run.height, seed, gpu)
+            construct(run, seed, gpu)
         }
         TitleKind::Scene => {
             let file = run.scene.as_deref().unwrap_or_default();
@@ -88,6 +93,13 @@ mod tests {
         let wrong = manifest("kind = \"builtin\"\nbuiltin = \"pong\"");
         let error = open(&wrong, Path::new("."), 1, None, &no_gpu).err().unwrap().to_string();
         assert!(error.contains("pong") && error.contains("meteor"), "{error}");
+    }
+
+    #[test]
+    fn a_title_that_draws_no_hdr_refuses_to() {
+        let game = manifest("kind = \"builtin\"\nbuiltin = \"meteor\"\nhdr = {}");
+        let error = open(&game, Path::new("."), 1, None, &no_gpu).err().unwrap().to_string();
+        assert!(error.contains("run.hdr") && error.contains("testcard"), "{error}");
     }
 
     #[test]

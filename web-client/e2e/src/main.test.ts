@@ -28,6 +28,7 @@ import './tests/windows.js';
 import './tests/sound.js';
 import './tests/quality.js';
 import './tests/codecs.js';
+import './tests/hdr.js';
 import './tests/devices.js';
 import './tests/accessibility.js';
 

@@ -1,6 +1,7 @@
-/** What this device decodes, as the node is told: by codec, whether smoothly, whether in hardware, and on what power. */
+/** What this device decodes and shows, as the node is told: by codec, whether smoothly, whether in hardware; on what power; HDR10. */
 
 import type { Scope } from './scope';
+import { showsHdr, takesHdr10, watchDisplay } from './hdr';
 import type { ControlFromPage, DecoderFacts } from './wire/control';
 
 /** Bits a second that are asked about: what a path that is no bottleneck brings. */
@@ -48,7 +49,7 @@ export async function decoderFacts({ width, height, fps }: Picture): Promise<Dec
   );
 }
 
-/** Tells the node, and again when power is plugged in or out. */
+/** Tells the node, and again when power is plugged in or out, or the page comes to a display of another range. */
 export class Decoders {
   #picture: Picture | undefined;
   #battery: Battery | undefined;
@@ -64,6 +65,7 @@ export class Decoders {
         () => undefined,
       );
     }
+    watchDisplay(scope, () => void this.#tell());
   }
 
   #follow(battery: Battery): void {
@@ -81,8 +83,8 @@ export class Decoders {
 
   async #tell(): Promise<void> {
     if (this.#picture === undefined) return;
-    const decoders = await decoderFacts(this.#picture);
+    const [decoders, takes] = await Promise.all([decoderFacts(this.#picture), takesHdr10(this.#picture)]);
     if (this.scope.closed) return;
-    this.send({ type: 'decoders', decoders, on_battery: this.#battery?.charging === false });
+    this.send({ type: 'decoders', decoders, on_battery: this.#battery?.charging === false, hdr: takes && showsHdr() });
   }
 }

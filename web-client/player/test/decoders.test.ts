@@ -19,6 +19,7 @@ function browser(codecs: object[], decodingInfo: (asked: Asked) => Promise<objec
   vi.stubGlobal('RTCRtpReceiver', { getCapabilities: () => ({ codecs }) });
   const power = battery === undefined ? {} : { getBattery: () => Promise.resolve(battery) };
   vi.stubGlobal('navigator', { mediaCapabilities: { decodingInfo }, ...power });
+  vi.stubGlobal('matchMedia', undefined);
 }
 
 afterEach(() => vi.unstubAllGlobals());

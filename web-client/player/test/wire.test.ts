@@ -111,7 +111,7 @@ describe('what the device decodes', () => {
   it('is written as the node reads it', () => {
     const codecs = ['h264', 'hevc', 'hevc10', 'av1'] as const;
     const decoders = codecs.map((codec) => ({ codec, smooth: codec !== 'hevc10', efficient: codec === 'h264' }));
-    const said: ControlFromPage = { type: 'decoders', decoders, on_battery: true };
+    const said: ControlFromPage = { type: 'decoders', decoders, on_battery: true, hdr: true };
     const [read] = vectors('messages.json').filter(({ name }) => name === 'control from page: decoders');
     expect(plain(said)).toEqual(read?.value);
   });

@@ -4,6 +4,7 @@
 //! moment; frames that the one before took with it are not encoded again.
 
 use super::{VideoBackend, VideoOptions, open_backend};
+use crate::hevc::with_hdr;
 use crate::video::{
     AccessUnit, Capabilities, Codec, EncodeError, FrameRequest, Invalidated, SliceSink, VideoEncoder,
     VideoSettings,
@@ -149,6 +150,15 @@ impl EncoderChain {
         to.map(Surface::from)
     }
 
+    /// Every keyframe in HDR10 says how bright the title is.
+    fn with_metadata(&self, unit: AccessUnit) -> AccessUnit {
+        let wide = unit.keyframe && self.encoder.capabilities().codec == Codec::Hevc10;
+        match self.options.hdr.filter(|_| wide) {
+            Some(hdr) => AccessUnit { data: with_hdr(&unit.data, hdr), ..unit },
+            None => unit,
+        }
+    }
+
     /// Whether the encoder in use reads this surface as it is.
     fn takes(&self, surface: &Surface) -> bool {
         let can = self.encoder.capabilities();
@@ -231,11 +241,11 @@ impl VideoEncoder for Ended {
     }
 }
 
-/// Between the two 8-bit layouts of 4:2:0: chroma interleaved, or one plane after the other.
+/// Between the two 8-bit layouts of 4:2:0: chroma interleaved, or one plane after the other. `None`: there is another
+/// depth between them.
 fn turn(from: &CpuSurface, to: &mut CpuSurface) -> Option<()> {
     let (layouts, samples) = ((from.layout(), to.layout()), from.chroma());
     let (luma, chroma) = to.planes_mut();
-    luma.copy_from_slice(from.luma());
     let half = chroma.len() / 2;
     match layouts {
         (Layout::Nv12, Layout::I420) => {
@@ -252,6 +262,7 @@ fn turn(from: &CpuSurface, to: &mut CpuSurface) -> Option<()> {
         }
         _ => return None,
     }
+    luma.copy_from_slice(from.luma());
     Some(())
 }
 
@@ -294,7 +305,7 @@ impl VideoEncoder for EncoderChain {
             };
             match result {
                 Err(error) => self.give_way(error, called)?,
-                done => return done,
+                Ok(unit) => return Ok(unit.map(|unit| self.with_metadata(unit))),
             }
         }
     }

@@ -20,6 +20,7 @@ pub use opus_decoder::OpusDecoder;
 pub use probe::{ProbeEncoder, probe_frame};
 pub use vulkan_video::VulkanVideoEncoder;
 
+use crate::hevc::HdrMetadata;
 use crate::video::{Capabilities, Codec, EncodeError, VideoEncoder, VideoSettings};
 use nearframe_gpu::DeviceUuid;
 use std::fmt;
@@ -100,6 +101,8 @@ pub struct VideoOptions {
     /// The GPU that pictures are drawn on: its encoder is tried before those of others, to which pictures go through
     /// the CPU.
     pub near: Option<DeviceUuid>,
+    /// How bright the title's pictures are, where they are in HDR10.
+    pub hdr: Option<HdrMetadata>,
 }
 
 /// An encoder and whether it can be opened on this machine, for `nearframe doctor`.

@@ -198,6 +198,11 @@ fn hevc(hevc: &nv::NV_ENC_CONFIG_HEVC, settings: &mut Settings) -> Result<(), St
     settings.intra_refresh =
         refresh(hevc.enableIntraRefresh(), hevc.intraRefreshPeriod, hevc.intraRefreshCnt)?;
     vui(&hevc.hevcVUIParameters, settings);
+    // This project's own rule: ten bits are HDR10's (BT.2020, ST 2084), eight are BT.709's.
+    let agreed = if settings.ten_bit { (false, 9, 16, 9) } else { (false, 1, 1, 1) };
+    if settings.colours != Some(agreed) {
+        return wrong("the colours that are declared are not those of the depth");
+    }
     Ok(())
 }
 

@@ -15,6 +15,8 @@ pub(crate) struct Shown {
     pub(crate) height: usize,
     /// Without padding; as many bits as the stream has.
     pub(crate) luma: Vec<u16>,
+    /// Full range, colour primaries, transfer characteristics, matrix coefficients (H.265, annex E).
+    pub(crate) colours: [u32; 4],
 }
 
 /// Every picture of a byte stream, in order.
@@ -88,6 +90,13 @@ impl<'a> Decoder<'a> {
             let width = fact(b"de265_get_image_width\0");
             let height = fact(b"de265_get_image_height\0");
             let wide = fact(b"de265_get_bits_per_pixel\0") > 8;
+            let colours = [
+                &b"de265_get_image_full_range_flag\0"[..],
+                b"de265_get_image_colour_primaries\0",
+                b"de265_get_image_transfer_characteristics\0",
+                b"de265_get_image_matrix_coefficients\0",
+            ];
+            let colours = colours.map(|name| fact(name) as u32);
             let plane = self.library.get::<Plane>(b"de265_get_image_plane\0").expect("it is there");
             let mut stride = 0;
             let samples = plane(picture, 0, &raw mut stride);
@@ -100,7 +109,7 @@ impl<'a> Decoder<'a> {
             } else {
                 rows.map(|sample| u16::from(*sample)).collect()
             };
-            Some(Shown { width, height, luma })
+            Some(Shown { width, height, luma, colours })
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Pictures into exported slots: `shaders/convert_planes.wgsl`.
+//! Pictures into exported slots: `shaders/convert_planes.wgsl`, with `shaders/tone_map.wgsl` before it.
 
 use super::handover::{After, given_away, taken_back};
 use super::planes::ColourMatrix;
@@ -7,12 +7,17 @@ use crate::composite::{Compositor, texture};
 use crate::device::Gpu;
 use crate::error::GpuError;
 use crate::exported::{DeviceUuid, GpuSurface};
+use crate::hdr;
 use crate::measure::{GpuTimes, Stopwatch};
-use crate::picture::{CpuPicture, Picture};
+use crate::picture::{CpuPicture, Hdr10Picture, Hdr10Pixels, Picture};
 use crate::readback::Readback;
 use crate::surface::Layout;
 use std::sync::Arc;
 
+const SHADER: &str = concat!(
+    include_str!("../../../../shaders/tone_map.wgsl"),
+    include_str!("../../../../shaders/convert_planes.wgsl")
+);
 /// Pixels of one workgroup: 16×8 invocations of 8×2.
 const TILE: (u32, u32) = (128, 16);
 /// The smallest frame an encoder takes is one macroblock.
@@ -27,9 +32,12 @@ pub struct GpuConverter {
     gpu: Arc<Gpu>,
     ring: SlotRing,
     layout: Layout,
+    matrix: ColourMatrix,
     size: (u32, u32),
     pipeline: wgpu::ComputePipeline,
     frame: wgpu::Buffer,
+    /// What `frame` says of the picture: its peak, where it is tone-mapped.
+    bent_from: Option<u16>,
     compositor: Option<Compositor>,
     uploaded: Option<wgpu::Texture>,
     /// The texture of the frame before, with its bindings to each slot; titles draw into the same one again.
@@ -38,7 +46,8 @@ pub struct GpuConverter {
 
 impl GpuConverter {
     /// A converter into `width × height` (both even, 16 to 8192) of [`Layout::Nv12`], [`Layout::P010`] or
-    /// [`Layout::Yuv444`].
+    /// [`Layout::Yuv444`]. With [`ColourMatrix::Bt709`] what is in HDR10 is tone-mapped; with [`ColourMatrix::Bt2020`]
+    /// it is taken as it is.
     ///
     /// # Errors
     /// [`GpuError::NoExport`] where the adapter exports no memory: read back instead ([`crate::Converter`]).
@@ -61,7 +70,7 @@ impl GpuConverter {
         let device = gpu.device();
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some("convert_planes"),
-            source: wgpu::ShaderSource::Wgsl(include_str!("../../../../shaders/convert_planes.wgsl").into()),
+            source: wgpu::ShaderSource::Wgsl(SHADER.into()),
         });
         let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(entry_point),
@@ -71,7 +80,7 @@ impl GpuConverter {
             compilation_options: wgpu::PipelineCompilationOptions::default(),
             cache: None,
         });
-        let contents = uniform(&ring, matrix, (width, height));
+        let contents = uniform(&ring, matrix, (width, height), None);
         let frame = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("frame"),
             size: contents.len() as u64,
@@ -80,7 +89,8 @@ impl GpuConverter {
         });
         gpu.queue().write_buffer(&frame, 0, &contents);
         let size = (width, height);
-        Ok(Self { gpu, ring, layout, size, pipeline, frame, compositor: None, uploaded: None, bound: None })
+        let (compositor, uploaded, bound, bent_from) = (None, None, None, None);
+        Ok(Self { gpu, ring, layout, matrix, size, pipeline, frame, bent_from, compositor, uploaded, bound })
     }
 
     /// The device that its frames lie on.
@@ -127,22 +137,56 @@ impl GpuConverter {
     /// Scales with letterbox where sizes differ, and converts. `None`: all slots are in use, the frame is to be
     /// left out.
     pub fn convert(&mut self, picture: &Picture<'_>) -> Result<Option<GpuSurface>, GpuError> {
+        use wgpu::TextureFormat::{Bgra8Unorm, Rgb10a2Unorm};
         self.gpu.check()?;
         match *picture {
             Picture::Gpu(texture) => {
                 check_texture(texture)?;
+                self.bend(None);
                 self.convert_texture(texture)
             }
             Picture::Cpu(picture) => {
-                let texture = self.upload(&picture)?;
-                let converted = self.convert_texture(&texture);
-                self.uploaded = Some(texture);
-                converted
+                self.bend(None);
+                self.convert_uploaded(&picture, Bgra8Unorm)
+            }
+            Picture::Hdr10(Hdr10Picture { pixels, peak_nits }) => {
+                self.bend(Some(peak_nits).filter(|_| self.matrix == ColourMatrix::Bt709));
+                match pixels {
+                    Hdr10Pixels::Cpu(picture) => self.convert_uploaded(&picture, Rgb10a2Unorm),
+                    Hdr10Pixels::Gpu(texture) => {
+                        hdr::check_texture(texture)?;
+                        self.convert_texture(texture)
+                    }
+                }
             }
         }
     }
 
-    fn upload(&mut self, picture: &CpuPicture<'_>) -> Result<wgpu::Texture, GpuError> {
+    /// From the next frame on pictures of this peak are tone-mapped, or none are.
+    fn bend(&mut self, peak_nits: Option<u16>) {
+        if self.bent_from != peak_nits {
+            let contents = uniform(&self.ring, self.matrix, self.size, peak_nits);
+            self.gpu.queue().write_buffer(&self.frame, 0, &contents);
+            self.bent_from = peak_nits;
+        }
+    }
+
+    fn convert_uploaded(
+        &mut self,
+        picture: &CpuPicture<'_>,
+        format: wgpu::TextureFormat,
+    ) -> Result<Option<GpuSurface>, GpuError> {
+        let texture = self.upload(picture, format)?;
+        let converted = self.convert_texture(&texture);
+        self.uploaded = Some(texture);
+        converted
+    }
+
+    fn upload(
+        &mut self,
+        picture: &CpuPicture<'_>,
+        format: wgpu::TextureFormat,
+    ) -> Result<wgpu::Texture, GpuError> {
         picture.check()?;
         let size = (picture.width, picture.height);
         let most = self.gpu.device().limits().max_texture_dimension_2d;
@@ -150,11 +194,13 @@ impl GpuConverter {
             let detail = format!("{}×{} is more than the device's {most}", size.0, size.1);
             return Err(GpuError::BadPicture(detail));
         }
-        let known = self.uploaded.take().filter(|texture| (texture.width(), texture.height()) == size);
-        let uploaded = known.unwrap_or_else(|| {
-            let format = wgpu::TextureFormat::Bgra8Unorm;
-            texture(&self.gpu, "upload", size, format, wgpu::TextureUsages::COPY_DST)
-        });
+        let fits =
+            |known: &wgpu::Texture| (known.width(), known.height()) == size && known.format() == format;
+        let uploaded = self
+            .uploaded
+            .take()
+            .filter(fits)
+            .unwrap_or_else(|| texture(&self.gpu, "upload", size, format, wgpu::TextureUsages::COPY_DST));
         let rows = wgpu::TexelCopyBufferLayout {
             offset: 0,
             bytes_per_row: Some(picture.stride),
@@ -196,10 +242,10 @@ impl GpuConverter {
         if (picture.width(), picture.height()) == self.size {
             return picture.clone();
         }
-        let (gpu, format) = (&self.gpu, composite_format(self.layout));
-        let compositor =
-            self.compositor.get_or_insert_with(|| Compositor::with_format(gpu, width, height, format));
-        compositor.record(gpu, picture, encoder).clone()
+        let (gpu, format) = (&self.gpu, composite_format(self.layout, picture.format()));
+        let known = self.compositor.take().filter(|compositor| compositor.format() == format);
+        let compositor = known.unwrap_or_else(|| Compositor::with_format(gpu, width, height, format));
+        self.compositor.insert(compositor).record(gpu, picture, encoder).clone()
     }
 
     fn record_conversion(
@@ -216,10 +262,26 @@ impl GpuConverter {
         pass.dispatch_workgroups(width.div_ceil(TILE.0), height.div_ceil(TILE.1), 1);
     }
 
-    /// Time on the GPU of scaling `picture` and of converting what comes of it, median over `rounds`; the first is
+    /// Time on the GPU of scaling a picture on it and of converting what comes of it, median over `rounds`; the first is
     /// zero for a picture of the right size. `None`: the adapter has no timestamps.
-    pub fn time(&mut self, picture: &wgpu::Texture, rounds: usize) -> Result<Option<GpuTimes>, GpuError> {
-        check_texture(picture)?;
+    pub fn time(&mut self, picture: &Picture<'_>, rounds: usize) -> Result<Option<GpuTimes>, GpuError> {
+        let picture = match *picture {
+            Picture::Gpu(texture) => {
+                check_texture(texture)?;
+                self.bend(None);
+                texture
+            }
+            Picture::Hdr10(Hdr10Picture { pixels: Hdr10Pixels::Gpu(texture), peak_nits }) => {
+                hdr::check_texture(texture)?;
+                self.bend(Some(peak_nits).filter(|_| self.matrix == ColourMatrix::Bt709));
+                texture
+            }
+            Picture::Cpu(_) | Picture::Hdr10(_) => {
+                return Err(GpuError::BadPicture(
+                    "it lies in CPU memory, where no GPU's clock runs".to_owned(),
+                ));
+            }
+        };
         let Some(watch) = Stopwatch::new(&self.gpu) else { return Ok(None) };
         let Some(index) = self.ring.take() else {
             return Err(GpuError::NoExport("all of its frames are in use".to_owned()));
@@ -267,20 +329,27 @@ fn entry_point(layout: Layout) -> Result<&'static str, GpuError> {
     }
 }
 
-/// A scaled picture keeps the bits that the frame can show.
-fn composite_format(layout: Layout) -> wgpu::TextureFormat {
-    match layout {
-        Layout::P010 => wgpu::TextureFormat::Rgba16Float,
-        Layout::Nv12 | Layout::I420 | Layout::Yuv444 => wgpu::TextureFormat::Rgba8Unorm,
+/// A scaled picture keeps the bits that the frame can show, and those that tone mapping takes.
+fn composite_format(layout: Layout, picture: wgpu::TextureFormat) -> wgpu::TextureFormat {
+    use wgpu::TextureFormat::{Bgra8Unorm, Rgba8Unorm, Rgba16Float};
+    match (layout, picture) {
+        (Layout::Nv12 | Layout::I420 | Layout::Yuv444, Rgba8Unorm | Bgra8Unorm) => Rgba8Unorm,
+        _ => Rgba16Float,
     }
 }
 
-/// `Frame` of the shader.
-fn uniform(ring: &SlotRing, matrix: ColourMatrix, (width, height): (u32, u32)) -> [u8; 48] {
+/// `Frame` of the shader, with the peak of pictures that are tone-mapped.
+fn uniform(
+    ring: &SlotRing,
+    matrix: ColourMatrix,
+    (width, height): (u32, u32),
+    bent_from: Option<u16>,
+) -> [u8; 48] {
+    let peak = bent_from.map_or(0.0, hdr::peak_code);
     let [kr, kg, kb] = matrix.weights();
     let planes = ring.planes();
     let sizes = [width, height, planes.stride_bytes / 8, (planes.luma_bytes / 8) as u32];
-    let matrix = [kr, kg, kb, 0.0, 2.0 * (1.0 - kb), 2.0 * (1.0 - kr), 0.0, 0.0];
+    let matrix = [kr, kg, kb, 0.0, 2.0 * (1.0 - kb), 2.0 * (1.0 - kr), peak, 0.0];
     let mut bytes = [0; 48];
     bytes[..16].copy_from_slice(bytemuck::cast_slice(&sizes));
     bytes[16..].copy_from_slice(bytemuck::cast_slice(&matrix));

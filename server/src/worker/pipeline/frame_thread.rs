@@ -7,8 +7,11 @@ use super::{
 };
 use crate::worker::now_us;
 use anyhow::{Context, Result};
-use nearframe_encode::{Capabilities, Codec, EncoderChain, VideoEncoder, VideoOptions, VideoSettings};
+use nearframe_encode::{
+    Capabilities, Codec, EncoderChain, HdrMetadata, VideoEncoder, VideoOptions, VideoSettings,
+};
 use nearframe_gpu::{AdapterKind, Gpu, GpuError};
+use nearframe_protocol::title::HighDynamicRange;
 use nearframe_stream::Quality;
 use nearframe_title::{FrameTick, TitleFailure, TitleSource, TitleStatus};
 use std::cell::RefCell;
@@ -125,7 +128,12 @@ fn open(config: &PipelineConfig) -> Result<(Stage, EncoderChain, PipelineInfo)> 
     };
     let gpu = gpu.into_inner();
     let near = gpu.as_ref().and_then(|gpu| gpu.exports().ok());
-    let mut encoder = EncoderChain::open(settings, VideoOptions { near, ..config.video.clone() })?;
+    let light = |hdr: HighDynamicRange| {
+        let HighDynamicRange { peak_nits, average_nits } = hdr;
+        HdrMetadata { peak_nits, average_nits }
+    };
+    let video = VideoOptions { near, hdr: run.hdr.map(light), ..config.video.clone() };
+    let mut encoder = EncoderChain::open(settings, video)?;
     for passed_over in encoder.take_changes() {
         tracing::info!(encoder = %passed_over.from, why = %passed_over.why, "not used");
     }

@@ -1,6 +1,6 @@
 //! Pictures into frames that the encoder takes, where it reads them.
 
-use nearframe_encode::Capabilities;
+use nearframe_encode::{Capabilities, Codec};
 use nearframe_gpu::{ColourMatrix, Conversion, Converter, DeviceUuid, Gpu, GpuConverter, GpuError, Layout};
 use nearframe_gpu::{Picture, Surface};
 use std::sync::Arc;
@@ -11,6 +11,15 @@ use tracing::info;
 struct Taken {
     layout: Layout,
     device: Option<DeviceUuid>,
+    matrix: ColourMatrix,
+}
+
+impl Taken {
+    /// Ten bits are for HDR10; into eight a title's HDR10 is tone-mapped.
+    fn by(encoder: &Capabilities) -> Self {
+        let matrix = if encoder.codec == Codec::Hevc10 { ColourMatrix::Bt2020 } else { ColourMatrix::Bt709 };
+        Self { layout: encoder.layout, device: encoder.device, matrix }
+    }
 }
 
 #[derive(Debug)]
@@ -27,6 +36,8 @@ pub(crate) struct Frames {
     gpu: Option<Arc<Gpu>>,
     taken: Taken,
     way: Way,
+    /// Which conversion was found faster.
+    known: Option<Conversion>,
 }
 
 impl Frames {
@@ -37,24 +48,32 @@ impl Frames {
         width: u32,
         height: u32,
     ) -> Result<Self, GpuError> {
-        let taken = Taken { layout: encoder.layout, device: encoder.device };
+        let taken = Taken::by(encoder);
         let way = open(gpu.as_ref(), taken, None, (width, height))?;
-        Ok(Self { gpu, taken, way })
+        let mut frames = Self { gpu, taken, way, known: None };
+        frames.note_conversion();
+        Ok(frames)
+    }
+
+    /// Ten bits have one way alone, which says nothing of the others.
+    fn note_conversion(&mut self) {
+        if let Way::Cpu(converter) = &self.way
+            && self.taken.layout != Layout::P010
+        {
+            self.known = Some(converter.conversion());
+        }
     }
 
     /// Frames of another size from now on.
     pub(super) fn resize(&mut self, width: u32, height: u32) -> Result<(), GpuError> {
-        let known = match &self.way {
-            Way::Cpu(converter) => Some(converter.conversion()),
-            Way::Gpu(_) => None,
-        };
-        self.way = open(self.gpu.as_ref(), self.taken, known, (width, height))?;
+        self.way = open(self.gpu.as_ref(), self.taken, self.known, (width, height))?;
+        self.note_conversion();
         Ok(())
     }
 
     /// Frames for another encoder from now on.
     pub(super) fn serve(&mut self, encoder: &Capabilities, width: u32, height: u32) -> Result<(), GpuError> {
-        self.taken = Taken { layout: encoder.layout, device: encoder.device };
+        self.taken = Taken::by(encoder);
         self.resize(width, height)
     }
 
@@ -88,7 +107,7 @@ fn open(
     (width, height): (u32, u32),
 ) -> Result<Way, GpuError> {
     if let Some(gpu) = gpu.filter(|gpu| taken.device.is_some() && gpu.exports().ok() == taken.device) {
-        match GpuConverter::new(Arc::clone(gpu), taken.layout, ColourMatrix::Bt709, width, height) {
+        match GpuConverter::new(Arc::clone(gpu), taken.layout, taken.matrix, width, height) {
             Ok(converter) => return Ok(Way::Gpu(Box::new(converter))),
             Err(GpuError::NoExport(why)) => info!(why, "frames go through the CPU"),
             Err(error) => return Err(error),
@@ -106,8 +125,7 @@ fn open(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nearframe_encode::Codec;
-    use nearframe_gpu::{AdapterKind, CpuPicture};
+    use nearframe_gpu::{AdapterKind, CpuPicture, Hdr10Picture, Hdr10Pixels};
 
     fn encoder(device: Option<DeviceUuid>) -> Capabilities {
         Capabilities {
@@ -152,5 +170,20 @@ mod tests {
         }
         let mut frames = Frames::new(None, &encoder(Some(device)), 64, 64).unwrap();
         assert!(converted(&mut frames).as_cpu().is_some(), "a title without a GPU has nothing to export");
+    }
+
+    #[test]
+    fn what_a_title_draws_in_hdr10_is_ten_bits_for_who_sees_them_and_eight_for_all_others() {
+        let wide = Capabilities { codec: Codec::Hevc10, layout: Layout::P010, ..encoder(None) };
+        let data = [90; 64 * 64 * 4];
+        let pixels = Hdr10Pixels::Cpu(CpuPicture { width: 64, height: 64, stride: 256, data: &data });
+        let picture = Picture::Hdr10(Hdr10Picture { pixels, peak_nits: 1000 });
+        let mut frames = Frames::new(None, &encoder(None), 64, 64).unwrap();
+        assert_eq!(frames.convert(&picture).unwrap().unwrap().layout(), Layout::Nv12);
+        frames.serve(&wide, 128, 96).unwrap();
+        let surface = frames.convert(&picture).unwrap().unwrap();
+        assert_eq!((surface.layout(), surface.width()), (Layout::P010, 128));
+        frames.serve(&encoder(None), 64, 64).unwrap();
+        assert_eq!(converted(&mut frames).layout(), Layout::Nv12);
     }
 }

@@ -15,16 +15,22 @@ width = 320
 height = 180
 "#;
 
-fn pipeline() -> (Pipeline, Arc<InputPort>, mpsc::UnboundedReceiver<PipelineEvent>) {
+fn pipeline() -> Running {
     pipeline_with(VideoOptions::default())
 }
 
-fn pipeline_with(video: VideoOptions) -> (Pipeline, Arc<InputPort>, mpsc::UnboundedReceiver<PipelineEvent>) {
+type Running = (Pipeline, Arc<InputPort>, mpsc::UnboundedReceiver<PipelineEvent>);
+
+fn pipeline_with(video: VideoOptions) -> Running {
+    pipeline_of(TESTCARD, video)
+}
+
+fn pipeline_of(manifest: &str, video: VideoOptions) -> Running {
     let (events, receiver) = mpsc::unbounded_channel();
     let input = Arc::new(InputPort::new(Instant::now()));
     let config = PipelineConfig {
         title_dir: PathBuf::from("."),
-        manifest: TitleManifest::parse(TESTCARD).unwrap(),
+        manifest: TitleManifest::parse(manifest).unwrap(),
         seed: 1,
         around: Surroundings {
             dir: PathBuf::new(),
@@ -118,7 +124,7 @@ fn stand_in(faults: &str) -> (tempfile::TempDir, VideoOptions) {
     std::fs::write(path.with_extension("faults"), faults).unwrap();
     let libraries = NvidiaLibraries { cuda: path.clone(), encode: path.clone(), management: path };
     let nvenc = NvencOptions { libraries, ..Default::default() };
-    (folder, VideoOptions { preference: VideoPreference::Best, nvenc, near: None })
+    (folder, VideoOptions { preference: VideoPreference::Best, nvenc, near: None, hdr: None })
 }
 
 #[test]
@@ -257,6 +263,47 @@ fn pictures_go_over_to_an_agreed_codec_with_a_keyframe_and_back_where_its_encode
             (1..received.codecs.len()).filter(|&at| received.codecs[at] != received.codecs[at - 1]).collect();
         assert_eq!(changes.len(), 2, "there and back");
         assert!(changes.iter().all(|&at| received.video[at].1), "each begins with a keyframe");
+        Some(())
+    });
+}
+
+/// Whether a keyframe of HEVC says this much light of itself: `content_light_level_info`.
+fn says_light(keyframe: &[u8], peak_nits: u16) -> bool {
+    let wanted = [&[144, 4][..], &peak_nits.to_be_bytes()].concat();
+    nearframe_encode::h264::nals(keyframe)
+        .filter(|nal| nal.bytes[0] >> 1 & 0x3f == 39)
+        .any(|nal| nal.payload(usize::MAX).windows(4).any(|window| window == wanted))
+}
+
+#[test]
+fn a_title_in_hdr10_is_tone_mapped_until_ten_bits_are_agreed_on_and_again_after_that() {
+    let (_folder, video) = stand_in("");
+    let title = format!("{TESTCARD}hdr = {{ peak_nits = 600 }}\n");
+    let (pipeline, _, mut events) = pipeline_of(&title, video);
+    let peer = Arc::new(MemoryTransport::default());
+    pipeline.set_peers(vec![Arc::clone(&peer) as _]);
+    peer.wait_for(|received| (received.video.len() >= 5).then_some(()));
+    for (codec, wide) in [(VideoCodec::Hevc10, true), (VideoCodec::H264, false)] {
+        pipeline.set_codec(codec);
+        let encoder = next(&mut events, |event| match event {
+            PipelineEvent::CodecChanged(encoder) => Some(encoder),
+            PipelineEvent::Failed(why) => panic!("{why}"),
+            _ => None,
+        });
+        assert_eq!(encoder.codec, codec);
+        let before = peer.wait_for(|received| Some(received.video.len()));
+        peer.wait_for(|received| {
+            let newest = received.codecs.get(before + 5..)?.last()?;
+            (*newest == codec).then_some(())
+        });
+        peer.wait_for(|received| {
+            let keyframe = received.keyframes.last()?;
+            assert_eq!(says_light(keyframe, 600), wide, "{codec}");
+            Some(())
+        });
+    }
+    peer.wait_for(|received| {
+        assert!(!says_light(&received.keyframes[0], 600), "a session begins in H.264");
         Some(())
     });
 }

@@ -12,6 +12,7 @@ impl Peer {
             negotiated: &self.codecs,
             decoders: &self.wants.decoders,
             on_battery: self.wants.on_battery,
+            hdr: self.wants.hdr,
             decode: self.wants.decode,
         }
     }
@@ -27,6 +28,7 @@ impl Session {
         let inputs = CodecInputs {
             encodable: &info.encoder.codecs,
             players: &players,
+            hdr: self.manifest.run.hdr.is_some(),
             narrow: !info.whole.fits(target_bps.into()),
             interval: Duration::from_secs(1) / fps.max(1),
         };

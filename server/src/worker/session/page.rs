@@ -64,10 +64,10 @@ impl Session {
                     self.apply_bitrate();
                 }
             }
-            FromPage::Decoders { decoders, on_battery } => {
+            FromPage::Decoders { decoders, on_battery, hdr } => {
                 if let Some(peer) = self.peers.get_mut(&id) {
                     peer.wants.decoders = decoders.into_iter().take(VideoCodec::ALL.len()).collect();
-                    peer.wants.on_battery = on_battery;
+                    (peer.wants.on_battery, peer.wants.hdr) = (on_battery, hdr);
                     self.review_codec(Instant::now());
                 }
             }

@@ -28,6 +28,8 @@ pub(super) struct Wants {
     pub(super) decoders: Vec<DecoderFacts>,
     /// Its device runs on a battery.
     pub(super) on_battery: bool,
+    /// Its display shows HDR10, and its browser takes it there.
+    pub(super) hdr: bool,
     /// Smoothed over about the last 32 frames.
     pub(super) decode: Option<Duration>,
 }

@@ -17,6 +17,8 @@ pub(crate) struct Received {
     pub(crate) audio: Vec<u32>,
     /// The codec of each frame.
     pub(crate) codecs: Vec<VideoCodec>,
+    /// Keyframes as they came.
+    pub(crate) keyframes: Vec<Vec<u8>>,
     /// Frame number and arrival of each part, and whether it was the last.
     pub(crate) parts: Vec<(u32, Instant, bool)>,
     /// Facts in order.
@@ -62,6 +64,9 @@ impl Transport for MemoryTransport {
         self.keep(|received| {
             received.video.push(row);
             received.codecs.push(frame.codec);
+            if frame.keyframe {
+                received.keyframes.push(frame.data.to_vec());
+            }
         });
     }
     fn send_video_part(&self, part: &VideoFrame<'_>, last: bool) {

@@ -40,6 +40,9 @@ pub(super) const FEEDBACK_REQUEST_URI: &str =
 pub(super) const DEPENDENCY_DESCRIPTOR_URI: &str =
     "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
 
+/// Colour space of keyframes.
+pub(super) const COLOUR_SPACE_URI: &str = "http://www.webrtc.org/experiments/rtp-hdrext/color-space";
+
 /// Payload of a packet in bytes: with headers and a relay's framing it fits every path of 1280 bytes.
 const MAX_PAYLOAD: usize = 1150;
 
@@ -265,6 +268,7 @@ fn extension_ids(info: &StreamInfo) -> ExtensionIds {
         transport_cc: find(TRANSPORT_CC_URI),
         feedback_request: find(FEEDBACK_REQUEST_URI),
         dependency_descriptor: find(DEPENDENCY_DESCRIPTOR_URI),
+        colour_space: find(COLOUR_SPACE_URI),
     }
 }
 

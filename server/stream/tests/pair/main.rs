@@ -3,6 +3,7 @@
 
 mod ample;
 mod audio;
+mod colours;
 mod link;
 mod parity;
 mod parts;

@@ -48,6 +48,7 @@ pub(crate) fn config() -> SenderConfig {
             transport_cc: Some(TRANSPORT_CC_ID),
             feedback_request: None,
             dependency_descriptor: None,
+            colour_space: None,
         },
         audio_extensions: ExtensionIds { transport_cc: Some(TRANSPORT_CC_ID), ..ExtensionIds::default() },
         max_payload: 1150,

@@ -2,6 +2,7 @@
 //! tests measure with. Drawn on the CPU, so that its cost is known everywhere.
 
 mod hands;
+mod hdr;
 mod picture;
 mod sound;
 
@@ -9,9 +10,11 @@ use crate::cue::{CueSender, cue_channel};
 use crate::source::{AudioSource, Drawn, FrameTick, TitleFailure, TitleNotice, TitleSource, TitleStatus};
 use crate::stamp::{self, Stamp};
 use hands::Hands;
-use nearframe_gpu::{CpuPicture, Picture};
+use hdr::Wide;
+use nearframe_gpu::{CpuPicture, Hdr10Picture, Hdr10Pixels, Picture};
 use nearframe_protocol::Seat;
 use nearframe_protocol::input::InputEvent;
+use nearframe_protocol::title::HighDynamicRange;
 use picture::Painter;
 use sound::{Beep, BeepSource};
 
@@ -23,6 +26,8 @@ const MIN_HEIGHT: u32 = 128;
 /// The testcard.
 pub(crate) struct Testcard {
     painter: Painter,
+    /// Where it draws in HDR10.
+    wide: Option<Wide>,
     hands: Hands,
     /// Frames moved so far; stands still while paused.
     step: u32,
@@ -37,7 +42,12 @@ impl Testcard {
     ///
     /// # Errors
     /// A picture too small for the stamp.
-    pub(crate) fn new(width: u32, height: u32, seed: u64) -> Result<Self, TitleFailure> {
+    pub(crate) fn new(
+        width: u32,
+        height: u32,
+        seed: u64,
+        hdr: Option<HighDynamicRange>,
+    ) -> Result<Self, TitleFailure> {
         if width < stamp::MIN_WIDTH || height < MIN_HEIGHT {
             return Err(TitleFailure(format!(
                 "the testcard needs at least {} × {MIN_HEIGHT} px",
@@ -47,6 +57,7 @@ impl Testcard {
         let (beeps, receiver) = cue_channel();
         Ok(Self {
             painter: Painter::new(width, height, seed),
+            wide: hdr.map(|hdr| Wide::new(width, height, hdr.peak_nits)),
             hands: Hands::default(),
             step: 0,
             flash: 0,
@@ -80,8 +91,12 @@ impl TitleSource for Testcard {
         stamp.draw(self.painter.pixels_mut(), width, stride);
         self.flash = self.flash.saturating_sub(1);
         self.step = self.step.wrapping_add(u32::from(!self.paused));
-        let data = self.painter.pixels_mut();
-        Ok(Picture::Cpu(CpuPicture { width, height, stride: width * 4, data }).into())
+        let data = &*self.painter.pixels_mut();
+        let picture = |data| CpuPicture { width, height, stride: width * 4, data };
+        let Some(wide) = &mut self.wide else { return Ok(Picture::Cpu(picture(data)).into()) };
+        let peak_nits = wide.peak_nits();
+        let pixels = Hdr10Pixels::Cpu(picture(wide.show(data)));
+        Ok(Picture::Hdr10(Hdr10Picture { pixels, peak_nits }).into())
     }
 
     fn status(&self) -> TitleStatus {
@@ -114,13 +129,13 @@ mod tests {
     fn pixels(card: &mut Testcard, tick: FrameTick) -> Vec<u8> {
         match card.draw(tick).unwrap().picture {
             Picture::Cpu(picture) => picture.data.to_vec(),
-            Picture::Gpu(_) => panic!("the testcard draws on the CPU"),
+            other => panic!("the testcard draws on the CPU, in standard range: {other:?}"),
         }
     }
 
     #[test]
     fn every_frame_carries_its_stamp_and_moves() {
-        let mut card = Testcard::new(640, 360, 3).unwrap();
+        let mut card = Testcard::new(640, 360, 3, None).unwrap();
         let mut before = Vec::new();
         for frame in 0..5 {
             let now = pixels(&mut card, tick(frame, 9));
@@ -134,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_press_flashes_and_beeps_and_a_release_does_not() {
-        let mut card = Testcard::new(640, 360, 3).unwrap();
+        let mut card = Testcard::new(640, 360, 3, None).unwrap();
         let mut audio = card.audio();
         let mut samples = [0.0; 960];
         let mut loudness = |audio: &mut dyn AudioSource| {
@@ -158,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_paused_card_stands_still_below_its_stamp() {
-        let mut card = Testcard::new(640, 360, 3).unwrap();
+        let mut card = Testcard::new(640, 360, 3, None).unwrap();
         card.set_paused(true);
         let below = 640 * 4 * 60;
         assert_eq!(pixels(&mut card, tick(0, 0))[below..], pixels(&mut card, tick(1, 0))[below..]);
@@ -166,7 +181,7 @@ mod tests {
 
     #[test]
     fn the_pointer_moves_the_cross_to_every_corner() {
-        let mut card = Testcard::new(640, 360, 3).unwrap();
+        let mut card = Testcard::new(640, 360, 3, None).unwrap();
         let still = pixels(&mut card, tick(0, 0));
         card.set_paused(true);
         for (x, y) in [(0, 0), (65535, 0), (0, 65535), (65535, 65535), (30000, 30000)] {
@@ -177,6 +192,6 @@ mod tests {
 
     #[test]
     fn too_small_a_card_is_refused() {
-        assert!(Testcard::new(128, 128, 0).is_err());
+        assert!(Testcard::new(128, 128, 0, None).is_err());
     }
 }

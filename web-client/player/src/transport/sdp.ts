@@ -1,7 +1,7 @@
 /** What the page asks for in its offer: codecs, header extensions, jitter buffers. Each is a wish that a browser may not know. */
 
 /** Extensions that the node uses and that default offers lack or may drop. */
-const WANTED_EXTENSIONS = ['dependency-descriptor', 'playout-delay', 'transport-wide-cc'];
+const WANTED_EXTENSIONS = ['dependency-descriptor', 'playout-delay', 'transport-wide-cc', 'color-space'];
 /** How arrivals are reported, every 50 ms… */
 const REPORTS = 'http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01';
 /** …or whenever the node asks. */

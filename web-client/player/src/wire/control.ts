@@ -27,8 +27,8 @@ export type ControlFromPage =
   | { readonly type: 'keyboard'; readonly layout: string; readonly variant: string }
   | { readonly type: 'clipboard'; readonly text: string }
   | { readonly type: 'microphone'; readonly on: boolean }
-  /** What the device decodes, and whether it runs on its battery. */
-  | { readonly type: 'decoders'; readonly decoders: readonly DecoderFacts[]; readonly on_battery: boolean }
+  /** What the device decodes, whether it runs on its battery, and whether its display shows HDR10 that the browser takes. */
+  | { readonly type: 'decoders'; readonly decoders: readonly DecoderFacts[]; readonly on_battery: boolean; readonly hdr: boolean }
   /** The most that the player wants video to take, kbit/s; `null` lifts it. */
   | { readonly type: 'data_cap'; readonly kbps: number | null };
 

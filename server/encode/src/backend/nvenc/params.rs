@@ -279,7 +279,7 @@ unsafe fn set_rate(target: *mut nv::NV_ENC_RC_PARAMS, rate: Rate, can: &Capabili
     }
 }
 
-/// BT.709 in limited range; without these browsers guess.
+/// Limited range, and what [`colour_enums`] says; without these browsers guess.
 fn colours(vui: &mut nv::NV_ENC_CONFIG_H264_VUI_PARAMETERS) {
     vui.videoSignalTypePresentFlag = 1;
     vui.videoFullRangeFlag = 0;
@@ -287,17 +287,32 @@ fn colours(vui: &mut nv::NV_ENC_CONFIG_H264_VUI_PARAMETERS) {
     vui.bitstreamRestrictionFlag = 1;
 }
 
+/// BT.2020 with PQ in ten bits, else BT.709.
+///
 /// # Safety
 /// Points to a structure whose bytes are all initialised.
-unsafe fn colour_enums(vui: *mut nv::NV_ENC_CONFIG_H264_VUI_PARAMETERS) {
+unsafe fn colour_enums(vui: *mut nv::NV_ENC_CONFIG_H264_VUI_PARAMETERS, codec: Codec) {
+    use nv::NV_ENC_VUI_COLOR_PRIMARIES as Primaries;
+    use nv::NV_ENC_VUI_MATRIX_COEFFS as Matrix;
+    use nv::NV_ENC_VUI_TRANSFER_CHARACTERISTIC as Transfer;
+    let (primaries, transfer, matrix) = match codec {
+        Codec::Hevc10 => (
+            Primaries::NV_ENC_VUI_COLOR_PRIMARIES_BT2020,
+            Transfer::NV_ENC_VUI_TRANSFER_CHARACTERISTIC_SMPTE2084,
+            Matrix::NV_ENC_VUI_MATRIX_COEFFS_BT2020_NCL,
+        ),
+        Codec::H264 | Codec::Hevc | Codec::Av1 => (
+            Primaries::NV_ENC_VUI_COLOR_PRIMARIES_BT709,
+            Transfer::NV_ENC_VUI_TRANSFER_CHARACTERISTIC_BT709,
+            Matrix::NV_ENC_VUI_MATRIX_COEFFS_BT709,
+        ),
+    };
     // SAFETY: the caller's; known enums are written to fields.
     unsafe {
         (&raw mut (*vui).videoFormat).write(nv::NV_ENC_VUI_VIDEO_FORMAT::NV_ENC_VUI_VIDEO_FORMAT_UNSPECIFIED);
-        (&raw mut (*vui).colourPrimaries)
-            .write(nv::NV_ENC_VUI_COLOR_PRIMARIES::NV_ENC_VUI_COLOR_PRIMARIES_BT709);
-        (&raw mut (*vui).transferCharacteristics)
-            .write(nv::NV_ENC_VUI_TRANSFER_CHARACTERISTIC::NV_ENC_VUI_TRANSFER_CHARACTERISTIC_BT709);
-        (&raw mut (*vui).colourMatrix).write(nv::NV_ENC_VUI_MATRIX_COEFFS::NV_ENC_VUI_MATRIX_COEFFS_BT709);
+        (&raw mut (*vui).colourPrimaries).write(primaries);
+        (&raw mut (*vui).transferCharacteristics).write(transfer);
+        (&raw mut (*vui).colourMatrix).write(matrix);
     }
 }
 
@@ -322,7 +337,7 @@ unsafe fn h264(target: *mut nv::NV_ENC_CONFIG_H264, shape: &Shape, can: &Capabil
         (&raw mut (*target).useBFramesAsRef).write(NO_B);
         (&raw mut (*target).numRefL0).write(ONE);
         (&raw mut (*target).numRefL1).write(AUTO);
-        colour_enums(&raw mut (*target).h264VUIParameters);
+        colour_enums(&raw mut (*target).h264VUIParameters, Codec::H264);
         let h264 = &mut *target;
         h264.level = shape.level;
         h264.idrPeriod = nv::NVENC_INFINITE_GOPLENGTH;
@@ -360,7 +375,7 @@ unsafe fn hevc(
         (&raw mut (*target).useBFramesAsRef).write(NO_B);
         (&raw mut (*target).numRefL0).write(ONE);
         (&raw mut (*target).numRefL1).write(AUTO);
-        colour_enums(&raw mut (*target).hevcVUIParameters);
+        colour_enums(&raw mut (*target).hevcVUIParameters, codec);
         let hevc = &mut *target;
         (hevc.level, hevc.tier) = (shape.level, MAIN_TIER);
         hevc.idrPeriod = nv::NVENC_INFINITE_GOPLENGTH;

@@ -43,7 +43,7 @@ pub(super) struct Sets {
     pub(super) buffering: std_video::StdVideoH265DecPicBufMgr,
 }
 
-/// Main or main 10, main tier, progressive, BT.709 limited, nothing reordered.
+/// Main, or main 10 with the colours of HDR10; main tier, progressive, limited range, nothing reordered.
 pub(super) fn sets(settings: &VideoSettings, chosen: &Chosen, window: u32) -> Sets {
     let mut profile = std_video::StdVideoH265ProfileTierLevel::zeroed();
     profile.general_profile_idc = profile_idc(settings.codec);
@@ -64,11 +64,10 @@ pub(super) fn sets(settings: &VideoSettings, chosen: &Chosen, window: u32) -> Se
     let mut vui = std_video::StdVideoH265SequenceParameterSetVui::zeroed();
     vui.flags.set_video_signal_type_present_flag(1);
     vui.flags.set_colour_description_present_flag(1);
-    // Unspecified kind of signal (Table E.2); BT.709 three times (E.3 to E.5).
+    // Unspecified kind of signal (Table E.2); BT.709 three times, or BT.2020, ST 2084 and BT.2020 (E.3 to E.5).
     vui.video_format = 5;
-    vui.colour_primaries = 1;
-    vui.transfer_characteristics = 1;
-    vui.matrix_coeffs = 1;
+    let colours = if settings.codec == Codec::Hevc10 { (9, 16, 9) } else { (1, 1, 1) };
+    (vui.colour_primaries, vui.transfer_characteristics, vui.matrix_coeffs) = colours;
 
     let mut pps = std_video::StdVideoH265PictureParameterSet::zeroed();
     pps.flags.set_cu_qp_delta_enabled_flag(1);
@@ -227,8 +226,8 @@ mod tests {
     }
 
     #[test]
-    fn the_stream_declares_no_reordering_bt_709_and_its_depth() {
-        for (codec, depth) in [(Codec::Hevc, 0), (Codec::Hevc10, 2)] {
+    fn the_stream_declares_no_reordering_its_colours_and_its_depth() {
+        for (codec, depth, colours) in [(Codec::Hevc, 0, (1, 1, 1)), (Codec::Hevc10, 2, (9, 16, 9))] {
             let settings =
                 VideoSettings { codec, width: 1918, height: 1080, fps: 60, bitrate_bps: 1_000_000 };
             let sets = sets(&settings, &chosen(), 5);
@@ -236,7 +235,9 @@ mod tests {
             assert_eq!((sets.sps.conf_win_right_offset, sets.sps.flags.conformance_window_flag()), (1, 1));
             assert_eq!(sets.buffering.max_dec_pic_buffering_minus1[0], 5);
             assert_eq!(sets.buffering.max_num_reorder_pics[0], 0);
-            assert_eq!((sets.vui.colour_primaries, sets.vui.matrix_coeffs), (1, 1));
+            let vui = &sets.vui;
+            let said = (vui.colour_primaries, vui.transfer_characteristics, vui.matrix_coeffs);
+            assert_eq!(said, colours);
             assert_eq!(sets.vui.flags.video_full_range_flag(), 0);
             assert_eq!(level_of(sets.profile.general_level_idc), 41);
             assert_eq!(sets.profile.general_profile_idc, profile_idc(codec));

@@ -1,7 +1,8 @@
 //! What is offered to the page: H.264, HEVC and AV1 with retransmission, Opus, and the header extensions in use.
 
 use crate::worker::transport::wire::{
-    DEPENDENCY_DESCRIPTOR_URI, FEEDBACK_REQUEST_URI, PLAYOUT_DELAY_URI, TRANSPORT_CC_URI, Wire,
+    COLOUR_SPACE_URI, DEPENDENCY_DESCRIPTOR_URI, FEEDBACK_REQUEST_URI, PLAYOUT_DELAY_URI, TRANSPORT_CC_URI,
+    Wire,
 };
 use anyhow::Result;
 use nearframe_encode::h264::ProfileLevelId;
@@ -98,6 +99,7 @@ pub(super) fn engine(wire: &Arc<Wire>) -> Result<(MediaEngine, Registry)> {
     for (uri, kind) in [
         (PLAYOUT_DELAY_URI, RtpCodecKind::Video),
         (DEPENDENCY_DESCRIPTOR_URI, RtpCodecKind::Video),
+        (COLOUR_SPACE_URI, RtpCodecKind::Video),
         (TRANSPORT_CC_URI, RtpCodecKind::Video),
         (TRANSPORT_CC_URI, RtpCodecKind::Audio),
         (FEEDBACK_REQUEST_URI, RtpCodecKind::Video),
