@@ -15,6 +15,7 @@ mod log;
 mod matchmaker;
 mod money;
 mod node;
+mod oidc;
 mod options;
 mod run;
 mod say;

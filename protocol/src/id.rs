@@ -90,3 +90,11 @@ id!(
     /// A program's key to an account.
     ApiKeyId
 );
+id!(
+    /// What somebody is elsewhere, linked to a member.
+    IdentityId
+);
+id!(
+    /// A passkey of a member.
+    PasskeyId
+);

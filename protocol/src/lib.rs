@@ -28,6 +28,7 @@ pub mod prices;
 pub mod receipt;
 pub mod save;
 pub mod session;
+pub mod sign_in;
 pub mod signal;
 pub mod terms;
 pub mod title;
@@ -37,7 +38,10 @@ pub mod wire;
 pub mod worker;
 
 pub use codec::VideoCodec;
-pub use id::{AccountId, ApiKeyId, GuestId, LeaseId, MemberId, NodeId, PeerId, SessionId, TransferId};
+pub use id::{
+    AccountId, ApiKeyId, GuestId, IdentityId, LeaseId, MemberId, NodeId, PasskeyId, PeerId, SessionId,
+    TransferId,
+};
 pub use key::{NodeKey, PublicKey, Signature};
 pub use money::{Currency, Money};
 pub use save::{PackHash, SaveVersion};

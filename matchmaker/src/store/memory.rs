@@ -31,6 +31,7 @@ mod placement;
 mod replicas;
 mod saves;
 mod settlements;
+mod sign_in;
 
 /// A store that forgets everything with its process.
 #[derive(Debug, Default)]
@@ -85,6 +86,7 @@ struct State {
     who: accounts::Who,
     payers: HashMap<LeaseId, Payer>,
     deeds: deeds::Deeds,
+    ways: sign_in::Ways,
 }
 
 #[derive(Debug, Clone)]
@@ -346,6 +348,11 @@ impl Store for MemoryStore {
         let first = after
             .map_or(0, |after| rows.iter().position(|row| row.id == after).map_or(rows.len(), |at| at + 1));
         Ok(rows.into_iter().skip(first).take(limit as usize).collect())
+    }
+    async fn nodes_of(&self, ids: &[NodeId]) -> Result<Vec<NodeRow>, StoreError> {
+        Ok(self.read(|state| {
+            ids.iter().filter_map(|id| state.nodes.get(id)).map(|(_, row)| row.clone()).collect()
+        }))
     }
     async fn node_key(&self, node: NodeId) -> Result<Option<PublicKey>, StoreError> {
         Ok(self.read(|state| state.nodes.get(&node).map(|(key, _)| *key)))

@@ -22,6 +22,7 @@ mod rows;
 mod saves;
 mod sessions;
 mod settlements;
+mod sign_in;
 
 use super::{Connection, Db, DbRow, NOW, SqlStore, lock, within};
 use crate::bus::words::{HeldSlots, ReplicaId};
@@ -62,6 +63,9 @@ impl Store for SqlStore {
     }
     async fn nodes(&self, after: Option<NodeId>, limit: u32) -> Result<Vec<NodeRow>, StoreError> {
         nodes::some(self, after, limit).await
+    }
+    async fn nodes_of(&self, ids: &[NodeId]) -> Result<Vec<NodeRow>, StoreError> {
+        nodes::these(self, ids).await
     }
     async fn node_count(&self) -> Result<u64, StoreError> {
         nodes::count(self).await

@@ -353,7 +353,7 @@ export interface paths {
         };
         /**
          * What nodes have earned, what of it is settled, and what is held, until when and why. Proofs of what is settled are in
-         *     `GET /v1/nodes/{id}/earnings`.
+         *     `GET /v1/nodes/{id}/earnings`. Members of an account see its machines alone.
          */
         get: operations["earnings"];
         put?: never;
@@ -441,6 +441,91 @@ export interface paths {
         };
         /** Who the server takes the caller for, by cookie or by key. */
         get: operations["me"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/identities/{identity}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Unlinks an identity: it signs in as this member no more. Who is signed in by it stays so. */
+        delete: operations["unlink_identity"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/passkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keeps the passkey that the browser made. */
+        post: operations["add_passkey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/passkeys/challenge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What the browser is to be asked to make a passkey. */
+        post: operations["begin_passkey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/passkeys/{passkey}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Removes a passkey. */
+        delete: operations["remove_passkey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/sign-ins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The member's own ways in. */
+        get: operations["sign_ins"];
         put?: never;
         post?: never;
         delete?: never;
@@ -954,12 +1039,103 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** How members of this server may sign in. */
+        get: operations["sign_in_ways"];
         put?: never;
         /** Uses a link up: whoever sends what stands behind its `#` becomes a member, or is signed in as one. */
         post: operations["sign_in"];
         /** Signs the member of the cookie out. Signing out again changes nothing. */
         delete: operations["sign_out"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sign-in/choice": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** As whom the identity may sign in that came last in this browser, where that is not one member alone. */
+        get: operations["sign_in_choice"];
+        put?: never;
+        /** Signs in as one of the members that an identity is linked to, or as the owner of a new account. */
+        post: operations["choose_sign_in"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sign-in/oidc/{provider}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** To the provider's page, to sign in. The answer comes back to this server, which sends the browser to `/account`. */
+        get: operations["sign_in_at_provider"];
+        put?: never;
+        /**
+         * The address of the provider's page, to sign in, to use an invitation up, or to be one more way in for the member who
+         *     is signed in. Sets a cookie that the way back needs.
+         */
+        post: operations["begin_sign_in"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sign-in/oidc/{provider}/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Back from the provider. Whatever became of it, the account's page says it. */
+        get: operations["back_from_provider"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sign-in/passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Signs in with a passkey. */
+        post: operations["sign_in_by_passkey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sign-in/passkey/challenge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What the browser is to be asked to sign in with a passkey. Sets a cookie that the answer needs. */
+        post: operations["begin_passkey_sign_in"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1279,6 +1455,13 @@ export interface components {
             /** @description As the driver names it. */
             name: string;
         };
+        /** @description `POST /v1/me/passkeys`. */
+        AddPasskey: {
+            /** @description What `navigator.credentials.create` gave, in its JSON form. */
+            credential: Record<string, never>;
+            /** @description What its member calls it, 1 to 100 characters. */
+            name: string;
+        };
         /** @description What may be spent, and what is. */
         Allowance: {
             /** @description What is set aside or spent. */
@@ -1388,6 +1571,26 @@ export interface components {
             region: string;
             /** @description What is paid for. */
             work: components["schemas"]["Work"];
+        };
+        /** @description `POST /v1/sign-in/oidc/{provider}`: what the identity is wanted for. */
+        BeginSignIn: {
+            /** @enum {string} */
+            purpose: "sign_in";
+        } | {
+            /** @description What a new member wants to be called, 1 to 100 characters; absent: what the provider says. */
+            name?: string | null;
+            /** @enum {string} */
+            purpose: "join";
+            /** @description What stands behind `#` in the link. */
+            token: string;
+        } | {
+            /** @enum {string} */
+            purpose: "link";
+        };
+        /** @description Where to go now. */
+        BegunSignIn: {
+            /** @description The provider's page. */
+            url: string;
         };
         /** @description What one receipt costs. */
         BillLine: {
@@ -1520,6 +1723,35 @@ export interface components {
             checks: components["schemas"]["Check"][];
             /** @description From the survey. */
             survey: string;
+        };
+        /** @description A member to sign in as. */
+        ChoiceMember: {
+            /** @description The account. */
+            account: components["schemas"]["AccountId"];
+            /** @description What people call it. */
+            account_name: string;
+            /** @description What it is for. */
+            kind: components["schemas"]["AccountKind"];
+            /** @description The member. */
+            member: components["schemas"]["MemberId"];
+            /** @description What they are called there. */
+            name: string;
+            /** @description What they may do there. */
+            role: components["schemas"]["MemberRole"];
+        };
+        /** @description `POST /v1/sign-in/choice`. */
+        Choose: {
+            /** @description Which. */
+            member: components["schemas"]["MemberId"];
+            /** @enum {string} */
+            sign_in_as: "member";
+        } | {
+            /** @description What it is for. */
+            kind: components["schemas"]["AccountKind"];
+            /** @description What people call it, 1 to 100 characters. */
+            name: string;
+            /** @enum {string} */
+            sign_in_as: "new_account";
         };
         /** @description One line of control hints. */
         ControlHint: {
@@ -1948,6 +2180,30 @@ export interface components {
             /** @description TURN REST user: expiry in Unix seconds, a colon, a pseudonym. */
             username?: string | null;
         };
+        /** @description An identity that is linked to a member. */
+        Identity: {
+            /** @description Id. */
+            id: components["schemas"]["IdentityId"];
+            /**
+             * Format: int64
+             * @description When it signed in last, Unix ms.
+             */
+            last_used_ms?: number | null;
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            linked_at_ms: number;
+            /** @description What the provider called this person when it was linked. */
+            name: string;
+            /** @description What people call the provider; its issuer where it is not offered any more. */
+            provider: string;
+        };
+        /**
+         * Format: uuid
+         * @description What somebody is elsewhere, linked to a member.
+         */
+        IdentityId: string;
         /** @description `POST /v1/accounts/{account}/invitations`. */
         Invite: {
             /** @description What the new member may do. */
@@ -2612,6 +2868,47 @@ export interface components {
             /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
             next_cursor?: string | null;
         };
+        /** @description A passkey of a member. */
+        Passkey: {
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            added_at_ms: number;
+            /**
+             * Format: int64
+             * @description When its counter went back, which a copy of it would explain, Unix ms. It signs nobody in from then on.
+             */
+            flagged_at_ms?: number | null;
+            /** @description Id. */
+            id: components["schemas"]["PasskeyId"];
+            /**
+             * Format: int64
+             * @description When it signed in last, Unix ms.
+             */
+            last_used_ms?: number | null;
+            /** @description What its member calls it. */
+            name: string;
+        };
+        /** @description What `navigator.credentials` is to be asked, once and within five minutes. */
+        PasskeyChallenge: {
+            /** @description `CredentialCreationOptions` or `CredentialRequestOptions` in their JSON form. */
+            options: Record<string, never>;
+        };
+        /**
+         * Format: uuid
+         * @description A passkey of a member.
+         */
+        PasskeyId: string;
+        /** @description Whether passkeys are offered. */
+        PasskeyOffer: {
+            /** @description The host name that they belong to: only pages under it can use them. */
+            host?: string | null;
+            /** @description Whether they are. */
+            offered: boolean;
+            /** @description Why not, for people; absent where they are. */
+            why_not?: string | null;
+        };
         /** @description `POST /v1/sessions/{id}/path`: how far the node is while playing. */
         PathReport: {
             /**
@@ -3191,6 +3488,15 @@ export interface components {
             /** @description What stands behind `#` in the link. */
             token: string;
         };
+        /** @description `GET /v1/sign-in/choice`: as whom an identity may sign in. It holds for ten minutes, in the browser that came with it. */
+        SignInChoice: {
+            /** @description Members that the identity is linked to. */
+            members: components["schemas"]["ChoiceMember"][];
+            /** @description What the provider calls this person. */
+            name: string;
+            /** @description Kinds of account that it may make; only where it is linked to none. */
+            new_accounts: components["schemas"]["AccountKind"][];
+        };
         /** @description A link that signs one person in, once. */
         SignInLink: {
             /**
@@ -3200,6 +3506,29 @@ export interface components {
             expires_at_ms: number;
             /** @description To be opened in a browser. What proves it stands behind `#`, which browsers send to nobody. */
             url: string;
+        };
+        /** @description A provider of identities. */
+        SignInProvider: {
+            /** @description Part of `/v1/sign-in/oidc/{provider}`. */
+            id: string;
+            /** @description What people call it. */
+            label: string;
+        };
+        /** @description `GET /v1/sign-in`: what this server offers. */
+        SignInWays: {
+            /** @description Kinds of account that whoever comes with an unknown identity may make. */
+            new_accounts: components["schemas"]["AccountKind"][];
+            /** @description Whether passkeys are offered. */
+            passkeys: components["schemas"]["PasskeyOffer"];
+            /** @description Who vouches for identities. */
+            providers: components["schemas"]["SignInProvider"][];
+        };
+        /** @description `GET /v1/me/sign-ins`: the ways in of the member who is signed in. Links of owners and operators always are one more. */
+        SignIns: {
+            /** @description Identities from elsewhere, oldest first. */
+            identities: components["schemas"]["Identity"][];
+            /** @description Passkeys, oldest first. */
+            passkeys: components["schemas"]["Passkey"][];
         };
         /** @description An Ed25519 signature: 64 bytes. */
         Signature: string;
@@ -3512,6 +3841,11 @@ export interface components {
             from_ms: number;
             /** @description In one currency. */
             sums: components["schemas"]["Sums"];
+        };
+        /** @description `POST /v1/sign-in/passkey`. */
+        UsePasskey: {
+            /** @description What `navigator.credentials.get` gave, in its JSON form. */
+            credential: Record<string, never>;
         };
         /** @description What one side of a door can speak. */
         VersionOffer: {
@@ -4468,6 +4802,157 @@ export interface operations {
                 };
             };
             /** @description Any error, such as `bad_key` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    unlink_identity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Identity id */
+                identity: components["schemas"]["IdentityId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is no way in */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error, such as `unknown_way` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AddPasskey"];
+            };
+        };
+        responses: {
+            /** @description It signs in from now on */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Passkey"];
+                };
+            };
+            /** @description Any error, such as `passkey_refused` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good once, for five minutes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyChallenge"];
+                };
+            };
+            /** @description Any error, such as `not_offered` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Passkey id */
+                passkey: components["schemas"]["PasskeyId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is no way in */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error, such as `unknown_way` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_ins: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most 20 of each */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignIns"];
+                };
+            };
+            /** @description Any error, such as `sign_in_needed` */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5547,6 +6032,35 @@ export interface operations {
             };
         };
     };
+    sign_in_ways: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Beside the links that owners and operators give */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInWays"];
+                };
+            };
+            /** @description Any error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     sign_in: {
         parameters: {
             query?: never;
@@ -5597,6 +6111,235 @@ export interface operations {
                 content?: never;
             };
             /** @description Any error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_in_choice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description For ten minutes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInChoice"];
+                };
+            };
+            /** @description Any error, such as `unknown_sign_in` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    choose_sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Choose"];
+            };
+        };
+        responses: {
+            /** @description Sets the cookie */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Any error, such as `unknown_sign_in` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_in_at_provider: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Provider id */
+                provider: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The provider's page, or `/account#sign-in=…` where that is not to be had */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error, such as `unknown_provider` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Provider id */
+                provider: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BeginSignIn"];
+            };
+        };
+        responses: {
+            /** @description Where the browser is to go */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BegunSignIn"];
+                };
+            };
+            /** @description Any error, such as `provider_down` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    back_from_provider: {
+        parameters: {
+            query?: {
+                /** @description What was sent there */
+                state?: string;
+                /** @description What the provider proves itself with */
+                code?: string;
+                /** @description The provider (RFC 9207) */
+                iss?: string;
+                /** @description Why there is no code */
+                error?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Provider id */
+                provider: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description `/account`, signed in; `/account#choose`; or `/account#sign-in=…` with why not */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_in_by_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UsePasskey"];
+            };
+        };
+        responses: {
+            /** @description Sets the cookie */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Any error, such as `passkey_refused` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_passkey_sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good once, for five minutes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyChallenge"];
+                };
+            };
+            /** @description Any error, such as `not_offered` */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5917,6 +6660,8 @@ export interface operations {
                 title?: components["schemas"]["TitleId"];
                 /** @description Of this node alone. */
                 node?: components["schemas"]["NodeId"];
+                /** @description Of what the account's machines earned, in place of what it pays for. Operators see everything either way. */
+                earned?: boolean;
             };
             header?: never;
             path?: never;
@@ -5955,6 +6700,8 @@ export interface operations {
                 title?: components["schemas"]["TitleId"];
                 /** @description Of this node alone. */
                 node?: components["schemas"]["NodeId"];
+                /** @description Of what the account's machines earned, in place of what it pays for. Operators see everything either way. */
+                earned?: boolean;
                 /** @description In seconds, at least 60; at most 2976 steps are given at once. */
                 step_s: number;
             };
@@ -5995,6 +6742,8 @@ export interface operations {
                 title?: components["schemas"]["TitleId"];
                 /** @description Of this node alone. */
                 node?: components["schemas"]["NodeId"];
+                /** @description Of what the account's machines earned, in place of what it pays for. Operators see everything either way. */
+                earned?: boolean;
                 /** @description `next_cursor` of the page before */
                 cursor?: string;
             };
@@ -6035,6 +6784,8 @@ export interface operations {
                 title?: components["schemas"]["TitleId"];
                 /** @description Of this node alone. */
                 node?: components["schemas"]["NodeId"];
+                /** @description Of what the account's machines earned, in place of what it pays for. Operators see everything either way. */
+                earned?: boolean;
             };
             header?: never;
             path?: never;
