@@ -12,6 +12,7 @@ import './tests/detours.js';
 import './tests/measuring.js';
 import './tests/fleet.js';
 import './tests/accounts.js';
+import './tests/sign-in.js';
 import './tests/money.js';
 import './tests/endings.js';
 import './tests/receipts.js';
