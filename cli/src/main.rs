@@ -16,6 +16,7 @@ mod matchmaker;
 mod mcp;
 mod money;
 mod node;
+mod oidc;
 mod options;
 mod run;
 mod say;

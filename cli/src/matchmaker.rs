@@ -1,5 +1,6 @@
 //! `[matchmaker]` turned into a matchmaker.
 
+use crate::oidc;
 use crate::options::{Door as DoorOptions, Matchmaking};
 use anyhow::{Context, Result, bail};
 use nearframe_ledger::rates::Rate;
@@ -26,10 +27,14 @@ pub(crate) fn configure(
         allowed_origins: door_options.allowed_origins.clone().unwrap_or_default(),
         public_url: Some(Url::parse(door.url()).context("the door's address")?),
         certificate_pin: door.pin().map(hex::encode),
+        oidc_providers: oidc::providers(options)?,
         ice: ice(options)?,
         private_webhooks: options.private_webhooks.unwrap_or_default(),
         ..Config::default()
     };
+    if let Some(kinds) = &options.new_accounts {
+        config.new_accounts = oidc::new_accounts(kinds)?;
+    }
     if let Some(price) = options.price_micros_per_hour {
         config.price_micros_per_hour = price;
     }

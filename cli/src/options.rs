@@ -123,6 +123,12 @@ section! {
         /// Databases of addresses in MaxMind's format (.mmdb): where players probably are, until they measured
         #[arg(long, env = "NEARFRAME_ADDRESS_DATABASES", value_name = "FILE", value_delimiter = ',')]
         address_databases: Vec<PathBuf>,
+        /// Files that each describe a provider people sign in with (OpenID Connect), such as google.toml
+        #[arg(long, env = "NEARFRAME_OIDC_PROVIDERS", value_name = "FILE", value_delimiter = ',')]
+        oidc_providers: Vec<PathBuf>,
+        /// Kinds of account that whoever comes from a provider may make: player, studio, or none [default: player]
+        #[arg(long, env = "NEARFRAME_NEW_ACCOUNTS", value_name = "KIND", value_delimiter = ',')]
+        new_accounts: Vec<String>,
         /// STUN servers, such as stun:stun.example.org:3478
         #[arg(long, env = "NEARFRAME_STUN", value_name = "URL", value_delimiter = ',')]
         stun: Vec<String>,

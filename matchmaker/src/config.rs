@@ -1,8 +1,9 @@
 //! Configuration: one schema, with defaults that open nothing, refused before anything starts.
 
-use crate::{Error, Result};
+use crate::{Error, OidcProvider, Result};
 use nearframe_ledger::rates::{Rate, RateCard};
 use nearframe_protocol::Currency;
+use nearframe_protocol::account::AccountKind;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,6 +30,11 @@ pub struct Config {
     pub public_url: Option<Url>,
     /// SHA-256 of the served certificate, hex, where nodes are to pin it; part of enrolment codes.
     pub certificate_pin: Option<String>,
+    /// Who vouches for identities that members sign in with.
+    pub oidc_providers: Vec<OidcProvider>,
+    /// Kinds of account that whoever comes with an unknown identity may make: players, studios. An account may spend
+    /// nothing until an operator lets it.
+    pub new_accounts: Vec<AccountKind>,
     /// STUN and TURN.
     pub ice: IceConfig,
     /// Price of an hour, in micro-units of `currency`.
@@ -71,11 +77,18 @@ pub struct Limits {
     pub sessions_per_minute: u32,
     /// WebSockets that one address may open in a minute.
     pub sockets_per_minute: u32,
+    /// Requests of sign-ins that one address may make in a minute; one sign-in takes two or three.
+    pub sign_ins_per_minute: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { sessions_per_guest: 8, sessions_per_minute: 120, sockets_per_minute: 600 }
+        Self {
+            sessions_per_guest: 8,
+            sessions_per_minute: 120,
+            sockets_per_minute: 600,
+            sign_ins_per_minute: 60,
+        }
     }
 }
 
@@ -89,6 +102,8 @@ impl Default for Config {
             allowed_origins: Vec::new(),
             public_url: None,
             certificate_pin: None,
+            oidc_providers: Vec::new(),
+            new_accounts: vec![AccountKind::Player],
             ice: IceConfig::default(),
             price_micros_per_hour: 0,
             rates: Vec::new(),
@@ -135,6 +150,15 @@ impl Config {
         if self.public_url.as_ref().is_some_and(|url| !matches!(url.scheme(), "http" | "https")) {
             return bad("public_url", "an http or https address");
         }
+        for (at, provider) in self.oidc_providers.iter().enumerate() {
+            provider.check()?;
+            if self.oidc_providers[..at].iter().any(|other| other.id == provider.id) {
+                return bad("oidc_providers", "files with different names");
+            }
+        }
+        if self.new_accounts.iter().any(|kind| !matches!(kind, AccountKind::Player | AccountKind::Studio)) {
+            return bad("new_accounts", "player and studio; hosts and operators are invited");
+        }
         let is_hash = |pin: &String| pin.len() == 64 && pin.bytes().all(|b| b.is_ascii_hexdigit());
         if !self.certificate_pin.iter().all(is_hash) {
             return bad("certificate_pin", "a SHA-256 in hex, 64 digits");
@@ -165,7 +189,13 @@ impl Config {
             return bad("restart_grace_s", "3 to 3600");
         }
         let limits = self.limits;
-        if [limits.sessions_per_guest, limits.sessions_per_minute, limits.sockets_per_minute].contains(&0) {
+        let each = [
+            limits.sessions_per_guest,
+            limits.sessions_per_minute,
+            limits.sockets_per_minute,
+            limits.sign_ins_per_minute,
+        ];
+        if each.contains(&0) {
             return bad("limits", "1 or more each");
         }
         Ok(())
@@ -232,6 +262,7 @@ mod tests {
             (Config { connect_timeout_s: 0, ..Config::default() }, "connect_timeout_s"),
             (Config { restart_grace_s: 0, ..Config::default() }, "restart_grace_s"),
             (Config { bus_url: Some("nats://h".into()), ..Config::default() }, "bus_url"),
+            (Config { new_accounts: vec![AccountKind::Host], ..Config::default() }, "new_accounts"),
         ];
         for (config, key) in cases {
             let message = config.check().unwrap_err().to_string();

@@ -20,6 +20,8 @@ mod ice;
 mod jobs;
 mod keys;
 mod metrics;
+mod oidc;
+mod passkeys;
 mod placements;
 mod placing;
 mod prices;
@@ -36,6 +38,7 @@ pub mod tls;
 mod webhooks;
 
 pub use config::{Config, IceConfig, Limits};
+pub use oidc::OidcProvider;
 
 use assets::{Assets, InMemory, LocalFolder};
 use axum::Router;
@@ -90,6 +93,14 @@ pub enum Error {
     AddressDatabase {
         /// The file.
         path: PathBuf,
+        /// What is wrong.
+        error: String,
+    },
+    /// No provider's certificate could be checked.
+    #[error(
+        "oidc_providers: the system's root certificates cannot be used: {error}; install ca-certificates"
+    )]
+    Roots {
         /// What is wrong.
         error: String,
     },
@@ -177,7 +188,9 @@ impl Matchmaker {
         let key = store.secret(SECRET, random::bytes()).await?;
         let cluster = Cluster::new(ReplicaId::from_random(random::bytes()), alone);
         let clock = Clock::new(store.clock_ms().await?);
-        let shared = Arc::new(Shared::new(config, Parts { store, assets, bus, cluster, clock, key }));
+        let providers = oidc::Providers::open(&config.oidc_providers)?;
+        let parts = Parts { store, assets, bus, cluster, clock, key, providers };
+        let shared = Arc::new(Shared::new(config, parts));
         shared.placing.know(addresses);
         prices::open(&shared).await?;
         placing::rules::refresh(&shared).await?;

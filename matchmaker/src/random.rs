@@ -2,7 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use nearframe_protocol::{AccountId, ApiKeyId, GuestId, LeaseId, MemberId, SessionId, TransferId, WebhookId};
+use nearframe_protocol::{
+    AccountId, ApiKeyId, GuestId, IdentityId, LeaseId, MemberId, PasskeyId, SessionId, TransferId, WebhookId,
+};
 
 /// `N` random bytes.
 pub(crate) fn bytes<const N: usize>() -> [u8; N] {
@@ -39,4 +41,10 @@ pub(crate) fn webhook_id() -> WebhookId {
 }
 pub(crate) fn key_id() -> ApiKeyId {
     ApiKeyId::from_random(bytes())
+}
+pub(crate) fn identity_id() -> IdentityId {
+    IdentityId::from_random(bytes())
+}
+pub(crate) fn passkey_id() -> PasskeyId {
+    PasskeyId::from_random(bytes())
 }

@@ -45,15 +45,15 @@ pub(crate) async fn proofs(shared: &Shared, node: NodeId) -> Result<Vec<PayoutPr
     Ok(own.filter_map(|(host, currency)| last.proof(&settlement, *host, currency)).collect())
 }
 
-/// What was earned on the days after the last settled one, by day and currency; of one node where one is named.
+/// What was earned on the days after the last settled one, by day and currency; of some nodes where they are named.
 pub(crate) async fn held(
     shared: &Shared,
     settled_until: Option<Epoch>,
-    node: Option<NodeId>,
+    among: Option<Vec<NodeId>>,
     now_ms: u64,
 ) -> Result<Vec<HeldDay>, StoreError> {
     let from_ms = settled_until.map_or(0, Epoch::ends_at_ms);
-    let of = UsageOf { node, ..UsageOf::all(from_ms..u64::MAX) };
+    let of = UsageOf { among, ..UsageOf::all(from_ms..u64::MAX) };
     let rows = shared.store.usage(&of, UsageBy::Step(DAY_MS)).await?;
     let day = |row: &crate::store::billing::UsageRow| {
         let UsageKey::From(from_ms) = row.key else { return None };
@@ -159,19 +159,19 @@ mod tests {
         let end = 20_001 * DAY_MS;
         assert_eq!(settle(&shared, end + DISPUTE_WINDOW_MS - 1).await.unwrap(), None);
         let whys = async |now_ms| {
-            let days = held(&shared, None, Some(node), now_ms).await.unwrap();
+            let days = held(&shared, None, Some(vec![node]), now_ms).await.unwrap();
             days.iter().map(|day| (day.epoch, day.why)).collect::<Vec<_>>()
         };
         let (first, second) = (20_000, 20_001);
         assert_eq!(whys(end).await, [(first, HeldWhy::DisputeWindow), (second, HeldWhy::DayRuns)]);
         let due = end + DISPUTE_WINDOW_MS;
         assert_eq!(whys(due).await, [(first, HeldWhy::SettlementDue), (second, HeldWhy::DisputeWindow)]);
-        assert!(held(&shared, None, Some(NodeId::from_bytes([9; 16])), due).await.unwrap().is_empty());
+        assert!(held(&shared, None, Some(vec![NodeId::from_bytes([9; 16])]), due).await.unwrap().is_empty());
         let first = settle(&shared, end + DISPUTE_WINDOW_MS).await.unwrap().unwrap();
         assert_eq!((first.epoch, first.leaves, first.previous), (Epoch(20_000), 1, Hash32::default()));
         assert_eq!(settle(&shared, end + DISPUTE_WINDOW_MS + 5).await.unwrap(), Some(first.clone()));
         let late = end + DISPUTE_WINDOW_MS;
-        let [day] = &held(&shared, Some(first.epoch), Some(node), late).await.unwrap()[..] else {
+        let [day] = &held(&shared, Some(first.epoch), Some(vec![node]), late).await.unwrap()[..] else {
             panic!("the second day is held")
         };
         assert_eq!((day.epoch, day.amount.amount_micros, day.why), (20_001, 8_000, HeldWhy::DisputeWindow));

@@ -6,6 +6,8 @@ use crate::config::Config;
 use crate::general;
 use crate::http::limits::Limiter;
 use crate::metrics::Metrics;
+use crate::oidc::Providers;
+use crate::passkeys::Passkeys;
 use crate::placements::Placements;
 use crate::placing::Placing;
 use crate::placing::history::Reading;
@@ -56,6 +58,10 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) session_limit: Limiter,
     pub(crate) socket_limit: Limiter,
+    pub(crate) sign_in_limit: Limiter,
+    /// Who vouches for identities.
+    pub(crate) providers: Providers,
+    pub(crate) passkeys: Passkeys,
     pub(crate) phase: watch::Sender<Phase>,
     /// Whether a node with a title has ever been online.
     pub(crate) ready: watch::Sender<bool>,
@@ -83,6 +89,7 @@ pub(crate) struct Parts {
     pub(crate) cluster: Cluster,
     pub(crate) clock: Clock,
     pub(crate) key: [u8; 32],
+    pub(crate) providers: Providers,
 }
 
 /// What this machine takes for now, Unix ms. Leases and expiry go by [`Shared::now_ms`].
@@ -102,6 +109,7 @@ impl Parts {
             cluster: Cluster::new(crate::bus::words::ReplicaId::from_random([1; 8]), true),
             clock: Clock::new(wall_ms()),
             key,
+            providers: Providers::default(),
         }
     }
 }
@@ -113,10 +121,13 @@ pub(crate) fn hash(secret: &str) -> Hash {
 
 impl Shared {
     pub(crate) fn new(config: Config, parts: Parts) -> Self {
-        let Parts { store, assets, bus, cluster, clock, key } = parts;
+        let Parts { store, assets, bus, cluster, clock, key, providers } = parts;
         Self {
             session_limit: Limiter::per_minute(config.limits.sessions_per_minute),
             socket_limit: Limiter::per_minute(config.limits.sockets_per_minute),
+            sign_in_limit: Limiter::per_minute(config.limits.sign_ins_per_minute),
+            providers,
+            passkeys: Passkeys::of(config.public_url.as_ref()),
             fleet: Mutex::new(Fleet::new(config.currency.clone())),
             prices: InForce::of(&config),
             price_index: prices::Index::default(),

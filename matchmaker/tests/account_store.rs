@@ -160,6 +160,7 @@ fn arrival(token: u8, member: u8, cookie: u8, now_ms: u64) -> Arrival {
         name: format!("member {member}"),
         cookie: [cookie; 32],
         cookie_expires_at_ms: NOW + 100,
+        identity: None,
         now_ms,
     }
 }

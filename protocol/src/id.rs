@@ -98,3 +98,11 @@ id!(
     /// Something that happened, of which webhooks tell.
     EventId
 );
+id!(
+    /// What somebody is elsewhere, linked to a member.
+    IdentityId
+);
+id!(
+    /// A passkey of a member.
+    PasskeyId
+);

@@ -28,6 +28,7 @@ pub mod prices;
 pub mod receipt;
 pub mod save;
 pub mod session;
+pub mod sign_in;
 pub mod signal;
 pub mod terms;
 pub mod title;
@@ -39,8 +40,8 @@ pub mod worker;
 
 pub use codec::VideoCodec;
 pub use id::{
-    AccountId, ApiKeyId, EventId, GuestId, LeaseId, MemberId, NodeId, PeerId, SessionId, TransferId,
-    WebhookId,
+    AccountId, ApiKeyId, EventId, GuestId, IdentityId, LeaseId, MemberId, NodeId, PasskeyId, PeerId,
+    SessionId, TransferId, WebhookId,
 };
 pub use key::{NodeKey, PublicKey, Signature};
 pub use money::{Currency, Money};

@@ -1,8 +1,8 @@
 //! The API's description, generated from the doors.
 
 use super::{
-    accounts, api_keys, bills, budgets, earnings, fleet, members, nodes, operator, prices, probes, queue,
-    quotes, saves, sessions, statements, surveys, titles, trail, usage, webhooks, who,
+    accounts, api_keys, bills, budgets, earnings, fleet, members, nodes, operator, passkeys, prices, probes,
+    queue, quotes, saves, sessions, sign_in, statements, surveys, titles, trail, usage, webhooks, who,
 };
 use crate::signalling;
 use utoipa::OpenApi;
@@ -76,8 +76,21 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
         earnings::root,
         earnings::of_node,
         accounts::me,
+        sign_in::ways,
         members::sign_in,
         members::sign_out,
+        sign_in::to_provider,
+        sign_in::begin_at_provider,
+        sign_in::back,
+        sign_in::choice,
+        sign_in::choose,
+        passkeys::begin,
+        passkeys::sign_in,
+        passkeys::own,
+        passkeys::unlink,
+        passkeys::begin_adding,
+        passkeys::add,
+        passkeys::remove,
         accounts::create,
         accounts::list,
         accounts::one,

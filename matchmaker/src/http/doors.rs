@@ -2,8 +2,9 @@
 
 use super::role::{Guard, Role};
 use super::{
-    accounts, api_keys, bills, budgets, earnings, fleet, members, nodes, operator, prices, probes, queue,
-    quotes, saves, sessions, statements, static_files, surveys, titles, trail, usage, webhooks,
+    accounts, api_keys, bills, budgets, earnings, fleet, members, nodes, operator, passkeys, prices, probes,
+    queue, quotes, saves, sessions, sign_in, statements, static_files, surveys, titles, trail, usage,
+    webhooks,
 };
 use crate::signalling;
 use crate::state::Shared;
@@ -88,12 +89,25 @@ pub(super) fn doors() -> Vec<Door> {
             .key(Scope::Usage),
         door("GET", "/v1/sessions/{id}/bill", Role::SessionOwner, get(bills::of_session))
             .key(Scope::Sessions),
-        door("GET", "/v1/earnings", Role::Operator(MemberRole::Viewer), get(earnings::overview)),
+        door("GET", "/v1/earnings", Role::Books(MemberRole::Viewer), get(earnings::overview)),
         door("GET", "/v1/ledger/head", Role::Anyone, get(earnings::head)),
         door("GET", "/v1/settlement", Role::Anyone, get(earnings::root)),
         door("GET", "/v1/nodes/{id}/earnings", Role::NodeOwner, get(earnings::of_node)),
         door("GET", "/v1/me", Role::Whoever, get(accounts::me)),
-        door("POST", "/v1/sign-in", Role::Anyone, post(members::sign_in)),
+        door("GET", "/v1/sign-in", Role::Anyone, get(sign_in::ways)),
+        door("POST", "/v1/sign-in", Role::OwnPages, post(members::sign_in)),
+        door("GET", "/v1/sign-in/oidc/{provider}", Role::Anyone, get(sign_in::to_provider)),
+        door("POST", "/v1/sign-in/oidc/{provider}", Role::OwnPages, post(sign_in::begin_at_provider)),
+        door("GET", "/v1/sign-in/oidc/{provider}/callback", Role::Whoever, get(sign_in::back)),
+        door("GET", "/v1/sign-in/choice", Role::OwnPages, get(sign_in::choice)),
+        door("POST", "/v1/sign-in/choice", Role::OwnPages, post(sign_in::choose)),
+        door("POST", "/v1/sign-in/passkey/challenge", Role::OwnPages, post(passkeys::begin)),
+        door("POST", "/v1/sign-in/passkey", Role::OwnPages, post(passkeys::sign_in)),
+        door("GET", "/v1/me/sign-ins", Role::SignedIn, get(passkeys::own)),
+        door("DELETE", "/v1/me/identities/{identity}", Role::SignedIn, delete(passkeys::unlink)),
+        door("POST", "/v1/me/passkeys/challenge", Role::SignedIn, post(passkeys::begin_adding)),
+        door("POST", "/v1/me/passkeys", Role::SignedIn, post(passkeys::add)),
+        door("DELETE", "/v1/me/passkeys/{passkey}", Role::SignedIn, delete(passkeys::remove)),
         door("DELETE", "/v1/sign-in", Role::Whoever, delete(members::sign_out)),
         door("POST", "/v1/accounts", Role::Operator(MemberRole::Owner), post(accounts::create)),
         door("GET", "/v1/accounts", Role::Operator(MemberRole::Viewer), get(accounts::list)),

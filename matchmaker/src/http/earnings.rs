@@ -2,14 +2,19 @@
 #![allow(unused_qualifications, reason = "the macro that describes a query names its type by its path")]
 
 use super::problem::{Code, Path, Problem, Query};
+use super::role::Caller;
 use super::usage::names;
+use super::who::Books;
 use crate::state::Shared;
+use crate::store::StoreError;
+use crate::store::accounts::Holding;
 use crate::{general, settlement};
+use axum::Extension;
 use axum::extract::State;
 use nearframe_ledger::settlement::{Epoch, Totals};
 use nearframe_protocol::api::{self, Earnings, LedgerHead, SettledRoot};
 use nearframe_protocol::bill::{EarningsOverview, NodeEarned};
-use nearframe_protocol::{Money, NodeId};
+use nearframe_protocol::{AccountId, Money, NodeId};
 use serde::Deserialize;
 use std::sync::Arc;
 use utoipa::IntoParams;
@@ -69,30 +74,56 @@ pub(crate) struct Of {
     node: Option<NodeId>,
 }
 
+/// The nodes of an account.
+pub(super) async fn machines(shared: &Shared, account: AccountId) -> Result<Vec<NodeId>, StoreError> {
+    let held = shared.store.holdings(account).await?;
+    Ok(held
+        .into_iter()
+        .filter_map(|holding| if let Holding::Node(node) = holding { Some(node) } else { None })
+        .collect())
+}
+
+/// Which nodes the caller may ask for, of those that are asked for; `None`: all of them.
+async fn allowed(
+    shared: &Shared,
+    caller: &Caller,
+    node: Option<NodeId>,
+) -> Result<Option<Vec<NodeId>>, Problem> {
+    let Books::Of(account) = caller.who.books()? else { return Ok(node.map(|node| vec![node])) };
+    let own = machines(shared, account).await?;
+    match node {
+        None => Ok(Some(own)),
+        Some(node) if own.contains(&node) => Ok(Some(vec![node])),
+        Some(_) => Err(Problem::new(Code::NotYours, "This machine belongs to another account.")),
+    }
+}
+
 /// What nodes have earned, what of it is settled, and what is held, until when and why. Proofs of what is settled are in
-/// `GET /v1/nodes/{id}/earnings`.
+/// `GET /v1/nodes/{id}/earnings`. Members of an account see its machines alone.
 #[utoipa::path(get, path = "/v1/earnings", tag = "money", operation_id = "earnings", params(Of),
-    security(("operator" = [])), responses(
+    security(("operator" = []), ("member" = [])), responses(
     (status = 200, description = "As of now", body = EarningsOverview),
     (status = "default", description = "Any error, such as `sign_in_needed`", body = api::Problem,
      content_type = "application/problem+json"),
 ))]
 pub(crate) async fn overview(
     State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
     Query(Of { node }): Query<Of>,
 ) -> Result<axum::Json<EarningsOverview>, Problem> {
     let now_ms = shared.now_ms();
+    let among = allowed(&shared, &caller, node).await?;
     // What is settled is read first: what comes in meanwhile is earned and held.
     let settled_until = shared.store.last_settlement().await?.map(|last| last.epoch);
     let settled = match settled_until {
         Some(epoch) => shared.store.host_totals(epoch.ends_at_ms()).await?,
         None => Totals::new(),
     };
-    let held = settlement::held(&shared, settled_until, node, now_ms).await?;
-    let known = names(&shared).await?;
-    let earned = shared.store.host_totals(u64::MAX).await?;
-    let earned = earned.into_iter().filter(|((host, _), _)| node.is_none_or(|node| node == *host));
-    let nodes = earned.map(|(place, amount_micros)| {
+    let held = settlement::held(&shared, settled_until, among.clone(), now_ms).await?;
+    let mut earned = shared.store.host_totals(u64::MAX).await?;
+    earned.retain(|(host, _), _| among.as_ref().is_none_or(|among| among.contains(host)));
+    let known = names(&shared, earned.keys().map(|(host, _)| *host)).await?;
+    let nodes = earned.into_iter().map(|(place, amount_micros)| {
         let (name, region) = known.get(&place.0).cloned().unwrap_or_default();
         let money = |amount_micros| Money { amount_micros, currency: place.1.clone() };
         let settled = money(settled.get(&place).copied().unwrap_or(0));

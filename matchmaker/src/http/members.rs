@@ -9,15 +9,16 @@ use super::who::{MEMBER_COOKIE, cookie, set_cookie};
 use super::{Address, base};
 use crate::random;
 use crate::state::{Shared, hash};
-use crate::store::accounts::{Arrival, Arrived, Changed, LinkRow};
-use crate::store::deeds::Deed;
+use crate::store::accounts::{AccountRow, Arrival, Arrived, Changed, LinkRow, MemberRow};
+use crate::store::sign_in::NewCookie;
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
-use nearframe_protocol::account::{Actor, Invite, Me, Member, MemberRole, SetRole, SignIn, SignInLink};
+use nearframe_protocol::account::{Invite, Me, Member, MemberRole, SetRole, SignIn, SignInLink};
 use nearframe_protocol::api::{self, Page};
 use nearframe_protocol::{AccountId, MemberId};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -162,10 +163,7 @@ pub(crate) async fn sign_in(
     Address(address): Address,
     Json(asked): Json<SignIn>,
 ) -> Result<Response, Problem> {
-    shared.session_limit.take(address, Instant::now()).map_err(|wait_s| {
-        shared.metrics.rate_limited.add();
-        Problem::new(Code::TooManyRequests, format!("Try again in {wait_s} s.")).retry_after(wait_s)
-    })?;
+    limited(&shared, address)?;
     let secret = random::secret();
     let now_ms = shared.now_ms();
     let arrival = Arrival {
@@ -175,6 +173,7 @@ pub(crate) async fn sign_in(
         cookie: hash(&secret),
         cookie_expires_at_ms: now_ms + MEMBER_S * 1000,
         now_ms,
+        identity: None,
     };
     let member = match shared.store.arrive(&arrival).await? {
         Arrived::As(member) => member,
@@ -187,23 +186,45 @@ pub(crate) async fn sign_in(
             let detail = "The account has 200 members. An owner can take some out; the link stays good.";
             return Err(Problem::new(Code::TooManyMembers, detail));
         }
+        // Only of those who come with an identity.
+        Arrived::Already => {
+            return Err(Problem::new(Code::TooManyMembers, "You are in the account already."));
+        }
     };
-    let deed = Deed {
-        at_ms: now_ms,
-        actor: Actor::Member { id: member.id },
-        account: Some(member.account),
-        door: "POST /v1/sign-in".to_owned(),
-        subject: String::new(),
-        status: StatusCode::OK.as_u16(),
-    };
-    trail::write(&shared, &deed).await;
+    trail::of_member(&shared, &member, "POST /v1/sign-in", String::new(), StatusCode::OK).await;
     let account = known(&shared, member.account).await?;
-    let me = Me { account: Some(shown(&account)), member: Some(shown_member(&member)), ..Me::default() };
+    Ok(signed_in(&shared, &member, &account, &secret))
+}
+
+/// Takes one sign-in from the address's allowance.
+pub(super) fn limited(shared: &Shared, address: IpAddr) -> Result<(), Problem> {
+    shared.sign_in_limit.take(address, Instant::now()).map_err(|wait_s| {
+        shared.metrics.rate_limited.add();
+        Problem::new(Code::TooManyRequests, format!("Try again in {wait_s} s.")).retry_after(wait_s)
+    })
+}
+
+/// A member's cookie, fresh, and until when it holds.
+pub(super) fn new_cookie(shared: &Shared) -> (String, NewCookie) {
+    let secret = random::secret();
+    let now_ms = shared.now_ms();
+    let cookie = NewCookie { cookie: hash(&secret), expires_at_ms: now_ms + MEMBER_S * 1000, now_ms };
+    (secret, cookie)
+}
+
+/// The header that gives a browser a member's cookie.
+pub(super) fn member_cookie(shared: &Shared, secret: &str) -> String {
+    set_cookie(shared, MEMBER_COOKIE, secret, MEMBER_S)
+}
+
+/// The answer to a member who came in.
+pub(super) fn signed_in(shared: &Shared, member: &MemberRow, account: &AccountRow, secret: &str) -> Response {
+    let me = Me { account: Some(shown(account)), member: Some(shown_member(member)), ..Me::default() };
     let headers = AppendHeaders([
-        (header::SET_COOKIE, set_cookie(&shared, MEMBER_COOKIE, &secret, MEMBER_S)),
+        (header::SET_COOKIE, member_cookie(shared, secret)),
         (header::CACHE_CONTROL, "no-store".to_owned()),
     ]);
-    Ok((headers, Extension(ShownOnce), axum::Json(me)).into_response())
+    (headers, Extension(ShownOnce), axum::Json(me)).into_response()
 }
 
 /// Signs the member of the cookie out. Signing out again changes nothing.

@@ -1,5 +1,6 @@
 //! Whether a caller is enough for a door; what it does there is written down and done once.
 
+use super::origin::{self, Origin};
 use super::problem::{Code, Problem};
 use super::who::{self, Who, bearer, sign_in_needed};
 use super::{repeat, trail};
@@ -24,6 +25,10 @@ pub(crate) enum Role {
     Anyone,
     /// Nothing either, but the handler learns who it is.
     Whoever,
+    /// Nothing either, but only our own pages may ask, or no page at all: what it does signs this browser in.
+    OwnPages,
+    /// A member is signed in, of whichever account.
+    SignedIn,
     /// Nothing either, but what the caller sees or makes belongs to the guest of its cookie, or to its key's account.
     Guest,
     /// The guest whose session it is, by cookie or by the session's ticket; a key of the account that pays; or an
@@ -118,6 +123,8 @@ async fn admit(
     }
     match guard.role {
         Role::Anyone | Role::Whoever | Role::Guest | Role::Ticket | Role::NodeKey => Ok(()),
+        Role::OwnPages => own_pages(shared, headers),
+        Role::SignedIn => caller.who.member.as_ref().map(drop).ok_or_else(sign_in_needed),
         Role::Operator(role) => operator(&caller.who, role),
         Role::Account(role) => member(&caller.who, id(params, "account")?, role),
         Role::Books(role) => books(&caller.who, role),
@@ -157,6 +164,16 @@ async fn session_owner(
     }
     caller.session = Some(row);
     Ok(())
+}
+
+fn own_pages(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
+    match origin::classify(shared, headers) {
+        Origin::Absent | Origin::Own => Ok(()),
+        Origin::Listed(_) | Origin::Stranger => {
+            let detail = "Only this server's own pages may sign somebody in. Open its account page instead.";
+            Err(Problem::new(Code::OriginNotAllowed, detail))
+        }
+    }
 }
 
 fn operator(who: &Who, role: MemberRole) -> Result<(), Problem> {

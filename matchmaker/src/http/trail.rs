@@ -5,17 +5,18 @@ use super::problem::{Problem, Query};
 use super::role::{Caller, Guard, Role};
 use super::who::Books;
 use crate::state::Shared;
+use crate::store::accounts::MemberRow;
 use crate::store::deeds::{Deed, TrailRow};
 use axum::Extension;
 use axum::extract::{RawPathParams, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use nearframe_protocol::account::AuditLine;
+use nearframe_protocol::account::{Actor, AuditLine};
 use nearframe_protocol::api::{self, Page};
 use std::sync::Arc;
 
 /// Doors that change nothing worth a line, though they are no reading.
-const QUIET: [&str; 2] = ["/v1/quotes", "/v1/sessions/{id}/path"];
+const QUIET: [&str; 3] = ["/v1/quotes", "/v1/sessions/{id}/path", "/v1/me/passkeys/challenge"];
 /// Parameters of paths that are secrets.
 const SECRET: [&str; 1] = ["booking"];
 
@@ -47,7 +48,9 @@ pub(crate) async fn note(
     let Some(actor) = caller.who.actor() else { return };
     // A place in the queue is asked for every few seconds, and is no session yet.
     let waits = ending.status == StatusCode::ACCEPTED.as_u16();
-    if guard.method == "GET" || QUIET.contains(&guard.path) || guard.role == Role::Anyone || waits {
+    // Doors that sign somebody in write their own lines, of who came in.
+    let is_open = matches!(guard.role, Role::Anyone | Role::OwnPages);
+    if guard.method == "GET" || QUIET.contains(&guard.path) || is_open || waits {
         return;
     }
     let named = params.iter().find(|(name, _)| *name == "account").and_then(|(_, id)| id.parse().ok());
@@ -61,6 +64,25 @@ pub(crate) async fn note(
         door: format!("{} {}", guard.method, guard.path),
         subject: subject.join(" "),
         status: ending.status,
+    };
+    write(shared, &deed).await;
+}
+
+/// Writes down what a member did at a door that writes no line by itself.
+pub(crate) async fn of_member(
+    shared: &Shared,
+    member: &MemberRow,
+    door: &str,
+    subject: String,
+    status: StatusCode,
+) {
+    let deed = Deed {
+        at_ms: shared.now_ms(),
+        actor: Actor::Member { id: member.id },
+        account: Some(member.account),
+        door: door.to_owned(),
+        subject,
+        status: status.as_u16(),
     };
     write(shared, &deed).await;
 }

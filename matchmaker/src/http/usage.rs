@@ -1,6 +1,7 @@
 //! Usage: what was used and what it cost, in sums.
 #![allow(unused_qualifications, reason = "the macro that describes a query names its type by its path")]
 
+use super::earnings;
 use super::paging::{self, Cursor, page};
 use super::problem::{Code, Path, Problem, Query};
 use super::role::Caller;
@@ -19,7 +20,7 @@ use nearframe_protocol::bill::{
 use nearframe_protocol::prices::Basis;
 use nearframe_protocol::{AccountId, Currency, LeaseId, Money, NodeId, TitleId};
 use serde::Deserialize;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use utoipa::IntoParams;
 
@@ -40,16 +41,26 @@ pub(crate) struct Span {
     title: Option<TitleId>,
     /// Of this node alone.
     node: Option<NodeId>,
+    /// Of what the account's machines earned, in place of what it pays for. Operators see everything either way.
+    #[serde(default)]
+    earned: bool,
 }
 
 impl Span {
     /// Of what the caller may see.
-    fn of(self, caller: &Caller) -> Result<UsageOf, Problem> {
+    async fn of(self, shared: &Shared, caller: &Caller) -> Result<UsageOf, Problem> {
         if self.from_ms >= self.to_ms {
             return Err(Problem::new(Code::BadRequest, "from_ms has to be before to_ms."));
         }
         let range = self.from_ms..self.to_ms;
-        Ok(UsageOf { range, title: self.title, node: self.node, account: account(caller)? })
+        let of = UsageOf { title: self.title, node: self.node, ..UsageOf::all(range) };
+        Ok(match account(caller)? {
+            None => of,
+            Some(account) if self.earned => {
+                UsageOf { among: Some(earnings::machines(shared, account).await?), ..of }
+            }
+            Some(account) => UsageOf { account: Some(account), ..of },
+        })
     }
 }
 
@@ -109,7 +120,7 @@ pub(crate) async fn titles(
     Extension(caller): Extension<Caller>,
     Query(span): Query<Span>,
 ) -> Result<axum::Json<Page<TitleUsage>>, Problem> {
-    let rows = shared.store.usage(&span.of(&caller)?, UsageBy::Title).await?;
+    let rows = shared.store.usage(&span.of(&shared, &caller).await?, UsageBy::Title).await?;
     let usage = |row: UsageRow| match row.key {
         UsageKey::Title(title) => Some(TitleUsage { title, sums: sums(&row.sums, &row.currency) }),
         _ => None,
@@ -129,8 +140,10 @@ pub(crate) async fn nodes(
     Extension(caller): Extension<Caller>,
     Query(span): Query<Span>,
 ) -> Result<axum::Json<Page<NodeUsage>>, Problem> {
-    let rows = shared.store.usage(&span.of(&caller)?, UsageBy::Node).await?;
-    let known = names(&shared).await?;
+    let rows = shared.store.usage(&span.of(&shared, &caller).await?, UsageBy::Node).await?;
+    let asked =
+        rows.iter().filter_map(|row| if let UsageKey::Node(node) = row.key { Some(node) } else { None });
+    let known = names(&shared, asked).await?;
     let usage = |row: UsageRow| match row.key {
         UsageKey::Node(node) => {
             let (name, region) = known.get(&node).cloned().unwrap_or_default();
@@ -155,7 +168,7 @@ pub(crate) async fn series(
     Query(span): Query<Span>,
     Query(Step { step_s }): Query<Step>,
 ) -> Result<axum::Json<UsageSeries>, Problem> {
-    let of = span.of(&caller)?;
+    let of = span.of(&shared, &caller).await?;
     let step_ms = u64::from(step_s) * 1000;
     if step_s < MIN_STEP_S || (of.range.end - of.range.start).div_ceil(step_ms) > MAX_STEPS {
         let detail =
@@ -187,7 +200,7 @@ pub(crate) async fn sessions(
     Query(cursor): Query<Cursor>,
 ) -> Result<axum::Json<Page<SessionUsage>>, Problem> {
     let after: Option<LeaseId> = cursor.read()?;
-    let rows = shared.store.lease_usage(&span.of(&caller)?, after, paging::ROWS + 1).await?;
+    let rows = shared.store.lease_usage(&span.of(&shared, &caller).await?, after, paging::ROWS + 1).await?;
     let rows = rows.into_iter().map(session).collect();
     Ok(axum::Json(page(rows, paging::ROWS, |last: &SessionUsage, _| last.lease.to_string())))
 }
@@ -240,8 +253,12 @@ pub(super) fn sums(sums: &UsageSums, currency: &Currency) -> Sums {
     }
 }
 
-/// Names and regions of all enrolled nodes.
-pub(super) async fn names(shared: &Shared) -> Result<HashMap<NodeId, (String, String)>, StoreError> {
-    let nodes = shared.store.nodes(None, u32::MAX).await?;
+/// Names and regions of these nodes, where they are enrolled.
+pub(super) async fn names(
+    shared: &Shared,
+    nodes: impl Iterator<Item = NodeId>,
+) -> Result<HashMap<NodeId, (String, String)>, StoreError> {
+    let asked: Vec<_> = nodes.collect::<BTreeSet<_>>().into_iter().collect();
+    let nodes = shared.store.nodes_of(&asked).await?;
     Ok(nodes.into_iter().map(|node| (node.id, (node.name, node.region))).collect())
 }

@@ -128,6 +128,10 @@ fn may_pass(guard: Guard, kind: Kind) -> bool {
     let outside = |role| if role == MemberRole::Viewer { role } else { MemberRole::Owner };
     match guard.role {
         Role::Anyone | Role::Whoever | Role::Guest | Role::Ticket | Role::NodeKey => true,
+        Role::OwnPages => kind != Kind::OwnerFromAListedSite,
+        Role::SignedIn => {
+            matches!(kind, Kind::Member(_) | Kind::OperatorMember(_) | Kind::OtherAccountsOwner)
+        }
         Role::SessionOwner => {
             let least = if guard.method == "GET" { MemberRole::Viewer } else { MemberRole::Member };
             matches!(kind, Kind::OwnerByCookie | Kind::OwnerByTicket) || kind.operates() >= Some(least)
@@ -202,6 +206,7 @@ async fn member(store: &dyn Store, account: AccountId, role: MemberRole, expires
         cookie: hash(&cookie),
         cookie_expires_at_ms: expires_at_ms,
         now_ms: wall_ms(),
+        identity: None,
     };
     let arrived = store.arrive(&arrival).await.unwrap();
     assert!(matches!(arrived, Arrived::As(_)), "{arrived:?}");

@@ -19,6 +19,8 @@ pub(crate) const GUEST_COOKIE: &str = "nf_guest";
 pub(crate) const OPERATOR_COOKIE: &str = "nf_operator";
 /// A member's cookie.
 pub(crate) const MEMBER_COOKIE: &str = "nf_member";
+/// The cookie of a browser that is about to sign in.
+pub(crate) const SIGN_IN_COOKIE: &str = "nf_sign_in";
 
 /// Whose books somebody reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +107,7 @@ impl Who {
 pub(crate) fn sign_in_needed() -> Problem {
     Problem::new(
         Code::SignInNeeded,
-        "Sign in with the link that an owner of the account gave you, or send a key as `Authorization: Bearer …`.",
+        "Sign in on the account's page, or send a key as `Authorization: Bearer …`.",
     )
 }
 

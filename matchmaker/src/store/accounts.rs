@@ -1,5 +1,6 @@
 //! Accounts, members and keys as the store keeps them.
 
+use super::sign_in::IdentityRow;
 use super::{Hash, SessionRow, StoreError};
 use async_trait::async_trait;
 use nearframe_ledger::bill::Evidence;
@@ -111,6 +112,16 @@ pub struct Arrival {
     pub cookie_expires_at_ms: u64,
     /// Now, Unix ms.
     pub now_ms: u64,
+    /// An identity from elsewhere that is linked to whoever comes; its `member` is not looked at.
+    pub identity: Option<IdentityRow>,
+}
+
+impl Arrival {
+    /// Who comes by a link for a new member.
+    pub(super) fn new_member(&self, account: AccountId, role: MemberRole) -> MemberRow {
+        let (name, joined_at_ms) = (self.name.clone(), self.now_ms);
+        MemberRow { id: self.member, account, name, role, joined_at_ms }
+    }
 }
 
 /// What became of a use of a link.
@@ -120,8 +131,10 @@ pub enum Arrived {
     As(MemberRow),
     /// Unknown, used, too old, or for a member who was removed.
     Refused,
-    /// The account has [`MOST_MEMBERS`].
+    /// The account has [`MOST_MEMBERS`], or the member as many identities as one may have.
     Full,
+    /// The identity is linked to another member of the account, and the link is for a new one.
+    Already,
 }
 
 /// What became of a change of a member.

@@ -20,12 +20,14 @@ pub struct UsageOf {
     pub node: Option<NodeId>,
     /// Of what this account pays for alone.
     pub account: Option<AccountId>,
+    /// Of these nodes alone; at most a few thousand.
+    pub among: Option<Vec<NodeId>>,
 }
 
 impl UsageOf {
     /// All of a time.
     pub fn all(range: Range<u64>) -> Self {
-        Self { range, title: None, node: None, account: None }
+        Self { range, title: None, node: None, account: None, among: None }
     }
 }
 

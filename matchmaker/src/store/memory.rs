@@ -32,6 +32,7 @@ mod placement;
 mod replicas;
 mod saves;
 mod settlements;
+mod sign_in;
 mod webhooks;
 
 /// A store that forgets everything with its process.
@@ -88,6 +89,7 @@ struct State {
     payers: HashMap<LeaseId, Payer>,
     deeds: deeds::Deeds,
     hooks: webhooks::Hooks,
+    ways: sign_in::Ways,
 }
 
 #[derive(Debug, Clone)]
@@ -356,6 +358,11 @@ impl Store for MemoryStore {
         let first = after
             .map_or(0, |after| rows.iter().position(|row| row.id == after).map_or(rows.len(), |at| at + 1));
         Ok(rows.into_iter().skip(first).take(limit as usize).collect())
+    }
+    async fn nodes_of(&self, ids: &[NodeId]) -> Result<Vec<NodeRow>, StoreError> {
+        Ok(self.read(|state| {
+            ids.iter().filter_map(|id| state.nodes.get(id)).map(|(_, row)| row.clone()).collect()
+        }))
     }
     async fn node_key(&self, node: NodeId) -> Result<Option<PublicKey>, StoreError> {
         Ok(self.read(|state| state.nodes.get(&node).map(|(key, _)| *key)))

@@ -18,6 +18,7 @@ mod postgres;
 mod replica;
 mod save;
 mod session;
+pub mod sign_in;
 mod sqlite;
 mod subject;
 pub mod webhooks;
@@ -31,6 +32,7 @@ pub use postgres::PostgresStore;
 pub use replica::{Fence, RegionOwner, Replicas, Stranded};
 pub use save::{NewSave, SaveOwner, SaveRow, Saved};
 pub use session::{Idempotency, NewSession, SessionRow};
+pub use sign_in::SignInStore;
 pub use sqlite::SqliteStore;
 pub use webhooks::WebhookStore;
 
@@ -185,7 +187,9 @@ pub struct BudgetRow {
 
 /// The seam. Every method is one transaction; times are Unix ms by the caller's clock.
 #[async_trait]
-pub trait Store: AccountStore + BillingStore + DeedStore + PlacementStore + WebhookStore {
+pub trait Store:
+    AccountStore + BillingStore + DeedStore + PlacementStore + SignInStore + WebhookStore
+{
     /// The secret `name`; `fresh` becomes it when there is none.
     async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError>;
 
@@ -201,6 +205,8 @@ pub trait Store: AccountStore + BillingStore + DeedStore + PlacementStore + Webh
     ) -> Result<Admission, StoreError>;
     /// Enrolled nodes by name and id, at most `limit`, after `after` where given.
     async fn nodes(&self, after: Option<NodeId>, limit: u32) -> Result<Vec<NodeRow>, StoreError>;
+    /// Those of these nodes that are enrolled, in no order.
+    async fn nodes_of(&self, ids: &[NodeId]) -> Result<Vec<NodeRow>, StoreError>;
     /// How many are enrolled.
     async fn node_count(&self) -> Result<u64, StoreError>;
 

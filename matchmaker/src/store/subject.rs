@@ -1,7 +1,7 @@
 //! What a transaction decides about, for databases in which several write at once.
 
 use super::Hash;
-use nearframe_protocol::{AccountId, GuestId, NodeId, PublicKey, SessionId};
+use nearframe_protocol::{AccountId, GuestId, MemberId, NodeId, PublicKey, SessionId};
 
 /// What a transaction decides about.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +14,10 @@ pub(super) enum Subject<'a> {
     Guest(GuestId),
     /// Who is in an account.
     Members(AccountId),
+    /// Which identities and passkeys a member has.
+    Ways(MemberId),
+    /// Whom an identity is linked to: an issuer and a subject.
+    Identity(&'a str, &'a str),
     /// Which keys an account has.
     Keys(AccountId),
     /// Which webhooks an account has.
@@ -57,6 +61,11 @@ impl Subject<'_> {
             Self::Request(key) => hasher.update(b"request").update(&key),
             Self::Guest(guest) => hasher.update(b"guest").update(guest.as_bytes()),
             Self::Members(account) => hasher.update(b"members").update(account.as_bytes()),
+            Self::Ways(member) => hasher.update(b"ways").update(member.as_bytes()),
+            Self::Identity(issuer, subject) => {
+                hasher.update(b"identity").update(&(issuer.len() as u64).to_le_bytes());
+                hasher.update(issuer.as_bytes()).update(subject.as_bytes())
+            }
             Self::Keys(account) => hasher.update(b"keys").update(account.as_bytes()),
             Self::Webhooks(account) => hasher.update(b"webhooks").update(account.as_bytes()),
             Self::Orders(node) => hasher.update(b"orders").update(node.as_bytes()),

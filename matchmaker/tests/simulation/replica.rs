@@ -56,8 +56,12 @@ impl Place {
         let way = Arc::new(Way::new(Arc::clone(&self.world.database), self.dice.split()));
         let network: Arc<Simulated> = Arc::clone(&end);
         let Ok(bus) = Replicated::open(network).await else { return };
-        let limits =
-            Limits { sessions_per_guest: 4, sessions_per_minute: 1_000_000, sockets_per_minute: 1_000_000 };
+        let limits = Limits {
+            sessions_per_guest: 4,
+            sessions_per_minute: 1_000_000,
+            sockets_per_minute: 1_000_000,
+            ..Limits::default()
+        };
         let config = Config { limits, price_micros_per_hour: 3_600_000, ..Config::default() };
         let store = Arc::clone(&way);
         let opened = Matchmaker::with_bus(config, store, Arc::new(InMemory::new()), Arc::new(bus)).await;

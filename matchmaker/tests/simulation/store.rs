@@ -16,12 +16,16 @@ use nearframe_matchmaker::store::placement::{
     BookingRow, BookingTerms, InterruptibleRow, OrderKind, OrderRow, PastRow, PlacementStore, RuleKind,
     RuleRow,
 };
+use nearframe_matchmaker::store::sign_in::{
+    Added, IdentityRow, NewCookie, Newcomer, Outsider, PasskeyRow, PendingRow,
+};
 use nearframe_matchmaker::store::webhooks::{
     DeliveryClaim, DeliveryRow, Due, EventRow, Refused, Settled, WebhookChange, WebhookRow, WebhookStore,
 };
 use nearframe_matchmaker::store::{
     Admission, BillingStore, BudgetRow, Created, Ended, Hash, MemoryStore, NewSave, NewSession, NodeRow,
-    PostedRow, Replicas, SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded, Taken,
+    PostedRow, Replicas, SaveOwner, SaveRow, Saved, SessionRow, SignInStore, Store, StoreError, Stranded,
+    Taken,
 };
 use nearframe_placement::assign::reserve::NoRoom;
 use nearframe_protocol::account::MemberRole;
@@ -30,8 +34,8 @@ use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::SignedReceipt;
 use nearframe_protocol::webhook::EventKind;
 use nearframe_protocol::{
-    AccountId, ApiKeyId, Currency, EndReason, EventId, Generation, GuestId, LeaseId, MemberId, NodeId,
-    PublicKey, SessionId, TitleId, WebhookId,
+    AccountId, ApiKeyId, Currency, EndReason, EventId, Generation, GuestId, IdentityId, LeaseId, MemberId,
+    NodeId, PasskeyId, PublicKey, SessionId, TitleId, WebhookId,
 };
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -102,6 +106,7 @@ through! { Store {
     add_enrolment(code: Hash, expires_at_ms: u64) -> ();
     admit_node(key: &PublicKey, code: Option<Hash>, offer: &NodeOffer, now_ms: u64) -> Admission;
     nodes(after: Option<NodeId>, limit: u32) -> Vec<NodeRow>;
+    nodes_of(ids: &[NodeId]) -> Vec<NodeRow>;
     node_count() -> u64;
     node_key(node: NodeId) -> Option<PublicKey>;
     add_operator_link(token: Hash, expires_at_ms: u64) -> ();
@@ -230,6 +235,24 @@ through! { WebhookStore {
     deliveries(webhook: WebhookId, after: Option<EventId>, limit: u32) -> Vec<DeliveryRow>;
     redeliver(webhook: WebhookId, event: EventId, now_ms: u64) -> bool;
     forget_events(before_ms: u64) -> ();
+}}
+
+through! { SignInStore {
+    add_pending(pending: &PendingRow, most: u32, now_ms: u64) -> ();
+    pending(key: Hash, now_ms: u64) -> Option<String>;
+    take_pending(key: Hash, now_ms: u64) -> Option<String>;
+    members_of_identity(issuer: &str, subject: &str) -> Vec<(MemberRow, AccountRow)>;
+    link_identity(identity: &IdentityRow) -> Added;
+    identities(member: MemberId) -> Vec<IdentityRow>;
+    unlink_identity(member: MemberId, id: IdentityId) -> bool;
+    sign_in_by_identity(who: &Outsider, member: MemberId, cookie: NewCookie) -> bool;
+    add_newcomer(newcomer: &Newcomer, cookie: NewCookie) -> bool;
+    add_passkey(passkey: &PasskeyRow) -> Added;
+    passkeys(member: MemberId) -> Vec<PasskeyRow>;
+    passkey(credential: &[u8]) -> Option<(PasskeyRow, MemberRow, AccountRow)>;
+    sign_in_by_passkey(read: &PasskeyRow, body: &str, cookie: NewCookie) -> bool;
+    flag_passkey(id: PasskeyId, now_ms: u64) -> ();
+    remove_passkey(member: MemberId, id: PasskeyId) -> bool;
 }}
 
 through! { DeedStore {

@@ -13,6 +13,7 @@ import './tests/measuring.js';
 import './tests/fleet.js';
 import './tests/accounts.js';
 import './tests/webhooks.js';
+import './tests/sign-in.js';
 import './tests/money.js';
 import './tests/endings.js';
 import './tests/receipts.js';

@@ -120,3 +120,36 @@ export const TRAIL: Schemas['AuditLine'][] = [
   line(2, { door: 'POST /v1/sign-in', subject: '', status: 200 }),
   line(1, { actor: { kind: 'operator' }, door: 'POST /v1/accounts', subject: id(1) }),
 ];
+
+/** How one may sign in. */
+export const WAYS: Schemas['SignInWays'] = {
+  providers: [
+    { id: 'acme', label: 'Acme' },
+    { id: 'university', label: 'University of Ostrava' },
+  ],
+  passkeys: { offered: true, host: 'localhost' },
+  new_accounts: ['player'],
+};
+
+/** The member's own ways in. */
+export const OWN_WAYS: Schemas['SignIns'] = {
+  identities: [{ id: id(21), provider: 'Acme', name: 'vera@acme.example', linked_at_ms: now - 300 * HOUR_MS, last_used_ms: now - HOUR_MS }],
+  passkeys: [
+    { id: id(22), name: 'laptop', added_at_ms: now - 200 * HOUR_MS, last_used_ms: now - 2 * HOUR_MS },
+    { id: id(23), name: 'old key', added_at_ms: now - 800 * HOUR_MS, flagged_at_ms: now - 9 * HOUR_MS },
+  ],
+};
+
+/** As whom somebody may sign in. */
+export function choice(isNew: boolean): Schemas['SignInChoice'] {
+  const row = (n: number, account_name: string, role: Schemas['MemberRole']): Schemas['ChoiceMember'] => ({
+    member: id(n),
+    name: 'Vera',
+    role,
+    account: id(n + 10),
+    account_name,
+    kind: 'studio',
+  });
+  if (isNew) return { name: 'Max Lind', members: [], new_accounts: ['player', 'studio'] };
+  return { name: 'Vera Okafor', members: [row(2, 'Hollow Lantern Games', 'owner'), row(4, 'Basement Racks', 'viewer')], new_accounts: [] };
+}

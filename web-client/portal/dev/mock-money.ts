@@ -108,6 +108,23 @@ export const PRICES: Schemas['Prices'] = {
   ],
 };
 
+/** What was paid lately. */
+export const PRICE_INDEX: Schemas['PriceIndex'] = {
+  from_ms: Date.now() - DAY_MS,
+  to_ms: Date.now(),
+  prices: [
+    {
+      work: 'interactive',
+      region: 'DE',
+      gpu_tier: 4,
+      price_per_hour: money(871_250n),
+      listed_per_hour: money(900_000n),
+      billed_us: 14 * 3_600_000_000,
+      leases: 31,
+    },
+  ],
+};
+
 /** Budgets: one that is nearly used up, one without a limit. */
 export const BUDGETS: Schemas['Budget'][] = [
   { title: 'meteor', limit: money(42_000_000n), committed: money(40_548_321n) },

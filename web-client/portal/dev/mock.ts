@@ -1,16 +1,30 @@
 /**
  * A stand-in for the matchmaker's API, for looking at the pages without one (`npm run dev:mock`) and for the
  * browser checks. It proves only the pages' side. The cookie `mock` chooses what it plays: `empty`, `error`,
- * `slow`, `pending` (a session is asked for and never given), `guest` (not signed in as operator); anything
- * else is a busy day.
+ * `slow`, `pending` (a session is asked for and never given), `guest` (not signed in),
+ * `operator` (signed in as operator as well), `newcomer` (comes from a provider for the first time); anything else is a busy day.
  */
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Plugin } from 'vite';
 import type { components } from '../src/api/generated';
 import { FLEET, RECEIPTS, SAVES, SESSIONS, TITLES } from './mock-data.ts';
-import { ACCOUNT, CREATED_KEY, DELIVERIES, KEYS, LINK, ME, MEMBERS, TRAIL, WEBHOOKS, WEBHOOK_SECRET } from './mock-accounts.ts';
-import { BUDGETS, BY_NODE, BY_SESSION, BY_TITLE, PRICES, bill, earnings, proof, series } from './mock-money.ts';
+import {
+  ACCOUNT,
+  CREATED_KEY,
+  DELIVERIES,
+  KEYS,
+  LINK,
+  ME,
+  MEMBERS,
+  OWN_WAYS,
+  TRAIL,
+  WAYS,
+  WEBHOOKS,
+  WEBHOOK_SECRET,
+  choice,
+} from './mock-accounts.ts';
+import { BUDGETS, BY_NODE, BY_SESSION, BY_TITLE, PRICES, PRICE_INDEX, bill, earnings, proof, series } from './mock-money.ts';
 import { EMPTY_FLEET, FLEET_VIEW, OUTLOOK, PLACEMENT } from './mock-fleet.ts';
 
 type Schemas = components['schemas'];
@@ -89,6 +103,8 @@ function moneyBody(method: string, [kind, id = '', part = '']: readonly string[]
       return rows(BY_SESSION);
     case 'GET sessions/bill':
       return bill(id);
+    case 'GET prices/:id':
+      return { status: 200, body: empty ? { ...PRICE_INDEX, prices: [] } : PRICE_INDEX };
     case 'GET prices/':
       return PRICES;
     case 'GET budgets/':
@@ -143,7 +159,15 @@ function route(method: string, path: string, mode: string): Answer {
     case 'DELETE nodes/:id/drain':
       return { status: 204, body: undefined };
     case 'GET me':
-      return { status: 200, body: mode === 'guest' ? {} : ME };
+      return { status: 200, body: mode === 'guest' ? {} : mode === 'operator' ? { ...ME, operator: 'owner' } : ME };
+    case 'GET me/:id':
+      return { status: 200, body: empty ? { identities: [], passkeys: [] } : OWN_WAYS };
+    case 'GET sign-in':
+      return { status: 200, body: empty ? { ...WAYS, providers: [] } : WAYS };
+    case 'GET sign-in/:id':
+      return { status: 200, body: choice(mode === 'newcomer') };
+    case 'GET accounts/:id/holdings':
+      return { status: 200, body: { titles: [], nodes: empty ? [] : FLEET.map((node) => node.id) } };
     case 'POST sign-in':
       return { status: 200, body: ME };
     case 'DELETE sign-in':

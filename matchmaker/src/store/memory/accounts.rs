@@ -5,6 +5,7 @@ use crate::store::accounts::{
     AccountRow, AccountStore, Arrival, Arrived, Changed, Holding, KeyRow, LISTED, LinkRow, MOST_KEYS,
     MOST_MEMBERS, MemberRow, USE_NOTED_MS,
 };
+use crate::store::sign_in::{Added, IdentityRow};
 use crate::store::{Hash, NewSession, SessionRow, StoreError};
 use async_trait::async_trait;
 use nearframe_ledger::bill::Evidence;
@@ -19,9 +20,9 @@ pub(super) struct Who {
     pub(super) accounts: BTreeMap<AccountId, AccountRow>,
     pub(super) keys: BTreeMap<ApiKeyId, KeyRow>,
     secrets: HashMap<Hash, ApiKeyId>,
-    members: Vec<MemberRow>,
+    pub(super) members: Vec<MemberRow>,
     links: HashMap<Hash, LinkRow>,
-    cookies: HashMap<Hash, (MemberId, u64)>,
+    pub(super) cookies: HashMap<Hash, (MemberId, u64)>,
     owners: BTreeMap<Holding, AccountId>,
 }
 
@@ -30,32 +31,6 @@ impl Who {
         let mut rows: Vec<_> = self.members.iter().filter(|row| row.account == account).cloned().collect();
         rows.sort_by_key(|row| (row.joined_at_ms, row.id));
         rows
-    }
-
-    fn arrive(&mut self, arrival: &Arrival) -> Arrived {
-        let open = |link: &&LinkRow| link.expires_at_ms > arrival.now_ms;
-        let Some(link) = self.links.get(&arrival.token).filter(open).cloned() else {
-            return Arrived::Refused;
-        };
-        let id = link.member.unwrap_or(arrival.member);
-        if link.member.is_none() {
-            if self.present(link.account).len() >= MOST_MEMBERS as usize {
-                return Arrived::Full;
-            }
-            self.members.push(MemberRow {
-                id,
-                account: link.account,
-                name: arrival.name.clone(),
-                role: link.role,
-                joined_at_ms: arrival.now_ms,
-            });
-        }
-        let Some(row) = self.members.iter().find(|row| row.id == id).cloned() else {
-            return Arrived::Refused;
-        };
-        self.links.remove(&arrival.token);
-        self.cookies.insert(arrival.cookie, (id, arrival.cookie_expires_at_ms));
-        Arrived::As(row)
     }
 
     /// Whose a title or a node is.
@@ -73,7 +48,38 @@ impl Who {
 }
 
 impl State {
-    fn account_row(&self, row: &AccountRow) -> AccountRow {
+    fn arrive(&mut self, arrival: &Arrival) -> Arrived {
+        let open = |link: &&LinkRow| link.expires_at_ms > arrival.now_ms;
+        let Some(link) = self.who.links.get(&arrival.token).filter(open).cloned() else {
+            return Arrived::Refused;
+        };
+        let id = link.member.unwrap_or(arrival.member);
+        if link.member.is_none() {
+            if self.who.present(link.account).len() >= MOST_MEMBERS as usize {
+                return Arrived::Full;
+            }
+            if arrival.identity.as_ref().is_some_and(|identity| self.is_in(&identity.who, link.account)) {
+                return Arrived::Already;
+            }
+        }
+        let known = self.who.members.iter().find(|row| row.id == id).cloned();
+        let new = || link.member.is_none().then(|| arrival.new_member(link.account, link.role));
+        let Some(row) = known.or_else(new) else { return Arrived::Refused };
+        if let Some(identity) = &arrival.identity {
+            let linked = IdentityRow { member: id, ..identity.clone() };
+            if self.ways.link(&linked) != Added::Done {
+                return Arrived::Full;
+            }
+        }
+        if link.member.is_none() {
+            self.who.members.push(row.clone());
+        }
+        self.who.links.remove(&arrival.token);
+        self.who.cookies.insert(arrival.cookie, (id, arrival.cookie_expires_at_ms));
+        Arrived::As(row)
+    }
+
+    pub(super) fn account_row(&self, row: &AccountRow) -> AccountRow {
         let mut row = row.clone();
         row.purse.committed_micros = self.set_aside(|payer| payer.account == row.id);
         row
@@ -119,7 +125,7 @@ impl AccountStore for MemoryStore {
         })
     }
     async fn arrive(&self, arrival: &Arrival) -> Result<Arrived, StoreError> {
-        self.transact(|state| Ok(state.who.arrive(arrival)))
+        self.transact(|state| Ok(state.arrive(arrival)))
     }
     async fn member_of_cookie(
         &self,
@@ -169,6 +175,7 @@ impl AccountStore for MemoryStore {
                 state.who.members.retain(|row| row.id != member);
                 state.who.cookies.retain(|_, (id, _)| *id != member);
                 state.who.links.retain(|_, link| link.member != Some(member));
+                state.ways.forget(member);
             }
             Ok(changed)
         })

@@ -28,7 +28,9 @@ impl UsageSums {
 fn lines(state: &State, of: &UsageOf) -> Result<Vec<(Evidence, Vec<Line>)>, StoreError> {
     let mut found = Vec::new();
     for evidence in super::evidence::page(state, of.account, of.title.as_ref(), None, u32::MAX)? {
-        if of.node.is_some_and(|node| node != evidence.account.node) {
+        let node = evidence.account.node;
+        let is_among = of.among.as_ref().is_none_or(|among| among.contains(&node));
+        if of.node.is_some_and(|wanted| wanted != node) || !is_among {
             continue;
         }
         let bill = evidence.recompute().map_err(|_| StoreError::Corrupt("receipts"))?;

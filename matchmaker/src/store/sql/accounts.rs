@@ -1,17 +1,19 @@
 //! Accounts, their members and how those sign in.
 
 use super::rows::{blob, currency, int, maybe_int, signed, signed_amount, text};
-use super::{Connection, DbRow, SqlStore, StoreError, Subject, lock};
+use super::{Connection, DbRow, SqlStore, StoreError, Subject, lock, sign_in};
 use crate::store::Hash;
 use crate::store::accounts::{
     AccountRow, Arrival, Arrived, Changed, LISTED, LinkRow, MOST_MEMBERS, MemberRow, Purse,
 };
+use crate::store::sign_in::{Added, IdentityRow, NewCookie};
 use nearframe_protocol::account::{AccountKind, MemberRole};
 use nearframe_protocol::{AccountId, MemberId};
 use sqlx::{Row, query};
 
-const ACCOUNT_COLUMNS: &str = "SELECT a.id, a.kind, a.name, a.created_at_ms, a.currency, a.limit_micros, a.committed_micros FROM accounts a";
-const MEMBER_COLUMNS: &str =
+pub(super) const ACCOUNT_FIELDS: &str =
+    "a.id, a.kind, a.name, a.created_at_ms, a.currency, a.limit_micros, a.committed_micros";
+pub(super) const MEMBER_COLUMNS: &str =
     "SELECT m.id AS member_id, m.account_id, m.name AS member_name, m.role, m.joined_at_ms";
 
 /// A row with `currency`, `limit_micros` and `committed_micros`.
@@ -23,7 +25,7 @@ pub(super) fn purse(row: &DbRow) -> Result<Purse, StoreError> {
     })
 }
 
-fn account(row: &DbRow) -> Result<AccountRow, StoreError> {
+pub(super) fn account(row: &DbRow) -> Result<AccountRow, StoreError> {
     Ok(AccountRow {
         id: AccountId::from_bytes(blob(row, "id")?),
         kind: AccountKind::parse(text(row, "kind")?).ok_or(StoreError::Corrupt("kind"))?,
@@ -37,7 +39,7 @@ fn role(row: &DbRow) -> Result<MemberRole, StoreError> {
     MemberRole::parse(text(row, "role")?).ok_or(StoreError::Corrupt("role"))
 }
 
-fn member(row: &DbRow) -> Result<MemberRow, StoreError> {
+pub(super) fn member(row: &DbRow) -> Result<MemberRow, StoreError> {
     Ok(MemberRow {
         id: MemberId::from_bytes(blob(row, "member_id")?),
         account: AccountId::from_bytes(blob(row, "account_id")?),
@@ -54,6 +56,11 @@ pub(super) fn maybe_id(row: &DbRow, column: &'static str) -> Result<Option<[u8; 
 }
 
 pub(super) async fn add(store: &SqlStore, row: &AccountRow) -> Result<(), StoreError> {
+    let mut writer = store.writer.acquire().await?;
+    add_in(&mut writer, row).await
+}
+
+pub(super) async fn add_in(tx: &mut Connection, row: &AccountRow) -> Result<(), StoreError> {
     query(
         "INSERT INTO accounts (id, kind, name, created_at_ms, currency, limit_micros, committed_micros)
          VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING",
@@ -65,18 +72,18 @@ pub(super) async fn add(store: &SqlStore, row: &AccountRow) -> Result<(), StoreE
     .bind(row.purse.currency.as_str())
     .bind(row.purse.limit_micros.map(signed_amount).transpose()?)
     .bind(signed_amount(row.purse.committed_micros)?)
-    .execute(&store.writer)
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 pub(super) async fn all(store: &SqlStore) -> Result<Vec<AccountRow>, StoreError> {
-    let sql = format!("{ACCOUNT_COLUMNS} ORDER BY a.name, a.id LIMIT $1");
+    let sql = format!("SELECT {ACCOUNT_FIELDS} FROM accounts a ORDER BY a.name, a.id LIMIT $1");
     query(&sql).bind(i64::from(LISTED)).fetch_all(&store.readers).await?.iter().map(account).collect()
 }
 
 pub(super) async fn one(store: &SqlStore, id: AccountId) -> Result<Option<AccountRow>, StoreError> {
-    let sql = format!("{ACCOUNT_COLUMNS} WHERE a.id = $1");
+    let sql = format!("SELECT {ACCOUNT_FIELDS} FROM accounts a WHERE a.id = $1");
     query(&sql)
         .bind(&id.as_bytes()[..])
         .fetch_optional(&store.readers)
@@ -135,42 +142,64 @@ pub(super) async fn arrive(store: &SqlStore, arrival: &Arrival) -> Result<Arrive
     .fetch_optional(&mut *tx)
     .await?;
     let Some(link) = link else { return Ok(Arrived::Refused) };
+    let identity = arrival.identity.as_ref();
     let id = match maybe_id(&link, "member_id")? {
         Some(id) => MemberId::from_bytes(id),
         None => {
             if present(&mut tx, account).await?.len() >= MOST_MEMBERS as usize {
                 return Ok(Arrived::Full);
             }
-            join(&mut tx, arrival, account, role(&link)?).await?;
+            if let Some(identity) = identity
+                && sign_in::is_in(&mut tx, &identity.who, account).await?
+            {
+                return Ok(Arrived::Already);
+            }
+            join_as(&mut tx, &arrival.new_member(account, role(&link)?)).await?;
             arrival.member
         }
     };
     let sql = format!("{MEMBER_COLUMNS} FROM members m WHERE m.id = $1 AND m.removed_at_ms IS NULL");
     let row = query(&sql).bind(&id.as_bytes()[..]).fetch_optional(&mut *tx).await?;
     let Some(row) = row else { return Ok(Arrived::Refused) };
-    query("DELETE FROM member_cookies WHERE expires_at_ms <= $1").bind(now).execute(&mut *tx).await?;
-    query("INSERT INTO member_cookies (cookie_hash, member_id, expires_at_ms) VALUES ($1, $2, $3)")
-        .bind(&arrival.cookie[..])
-        .bind(&id.as_bytes()[..])
-        .bind(signed(arrival.cookie_expires_at_ms))
-        .execute(&mut *tx)
-        .await?;
+    if let Some(identity) = identity {
+        lock(&mut tx, Subject::Ways(id)).await?;
+        let linked = IdentityRow { member: id, ..identity.clone() };
+        if sign_in::link_in(&mut tx, &linked).await? != Added::Done {
+            return Ok(Arrived::Full);
+        }
+    }
+    let (cookie, expires_at_ms) = (arrival.cookie, arrival.cookie_expires_at_ms);
+    cookie_in(&mut tx, id, NewCookie { cookie, expires_at_ms, now_ms: arrival.now_ms }).await?;
     tx.commit().await?;
     Ok(Arrived::As(member(&row)?))
 }
 
-async fn join(
+/// Gives a member a cookie, and forgets those that are over.
+pub(super) async fn cookie_in(
     tx: &mut Connection,
-    arrival: &Arrival,
-    account: AccountId,
-    role: MemberRole,
+    member: MemberId,
+    cookie: NewCookie,
 ) -> Result<(), StoreError> {
+    query("DELETE FROM member_cookies WHERE expires_at_ms <= $1")
+        .bind(signed(cookie.now_ms))
+        .execute(&mut *tx)
+        .await?;
+    query("INSERT INTO member_cookies (cookie_hash, member_id, expires_at_ms) VALUES ($1, $2, $3)")
+        .bind(&cookie.cookie[..])
+        .bind(&member.as_bytes()[..])
+        .bind(signed(cookie.expires_at_ms))
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn join_as(tx: &mut Connection, member: &MemberRow) -> Result<(), StoreError> {
     query("INSERT INTO members (id, account_id, name, role, joined_at_ms) VALUES ($1, $2, $3, $4, $5)")
-        .bind(&arrival.member.as_bytes()[..])
-        .bind(&account.as_bytes()[..])
-        .bind(&arrival.name)
-        .bind(role.as_str())
-        .bind(signed(arrival.now_ms))
+        .bind(&member.id.as_bytes()[..])
+        .bind(&member.account.as_bytes()[..])
+        .bind(&member.name)
+        .bind(member.role.as_str())
+        .bind(signed(member.joined_at_ms))
         .execute(tx)
         .await?;
     Ok(())
@@ -190,7 +219,7 @@ pub(super) async fn of_cookie(
     now_ms: u64,
 ) -> Result<Option<(MemberRow, AccountRow)>, StoreError> {
     let sql = format!(
-        "{MEMBER_COLUMNS}, a.id, a.kind, a.name, a.created_at_ms, a.currency, a.limit_micros, a.committed_micros
+        "{MEMBER_COLUMNS}, {ACCOUNT_FIELDS}
            FROM member_cookies c JOIN members m ON m.id = c.member_id JOIN accounts a ON a.id = m.account_id
           WHERE c.cookie_hash = $1 AND c.expires_at_ms > $2 AND m.removed_at_ms IS NULL"
     );
@@ -249,6 +278,8 @@ pub(super) async fn remove_member(
             .await?;
         query("DELETE FROM member_cookies WHERE member_id = $1").bind(id).execute(&mut *tx).await?;
         query("DELETE FROM sign_in_links WHERE member_id = $1").bind(id).execute(&mut *tx).await?;
+        query("DELETE FROM identities WHERE member_id = $1").bind(id).execute(&mut *tx).await?;
+        query("DELETE FROM passkeys WHERE member_id = $1").bind(id).execute(&mut *tx).await?;
         tx.commit().await?;
     }
     Ok(changed)

@@ -17,6 +17,18 @@ use std::collections::BTreeMap;
 /// Parameters 3 and 4: of one title, of one node. Parameter 5: of what an account pays for.
 const OF: &str = "($3 IS NULL OR s.title = $3) AND ($4 IS NULL OR l.node_id = $4)";
 
+/// The nodes that are asked for, as parameters from `first` on.
+fn among(of: &UsageOf, first: usize) -> String {
+    match &of.among {
+        None => String::new(),
+        Some(nodes) if nodes.is_empty() => " AND 1 = 0".to_owned(),
+        Some(nodes) => {
+            let places: Vec<String> = (first..first + nodes.len()).map(|at| format!("${at}")).collect();
+            format!(" AND l.node_id IN ({})", places.join(", "))
+        }
+    }
+}
+
 /// What is grouped by; `at` names the column of the time.
 fn key_sql(by: UsageBy, at: &str) -> String {
     match by {
@@ -48,6 +60,7 @@ fn corrupt() -> StoreError {
 
 async fn usage(store: &SqlStore, of: &UsageOf, by: UsageBy) -> Result<Vec<UsageRow>, StoreError> {
     let only = if by == UsageBy::Rate { "AND l.work IS NOT NULL" } else { "" };
+    let among = among(of, 6);
     let group = key_sql(by, "r.received_at_ms");
     let used = format!(
         "SELECT {group} AS k, l.currency, count(DISTINCT l.id) AS leases, count(*) AS receipts,
@@ -55,7 +68,7 @@ async fn usage(store: &SqlStore, of: &UsageOf, by: UsageBy) -> Result<Vec<UsageR
            FROM receipts r
            JOIN leases l ON l.session_id = r.session_id AND l.generation = r.generation
            JOIN sessions s ON s.id = l.session_id
-          WHERE r.received_at_ms >= $1 AND r.received_at_ms < $2 AND {OF} AND {PAID_BY_5} {only} GROUP BY {group}, l.currency"
+          WHERE r.received_at_ms >= $1 AND r.received_at_ms < $2 AND {OF} AND {PAID_BY_5}{among} {only} GROUP BY {group}, l.currency"
     );
     let group = key_sql(by, "t.at_ms");
     let posted = format!(
@@ -65,7 +78,7 @@ async fn usage(store: &SqlStore, of: &UsageOf, by: UsageBy) -> Result<Vec<UsageR
            FROM transfers t
            JOIN leases l ON l.id = t.lease_id
            JOIN sessions s ON s.id = l.session_id
-          WHERE t.kind = 'post' AND t.at_ms >= $1 AND t.at_ms < $2 AND {OF} AND {PAID_BY_5} {only} GROUP BY {group}, t.currency"
+          WHERE t.kind = 'post' AND t.at_ms >= $1 AND t.at_ms < $2 AND {OF} AND {PAID_BY_5}{among} {only} GROUP BY {group}, t.currency"
     );
     let mut rows = BTreeMap::<(UsageKey, Currency), UsageSums>::new();
     for row in rows_of(store, &used, of).await? {
@@ -81,15 +94,16 @@ async fn usage(store: &SqlStore, of: &UsageOf, by: UsageBy) -> Result<Vec<UsageR
 }
 
 async fn rows_of(store: &SqlStore, sql: &str, of: &UsageOf) -> Result<Vec<DbRow>, StoreError> {
-    let rows = query(sql)
+    let mut asked = query(sql)
         .bind(signed(of.range.start))
         .bind(signed(of.range.end))
         .bind(of.title.as_ref().map(|title| title.as_str().to_owned()))
         .bind(of.node.map(|node| node.as_bytes().to_vec()))
-        .bind(of.account.map(|account| account.as_bytes().to_vec()))
-        .fetch_all(&store.readers)
-        .await?;
-    Ok(rows)
+        .bind(of.account.map(|account| account.as_bytes().to_vec()));
+    for node in of.among.iter().flatten() {
+        asked = asked.bind(node.as_bytes().to_vec());
+    }
+    Ok(asked.fetch_all(&store.readers).await?)
 }
 
 fn posted_sums(sums: &mut UsageSums, row: &DbRow) -> Result<(), StoreError> {
@@ -99,7 +113,8 @@ fn posted_sums(sums: &mut UsageSums, row: &DbRow) -> Result<(), StoreError> {
 }
 
 /// Money is looked up for the leases of the page alone.
-fn leases_sql() -> String {
+fn leases_sql(of: &UsageOf) -> String {
+    let among = among(of, 8);
     format!("
     SELECT p.*, s.title, s.state, n.name AS node_name,
            (SELECT CAST(coalesce(sum(t.amount_micros), 0) AS BIGINT) FROM transfers t WHERE t.lease_id = p.lease_id
@@ -115,7 +130,7 @@ fn leases_sql() -> String {
               JOIN sessions s ON s.id = l.session_id
              WHERE r.received_at_ms >= $1 AND r.received_at_ms < $2
                AND ($3 IS NULL OR s.title = $3) AND ($4 IS NULL OR l.node_id = $4)
-               AND {PAID_BY_5}
+               AND {PAID_BY_5}{among}
                AND ($6 IS NULL OR (l.started_at_ms, l.id) <
                    (SELECT c.started_at_ms, c.id FROM leases c WHERE c.id = $6))
              GROUP BY l.id ORDER BY l.started_at_ms DESC, l.id DESC LIMIT $7) p
@@ -130,17 +145,19 @@ async fn lease_usage(
     after: Option<LeaseId>,
     limit: u32,
 ) -> Result<Vec<LeaseUsageRow>, StoreError> {
-    let rows = query(&leases_sql())
+    let sql = leases_sql(of);
+    let mut asked = query(&sql)
         .bind(signed(of.range.start))
         .bind(signed(of.range.end))
         .bind(of.title.as_ref().map(|title| title.as_str().to_owned()))
         .bind(of.node.map(|node| node.as_bytes().to_vec()))
         .bind(of.account.map(|account| account.as_bytes().to_vec()))
         .bind(after.map(|lease| lease.as_bytes().to_vec()))
-        .bind(i64::from(limit))
-        .fetch_all(&store.readers)
-        .await?;
-    rows.iter().map(lease_row).collect()
+        .bind(i64::from(limit));
+    for node in of.among.iter().flatten() {
+        asked = asked.bind(node.as_bytes().to_vec());
+    }
+    asked.fetch_all(&store.readers).await?.iter().map(lease_row).collect()
 }
 
 fn lease_row(row: &DbRow) -> Result<LeaseUsageRow, StoreError> {

@@ -23,6 +23,7 @@ mod rows;
 mod saves;
 mod sessions;
 mod settlements;
+mod sign_in;
 mod webhooks;
 
 use super::{Connection, Db, DbRow, NOW, SqlStore, lock, within};
@@ -64,6 +65,9 @@ impl Store for SqlStore {
     }
     async fn nodes(&self, after: Option<NodeId>, limit: u32) -> Result<Vec<NodeRow>, StoreError> {
         nodes::some(self, after, limit).await
+    }
+    async fn nodes_of(&self, ids: &[NodeId]) -> Result<Vec<NodeRow>, StoreError> {
+        nodes::these(self, ids).await
     }
     async fn node_count(&self) -> Result<u64, StoreError> {
         nodes::count(self).await

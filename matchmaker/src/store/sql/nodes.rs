@@ -1,10 +1,13 @@
 //! Secrets, nodes and their enrolment, operators.
 
 use super::rows::{blob, int, signed, text};
-use super::{Admission, Hash, NodeRow, SqlStore, StoreError, Subject, lock};
+use super::{Admission, DbRow, Hash, NodeRow, SqlStore, StoreError, Subject, lock};
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::{NodeId, PublicKey};
 use sqlx::query;
+
+/// Nodes that one statement asks for: databases bound how many parameters a statement has.
+const AT_ONCE: usize = 500;
 
 pub(super) async fn secret(store: &SqlStore, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
     let mut tx = store.begin().await?;
@@ -106,16 +109,34 @@ pub(super) async fn some(
     .bind(i64::from(limit))
     .fetch_all(&store.readers)
     .await?;
-    let node = |row| {
-        Ok(NodeRow {
-            id: NodeId::from_bytes(blob(row, "id")?),
-            name: text(row, "name")?.to_owned(),
-            region: text(row, "region")?.to_owned(),
-            slots: int(row, "slots")?,
-            adapter: text(row, "adapter")?.to_owned(),
-        })
-    };
     rows.iter().map(node).collect()
+}
+
+fn node(row: &DbRow) -> Result<NodeRow, StoreError> {
+    Ok(NodeRow {
+        id: NodeId::from_bytes(blob(row, "id")?),
+        name: text(row, "name")?.to_owned(),
+        region: text(row, "region")?.to_owned(),
+        slots: int(row, "slots")?,
+        adapter: text(row, "adapter")?.to_owned(),
+    })
+}
+
+pub(super) async fn these(store: &SqlStore, ids: &[NodeId]) -> Result<Vec<NodeRow>, StoreError> {
+    let mut rows = Vec::new();
+    for some in ids.chunks(AT_ONCE) {
+        let places: Vec<String> = (1..=some.len()).map(|at| format!("${at}")).collect();
+        let sql =
+            format!("SELECT id, name, region, slots, adapter FROM nodes WHERE id IN ({})", places.join(", "));
+        let mut asked = query(&sql);
+        for id in some {
+            asked = asked.bind(id.as_bytes().to_vec());
+        }
+        for row in asked.fetch_all(&store.readers).await? {
+            rows.push(node(&row)?);
+        }
+    }
+    Ok(rows)
 }
 
 pub(super) async fn key(store: &SqlStore, node: NodeId) -> Result<Option<PublicKey>, StoreError> {

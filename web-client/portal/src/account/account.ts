@@ -46,7 +46,13 @@ export function joinToken(hash: string): string | undefined {
 
 const DEEDS: Readonly<Record<string, string>> = {
   'POST /v1/sign-in': 'signed in',
+  'GET /v1/sign-in/oidc/{provider}/callback': 'signed in with a provider',
+  'POST /v1/sign-in/choice': 'signed in with a provider',
+  'POST /v1/sign-in/passkey': 'signed in with a passkey',
   'DELETE /v1/sign-in': 'signed out',
+  'POST /v1/me/passkeys': 'added a passkey',
+  'DELETE /v1/me/passkeys/{passkey}': 'removed a passkey',
+  'DELETE /v1/me/identities/{identity}': 'unlinked an identity',
   'POST /v1/accounts': 'made the account',
   'PUT /v1/accounts/{account}/allowance': 'set the budget',
   'POST /v1/accounts/{account}/invitations': 'made an invitation',

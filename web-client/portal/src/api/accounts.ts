@@ -65,6 +65,11 @@ export function allowAccount(account: string, most: Limit): Promise<Outcome<Acco
   return settle(client.PUT('/v1/accounts/{account}/allowance', { ...of(account), body: { limit: most } }));
 }
 
+/** Titles and machines of an account. */
+export function holdings(account: string): Promise<Outcome<Schemas['Holdings']>> {
+  return settle(client.GET('/v1/accounts/{account}/holdings', of(account)));
+}
+
 /** The account's members. */
 export function members(account: string): Promise<Outcome<Member[]>> {
   return items(client.GET('/v1/accounts/{account}/members', of(account)));

@@ -251,119 +251,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/accounts/{account}/webhooks": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** The account's webhooks, in the order in which they were made; without their secrets. */
-        get: operations["list_webhooks"];
-        put?: never;
-        /**
-         * Registers an address that is told what happens, from now on. Its secret stands in this answer alone: deliveries are
-         *     signed with it after the Standard Webhooks specification. The address is `https`, and its host public.
-         */
-        post: operations["create_webhook"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/accounts/{account}/webhooks/{webhook}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        /**
-         * Changes where events are sent to, which, and whether any are. One that was disabled by what it answered starts anew,
-         *     with what was not delivered yet.
-         */
-        put: operations["set_webhook"];
-        post?: never;
-        /** Removes a webhook; what was not delivered to it is not any more. Removing it again changes nothing. */
-        delete: operations["remove_webhook"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/accounts/{account}/webhooks/{webhook}/deliveries": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** The webhook's deliveries, newest first. They are kept for 30 days. */
-        get: operations["list_deliveries"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/accounts/{account}/webhooks/{webhook}/deliveries/{event}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Delivers an event once more, at once and with all tries, whatever became of it. It keeps its `webhook-id`. */
-        post: operations["redeliver"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/accounts/{account}/webhooks/{webhook}/secret": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Makes another secret, which stands in this answer alone. For a day, deliveries are signed with the one before as well;
-         *     one that is older counts no more.
-         */
-        post: operations["renew_webhook_secret"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/accounts/{account}/webhooks/{webhook}/test": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Sends a `webhook.test` event to this webhook. How it fares stands with its deliveries. */
-        post: operations["test_webhook"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/v1/audit": {
         parameters: {
             query?: never;
@@ -466,7 +353,7 @@ export interface paths {
         };
         /**
          * What nodes have earned, what of it is settled, and what is held, until when and why. Proofs of what is settled are in
-         *     `GET /v1/nodes/{id}/earnings`.
+         *     `GET /v1/nodes/{id}/earnings`. Members of an account see its machines alone.
          */
         get: operations["earnings"];
         put?: never;
@@ -554,6 +441,91 @@ export interface paths {
         };
         /** Who the server takes the caller for, by cookie or by key. */
         get: operations["me"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/identities/{identity}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Unlinks an identity: it signs in as this member no more. Who is signed in by it stays so. */
+        delete: operations["unlink_identity"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/passkeys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Keeps the passkey that the browser made. */
+        post: operations["add_passkey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/passkeys/challenge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What the browser is to be asked to make a passkey. */
+        post: operations["begin_passkey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/passkeys/{passkey}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Removes a passkey. */
+        delete: operations["remove_passkey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/me/sign-ins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The member's own ways in. */
+        get: operations["sign_ins"];
         put?: never;
         post?: never;
         delete?: never;
@@ -735,26 +707,6 @@ export interface paths {
          *     nobody overwrites what another has just set.
          */
         put: operations["set_prices"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/prices/index": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * What an hour has cost in the last 24 hours, by kind of work, region and GPU tier: what was paid, by the time that was
-         *     billed. Computed once a minute.
-         */
-        get: operations["price_index"];
-        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -1087,12 +1039,103 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** How members of this server may sign in. */
+        get: operations["sign_in_ways"];
         put?: never;
         /** Uses a link up: whoever sends what stands behind its `#` becomes a member, or is signed in as one. */
         post: operations["sign_in"];
         /** Signs the member of the cookie out. Signing out again changes nothing. */
         delete: operations["sign_out"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sign-in/choice": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** As whom the identity may sign in that came last in this browser, where that is not one member alone. */
+        get: operations["sign_in_choice"];
+        put?: never;
+        /** Signs in as one of the members that an identity is linked to, or as the owner of a new account. */
+        post: operations["choose_sign_in"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sign-in/oidc/{provider}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** To the provider's page, to sign in. The answer comes back to this server, which sends the browser to `/account`. */
+        get: operations["sign_in_at_provider"];
+        put?: never;
+        /**
+         * The address of the provider's page, to sign in, to use an invitation up, or to be one more way in for the member who
+         *     is signed in. Sets a cookie that the way back needs.
+         */
+        post: operations["begin_sign_in"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sign-in/oidc/{provider}/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Back from the provider. Whatever became of it, the account's page says it. */
+        get: operations["back_from_provider"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sign-in/passkey": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Signs in with a passkey. */
+        post: operations["sign_in_by_passkey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sign-in/passkey/challenge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What the browser is to be asked to sign in with a passkey. Sets a cookie that the answer needs. */
+        post: operations["begin_passkey_sign_in"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1412,6 +1455,13 @@ export interface components {
             /** @description As the driver names it. */
             name: string;
         };
+        /** @description `POST /v1/me/passkeys`. */
+        AddPasskey: {
+            /** @description What `navigator.credentials.create` gave, in its JSON form. */
+            credential: Record<string, never>;
+            /** @description What its member calls it, 1 to 100 characters. */
+            name: string;
+        };
         /** @description What may be spent, and what is. */
         Allowance: {
             /** @description What is set aside or spent. */
@@ -1522,6 +1572,26 @@ export interface components {
             /** @description What is paid for. */
             work: components["schemas"]["Work"];
         };
+        /** @description `POST /v1/sign-in/oidc/{provider}`: what the identity is wanted for. */
+        BeginSignIn: {
+            /** @enum {string} */
+            purpose: "sign_in";
+        } | {
+            /** @description What a new member wants to be called, 1 to 100 characters; absent: what the provider says. */
+            name?: string | null;
+            /** @enum {string} */
+            purpose: "join";
+            /** @description What stands behind `#` in the link. */
+            token: string;
+        } | {
+            /** @enum {string} */
+            purpose: "link";
+        };
+        /** @description Where to go now. */
+        BegunSignIn: {
+            /** @description The provider's page. */
+            url: string;
+        };
         /** @description What one receipt costs. */
         BillLine: {
             /**
@@ -1603,34 +1673,6 @@ export interface components {
             /** @description The title. */
             title: components["schemas"]["TitleId"];
         };
-        /** @description A budget, and how it stands. */
-        BudgetEvent: {
-            /** @description What is set aside or spent. */
-            committed: components["schemas"]["MoneyJson"];
-            /** @description What is free. */
-            left: components["schemas"]["MoneyJson"];
-            /** @description The most that is ever set aside and spent. */
-            limit: components["schemas"]["MoneyJson"];
-            needed?: null | components["schemas"]["MoneyJson"];
-            /** @description Whose. */
-            of: components["schemas"]["BudgetOf"];
-            raise?: null | components["schemas"]["Raise"];
-        };
-        /** @description Whose budget it is. */
-        BudgetOf: {
-            /** @enum {string} */
-            kind: "account";
-        } | {
-            /** @description Which. */
-            id: components["schemas"]["ApiKeyId"];
-            /** @enum {string} */
-            kind: "key";
-        } | {
-            /** @description Which. */
-            id: components["schemas"]["TitleId"];
-            /** @enum {string} */
-            kind: "title";
-        };
         /** @description A node that may be measured. */
         Candidate: {
             /** @description Where its reflector is reached by UDP: `address:port`. */
@@ -1681,6 +1723,35 @@ export interface components {
             checks: components["schemas"]["Check"][];
             /** @description From the survey. */
             survey: string;
+        };
+        /** @description A member to sign in as. */
+        ChoiceMember: {
+            /** @description The account. */
+            account: components["schemas"]["AccountId"];
+            /** @description What people call it. */
+            account_name: string;
+            /** @description What it is for. */
+            kind: components["schemas"]["AccountKind"];
+            /** @description The member. */
+            member: components["schemas"]["MemberId"];
+            /** @description What they are called there. */
+            name: string;
+            /** @description What they may do there. */
+            role: components["schemas"]["MemberRole"];
+        };
+        /** @description `POST /v1/sign-in/choice`. */
+        Choose: {
+            /** @description Which. */
+            member: components["schemas"]["MemberId"];
+            /** @enum {string} */
+            sign_in_as: "member";
+        } | {
+            /** @description What it is for. */
+            kind: components["schemas"]["AccountKind"];
+            /** @description What people call it, 1 to 100 characters. */
+            name: string;
+            /** @enum {string} */
+            sign_in_as: "new_account";
         };
         /** @description One line of control hints. */
         ControlHint: {
@@ -1804,16 +1875,6 @@ export interface components {
             /** @description What the page speaks. */
             versions: components["schemas"]["VersionOffer"];
         };
-        /** @description `POST /v1/accounts/{account}/webhooks`. */
-        CreateWebhook: {
-            /** @description What it wants to be told; at least one. */
-            events: components["schemas"]["EventKind"][];
-            /**
-             * @description Where events are sent to: `https`, a public host.
-             * @example https://hooks.example.org/nearframe
-             */
-            url: string;
-        };
         /** @description Answer to `POST /v1/accounts/{account}/keys`. */
         CreatedKey: {
             /** @description The key. */
@@ -1847,52 +1908,6 @@ export interface components {
              */
             version: number;
         };
-        /** @description The way of one event to one webhook. */
-        Delivery: {
-            /**
-             * Format: int64
-             * @description When it happened, Unix ms.
-             */
-            at_ms: number;
-            /**
-             * Format: int64
-             * @description When it is tried again, while it is pending, Unix ms.
-             */
-            due_ms?: number | null;
-            /** @description The event; `webhook-id` of the request. */
-            event: components["schemas"]["EventId"];
-            /** @description What happened. */
-            kind: components["schemas"]["EventKind"];
-            /** @description Where it stands. */
-            state: components["schemas"]["DeliveryState"];
-            /**
-             * Format: int32
-             * @description HTTP status that it was answered with.
-             */
-            status?: number | null;
-            /**
-             * Format: int64
-             * @description When the last one ended, Unix ms.
-             */
-            tried_at_ms?: number | null;
-            /**
-             * Format: int32
-             * @description Tries that ended.
-             */
-            tries: number;
-            /** @description Why it was not answered, or not taken. */
-            trouble?: string | null;
-        };
-        /**
-         * @description Where a delivery stands.
-         * @enum {string}
-         */
-        DeliveryState: "pending" | "delivered" | "dead";
-        /**
-         * @description Why nothing is sent any more.
-         * @enum {string}
-         */
-        Disabled: "asked" | "gone" | "failing";
         /** @description What a node has earned. */
         Earnings: {
             /** @description Everything so far, by currency. */
@@ -1975,49 +1990,6 @@ export interface components {
              */
             url: string;
         };
-        /** @description The body of a delivery. */
-        Event: {
-            /** @description In which account. */
-            account: components["schemas"]["AccountId"];
-            /** @description What there is to know. */
-            data: components["schemas"]["EventData"];
-            /**
-             * @description When it happened, RFC 3339 in UTC.
-             * @example 2026-11-29T13:05:00.250Z
-             */
-            timestamp: string;
-            /** @description What happened; says which form `data` has. */
-            type: components["schemas"]["EventKind"];
-        };
-        /** @description A session's bill in one sum. The receipts behind it: `GET /v1/sessions/{id}/bill`. */
-        EventBill: {
-            /** @description Whether nothing can be added to it any more. */
-            is_final: boolean;
-            /**
-             * Format: int32
-             * @description Receipts in it.
-             */
-            receipts: number;
-            /** @description What is owed. */
-            total: components["schemas"]["MoneyJson"];
-            /**
-             * Format: int64
-             * @description Time billed, in µs.
-             */
-            used_us: number;
-        };
-        /** @description What there is to know of an event. */
-        EventData: components["schemas"]["SessionEvent"] | components["schemas"]["BudgetEvent"] | components["schemas"]["StatementEvent"] | components["schemas"]["TestEvent"];
-        /**
-         * Format: uuid
-         * @description Something that happened, of which webhooks tell.
-         */
-        EventId: string;
-        /**
-         * @description What happened.
-         * @enum {string}
-         */
-        EventKind: "session.started" | "session.ended" | "session.billed" | "budget.low" | "budget.exhausted" | "statement.ready" | "webhook.test";
         /**
          * @description How a round trip feels while playing.
          * @enum {string}
@@ -2208,32 +2180,30 @@ export interface components {
             /** @description TURN REST user: expiry in Unix seconds, a colon, a pseudonym. */
             username?: string | null;
         };
-        /** @description What an hour has cost lately: what was paid for work of one kind, by the time that was worked. */
-        IndexPrice: {
+        /** @description An identity that is linked to a member. */
+        Identity: {
+            /** @description Id. */
+            id: components["schemas"]["IdentityId"];
             /**
              * Format: int64
-             * @description Time that it is the mean of, in µs.
+             * @description When it signed in last, Unix ms.
              */
-            billed_us: number;
-            /**
-             * Format: int32
-             * @description On machines of this GPU tier.
-             */
-            gpu_tier: number;
+            last_used_ms?: number | null;
             /**
              * Format: int64
-             * @description Leases among it.
+             * @description Unix ms.
              */
-            leases: number;
-            /** @description What an hour costs there now, by the rate card. */
-            listed_per_hour: components["schemas"]["MoneyJson"];
-            /** @description Mean of an hour, fee included, each lease by its time, rounded down. */
-            price_per_hour: components["schemas"]["MoneyJson"];
-            /** @description Where, as an ISO 3166 code; empty if unknown. */
-            region: string;
-            /** @description What was paid for. */
-            work: components["schemas"]["Work"];
+            linked_at_ms: number;
+            /** @description What the provider called this person when it was linked. */
+            name: string;
+            /** @description What people call the provider; its issuer where it is not offered any more. */
+            provider: string;
         };
+        /**
+         * Format: uuid
+         * @description What somebody is elsewhere, linked to a member.
+         */
+        IdentityId: string;
         /** @description `POST /v1/accounts/{account}/invitations`. */
         Invite: {
             /** @description What the new member may do. */
@@ -2606,47 +2576,6 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A page of a listing. */
-        Page_Delivery: {
-            /** @description The rows. */
-            items: {
-                /**
-                 * Format: int64
-                 * @description When it happened, Unix ms.
-                 */
-                at_ms: number;
-                /**
-                 * Format: int64
-                 * @description When it is tried again, while it is pending, Unix ms.
-                 */
-                due_ms?: number | null;
-                /** @description The event; `webhook-id` of the request. */
-                event: components["schemas"]["EventId"];
-                /** @description What happened. */
-                kind: components["schemas"]["EventKind"];
-                /** @description Where it stands. */
-                state: components["schemas"]["DeliveryState"];
-                /**
-                 * Format: int32
-                 * @description HTTP status that it was answered with.
-                 */
-                status?: number | null;
-                /**
-                 * Format: int64
-                 * @description When the last one ended, Unix ms.
-                 */
-                tried_at_ms?: number | null;
-                /**
-                 * Format: int32
-                 * @description Tries that ended.
-                 */
-                tries: number;
-                /** @description Why it was not answered, or not taken. */
-                trouble?: string | null;
-            }[];
-            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
-            next_cursor?: string | null;
-        };
-        /** @description A page of a listing. */
         Page_Member: {
             /** @description The rows. */
             items: {
@@ -2939,36 +2868,46 @@ export interface components {
             /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
             next_cursor?: string | null;
         };
-        /** @description A page of a listing. */
-        Page_Webhook: {
-            /** @description The rows. */
-            items: {
-                /**
-                 * Format: int64
-                 * @description Unix ms.
-                 */
-                created_at_ms: number;
-                created_by?: null | components["schemas"]["MemberId"];
-                /**
-                 * Format: int64
-                 * @description When an event was delivered last, Unix ms.
-                 */
-                delivered_at_ms?: number | null;
-                disabled?: null | components["schemas"]["Disabled"];
-                /** @description What it wants to be told. */
-                events: components["schemas"]["EventKind"][];
-                /** @description Id. */
-                id: components["schemas"]["WebhookId"];
-                /**
-                 * Format: int64
-                 * @description Until when deliveries are signed with the secret before as well, Unix ms; absent where they are not.
-                 */
-                old_secret_until_ms?: number | null;
-                /** @description Where events are sent to. */
-                url: string;
-            }[];
-            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
-            next_cursor?: string | null;
+        /** @description A passkey of a member. */
+        Passkey: {
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            added_at_ms: number;
+            /**
+             * Format: int64
+             * @description When its counter went back, which a copy of it would explain, Unix ms. It signs nobody in from then on.
+             */
+            flagged_at_ms?: number | null;
+            /** @description Id. */
+            id: components["schemas"]["PasskeyId"];
+            /**
+             * Format: int64
+             * @description When it signed in last, Unix ms.
+             */
+            last_used_ms?: number | null;
+            /** @description What its member calls it. */
+            name: string;
+        };
+        /** @description What `navigator.credentials` is to be asked, once and within five minutes. */
+        PasskeyChallenge: {
+            /** @description `CredentialCreationOptions` or `CredentialRequestOptions` in their JSON form. */
+            options: Record<string, never>;
+        };
+        /**
+         * Format: uuid
+         * @description A passkey of a member.
+         */
+        PasskeyId: string;
+        /** @description Whether passkeys are offered. */
+        PasskeyOffer: {
+            /** @description The host name that they belong to: only pages under it can use them. */
+            host?: string | null;
+            /** @description Whether they are. */
+            offered: boolean;
+            /** @description Why not, for people; absent where they are. */
+            why_not?: string | null;
         };
         /** @description `POST /v1/sessions/{id}/path`: how far the node is while playing. */
         PathReport: {
@@ -3110,21 +3049,6 @@ export interface components {
             session: components["schemas"]["SessionId"];
             state?: null | components["schemas"]["SessionState"];
         };
-        /** @description `GET /v1/prices/index`. */
-        PriceIndex: {
-            /**
-             * Format: int64
-             * @description Receipts from then on, Unix ms.
-             */
-            from_ms: number;
-            /** @description By kind of work, region and GPU tier; what nobody used is not there. */
-            prices: components["schemas"]["IndexPrice"][];
-            /**
-             * Format: int64
-             * @description Until then, Unix ms.
-             */
-            to_ms: number;
-        };
         /** @description What an hour costs of one kind of work, on machines of a GPU tier and above in a region and its parts. */
         PriceRate: {
             /**
@@ -3197,10 +3121,17 @@ export interface components {
             /** @description Place and time. */
             wait: components["schemas"]["Wait"];
         };
-        /** @description Answer to a test and to another delivery: it is under way. */
+        /** @description A place in the queue that the caller holds. */
         Queued: {
-            /** @description The event that is delivered. */
-            event: components["schemas"]["EventId"];
+            /**
+             * Format: int64
+             * @description Since when, Unix ms.
+             */
+            since_ms: number;
+            /** @description For which title. */
+            title: components["schemas"]["TitleId"];
+            /** @description Place and time. */
+            wait: components["schemas"]["Wait"];
         };
         /** @description What a session costs while the quote is valid. */
         Quote: {
@@ -3454,13 +3385,6 @@ export interface components {
             /** @description What played. */
             title: components["schemas"]["TitleId"];
         };
-        /** @description A session as it was then. */
-        SessionEvent: {
-            bill?: null | components["schemas"]["EventBill"];
-            key?: null | components["schemas"]["ApiKeyId"];
-            /** @description The session. */
-            session: components["schemas"]["Session"];
-        };
         /**
          * Format: uuid
          * @description One play of one title: has seats, a placement generation, and ends once.
@@ -3529,15 +3453,6 @@ export interface components {
             /** @description What the member may do from now on. */
             role: components["schemas"]["MemberRole"];
         };
-        /** @description `PUT /v1/accounts/{account}/webhooks/{webhook}`. */
-        SetWebhook: {
-            /** @description Whether anything is sent. What happens while nothing is, is never told. */
-            enabled: boolean;
-            /** @description What it wants to be told; at least one. */
-            events: components["schemas"]["EventKind"][];
-            /** @description Where events are sent to. */
-            url: string;
-        };
         /** @description A signed root over what hosts have earned until the end of a day. */
         SettledRoot: {
             /** @description The same for people. */
@@ -3573,6 +3488,15 @@ export interface components {
             /** @description What stands behind `#` in the link. */
             token: string;
         };
+        /** @description `GET /v1/sign-in/choice`: as whom an identity may sign in. It holds for ten minutes, in the browser that came with it. */
+        SignInChoice: {
+            /** @description Members that the identity is linked to. */
+            members: components["schemas"]["ChoiceMember"][];
+            /** @description What the provider calls this person. */
+            name: string;
+            /** @description Kinds of account that it may make; only where it is linked to none. */
+            new_accounts: components["schemas"]["AccountKind"][];
+        };
         /** @description A link that signs one person in, once. */
         SignInLink: {
             /**
@@ -3582,6 +3506,29 @@ export interface components {
             expires_at_ms: number;
             /** @description To be opened in a browser. What proves it stands behind `#`, which browsers send to nobody. */
             url: string;
+        };
+        /** @description A provider of identities. */
+        SignInProvider: {
+            /** @description Part of `/v1/sign-in/oidc/{provider}`. */
+            id: string;
+            /** @description What people call it. */
+            label: string;
+        };
+        /** @description `GET /v1/sign-in`: what this server offers. */
+        SignInWays: {
+            /** @description Kinds of account that whoever comes with an unknown identity may make. */
+            new_accounts: components["schemas"]["AccountKind"][];
+            /** @description Whether passkeys are offered. */
+            passkeys: components["schemas"]["PasskeyOffer"];
+            /** @description Who vouches for identities. */
+            providers: components["schemas"]["SignInProvider"][];
+        };
+        /** @description `GET /v1/me/sign-ins`: the ways in of the member who is signed in. Links of owners and operators always are one more. */
+        SignIns: {
+            /** @description Identities from elsewhere, oldest first. */
+            identities: components["schemas"]["Identity"][];
+            /** @description Passkeys, oldest first. */
+            passkeys: components["schemas"]["Passkey"][];
         };
         /** @description An Ed25519 signature: 64 bytes. */
         Signature: string;
@@ -3599,28 +3546,6 @@ export interface components {
             player_signature?: null | components["schemas"]["Signature"];
             /** @description The statement. */
             receipt: components["schemas"]["Receipt"];
-        };
-        /** @description A month that is over. */
-        StatementEvent: {
-            /**
-             * @description Year and month in UTC.
-             * @example 2026-11
-             */
-            month: string;
-            /** @description One for each title and currency with a receipt in it. */
-            statements: components["schemas"]["StatementSum"][];
-        };
-        /** @description A title's month in one sum. */
-        StatementSum: {
-            /**
-             * @description Path of the statement on this server, with every receipt behind every line.
-             * @example /v1/statements/meteor/2026-11
-             */
-            path: string;
-            /** @description The title. */
-            title: components["schemas"]["TitleId"];
-            /** @description What is owed. */
-            total: components["schemas"]["MoneyJson"];
         };
         /** @description A receipt as the matchmaker keeps it. */
         StoredReceipt: components["schemas"]["SignedReceipt"] & {
@@ -3674,11 +3599,6 @@ export interface components {
              * @description Agreed version of this door.
              */
             version: number;
-        };
-        /** @description Nothing happened. */
-        TestEvent: {
-            /** @description The webhook that is tried. */
-            webhook: components["schemas"]["WebhookId"];
         };
         /** @description A catalogue row. */
         Title: components["schemas"]["TitleEntry"] & {
@@ -3922,6 +3842,11 @@ export interface components {
             /** @description In one currency. */
             sums: components["schemas"]["Sums"];
         };
+        /** @description `POST /v1/sign-in/passkey`. */
+        UsePasskey: {
+            /** @description What `navigator.credentials.get` gave, in its JSON form. */
+            credential: Record<string, never>;
+        };
         /** @description What one side of a door can speak. */
         VersionOffer: {
             /** @description Optional abilities by name; unknown ones are ignored. */
@@ -3954,47 +3879,6 @@ export interface components {
              * @description How many are served before, plus one.
              */
             place: number;
-        };
-        /** @description A webhook, without its secret. */
-        Webhook: {
-            /**
-             * Format: int64
-             * @description Unix ms.
-             */
-            created_at_ms: number;
-            created_by?: null | components["schemas"]["MemberId"];
-            /**
-             * Format: int64
-             * @description When an event was delivered last, Unix ms.
-             */
-            delivered_at_ms?: number | null;
-            disabled?: null | components["schemas"]["Disabled"];
-            /** @description What it wants to be told. */
-            events: components["schemas"]["EventKind"][];
-            /** @description Id. */
-            id: components["schemas"]["WebhookId"];
-            /**
-             * Format: int64
-             * @description Until when deliveries are signed with the secret before as well, Unix ms; absent where they are not.
-             */
-            old_secret_until_ms?: number | null;
-            /** @description Where events are sent to. */
-            url: string;
-        };
-        /**
-         * Format: uuid
-         * @description Where an account wants to be told what happens.
-         */
-        WebhookId: string;
-        /** @description Answer to the making of a webhook, and of another secret for it. */
-        WebhookSecret: {
-            /**
-             * @description What its deliveries are signed with. Shown this once.
-             * @example whsec_…
-             */
-            secret: string;
-            /** @description The webhook. */
-            webhook: components["schemas"]["Webhook"];
         };
         /**
          * @description What is paid for.
@@ -4558,291 +4442,6 @@ export interface operations {
             };
         };
     };
-    list_webhooks: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description Account id */
-                account: components["schemas"]["AccountId"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description At most 20 rows */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_Webhook"];
-                };
-            };
-            /** @description Any error, such as `not_yours` */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    create_webhook: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Chosen by the caller, at most 128 bytes */
-                "Idempotency-Key"?: string | null;
-            };
-            path: {
-                /** @description Account id */
-                account: components["schemas"]["AccountId"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["CreateWebhook"];
-            };
-        };
-        responses: {
-            /** @description Shown once */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["WebhookSecret"];
-                };
-            };
-            /** @description Any error, such as `role_missing` */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    set_webhook: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description Account id */
-                account: components["schemas"]["AccountId"];
-                /** @description Webhook id */
-                webhook: components["schemas"]["WebhookId"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["SetWebhook"];
-            };
-        };
-        responses: {
-            /** @description As it is now */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Webhook"];
-                };
-            };
-            /** @description Any error, such as `unknown_webhook` */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    remove_webhook: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description Account id */
-                account: components["schemas"]["AccountId"];
-                /** @description Webhook id */
-                webhook: components["schemas"]["WebhookId"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description It is gone */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Any error, such as `unknown_webhook` */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    list_deliveries: {
-        parameters: {
-            query?: {
-                /** @description `next_cursor` of the page before */
-                cursor?: string;
-            };
-            header?: never;
-            path: {
-                /** @description Account id */
-                account: components["schemas"]["AccountId"];
-                /** @description Webhook id */
-                webhook: components["schemas"]["WebhookId"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description At most 50 rows */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_Delivery"];
-                };
-            };
-            /** @description Any error, such as `unknown_webhook` */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    redeliver: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description Account id */
-                account: components["schemas"]["AccountId"];
-                /** @description Webhook id */
-                webhook: components["schemas"]["WebhookId"];
-                /** @description Event id */
-                event: components["schemas"]["EventId"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Under way */
-            202: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Queued"];
-                };
-            };
-            /** @description Any error, such as `unknown_delivery` */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    renew_webhook_secret: {
-        parameters: {
-            query?: never;
-            header?: {
-                /** @description Chosen by the caller, at most 128 bytes */
-                "Idempotency-Key"?: string | null;
-            };
-            path: {
-                /** @description Account id */
-                account: components["schemas"]["AccountId"];
-                /** @description Webhook id */
-                webhook: components["schemas"]["WebhookId"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Shown once */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["WebhookSecret"];
-                };
-            };
-            /** @description Any error, such as `unknown_webhook` */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    test_webhook: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description Account id */
-                account: components["schemas"]["AccountId"];
-                /** @description Webhook id */
-                webhook: components["schemas"]["WebhookId"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Under way */
-            202: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Queued"];
-                };
-            };
-            /** @description Any error, such as `unknown_webhook` */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     audit_trail: {
         parameters: {
             query?: {
@@ -5203,6 +4802,157 @@ export interface operations {
                 };
             };
             /** @description Any error, such as `bad_key` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    unlink_identity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Identity id */
+                identity: components["schemas"]["IdentityId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is no way in */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error, such as `unknown_way` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AddPasskey"];
+            };
+        };
+        responses: {
+            /** @description It signs in from now on */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Passkey"];
+                };
+            };
+            /** @description Any error, such as `passkey_refused` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good once, for five minutes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyChallenge"];
+                };
+            };
+            /** @description Any error, such as `not_offered` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Passkey id */
+                passkey: components["schemas"]["PasskeyId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is no way in */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error, such as `unknown_way` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_ins: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most 20 of each */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignIns"];
+                };
+            };
+            /** @description Any error, such as `sign_in_needed` */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5602,35 +5352,6 @@ export interface operations {
                 };
             };
             /** @description Any error, such as `prices_changed` */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    price_index: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Index prices */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["PriceIndex"];
-                };
-            };
-            /** @description Any error */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6311,6 +6032,35 @@ export interface operations {
             };
         };
     };
+    sign_in_ways: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Beside the links that owners and operators give */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInWays"];
+                };
+            };
+            /** @description Any error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     sign_in: {
         parameters: {
             query?: never;
@@ -6361,6 +6111,235 @@ export interface operations {
                 content?: never;
             };
             /** @description Any error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_in_choice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description For ten minutes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInChoice"];
+                };
+            };
+            /** @description Any error, such as `unknown_sign_in` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    choose_sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Choose"];
+            };
+        };
+        responses: {
+            /** @description Sets the cookie */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Any error, such as `unknown_sign_in` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_in_at_provider: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Provider id */
+                provider: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The provider's page, or `/account#sign-in=…` where that is not to be had */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error, such as `unknown_provider` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Provider id */
+                provider: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BeginSignIn"];
+            };
+        };
+        responses: {
+            /** @description Where the browser is to go */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BegunSignIn"];
+                };
+            };
+            /** @description Any error, such as `provider_down` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    back_from_provider: {
+        parameters: {
+            query?: {
+                /** @description What was sent there */
+                state?: string;
+                /** @description What the provider proves itself with */
+                code?: string;
+                /** @description The provider (RFC 9207) */
+                iss?: string;
+                /** @description Why there is no code */
+                error?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Provider id */
+                provider: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description `/account`, signed in; `/account#choose`; or `/account#sign-in=…` with why not */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_in_by_passkey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UsePasskey"];
+            };
+        };
+        responses: {
+            /** @description Sets the cookie */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Any error, such as `passkey_refused` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    begin_passkey_sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Good once, for five minutes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PasskeyChallenge"];
+                };
+            };
+            /** @description Any error, such as `not_offered` */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6681,6 +6660,8 @@ export interface operations {
                 title?: components["schemas"]["TitleId"];
                 /** @description Of this node alone. */
                 node?: components["schemas"]["NodeId"];
+                /** @description Of what the account's machines earned, in place of what it pays for. Operators see everything either way. */
+                earned?: boolean;
             };
             header?: never;
             path?: never;
@@ -6719,6 +6700,8 @@ export interface operations {
                 title?: components["schemas"]["TitleId"];
                 /** @description Of this node alone. */
                 node?: components["schemas"]["NodeId"];
+                /** @description Of what the account's machines earned, in place of what it pays for. Operators see everything either way. */
+                earned?: boolean;
                 /** @description In seconds, at least 60; at most 2976 steps are given at once. */
                 step_s: number;
             };
@@ -6759,6 +6742,8 @@ export interface operations {
                 title?: components["schemas"]["TitleId"];
                 /** @description Of this node alone. */
                 node?: components["schemas"]["NodeId"];
+                /** @description Of what the account's machines earned, in place of what it pays for. Operators see everything either way. */
+                earned?: boolean;
                 /** @description `next_cursor` of the page before */
                 cursor?: string;
             };
@@ -6799,6 +6784,8 @@ export interface operations {
                 title?: components["schemas"]["TitleId"];
                 /** @description Of this node alone. */
                 node?: components["schemas"]["NodeId"];
+                /** @description Of what the account's machines earned, in place of what it pays for. Operators see everything either way. */
+                earned?: boolean;
             };
             header?: never;
             path?: never;

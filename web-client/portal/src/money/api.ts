@@ -24,10 +24,20 @@ export type PriceIndex = Schemas['PriceIndex'];
 export interface Whose {
   readonly title?: string;
   readonly node?: string;
+  /** What machines of the account earned, and not what it pays for. */
+  readonly earned?: true;
 }
 
-function span({ from_ms, to_ms }: Period, { title, node }: Whose): { from_ms: number; to_ms: number; title?: string; node?: string } {
-  return { from_ms, to_ms, ...(title && { title }), ...(node && { node }) };
+interface Span {
+  from_ms: number;
+  to_ms: number;
+  title?: string;
+  node?: string;
+  earned?: boolean;
+}
+
+function span({ from_ms, to_ms }: Period, { title, node, earned }: Whose): Span {
+  return { from_ms, to_ms, ...(title && { title }), ...(node && { node }), ...(earned && { earned }) };
 }
 
 /** What was used step by step. */
