@@ -209,12 +209,8 @@ async fn a_page_that_came_by_http_2_is_still_our_own() {
 
 #[tokio::test]
 async fn an_address_that_asks_too_often_is_told_to_wait() {
-    let limits = Limits {
-        sessions_per_minute: 2,
-        sockets_per_minute: 3,
-        sessions_per_guest: 9,
-        ..Limits::default()
-    };
+    let limits =
+        Limits { sessions_per_minute: 2, sockets_per_minute: 3, sessions_per_guest: 9, ..Limits::default() };
     let service = Service::with(Config { limits, ..Config::default() }).await;
     let _node = FakeNode::enrol(&service, 9).await;
     for _ in 0..2 {

@@ -21,7 +21,8 @@ use nearframe_matchmaker::store::sign_in::{
 };
 use nearframe_matchmaker::store::{
     Admission, BillingStore, BudgetRow, Created, Ended, Hash, MemoryStore, NewSave, NewSession, NodeRow,
-    PostedRow, Replicas, SaveOwner, SaveRow, Saved, SessionRow, SignInStore, Store, StoreError, Stranded, Taken,
+    PostedRow, Replicas, SaveOwner, SaveRow, Saved, SessionRow, SignInStore, Store, StoreError, Stranded,
+    Taken,
 };
 use nearframe_placement::assign::reserve::NoRoom;
 use nearframe_protocol::account::MemberRole;
