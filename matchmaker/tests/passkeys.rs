@@ -133,12 +133,15 @@ async fn a_passkey_signs_its_member_in_without_a_name_until_it_is_removed() {
     );
 }
 
+/// What an authenticator that lies answers.
+type Spoil<'a> = &'a dyn Fn(&mut Authenticator, &Value) -> Value;
+
 #[tokio::test]
 async fn answers_that_prove_nothing_sign_nobody_in() {
     let (service, _, mut device) = house().await;
     device.counter += 10;
     let (other_options, _) = asked(&service).await;
-    let cases: [(&str, &dyn Fn(&mut Authenticator, &Value) -> Value); 6] = [
+    let cases: [(&str, Spoil<'_>); 6] = [
         ("another page", &|device, options| {
             device.origin = "https://evil.example".into();
             device.get(options)
