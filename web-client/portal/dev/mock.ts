@@ -103,9 +103,8 @@ function moneyBody(method: string, [kind, id = '', part = '']: readonly string[]
       return rows(BY_SESSION);
     case 'GET sessions/bill':
       return bill(id);
-    case 'GET prices/:id':
-      return { status: 200, body: empty ? { ...PRICE_INDEX, prices: [] } : PRICE_INDEX };
     case 'GET prices/':
+      if (id === 'index') return empty ? { ...PRICE_INDEX, prices: [] } : PRICE_INDEX;
       return PRICES;
     case 'GET budgets/':
       return rows(BUDGETS);

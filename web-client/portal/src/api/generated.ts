@@ -251,6 +251,119 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/accounts/{account}/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The account's webhooks, in the order in which they were made; without their secrets. */
+        get: operations["list_webhooks"];
+        put?: never;
+        /**
+         * Registers an address that is told what happens, from now on. Its secret stands in this answer alone: deliveries are
+         *     signed with it after the Standard Webhooks specification. The address is `https`, and its host public.
+         */
+        post: operations["create_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account}/webhooks/{webhook}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Changes where events are sent to, which, and whether any are. One that was disabled by what it answered starts anew,
+         *     with what was not delivered yet.
+         */
+        put: operations["set_webhook"];
+        post?: never;
+        /** Removes a webhook; what was not delivered to it is not any more. Removing it again changes nothing. */
+        delete: operations["remove_webhook"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account}/webhooks/{webhook}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The webhook's deliveries, newest first. They are kept for 30 days. */
+        get: operations["list_deliveries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account}/webhooks/{webhook}/deliveries/{event}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Delivers an event once more, at once and with all tries, whatever became of it. It keeps its `webhook-id`. */
+        post: operations["redeliver"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account}/webhooks/{webhook}/secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Makes another secret, which stands in this answer alone. For a day, deliveries are signed with the one before as well;
+         *     one that is older counts no more.
+         */
+        post: operations["renew_webhook_secret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account}/webhooks/{webhook}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sends a `webhook.test` event to this webhook. How it fares stands with its deliveries. */
+        post: operations["test_webhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/audit": {
         parameters: {
             query?: never;
@@ -707,6 +820,26 @@ export interface paths {
          *     nobody overwrites what another has just set.
          */
         put: operations["set_prices"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/prices/index": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What an hour has cost in the last 24 hours, by kind of work, region and GPU tier: what was paid, by the time that was
+         *     billed. Computed once a minute.
+         */
+        get: operations["price_index"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -1673,6 +1806,34 @@ export interface components {
             /** @description The title. */
             title: components["schemas"]["TitleId"];
         };
+        /** @description A budget, and how it stands. */
+        BudgetEvent: {
+            /** @description What is set aside or spent. */
+            committed: components["schemas"]["MoneyJson"];
+            /** @description What is free. */
+            left: components["schemas"]["MoneyJson"];
+            /** @description The most that is ever set aside and spent. */
+            limit: components["schemas"]["MoneyJson"];
+            needed?: null | components["schemas"]["MoneyJson"];
+            /** @description Whose. */
+            of: components["schemas"]["BudgetOf"];
+            raise?: null | components["schemas"]["Raise"];
+        };
+        /** @description Whose budget it is. */
+        BudgetOf: {
+            /** @enum {string} */
+            kind: "account";
+        } | {
+            /** @description Which. */
+            id: components["schemas"]["ApiKeyId"];
+            /** @enum {string} */
+            kind: "key";
+        } | {
+            /** @description Which. */
+            id: components["schemas"]["TitleId"];
+            /** @enum {string} */
+            kind: "title";
+        };
         /** @description A node that may be measured. */
         Candidate: {
             /** @description Where its reflector is reached by UDP: `address:port`. */
@@ -1875,6 +2036,16 @@ export interface components {
             /** @description What the page speaks. */
             versions: components["schemas"]["VersionOffer"];
         };
+        /** @description `POST /v1/accounts/{account}/webhooks`. */
+        CreateWebhook: {
+            /** @description What it wants to be told; at least one. */
+            events: components["schemas"]["EventKind"][];
+            /**
+             * @description Where events are sent to: `https`, a public host.
+             * @example https://hooks.example.org/nearframe
+             */
+            url: string;
+        };
         /** @description Answer to `POST /v1/accounts/{account}/keys`. */
         CreatedKey: {
             /** @description The key. */
@@ -1908,6 +2079,52 @@ export interface components {
              */
             version: number;
         };
+        /** @description The way of one event to one webhook. */
+        Delivery: {
+            /**
+             * Format: int64
+             * @description When it happened, Unix ms.
+             */
+            at_ms: number;
+            /**
+             * Format: int64
+             * @description When it is tried again, while it is pending, Unix ms.
+             */
+            due_ms?: number | null;
+            /** @description The event; `webhook-id` of the request. */
+            event: components["schemas"]["EventId"];
+            /** @description What happened. */
+            kind: components["schemas"]["EventKind"];
+            /** @description Where it stands. */
+            state: components["schemas"]["DeliveryState"];
+            /**
+             * Format: int32
+             * @description HTTP status that it was answered with.
+             */
+            status?: number | null;
+            /**
+             * Format: int64
+             * @description When the last one ended, Unix ms.
+             */
+            tried_at_ms?: number | null;
+            /**
+             * Format: int32
+             * @description Tries that ended.
+             */
+            tries: number;
+            /** @description Why it was not answered, or not taken. */
+            trouble?: string | null;
+        };
+        /**
+         * @description Where a delivery stands.
+         * @enum {string}
+         */
+        DeliveryState: "pending" | "delivered" | "dead";
+        /**
+         * @description Why nothing is sent any more.
+         * @enum {string}
+         */
+        Disabled: "asked" | "gone" | "failing";
         /** @description What a node has earned. */
         Earnings: {
             /** @description Everything so far, by currency. */
@@ -1990,6 +2207,49 @@ export interface components {
              */
             url: string;
         };
+        /** @description The body of a delivery. */
+        Event: {
+            /** @description In which account. */
+            account: components["schemas"]["AccountId"];
+            /** @description What there is to know. */
+            data: components["schemas"]["EventData"];
+            /**
+             * @description When it happened, RFC 3339 in UTC.
+             * @example 2026-11-29T13:05:00.250Z
+             */
+            timestamp: string;
+            /** @description What happened; says which form `data` has. */
+            type: components["schemas"]["EventKind"];
+        };
+        /** @description A session's bill in one sum. The receipts behind it: `GET /v1/sessions/{id}/bill`. */
+        EventBill: {
+            /** @description Whether nothing can be added to it any more. */
+            is_final: boolean;
+            /**
+             * Format: int32
+             * @description Receipts in it.
+             */
+            receipts: number;
+            /** @description What is owed. */
+            total: components["schemas"]["MoneyJson"];
+            /**
+             * Format: int64
+             * @description Time billed, in µs.
+             */
+            used_us: number;
+        };
+        /** @description What there is to know of an event. */
+        EventData: components["schemas"]["SessionEvent"] | components["schemas"]["BudgetEvent"] | components["schemas"]["StatementEvent"] | components["schemas"]["TestEvent"];
+        /**
+         * Format: uuid
+         * @description Something that happened, of which webhooks tell.
+         */
+        EventId: string;
+        /**
+         * @description What happened.
+         * @enum {string}
+         */
+        EventKind: "session.started" | "session.ended" | "session.billed" | "budget.low" | "budget.exhausted" | "statement.ready" | "webhook.test";
         /**
          * @description How a round trip feels while playing.
          * @enum {string}
@@ -2204,6 +2464,32 @@ export interface components {
          * @description What somebody is elsewhere, linked to a member.
          */
         IdentityId: string;
+        /** @description What an hour has cost lately: what was paid for work of one kind, by the time that was worked. */
+        IndexPrice: {
+            /**
+             * Format: int64
+             * @description Time that it is the mean of, in µs.
+             */
+            billed_us: number;
+            /**
+             * Format: int32
+             * @description On machines of this GPU tier.
+             */
+            gpu_tier: number;
+            /**
+             * Format: int64
+             * @description Leases among it.
+             */
+            leases: number;
+            /** @description What an hour costs there now, by the rate card. */
+            listed_per_hour: components["schemas"]["MoneyJson"];
+            /** @description Mean of an hour, fee included, each lease by its time, rounded down. */
+            price_per_hour: components["schemas"]["MoneyJson"];
+            /** @description Where, as an ISO 3166 code; empty if unknown. */
+            region: string;
+            /** @description What was paid for. */
+            work: components["schemas"]["Work"];
+        };
         /** @description `POST /v1/accounts/{account}/invitations`. */
         Invite: {
             /** @description What the new member may do. */
@@ -2576,6 +2862,47 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A page of a listing. */
+        Page_Delivery: {
+            /** @description The rows. */
+            items: {
+                /**
+                 * Format: int64
+                 * @description When it happened, Unix ms.
+                 */
+                at_ms: number;
+                /**
+                 * Format: int64
+                 * @description When it is tried again, while it is pending, Unix ms.
+                 */
+                due_ms?: number | null;
+                /** @description The event; `webhook-id` of the request. */
+                event: components["schemas"]["EventId"];
+                /** @description What happened. */
+                kind: components["schemas"]["EventKind"];
+                /** @description Where it stands. */
+                state: components["schemas"]["DeliveryState"];
+                /**
+                 * Format: int32
+                 * @description HTTP status that it was answered with.
+                 */
+                status?: number | null;
+                /**
+                 * Format: int64
+                 * @description When the last one ended, Unix ms.
+                 */
+                tried_at_ms?: number | null;
+                /**
+                 * Format: int32
+                 * @description Tries that ended.
+                 */
+                tries: number;
+                /** @description Why it was not answered, or not taken. */
+                trouble?: string | null;
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a listing. */
         Page_Member: {
             /** @description The rows. */
             items: {
@@ -2868,6 +3195,37 @@ export interface components {
             /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
             next_cursor?: string | null;
         };
+        /** @description A page of a listing. */
+        Page_Webhook: {
+            /** @description The rows. */
+            items: {
+                /**
+                 * Format: int64
+                 * @description Unix ms.
+                 */
+                created_at_ms: number;
+                created_by?: null | components["schemas"]["MemberId"];
+                /**
+                 * Format: int64
+                 * @description When an event was delivered last, Unix ms.
+                 */
+                delivered_at_ms?: number | null;
+                disabled?: null | components["schemas"]["Disabled"];
+                /** @description What it wants to be told. */
+                events: components["schemas"]["EventKind"][];
+                /** @description Id. */
+                id: components["schemas"]["WebhookId"];
+                /**
+                 * Format: int64
+                 * @description Until when deliveries are signed with the secret before as well, Unix ms; absent where they are not.
+                 */
+                old_secret_until_ms?: number | null;
+                /** @description Where events are sent to. */
+                url: string;
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
         /** @description A passkey of a member. */
         Passkey: {
             /**
@@ -3049,6 +3407,21 @@ export interface components {
             session: components["schemas"]["SessionId"];
             state?: null | components["schemas"]["SessionState"];
         };
+        /** @description `GET /v1/prices/index`. */
+        PriceIndex: {
+            /**
+             * Format: int64
+             * @description Receipts from then on, Unix ms.
+             */
+            from_ms: number;
+            /** @description By kind of work, region and GPU tier; what nobody used is not there. */
+            prices: components["schemas"]["IndexPrice"][];
+            /**
+             * Format: int64
+             * @description Until then, Unix ms.
+             */
+            to_ms: number;
+        };
         /** @description What an hour costs of one kind of work, on machines of a GPU tier and above in a region and its parts. */
         PriceRate: {
             /**
@@ -3121,17 +3494,10 @@ export interface components {
             /** @description Place and time. */
             wait: components["schemas"]["Wait"];
         };
-        /** @description A place in the queue that the caller holds. */
+        /** @description Answer to a test and to another delivery: it is under way. */
         Queued: {
-            /**
-             * Format: int64
-             * @description Since when, Unix ms.
-             */
-            since_ms: number;
-            /** @description For which title. */
-            title: components["schemas"]["TitleId"];
-            /** @description Place and time. */
-            wait: components["schemas"]["Wait"];
+            /** @description The event that is delivered. */
+            event: components["schemas"]["EventId"];
         };
         /** @description What a session costs while the quote is valid. */
         Quote: {
@@ -3385,6 +3751,13 @@ export interface components {
             /** @description What played. */
             title: components["schemas"]["TitleId"];
         };
+        /** @description A session as it was then. */
+        SessionEvent: {
+            bill?: null | components["schemas"]["EventBill"];
+            key?: null | components["schemas"]["ApiKeyId"];
+            /** @description The session. */
+            session: components["schemas"]["Session"];
+        };
         /**
          * Format: uuid
          * @description One play of one title: has seats, a placement generation, and ends once.
@@ -3452,6 +3825,15 @@ export interface components {
         SetRole: {
             /** @description What the member may do from now on. */
             role: components["schemas"]["MemberRole"];
+        };
+        /** @description `PUT /v1/accounts/{account}/webhooks/{webhook}`. */
+        SetWebhook: {
+            /** @description Whether anything is sent. What happens while nothing is, is never told. */
+            enabled: boolean;
+            /** @description What it wants to be told; at least one. */
+            events: components["schemas"]["EventKind"][];
+            /** @description Where events are sent to. */
+            url: string;
         };
         /** @description A signed root over what hosts have earned until the end of a day. */
         SettledRoot: {
@@ -3547,6 +3929,28 @@ export interface components {
             /** @description The statement. */
             receipt: components["schemas"]["Receipt"];
         };
+        /** @description A month that is over. */
+        StatementEvent: {
+            /**
+             * @description Year and month in UTC.
+             * @example 2026-11
+             */
+            month: string;
+            /** @description One for each title and currency with a receipt in it. */
+            statements: components["schemas"]["StatementSum"][];
+        };
+        /** @description A title's month in one sum. */
+        StatementSum: {
+            /**
+             * @description Path of the statement on this server, with every receipt behind every line.
+             * @example /v1/statements/meteor/2026-11
+             */
+            path: string;
+            /** @description The title. */
+            title: components["schemas"]["TitleId"];
+            /** @description What is owed. */
+            total: components["schemas"]["MoneyJson"];
+        };
         /** @description A receipt as the matchmaker keeps it. */
         StoredReceipt: components["schemas"]["SignedReceipt"] & {
             /** @description Whether the player's signature is there and right. */
@@ -3599,6 +4003,11 @@ export interface components {
              * @description Agreed version of this door.
              */
             version: number;
+        };
+        /** @description Nothing happened. */
+        TestEvent: {
+            /** @description The webhook that is tried. */
+            webhook: components["schemas"]["WebhookId"];
         };
         /** @description A catalogue row. */
         Title: components["schemas"]["TitleEntry"] & {
@@ -3879,6 +4288,47 @@ export interface components {
              * @description How many are served before, plus one.
              */
             place: number;
+        };
+        /** @description A webhook, without its secret. */
+        Webhook: {
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            created_at_ms: number;
+            created_by?: null | components["schemas"]["MemberId"];
+            /**
+             * Format: int64
+             * @description When an event was delivered last, Unix ms.
+             */
+            delivered_at_ms?: number | null;
+            disabled?: null | components["schemas"]["Disabled"];
+            /** @description What it wants to be told. */
+            events: components["schemas"]["EventKind"][];
+            /** @description Id. */
+            id: components["schemas"]["WebhookId"];
+            /**
+             * Format: int64
+             * @description Until when deliveries are signed with the secret before as well, Unix ms; absent where they are not.
+             */
+            old_secret_until_ms?: number | null;
+            /** @description Where events are sent to. */
+            url: string;
+        };
+        /**
+         * Format: uuid
+         * @description Where an account wants to be told what happens.
+         */
+        WebhookId: string;
+        /** @description Answer to the making of a webhook, and of another secret for it. */
+        WebhookSecret: {
+            /**
+             * @description What its deliveries are signed with. Shown this once.
+             * @example whsec_…
+             */
+            secret: string;
+            /** @description The webhook. */
+            webhook: components["schemas"]["Webhook"];
         };
         /**
          * @description What is paid for.
@@ -4432,6 +4882,291 @@ export interface operations {
                 };
             };
             /** @description Any error, such as `unknown_member` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_webhooks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most 20 rows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Webhook"];
+                };
+            };
+            /** @description Any error, such as `not_yours` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_webhook: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Chosen by the caller, at most 128 bytes */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateWebhook"];
+            };
+        };
+        responses: {
+            /** @description Shown once */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookSecret"];
+                };
+            };
+            /** @description Any error, such as `role_missing` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+                /** @description Webhook id */
+                webhook: components["schemas"]["WebhookId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetWebhook"];
+            };
+        };
+        responses: {
+            /** @description As it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            /** @description Any error, such as `unknown_webhook` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+                /** @description Webhook id */
+                webhook: components["schemas"]["WebhookId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error, such as `unknown_webhook` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_deliveries: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+                /** @description Webhook id */
+                webhook: components["schemas"]["WebhookId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most 50 rows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Delivery"];
+                };
+            };
+            /** @description Any error, such as `unknown_webhook` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    redeliver: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+                /** @description Webhook id */
+                webhook: components["schemas"]["WebhookId"];
+                /** @description Event id */
+                event: components["schemas"]["EventId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Under way */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Queued"];
+                };
+            };
+            /** @description Any error, such as `unknown_delivery` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    renew_webhook_secret: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Chosen by the caller, at most 128 bytes */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+                /** @description Webhook id */
+                webhook: components["schemas"]["WebhookId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Shown once */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookSecret"];
+                };
+            };
+            /** @description Any error, such as `unknown_webhook` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    test_webhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+                /** @description Webhook id */
+                webhook: components["schemas"]["WebhookId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Under way */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Queued"];
+                };
+            };
+            /** @description Any error, such as `unknown_webhook` */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -5352,6 +6087,35 @@ export interface operations {
                 };
             };
             /** @description Any error, such as `prices_changed` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    price_index: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Index prices */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PriceIndex"];
+                };
+            };
+            /** @description Any error */
             default: {
                 headers: {
                     [name: string]: unknown;
