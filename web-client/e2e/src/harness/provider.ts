@@ -102,6 +102,11 @@ export class House {
   }
 }
 
+/** Keeps a browser on this machine: the provider's pages ask for a font elsewhere. */
+export async function stayHere(page: Page): Promise<void> {
+  await page.route((url) => !['localhost', '127.0.0.1'].includes(url.hostname), (route) => route.abort());
+}
+
 /** Signs in on the provider's own pages, and agrees. */
 export async function agree(page: Page, login: string): Promise<void> {
   await page.locator('input[name=login]').fill(login);

@@ -5,7 +5,7 @@ import type { CDPSession, Page } from 'playwright-core';
 import { ask, field } from '../harness/api.js';
 import { DESKTOP, PHONE, screenshot } from '../harness/browser.js';
 import { Fleet } from '../harness/fleet.js';
-import { agree, House } from '../harness/provider.js';
+import { agree, House, stayHere } from '../harness/provider.js';
 import { inPage, separately } from '../harness/scenario.js';
 
 /** The way back from the provider, as the browser went it last. */
@@ -30,6 +30,7 @@ separately('an invited owner joins with a provider, signs out and in again; forg
   const where = { program: house.program, base: house.base, browser, t };
   const { link } = await house.invitation('studio', 'Hollow Lantern');
   await inPage('oidc', where, DESKTOP, async ({ page }) => {
+    await stayHere(page);
     const callback = watchCallbacks(page);
     await page.goto(link, { waitUntil: 'commit' });
     await page.getByRole('button', { name: 'Join with Acme' }).click();
@@ -82,6 +83,7 @@ separately('an invited owner joins with a provider, signs out and in again; forg
   });
 
   await inPage('newcomer', where, PHONE, async ({ page }) => {
+    await stayHere(page);
     await page.goto(`${house.base}/account`, { waitUntil: 'commit' });
     await page.getByRole('link', { name: 'Sign in with Acme' }).click();
     await agree(page, 'max');
@@ -93,6 +95,7 @@ separately('an invited owner joins with a provider, signs out and in again; forg
   });
 
   await inPage('two accounts', where, DESKTOP, async ({ page }) => {
+    await stayHere(page);
     const { link: second } = await house.invitation('host', 'Basement Racks');
     await page.goto(second, { waitUntil: 'commit' });
     await page.getByRole('button', { name: 'Join with Acme' }).click();
