@@ -140,7 +140,9 @@ impl SiteNodes {
         self.open -= u32::from(old.caps.open_grade().is_some());
         self.open += u32::from(record.caps.open_grade().is_some());
         // Where it is filed is another's to change.
-        *old = Record { filed: old.filed, ..record };
+        let filed = old.filed;
+        *old = record;
+        old.filed = filed;
     }
 
     /// Whether any node is open and has a free slot.
