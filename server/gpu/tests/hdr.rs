@@ -117,7 +117,8 @@ impl Hdr {
             let block = [y * wide + x, y * wide + x + 1, (y + 1) * wide + x, (y + 1) * wide + x + 1];
             let mean = [0, 1, 2].map(|c| block.iter().map(|at| colours[*at][c]).sum::<f64>() / 4.0);
             let [_, blue, red] = differences(mean, kr, kb);
-            (cb.push(blue), cr.push(red));
+            cb.push(blue);
+            cr.push(red);
         }
         [luma, cb, cr]
     }
