@@ -152,8 +152,11 @@ fn steps() -> Surface {
         })
         .collect();
     let pixels = Hdr10Pixels::Cpu(CpuPicture { width, height, stride: 4 * width, data: &data });
-    let mut converter = Converter::new(None, Layout::P010, width, height).unwrap();
-    converter.convert(&Picture::Hdr10(Hdr10Picture { pixels, peak_nits: 1000 })).unwrap().unwrap()
+    let mut converter = Converter::new(None, Layout::P010, width, height).expect("it needs no device");
+    converter
+        .convert(&Picture::Hdr10(Hdr10Picture { pixels, peak_nits: 1000 }))
+        .expect("the picture is whole")
+        .expect("a picture in memory is converted at once")
 }
 
 #[test]
