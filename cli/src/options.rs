@@ -147,6 +147,16 @@ section! {
         /// Currency of prices: an ISO 4217 code or a token symbol
         #[arg(long, env = "NEARFRAME_CURRENCY", value_name = "CODE")]
         currency: String,
+        /// Hours after its enrolment for which a machine's earnings are held [default: 72]
+        #[arg(long, env = "NEARFRAME_NEW_HOST_HOURS", value_name = "HOURS")]
+        new_host_hours: u32,
+        /// Sessions that have to end on a machine before its earnings are settled [default: 3]
+        #[arg(long, env = "NEARFRAME_NEW_HOST_SESSIONS", value_name = "N")]
+        new_host_sessions: u32,
+        /// Judge what witnesses say about machines, and open cases for the operator [default: true]
+        #[arg(long, env = "NEARFRAME_JUDGE", value_name = "BOOL",
+              num_args = 0..=1, default_missing_value = "true")]
+        judge: bool,
         /// Let webhooks name plain HTTP and hosts that are not public: for tests and closed networks
         #[arg(long, env = "NEARFRAME_PRIVATE_WEBHOOKS", value_name = "BOOL",
               num_args = 0..=1, default_missing_value = "true")]

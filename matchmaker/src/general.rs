@@ -27,6 +27,8 @@ const CODE: u16 = 1;
 pub(crate) struct General {
     journal: Journal<Folder>,
     read_until: u64,
+    /// The same of what was paid back. Not kept: there is little of it, and keys decide.
+    corrected_until: u64,
 }
 
 impl General {
@@ -42,7 +44,7 @@ impl General {
         if opened.cut_bytes > 0 {
             tracing::warn!(bytes = opened.cut_bytes, "a write to the ledger had not ended and was cut off");
         }
-        Ok(Self { journal, read_until: u64::from_le_bytes(bytes) })
+        Ok(Self { journal, read_until: u64::from_le_bytes(bytes), corrected_until: 0 })
     }
 
     /// How far it goes, signed.
@@ -52,6 +54,21 @@ impl General {
 
     fn post(&mut self, rows: &[PostedRow], now_ms: u64) -> Result<(), JournalError> {
         let Some(last) = rows.last() else { return Ok(()) };
+        self.write(rows, now_ms)?;
+        self.read_until = last.seq;
+        let mut bytes = Some(last.seq.to_le_bytes().to_vec());
+        Ok(self.journal.storage().put(CURSOR, &mut || Ok(bytes.take()))?)
+    }
+
+    /// After what they correct: a host never pays back what it has not.
+    fn correct(&mut self, rows: &[PostedRow], now_ms: u64) -> Result<(), JournalError> {
+        let Some(last) = rows.last() else { return Ok(()) };
+        self.write(rows, now_ms)?;
+        self.corrected_until = last.seq;
+        Ok(())
+    }
+
+    fn write(&mut self, rows: &[PostedRow], now_ms: u64) -> Result<(), JournalError> {
         let groups = orders(self.journal.books(), rows);
         let answers = self.journal.write(&groups, now_ms)?;
         for (group, answer) in groups.iter().zip(answers) {
@@ -61,9 +78,7 @@ impl General {
                 return Err(JournalError::Io(Error::other(refusal)));
             }
         }
-        self.read_until = last.seq;
-        let mut bytes = Some(last.seq.to_le_bytes().to_vec());
-        Ok(self.journal.storage().put(CURSOR, &mut || Ok(bytes.take()))?)
+        Ok(())
     }
 }
 
@@ -155,15 +170,35 @@ pub(crate) async fn post(shared: &Shared) -> Result<(), StoreError> {
         let after = lock(general).read_until;
         let rows = shared.store.posted_after(after, AT_ONCE).await?;
         if rows.is_empty() {
-            return Ok(());
+            break;
         }
-        let (general, now_ms) = (Arc::clone(general), shared.now_ms());
-        let written = tokio::task::spawn_blocking(move || lock(&general).post(&rows, now_ms)).await;
-        if let Err(error) = written.unwrap_or_else(|error| Err(JournalError::Io(Error::other(error)))) {
-            tracing::error!(%error, "the ledger could not be written");
+        if !written(shared, general, move |general, now_ms| general.post(&rows, now_ms)).await {
             return Ok(());
         }
     }
+    loop {
+        let after = lock(general).corrected_until;
+        let rows = shared.store.corrections_after(after, AT_ONCE).await?;
+        let done = rows.is_empty();
+        if !written(shared, general, move |general, now_ms| general.correct(&rows, now_ms)).await || done {
+            return Ok(());
+        }
+    }
+}
+
+/// Writes beside the runtime; false where that failed, which is tried again soon.
+async fn written(
+    shared: &Shared,
+    general: &Arc<Mutex<General>>,
+    write: impl FnOnce(&mut General, u64) -> Result<(), JournalError> + Send + 'static,
+) -> bool {
+    let (general, now_ms) = (Arc::clone(general), shared.now_ms());
+    let done = tokio::task::spawn_blocking(move || write(&mut lock(&general), now_ms)).await;
+    let done = done.unwrap_or_else(|error| Err(JournalError::Io(Error::other(error))));
+    if let Err(error) = &done {
+        tracing::error!(%error, "the ledger could not be written");
+    }
+    done.is_ok()
 }
 
 /// The lock is never held across an await.

@@ -22,7 +22,8 @@ impl State {
     fn committed_micros(&self, title: &TitleId, currency: &Currency) -> i128 {
         let studio = Account::Studio(title.clone());
         let own = self.journal.iter().filter(|t| t.debit == studio && t.currency == *currency);
-        own.map(change_micros).sum()
+        let back = self.trust.paid_back(|entry| entry.credit == studio && entry.currency == *currency);
+        own.map(change_micros).sum::<i128>() - back
     }
 
     /// Whether the payer's budget holds what these transfers of one lease set aside.
@@ -59,7 +60,8 @@ impl State {
     /// What is set aside or spent for leases of such payers.
     pub(super) fn set_aside(&self, of: impl Fn(&Payer) -> bool) -> i128 {
         let own = |lease: &LeaseId| self.payers.get(lease).is_some_and(&of);
-        self.journal.iter().filter(|transfer| own(&transfer.lease)).map(change_micros).sum()
+        let back = self.trust.paid_back(|entry| own(&entry.lease));
+        self.journal.iter().filter(|transfer| own(&transfer.lease)).map(change_micros).sum::<i128>() - back
     }
 
     pub(super) fn set_limit(&mut self, title: &TitleId, currency: &Currency, limit_micros: Option<i128>) {
