@@ -5,8 +5,8 @@
 //! `link` plays it, and Chromium's own sender in turns with it, through an emulated path. `audio` times a program's
 //! sound, `start` the way to a program's first picture, `density` how many programs fit beside each other,
 //! `compositor` the compositor by itself; `gpu` what GPU and encoders do with frames, from one file that can be
-//! carried to another machine; `placement` judges who plays where and `fleet` simulates a day of it; `scale` measures
-//! the matchmaker's leases and heartbeats; `ledger` writes money; `micro` times conversion, packetising and input.
+//! carried to another machine; `placement` judges who plays where and `fleet` simulates a day of it; `fraud` plants
+//! cheaters; `scale` measures the matchmaker's leases and heartbeats; `ledger` writes money; `micro` times conversion, packetising and input.
 //! A speed is never a test: figures are printed beside their goals, and compared only within one run.
 //!
 //! **Architecture invariant:** the page under measurement does not measure itself: what is shown and heard, and
@@ -17,6 +17,7 @@ mod compositor;
 mod density;
 mod driver;
 mod fleet;
+mod fraud;
 mod gpu;
 mod latency;
 mod ledger;
@@ -91,6 +92,8 @@ enum Bench {
     Scale(scale::Args),
     /// A day of a fleet, simulated
     Fleet(Box<fleet::Args>),
+    /// Planted cheaters against the detectors, simulated
+    Fraud(Box<fraud::Args>),
     /// Durable transfers a second, beside PostgreSQL's
     Ledger(Box<ledger::Args>),
     /// Conversion, packetising and input
@@ -140,6 +143,11 @@ fn main() -> Result<ExitCode> {
         Bench::Fleet(args) => {
             let mut report = Report::new("fleet");
             fleet::run(args, &mut report)?;
+            return print(&report, cli.json);
+        }
+        Bench::Fraud(args) => {
+            let mut report = Report::new("fraud");
+            fraud::run(args, &mut report)?;
             return print(&report, cli.json);
         }
         Bench::Ledger(args) => {

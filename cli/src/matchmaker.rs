@@ -41,6 +41,10 @@ pub(crate) fn configure(
     if let Some(kinds) = &options.new_accounts {
         config.new_accounts = oidc::new_accounts(kinds)?;
     }
+    let trust = &mut config.trust;
+    trust.new_host_hours = options.new_host_hours.unwrap_or(trust.new_host_hours);
+    trust.new_host_sessions = options.new_host_sessions.unwrap_or(trust.new_host_sessions);
+    trust.judge = options.judge.unwrap_or(trust.judge);
     if let Some(price) = options.price_micros_per_hour {
         config.price_micros_per_hour = price;
     }

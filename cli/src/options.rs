@@ -159,6 +159,16 @@ section! {
         /// Decimals of the token that claims on a chain are counted in [default: 6]
         #[arg(long, env = "NEARFRAME_TOKEN_DECIMALS", value_name = "N")]
         token_decimals: u8,
+        /// Hours after its enrolment for which a machine's earnings are held [default: 72]
+        #[arg(long, env = "NEARFRAME_NEW_HOST_HOURS", value_name = "HOURS")]
+        new_host_hours: u32,
+        /// Sessions that have to end on a machine before its earnings are settled [default: 3]
+        #[arg(long, env = "NEARFRAME_NEW_HOST_SESSIONS", value_name = "N")]
+        new_host_sessions: u32,
+        /// Judge what witnesses say about machines, and open cases for the operator [default: true]
+        #[arg(long, env = "NEARFRAME_JUDGE", value_name = "BOOL",
+              num_args = 0..=1, default_missing_value = "true")]
+        judge: bool,
         /// Let webhooks name plain HTTP and hosts that are not public: for tests and closed networks
         #[arg(long, env = "NEARFRAME_PRIVATE_WEBHOOKS", value_name = "BOOL",
               num_args = 0..=1, default_missing_value = "true")]

@@ -60,8 +60,28 @@ pub struct Config {
     pub restart_grace_s: u32,
     /// Webhooks may also name plain HTTP, and hosts that are not public: for tests, and networks that are closed.
     pub private_webhooks: bool,
+    /// What is asked of hosts before they have what they earned.
+    pub trust: TrustConfig,
     /// What one guest and one address may do.
     pub limits: Limits,
+}
+
+/// What is asked of hosts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrustConfig {
+    /// What a machine earns is held for so many hours after its enrolment.
+    pub new_host_hours: u32,
+    /// And until so many sessions have ended on it.
+    pub new_host_sessions: u32,
+    /// Whether what witnesses say is judged, and cases are opened.
+    pub judge: bool,
+}
+
+impl Default for TrustConfig {
+    fn default() -> Self {
+        Self { new_host_hours: 72, new_host_sessions: 3, judge: true }
+    }
 }
 
 /// STUN and TURN servers.
@@ -125,6 +145,7 @@ impl Default for Config {
             connect_timeout_s: 30,
             restart_grace_s: 10,
             private_webhooks: false,
+            trust: TrustConfig::default(),
             limits: Limits::default(),
         }
     }
@@ -220,6 +241,9 @@ impl Config {
         }
         if !(3..=3600).contains(&self.restart_grace_s) {
             return bad("restart_grace_s", "3 to 3600");
+        }
+        if self.trust.new_host_hours > 24 * 366 {
+            return bad("trust.new_host_hours", "at most a year, 8784");
         }
         let limits = self.limits;
         let each = [

@@ -32,6 +32,8 @@ pub(crate) struct General {
     journal: Journal<Folder>,
     read_until: u64,
     charges_until: u64,
+    /// The same of what was paid back. Not kept: there is little of it, and keys decide.
+    corrected_until: u64,
 }
 
 /// What becomes an order.
@@ -66,7 +68,7 @@ impl General {
         if opened.cut_bytes > 0 {
             tracing::warn!(bytes = opened.cut_bytes, "a write to the ledger had not ended and was cut off");
         }
-        Ok(Self { journal, read_until, charges_until })
+        Ok(Self { journal, read_until, charges_until, corrected_until: 0 })
     }
 
     /// How far it goes, signed.
@@ -86,6 +88,14 @@ impl General {
         self.write(&rows.iter().map(Posting::of_charge).collect::<Vec<_>>(), now_ms)?;
         self.charges_until = last.seq;
         self.keep(CHARGES_CURSOR, last.seq)
+    }
+
+    /// After what they correct: a host never pays back what it has not.
+    fn correct(&mut self, rows: &[PostedRow], now_ms: u64) -> Result<(), JournalError> {
+        let Some(last) = rows.last() else { return Ok(()) };
+        self.write(&rows.iter().map(Posting::of_lease).collect::<Vec<_>>(), now_ms)?;
+        self.corrected_until = last.seq;
+        Ok(())
     }
 
     fn write(&mut self, postings: &[Posting<'_>], now_ms: u64) -> Result<(), JournalError> {
@@ -233,20 +243,39 @@ pub(crate) async fn post(shared: &Shared) -> Result<(), StoreError> {
         let charges_after = lock(general).charges_until;
         let charges = shared.store.charges_after(charges_after, AT_ONCE).await?;
         if rows.is_empty() && charges.is_empty() {
-            return Ok(());
+            break;
         }
-        let (general, now_ms) = (Arc::clone(general), shared.now_ms());
-        let write = move || {
-            let mut general = lock(&general);
+        let write = move |general: &mut General, now_ms| {
             general.post(&rows, now_ms)?;
             general.post_charges(&charges, now_ms)
         };
-        let written = tokio::task::spawn_blocking(write).await;
-        if let Err(error) = written.unwrap_or_else(|error| Err(JournalError::Io(Error::other(error)))) {
-            tracing::error!(%error, "the ledger could not be written");
+        if !written(shared, general, write).await {
             return Ok(());
         }
     }
+    loop {
+        let after = lock(general).corrected_until;
+        let rows = shared.store.corrections_after(after, AT_ONCE).await?;
+        let done = rows.is_empty();
+        if !written(shared, general, move |general, now_ms| general.correct(&rows, now_ms)).await || done {
+            return Ok(());
+        }
+    }
+}
+
+/// Writes beside the runtime; false where that failed, which is tried again soon.
+async fn written(
+    shared: &Shared,
+    general: &Arc<Mutex<General>>,
+    write: impl FnOnce(&mut General, u64) -> Result<(), JournalError> + Send + 'static,
+) -> bool {
+    let (general, now_ms) = (Arc::clone(general), shared.now_ms());
+    let done = tokio::task::spawn_blocking(move || write(&mut lock(&general), now_ms)).await;
+    let done = done.unwrap_or_else(|error| Err(JournalError::Io(Error::other(error))));
+    if let Err(error) = &done {
+        tracing::error!(%error, "the ledger could not be written");
+    }
+    done.is_ok()
 }
 
 /// The lock is never held across an await.

@@ -37,9 +37,10 @@ mod signalling;
 mod state;
 pub mod store;
 pub mod tls;
+mod trust;
 mod webhooks;
 
-pub use config::{Config, IceConfig, Limits};
+pub use config::{Config, IceConfig, Limits, TrustConfig};
 pub use oidc::OidcProvider;
 
 use assets::{Assets, InMemory, LocalFolder};

@@ -3,7 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nearframe_protocol::{
-    AccountId, ApiKeyId, GuestId, IdentityId, LeaseId, MemberId, PasskeyId, SessionId, TransferId, WebhookId,
+    AccountId, ApiKeyId, DisputeId, GuestId, IdentityId, LeaseId, MemberId, PasskeyId, SessionId, TransferId,
+    WebhookId,
 };
 
 /// `N` random bytes.
@@ -44,6 +45,9 @@ pub(crate) fn key_id() -> ApiKeyId {
 }
 pub(crate) fn identity_id() -> IdentityId {
     IdentityId::from_random(bytes())
+}
+pub(crate) fn dispute_id() -> DisputeId {
+    DisputeId::from_random(bytes())
 }
 pub(crate) fn passkey_id() -> PasskeyId {
     PasskeyId::from_random(bytes())

@@ -1,15 +1,21 @@
 //! Settlement: every day one signed root over what hosts have earned.
 //!
-//! The amounts follow from the record, which only grows, so a root is computed again whenever a proof is asked for, and
+//! The amounts follow from the record, which only grows, and from what was kept out of each root (disputed, under review,
+//! of new hosts, paid back), which is written down with it. So a root is computed again whenever a proof is asked for, and
 //! compared with the one that was signed. Settling twice, or after a crash half-way, changes nothing.
 
 use crate::state::Shared;
 use crate::store::StoreError;
 use crate::store::billing::{UsageBy, UsageKey, UsageOf};
+use crate::store::trust::{HeldRow, Trial};
 use nearframe_ledger::hash::Hash32;
-use nearframe_ledger::settlement::{DAY_MS, DISPUTE_WINDOW_MS, Epoch, PayoutProof, Settlement, SignedRoot};
+use nearframe_ledger::settlement::{
+    DAY_MS, DISPUTE_WINDOW_MS, Epoch, PayoutProof, Settlement, SignedRoot, Totals,
+};
 use nearframe_protocol::bill::{HeldDay, HeldWhy};
+use nearframe_protocol::trust::Withheld;
 use nearframe_protocol::{Money, NodeId};
+use nearframe_trust::holds::{Free, free};
 use std::collections::BTreeMap;
 
 /// Settles the last day whose dispute window is over, where that was not done.
@@ -20,13 +26,21 @@ pub(crate) async fn settle(shared: &Shared, now_ms: u64) -> Result<Option<Signed
     if last.as_ref().is_some_and(|last| last.epoch >= due) {
         return Ok(last);
     }
-    let settlement = until(shared, due).await?;
-    if settlement.totals.is_empty() {
+    let posted = shared.store.host_totals(due.ends_at_ms()).await?;
+    let held = held_totals(&shared.store.held_earnings(due.ends_at_ms(), trial(shared, now_ms)).await?);
+    let corrected = shared.store.corrected().await?;
+    let before = match &last {
+        Some(last) => until(shared, last.epoch).await?.totals,
+        None => Totals::new(),
+    };
+    let Free { totals, withheld } = free(&posted, &held, &corrected, &before)?;
+    if totals.is_empty() {
         return Ok(last);
     }
+    let settlement = Settlement { epoch: Some(due), totals, held: BTreeMap::new() };
     let previous = last.map_or(Hash32::default(), |last| last.root);
     let root = SignedRoot::sign(&settlement, previous, &shared.ledger_key).expect("an epoch was settled");
-    shared.store.add_settlement(&root).await?;
+    shared.store.settle(&root, &withheld).await?;
     tracing::info!(epoch = %due, leaves = root.leaves, root = %root.root, "settled");
     // Another matchmaker may have been faster: what it signed is what counts.
     shared.store.last_settlement().await
@@ -70,23 +84,61 @@ pub(crate) async fn held(
     Ok(rows.iter().filter_map(day).collect())
 }
 
-/// What hosts may have at the end of an epoch.
+/// What a settled epoch says: what was posted until its end, less what was kept out of it.
 pub(crate) async fn until(shared: &Shared, epoch: Epoch) -> Result<Settlement, StoreError> {
-    let totals = shared.store.host_totals(epoch.ends_at_ms()).await?;
-    // Nothing can be disputed yet, so nothing is held.
+    let mut totals = shared.store.host_totals(epoch.ends_at_ms()).await?;
+    for (place, withheld_micros) in shared.store.withheld(epoch.0).await? {
+        *totals.entry(place).or_default() -= withheld_micros;
+    }
+    totals.retain(|_, settled_micros| *settled_micros > 0);
     Ok(Settlement { epoch: Some(epoch), totals, held: BTreeMap::new() })
+}
+
+/// From when on a machine is not new any more.
+fn trial(shared: &Shared, now_ms: u64) -> Trial {
+    let trust = &shared.config.trust;
+    let enrolled_before_ms = now_ms.saturating_sub(u64::from(trust.new_host_hours) * 3_600_000);
+    Trial { enrolled_before_ms, sessions: trust.new_host_sessions }
+}
+
+fn held_totals(rows: &[HeldRow]) -> Totals {
+    let mut totals = Totals::new();
+    for row in rows {
+        *totals.entry((row.host, row.currency.clone())).or_default() += row.amount_micros;
+    }
+    totals
+}
+
+/// What is held beyond the days of the dispute window, and why; of some nodes where they are named.
+pub(crate) async fn withheld(
+    shared: &Shared,
+    among: Option<&[NodeId]>,
+    now_ms: u64,
+) -> Result<Vec<Withheld>, StoreError> {
+    let mut rows = shared.store.held_earnings(u64::MAX, trial(shared, now_ms)).await?;
+    rows.retain(|row| among.is_none_or(|among| among.contains(&row.host)));
+    let shown = |row: HeldRow| Withheld {
+        node: row.host,
+        why: row.why,
+        amount: Money { amount_micros: row.amount_micros, currency: row.currency },
+    };
+    Ok(rows.into_iter().map(shown).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::TrustConfig;
     use crate::state::Parts;
+    use crate::store::trust::{Decided, DisputeRow, Settling};
     use crate::store::{Admission, Created, MemoryStore, NewSession, Store, Taken};
     use crate::{Config, random};
+    use nearframe_protocol::account::Actor;
     use nearframe_protocol::link::NodeOffer;
     use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
     use nearframe_protocol::terms::NodeTerms;
-    use nearframe_protocol::{Generation, NodeKey, TitleHash, TitleId};
+    use nearframe_protocol::trust::{Party, WithheldWhy};
+    use nearframe_protocol::{EndReason, Generation, NodeKey, SessionId, TitleHash, TitleId};
     use std::sync::Arc;
 
     const NOON: u64 = 20_000 * DAY_MS + DAY_MS / 2;
@@ -110,12 +162,14 @@ mod tests {
         };
         let admitted = store.admit_node(&key().public(), Some([1; 32]), &offer, NOON).await.unwrap();
         let Admission::Admitted(node) = admitted else { panic!("{admitted:?}") };
-        let config = Config { price_micros_per_hour: 3_600_000, ..Config::default() };
+        // Its sessions count from the first one on.
+        let trust = TrustConfig { new_host_hours: 0, new_host_sessions: 0, ..TrustConfig::default() };
+        let config = Config { price_micros_per_hour: 3_600_000, trust, ..Config::default() };
         (Shared::new(config, Parts::alone(store, [7; 32])), node)
     }
 
     /// Ten seconds of play, which earn 8,000 micro-units.
-    async fn play(shared: &Shared, node: NodeId, at_ms: u64) {
+    async fn play(shared: &Shared, node: NodeId, at_ms: u64) -> SessionId {
         let new = NewSession {
             id: random::session_id(),
             guest: random::guest_id(),
@@ -150,6 +204,47 @@ mod tests {
         };
         let taken = shared.store.take_receipt(&SignedReceipt::sign(&key(), receipt), at_ms).await.unwrap();
         assert!(matches!(taken, Taken::Counted { .. }));
+        new.id
+    }
+
+    #[tokio::test]
+    async fn what_is_disputed_when_its_day_is_settled_counts_once_that_is_decided_less_what_was_paid_back() {
+        let (shared, node) = house().await;
+        let first = play(&shared, node, NOON).await;
+        play(&shared, node, NOON + DAY_MS).await;
+        let row = DisputeRow {
+            id: random::dispute_id(),
+            session: first,
+            party: Party::Player,
+            reason: "it froze".into(),
+            evidence: String::new(),
+            case: None,
+            opened_at_ms: NOON,
+            settled: None,
+        };
+        shared.store.open_dispute(&row).await.unwrap();
+        let due = |days| 20_000 * DAY_MS + days * DAY_MS + DISPUTE_WINDOW_MS;
+        let proved = async || {
+            let proof = proofs(&shared, node).await.unwrap().remove(0);
+            assert_eq!(proof.verify(&shared.ledger_key.public()), Ok(()));
+            proof.earned.amount_micros
+        };
+        assert_eq!(settle(&shared, due(1)).await.unwrap(), None, "all of it is held");
+        let [row_held] = &withheld(&shared, Some(&[node]), due(1)).await.unwrap()[..] else {
+            panic!("one session is disputed")
+        };
+        assert_eq!((row_held.why, row_held.amount.amount_micros), (WithheldWhy::Disputed, 8_000));
+        settle(&shared, due(2)).await.unwrap().unwrap();
+        assert_eq!(proved().await, 8_000, "that of the second day");
+        shared.store.end_session(first, EndReason::PlayerLeft, NOON).await.unwrap();
+        shared.store.close_accounts(due(2)).await.unwrap();
+        let settling =
+            Settling { refund_permille: 500, note: "n".into(), actor: Actor::Operator, at_ms: due(2) };
+        let decided = shared.store.decide_dispute(row.id, &settling).await.unwrap();
+        assert!(matches!(decided, Decided::Now(_)));
+        assert_eq!(proved().await, 8_000, "what was signed stays provable");
+        settle(&shared, due(3)).await.unwrap().unwrap();
+        assert_eq!(proved().await, 12_000, "half of the first session was paid back");
     }
 
     #[tokio::test]

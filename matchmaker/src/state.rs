@@ -21,6 +21,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nearframe_placement::Fleet;
 use nearframe_protocol::{Generation, GuestId, NodeId, NodeKey, PublicKey, SessionId, WebhookId};
+use nearframe_trust::seen::Mark;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -238,6 +239,12 @@ impl Shared {
     pub(crate) fn webhook_secret(&self, webhook: WebhookId, number: u32) -> [u8; 32] {
         let id = [&webhook.as_bytes()[..], &number.to_le_bytes()].concat();
         self.mac_bytes("webhook", &id)
+    }
+
+    /// Something that tells people or places apart, so that it can be compared and says nothing else.
+    pub(crate) fn mark(&self, purpose: &str, of: &[u8]) -> Mark {
+        let [a, b, c, d, e, f, g, h, ..] = self.mac_bytes(&format!("mark of {purpose}"), of);
+        Mark(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
     }
 
     fn mac(&self, purpose: &str, id: &[u8]) -> String {

@@ -255,7 +255,7 @@ async fn roots(store: &dyn Store, totals: &Totals) {
     };
     assert_eq!(store.last_settlement().await.unwrap(), None);
     for (epoch, seed, last) in [(5, 1, (5, 1)), (5, 2, (5, 1)), (9, 3, (9, 3)), (9, 4, (9, 3))] {
-        store.add_settlement(&root(epoch, seed)).await.unwrap();
+        store.settle(&root(epoch, seed), &Totals::new()).await.unwrap();
         assert_eq!(store.last_settlement().await.unwrap(), Some(root(last.0, last.1)));
     }
 }

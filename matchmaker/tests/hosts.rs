@@ -3,8 +3,7 @@
 
 mod support;
 
-use axum::body::Body;
-use axum::http::{Request, Response, StatusCode, header};
+use axum::http::StatusCode;
 use nearframe_matchmaker::Config;
 use nearframe_protocol::NodeKey;
 use nearframe_protocol::account::{Account, SignInLink};
@@ -13,20 +12,11 @@ use nearframe_protocol::bill::{EarningsOverview, NodeUsage, SessionUsage, UsageS
 use nearframe_protocol::link::{FromNode, NodeOffer, ToNode};
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
 use serde_json::{Value, json as object};
-use support::{FakeNode, Service, cookie, create_session, json, player, post_session, problem};
+use support::{FakeNode, Service, cookie, create_session, json, player, post_session, problem, send};
 
 /// A receipt costs ten micro-units, of which a host gets eight.
 const PRICE_MICROS: i64 = 360_000;
 const RECEIPT_US: u64 = 100_000;
-
-async fn send(service: &Service, method: &str, path: &str, cookie: &str, body: Value) -> Response<Body> {
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(header::COOKIE, cookie)
-        .header(header::CONTENT_TYPE, "application/json");
-    service.ask(request.body(Body::from(body.to_string())).unwrap()).await
-}
 
 async fn get<T: serde::de::DeserializeOwned>(service: &Service, path: &str, cookie: &str) -> T {
     let answer = send(service, "GET", path, cookie, Value::Null).await;

@@ -7,6 +7,7 @@ use crate::money::{Money, MoneyJson};
 use crate::prices::Basis;
 use crate::session::{Generation, SessionState};
 use crate::title::TitleId;
+use crate::trust::{Correction, Withheld};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -139,6 +140,9 @@ pub struct LeaseBill {
     pub lines: Vec<BillLine>,
     /// Of all of them.
     pub sums: Sums,
+    /// What was paid back of it after a dispute.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub corrections: Vec<Correction>,
 }
 
 /// What one receipt costs.
@@ -174,7 +178,10 @@ pub struct EarningsOverview {
     pub nodes: Vec<NodeEarned>,
     /// Days whose earnings are not settled yet, by day and currency.
     pub held: Vec<HeldDay>,
-    /// Until when everything is settled, Unix ms.
+    /// What is held beyond those days, by node, currency and reason.
+    #[serde(default)]
+    pub withheld: Vec<Withheld>,
+    /// Until when everything that is not held is settled, Unix ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled_until_ms: Option<u64>,
     /// The server's clock, Unix ms.

@@ -103,6 +103,14 @@ id!(
     IdentityId
 );
 id!(
+    /// Something that looks like cheating.
+    CaseId
+);
+id!(
+    /// A dispute about a session.
+    DisputeId
+);
+id!(
     /// A passkey of a member.
     PasskeyId
 );

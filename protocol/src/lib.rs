@@ -34,6 +34,7 @@ pub mod sign_in;
 pub mod signal;
 pub mod terms;
 pub mod title;
+pub mod trust;
 pub mod uplink;
 pub mod version;
 pub mod webhook;
@@ -42,8 +43,8 @@ pub mod worker;
 
 pub use codec::VideoCodec;
 pub use id::{
-    AccountId, ApiKeyId, EventId, GuestId, IdentityId, LeaseId, MemberId, NodeId, PasskeyId, PeerId,
-    SessionId, TransferId, WebhookId,
+    AccountId, ApiKeyId, CaseId, DisputeId, EventId, GuestId, IdentityId, LeaseId, MemberId, NodeId,
+    PasskeyId, PeerId, SessionId, TransferId, WebhookId,
 };
 pub use key::{NodeKey, PublicKey, Signature};
 pub use money::{Currency, Money};

@@ -23,7 +23,8 @@ const UNSAFE_ROOMS: [&str; 6] = [
     "benches/link/",
 ];
 /// Crates that open nothing and read no clock: time and randomness come in as arguments.
-const SANS_IO: [&str; 4] = ["protocol", "server/stream", "matchmaker/placement", "matchmaker/ledger"];
+const SANS_IO: [&str; 5] =
+    ["protocol", "server/stream", "matchmaker/placement", "matchmaker/ledger", "matchmaker/trust"];
 /// What would give a sans-I/O crate sockets, a database, a runtime, a clock or dice.
 const IO_CRATES: [&str; 16] = [
     "tokio",

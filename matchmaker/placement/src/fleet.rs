@@ -303,6 +303,12 @@ impl Fleet {
         }
     }
 
+    /// The GPU tier that a node claims; 0 where it is not known here.
+    pub fn gpu_tier(&self, node: NodeId) -> u8 {
+        let offer = self.members.get(&node).and_then(|member| member.offer.as_ref());
+        offer.map_or(0, |offer| offer.terms.gpu_tier)
+    }
+
     /// Slots of a node that leases hold.
     pub fn held(&self, node: NodeId) -> u32 {
         self.held.get(&node).map_or(0, |(held, _)| *held)

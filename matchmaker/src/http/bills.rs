@@ -1,9 +1,11 @@
 //! Bills of single sessions.
 
+use super::disputes::correction;
 use super::problem::{Code, Path, Problem};
 use super::usage::{sums, terms};
 use crate::state::Shared;
 use crate::store::billing::UsageSums;
+use crate::store::trust::CorrectionRow;
 use axum::extract::State;
 use nearframe_ledger::bill::{Evidence, Line};
 use nearframe_protocol::api;
@@ -27,11 +29,12 @@ pub(crate) async fn of_session(
     let evidence = shared.store.evidence_of(session).await?;
     let title = evidence.first().map(|first| first.account.title.clone());
     let title = title.ok_or_else(super::role::unknown_session)?;
-    let leases = evidence.iter().map(lease).collect::<Result<_, _>>()?;
+    let corrections = shared.store.corrections_of(session).await?;
+    let leases = evidence.iter().map(|evidence| lease(evidence, &corrections)).collect::<Result<_, _>>()?;
     Ok(axum::Json(SessionBill { session, title, leases }))
 }
 
-fn lease(evidence: &Evidence) -> Result<LeaseBill, Problem> {
+fn lease(evidence: &Evidence, corrections: &[CorrectionRow]) -> Result<LeaseBill, Problem> {
     let account = &evidence.account;
     let bill = evidence.recompute().map_err(|error| {
         tracing::error!(lease = %account.lease, %error, "a bill does not follow from its receipts");
@@ -55,6 +58,11 @@ fn lease(evidence: &Evidence) -> Result<LeaseBill, Problem> {
         terms: terms(&account.tariff, evidence.basis.as_ref()),
         lines: bill.lines.iter().map(|shown| line(shown, currency)).collect(),
         sums: sums(&total, currency),
+        corrections: corrections
+            .iter()
+            .filter(|row| row.transfer.lease == account.lease)
+            .map(correction)
+            .collect(),
     })
 }
 

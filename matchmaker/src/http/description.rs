@@ -1,9 +1,9 @@
 //! The API's description, generated from the doors.
 
 use super::{
-    accounts, api_keys, bills, budgets, earnings, fleet, invoices, members, nodes, operator, passkeys,
-    payouts, plans, prices, probes, queue, quotes, saves, sessions, sign_in, statements, surveys, titles,
-    trail, usage, webhooks, who,
+    accounts, api_keys, bills, budgets, cases, disputes, earnings, fleet, invoices, members, nodes, operator,
+    passkeys, payouts, plans, prices, probes, queue, quotes, saves, service_levels, sessions, sign_in,
+    statements, surveys, titles, trail, usage, webhooks, who,
 };
 use crate::signalling;
 use utoipa::OpenApi;
@@ -87,6 +87,14 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
         usage::series,
         usage::sessions,
         bills::of_session,
+        service_levels::of_month,
+        disputes::open,
+        disputes::of_session,
+        disputes::count,
+        disputes::list,
+        disputes::decide,
+        cases::list,
+        cases::decide,
         earnings::overview,
         earnings::head,
         earnings::root,

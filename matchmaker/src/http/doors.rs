@@ -2,9 +2,9 @@
 
 use super::role::{Guard, Role};
 use super::{
-    accounts, api_keys, bills, budgets, earnings, fleet, invoices, members, nodes, operator, passkeys,
-    payouts, plans, prices, probes, queue, quotes, saves, sessions, sign_in, statements, static_files,
-    surveys, titles, trail, usage, webhooks,
+    accounts, api_keys, bills, budgets, cases, disputes, earnings, fleet, invoices, members, nodes, operator,
+    passkeys, payouts, plans, prices, probes, queue, quotes, saves, service_levels, sessions, sign_in,
+    statements, static_files, surveys, titles, trail, usage, webhooks,
 };
 use crate::signalling;
 use crate::state::Shared;
@@ -145,6 +145,21 @@ pub(super) fn doors() -> Vec<Door> {
             .key(Scope::Usage),
         door("GET", "/v1/sessions/{id}/bill", Role::SessionOwner, get(bills::of_session))
             .key(Scope::Sessions),
+        door("POST", "/v1/sessions/{id}/disputes", Role::SessionParty, post(disputes::open))
+            .key(Scope::Sessions),
+        door("GET", "/v1/sessions/{id}/disputes", Role::SessionParty, get(disputes::of_session))
+            .key(Scope::Sessions),
+        door("PUT", "/v1/sessions/{id}/count", Role::SessionOwner, put(disputes::count)).key(Scope::Sessions),
+        door("GET", "/v1/service-levels/{month}", Role::Anyone, get(service_levels::of_month)),
+        door("GET", "/v1/disputes", Role::Operator(MemberRole::Viewer), get(disputes::list)),
+        door(
+            "POST",
+            "/v1/disputes/{dispute}/decision",
+            Role::Operator(MemberRole::Member),
+            post(disputes::decide),
+        ),
+        door("GET", "/v1/cases", Role::Operator(MemberRole::Viewer), get(cases::list)),
+        door("POST", "/v1/cases/{case}/decision", Role::Operator(MemberRole::Member), post(cases::decide)),
         door("GET", "/v1/earnings", Role::Books(MemberRole::Viewer), get(earnings::overview)),
         door("GET", "/v1/ledger/head", Role::Anyone, get(earnings::head)),
         door("GET", "/v1/settlement", Role::Anyone, get(earnings::root)),

@@ -98,6 +98,15 @@ async fn allowed(
     }
 }
 
+/// Everything that was posted to hosts, less what they paid back.
+async fn net(shared: &Shared) -> Result<Totals, StoreError> {
+    let mut totals = shared.store.host_totals(u64::MAX).await?;
+    for (place, corrected_micros) in shared.store.corrected().await? {
+        *totals.entry(place).or_default() -= corrected_micros;
+    }
+    Ok(totals)
+}
+
 /// What nodes have earned, what of it is settled, and what is held, until when and why. Proofs of what is settled are in
 /// `GET /v1/nodes/{id}/earnings`. Members of an account see its machines alone.
 #[utoipa::path(get, path = "/v1/earnings", tag = "money", operation_id = "earnings", params(Of),
@@ -116,11 +125,12 @@ pub(crate) async fn overview(
     // What is settled is read first: what comes in meanwhile is earned and held.
     let settled_until = shared.store.last_settlement().await?.map(|last| last.epoch);
     let settled = match settled_until {
-        Some(epoch) => shared.store.host_totals(epoch.ends_at_ms()).await?,
+        Some(epoch) => settlement::until(&shared, epoch).await?.totals,
         None => Totals::new(),
     };
     let held = settlement::held(&shared, settled_until, among.clone(), now_ms).await?;
-    let mut earned = shared.store.host_totals(u64::MAX).await?;
+    let withheld = settlement::withheld(&shared, among.as_deref(), now_ms).await?;
+    let mut earned = net(&shared).await?;
     earned.retain(|(host, _), _| among.as_ref().is_none_or(|among| among.contains(host)));
     let known = names(&shared, earned.keys().map(|(host, _)| *host)).await?;
     let mut paid = Totals::new();
@@ -137,6 +147,7 @@ pub(crate) async fn overview(
     Ok(axum::Json(EarningsOverview {
         nodes: nodes.collect(),
         held,
+        withheld,
         settled_until_ms: settled_until.map(Epoch::ends_at_ms),
         now_ms,
     }))
@@ -155,7 +166,7 @@ pub(crate) async fn of_node(
     State(shared): State<Arc<Shared>>,
     Path(node): Path<NodeId>,
 ) -> Result<axum::Json<Earnings>, Problem> {
-    let totals = shared.store.host_totals(u64::MAX).await?;
+    let totals = net(&shared).await?;
     let earned = totals.into_iter().filter(|((host, _), _)| *host == node);
     let earned = earned.map(|((_, currency), amount_micros)| Money { amount_micros, currency }).collect();
     let proofs = settlement::proofs(&shared, node).await?;

@@ -35,6 +35,11 @@ pub(crate) enum Code {
     UnknownProvider,
     UnknownWay,
     PasskeyRefused,
+    UnknownCase,
+    UnknownDispute,
+    DecidedOtherwise,
+    TooEarly,
+    DisputeTooLate,
     LastOwner,
     TooManyKeys,
     TooManyWebhooks,
@@ -74,7 +79,7 @@ pub(crate) enum Code {
 }
 
 impl Code {
-    pub(crate) const ALL: [Self; 60] = [
+    pub(crate) const ALL: [Self; 65] = [
         Self::BadRequest,
         Self::BadId,
         Self::BadCursor,
@@ -99,6 +104,11 @@ impl Code {
         Self::UnknownProvider,
         Self::UnknownWay,
         Self::PasskeyRefused,
+        Self::UnknownCase,
+        Self::UnknownDispute,
+        Self::DecidedOtherwise,
+        Self::TooEarly,
+        Self::DisputeTooLate,
         Self::LastOwner,
         Self::TooManyKeys,
         Self::TooManyWebhooks,
@@ -169,6 +179,11 @@ impl Code {
             Self::UnknownProvider => ("unknown_provider", 404, "There is no such provider"),
             Self::UnknownWay => ("unknown_way", 404, "There is no such way in"),
             Self::PasskeyRefused => ("passkey_refused", 401, "The passkey does not prove who you are"),
+            Self::UnknownCase => ("unknown_case", 404, "There is no such case"),
+            Self::UnknownDispute => ("unknown_dispute", 404, "There is no such dispute"),
+            Self::DecidedOtherwise => ("decided_otherwise", 409, "It was decided the other way"),
+            Self::TooEarly => ("too_early", 409, "It cannot be decided yet"),
+            Self::DisputeTooLate => ("dispute_too_late", 409, "The time for disputes is over"),
             Self::LastOwner => ("last_owner", 409, "An account keeps an owner"),
             Self::TooManyKeys => ("too_many_keys", 409, "The account has too many keys"),
             Self::TooManyWebhooks => ("too_many_webhooks", 409, "The account has too many webhooks"),

@@ -14,6 +14,7 @@ use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use nearframe_protocol::account::{MemberRole, Scope};
+use nearframe_protocol::trust::Party;
 use nearframe_protocol::{AccountId, Generation, GuestId, NodeId, SessionId};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -34,6 +35,9 @@ pub(crate) enum Role {
     /// The guest whose session it is, by cookie or by the session's ticket; a key of the account that pays; or an
     /// operator.
     SessionOwner,
+    /// Whoever owns the session; a member of the account that pays, that publishes the title or that owns the node; or an
+    /// operator.
+    SessionParty,
     /// The node that was told to start the session, by its save token.
     SaveToken,
     /// The operator's link, or a member of an operator's account with this role or a higher one.
@@ -69,7 +73,9 @@ pub(crate) struct Caller {
     pub(crate) who: Who,
     /// Whether cookie, ticket or key make the session of the path the caller's own.
     pub(crate) owner: bool,
-    /// The session of the path, for a door of [`Role::SessionOwner`] or [`Role::SaveToken`].
+    /// As what the caller has to do with it, for a door of [`Role::SessionParty`].
+    pub(crate) party: Option<Party>,
+    /// The session of the path, for a door of [`Role::SessionOwner`], [`Role::SessionParty`] or [`Role::SaveToken`].
     pub(crate) session: Option<SessionRow>,
     /// The generation that the save token was given to, for a door of [`Role::SaveToken`].
     pub(crate) generation: Option<Generation>,
@@ -135,6 +141,7 @@ async fn admit(
             if owns { Ok(()) } else { operator(&caller.who, MemberRole::Viewer) }
         }
         Role::SessionOwner => session_owner(shared, guard, id(params, "id")?, headers, caller).await,
+        Role::SessionParty => session_party(shared, guard, id(params, "id")?, headers, caller).await,
         Role::SaveToken => {
             let row = session(shared, id(params, "id")?).await?;
             let token = bearer(headers).and_then(|token| saves::generation_of_token(shared, &row, token));
@@ -162,6 +169,42 @@ async fn session_owner(
     if !caller.owner && caller.who.operator() < Some(least) {
         return Err(not_owner(caller.guest.is_some() || ticket.is_some()));
     }
+    caller.session = Some(row);
+    Ok(())
+}
+
+/// Asking needs no role beyond seeing; disputing is done by whoever may change something.
+async fn session_party(
+    shared: &Shared,
+    guard: Guard,
+    id: SessionId,
+    headers: &HeaderMap,
+    caller: &mut Caller,
+) -> Result<(), Problem> {
+    let least = if guard.method == "GET" { MemberRole::Viewer } else { MemberRole::Member };
+    let row = session(shared, id).await?;
+    let of_title = shared.store.owner(&Holding::Title(row.title.clone())).await?;
+    let of_node = shared.store.owner(&Holding::Node(row.node)).await?;
+    let payer = row.payer.map(|payer| payer.account);
+    let is_in =
+        |account: Option<AccountId>| account.and_then(|account| caller.who.role_in(account)) >= Some(least);
+    let found = if caller.who.key.is_some() {
+        None
+    } else if is_in(payer) || is_in(of_title) {
+        Some(Party::Studio)
+    } else if is_in(of_node) {
+        Some(Party::Host)
+    } else {
+        None
+    };
+    if found.is_none() {
+        session_owner(shared, guard, id, headers, caller).await?;
+    }
+    caller.party = found.or(Some(match (caller.owner, &caller.who.key) {
+        (true, Some(_)) => Party::Studio,
+        (true, None) => Party::Player,
+        (false, _) => Party::Operator,
+    }));
     caller.session = Some(row);
     Ok(())
 }

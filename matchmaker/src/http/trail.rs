@@ -16,7 +16,8 @@ use nearframe_protocol::api::{self, Page};
 use std::sync::Arc;
 
 /// Doors that change nothing worth a line, though they are no reading.
-const QUIET: [&str; 3] = ["/v1/quotes", "/v1/sessions/{id}/path", "/v1/me/passkeys/challenge"];
+const QUIET: [&str; 4] =
+    ["/v1/quotes", "/v1/sessions/{id}/path", "/v1/sessions/{id}/count", "/v1/me/passkeys/challenge"];
 /// Parameters of paths that are secrets.
 const SECRET: [&str; 1] = ["booking"];
 

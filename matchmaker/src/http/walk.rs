@@ -120,7 +120,7 @@ fn may_pass(guard: Guard, kind: Kind) -> bool {
     if let Some(fits) = kind.key(guard.scope) {
         return match guard.role {
             Role::Whoever => true,
-            Role::SessionOwner => fits && kind != Kind::OtherAccountsKey,
+            Role::SessionOwner | Role::SessionParty => fits && kind != Kind::OtherAccountsKey,
             _ if public => fits || guard.scope.is_none(),
             _ => fits,
         };
@@ -135,6 +135,11 @@ fn may_pass(guard: Guard, kind: Kind) -> bool {
         Role::SessionOwner => {
             let least = if guard.method == "GET" { MemberRole::Viewer } else { MemberRole::Member };
             matches!(kind, Kind::OwnerByCookie | Kind::OwnerByTicket) || kind.operates() >= Some(least)
+        }
+        Role::SessionParty => {
+            let least = if guard.method == "GET" { MemberRole::Viewer } else { MemberRole::Member };
+            let owns = matches!(kind, Kind::OwnerByCookie | Kind::OwnerByTicket);
+            owns || kind.role() >= Some(least) || kind.operates() >= Some(least)
         }
         Role::SaveToken => kind == Kind::NodeBySaveToken,
         Role::Operator(role) => kind.operates() >= Some(role),
@@ -348,6 +353,8 @@ impl House {
         let path = path.replace("{key}", &self.key.to_string());
         let path = path.replace("{webhook}", &random::webhook_id().to_string());
         let path = path.replace("{event}", &random::webhook_id().to_string());
+        let path = path.replace("{case}", &random::webhook_id().to_string());
+        let path = path.replace("{dispute}", &random::dispute_id().to_string());
         path.replace("{member}", &random::member_id().to_string()).replace(['{', '}', '*'], "")
     }
 }

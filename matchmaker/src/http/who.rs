@@ -65,7 +65,7 @@ impl Who {
     }
 
     /// What the caller is in an account, as a member of it.
-    fn role_in(&self, account: AccountId) -> Option<MemberRole> {
+    pub(crate) fn role_in(&self, account: AccountId) -> Option<MemberRole> {
         self.member.as_ref().filter(|member| member.0.account == account).map(|member| member.0.role)
     }
 

@@ -7,7 +7,7 @@ use crate::http::repeat;
 use crate::placing::{history, plan, preempt, rules, warm};
 use crate::state::{Phase, Shared};
 use crate::store::StoreError;
-use crate::{general, payouts, prices, replicas, saves, settlement, webhooks};
+use crate::{general, payouts, prices, replicas, saves, settlement, trust, webhooks};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -33,6 +33,9 @@ const EVENT_TICK: Duration = Duration::from_secs(300);
 
 /// Whether a day is to be settled is looked at this often.
 const SETTLEMENT_TICK: Duration = Duration::from_secs(600);
+
+/// What witnesses said is judged this often.
+const TRUST_TICK: Duration = Duration::from_secs(900);
 
 /// The general ledger is brought up to date this often.
 const LEDGER_TICK: Duration = Duration::from_secs(5);
@@ -76,6 +79,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>) -> JoinSet<()> {
     jobs.spawn(every(Arc::clone(shared), ASSET_TICK, "assets", |shared| Box::pin(unneeded_assets(shared))));
     jobs.spawn(every(Arc::clone(shared), SETTLEMENT_TICK, "settlement", |shared| Box::pin(settle(shared))));
     jobs.spawn(every(Arc::clone(shared), ACCOUNT_TICK, "payouts", |shared| Box::pin(open_payouts(shared))));
+    jobs.spawn(every(Arc::clone(shared), TRUST_TICK, "trust", |shared| Box::pin(trust::look(shared))));
     jobs.spawn(every(Arc::clone(shared), LEDGER_TICK, "general ledger", |shared| {
         Box::pin(general::post(shared))
     }));

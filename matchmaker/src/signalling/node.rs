@@ -12,6 +12,7 @@ use crate::replicas;
 use crate::sessions;
 use crate::state::{Phase, Shared, hash};
 use crate::store::{Admission, SessionRow, StoreError, Taken};
+use crate::trust;
 use crate::webhooks;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
@@ -148,10 +149,12 @@ async fn greet<'a>(
         }
         Err(error) => return unavailable(&error),
     };
+    let replaced = shared.fleet().is_online(node);
     let number = match shared.store.open_link(node, shared.cluster.me).await {
         Ok(number) => number,
         Err(error) => return unavailable(&error),
     };
+    trust::linked(shared, node, number, address, replaced).await;
     let commands = shared.bus.attach_node(node, number).await;
     let mut link = Link { shared, node, number, seen: HashMap::new(), unsaved: VecDeque::new() };
     let welcome = ToNode::Welcome { node, version: hello.version, now_ms: shared.now_ms() };
@@ -390,6 +393,7 @@ impl Link<'_> {
         let sequence = signed.receipt.sequence;
         let metrics = &self.shared.metrics;
         let taken = self.shared.store.take_receipt(signed, self.shared.now_ms()).await?;
+        let caught = if let Taken::Caught(_, seen) = &taken { Some(*seen) } else { None };
         Ok(match taken {
             Taken::Counted { .. } | Taken::Duplicate => {
                 let counted = matches!(taken, Taken::Counted { .. });
@@ -409,9 +413,12 @@ impl Link<'_> {
                 let message = "the studio's budget for the title is used up; the session ends".to_owned();
                 ToNode::ReceiptRefused { session, generation, sequence, message }
             }
-            Taken::Refused(message) => {
+            Taken::Refused(message) | Taken::Caught(message, _) => {
                 metrics.receipts_refused.add();
                 tracing::warn!(node = %self.node, %session, sequence, message, "a receipt was refused");
+                if let Some(seen) = caught {
+                    trust::refused(self.shared, self.node, session, seen).await;
+                }
                 ToNode::ReceiptRefused { session, generation, sequence, message }
             }
         })

@@ -5,6 +5,7 @@ use nearframe_ledger::{
     Bill, Chain, Imbalance, LeaseAccount, Meter, Reservation, Terms, Transfer, Verdict, verify,
 };
 use nearframe_protocol::receipt::{ReceiptHash, SignedReceipt};
+use nearframe_trust::seen::RefusedSeen;
 
 /// Reads a lease's journal again before its account is closed: every rule of [`verify`] holds, and
 /// nothing is set aside any more.
@@ -45,7 +46,13 @@ impl LeaseState {
         let link = match self.chain.judge(&self.terms, signed, known, now_ms) {
             Ok(Verdict::Next(link)) => link,
             Ok(Verdict::Duplicate) => return Ok(Err(Taken::Duplicate)),
-            Err(refusal) => return Ok(Err(Taken::Refused(refusal.to_string()))),
+            Err(refusal) => {
+                let message = refusal.to_string();
+                return Ok(Err(match RefusedSeen::of(&refusal) {
+                    Some(seen) => Taken::Caught(message, seen),
+                    None => Taken::Refused(message),
+                }));
+            }
         };
         let mut meter = self.meter;
         let receipt = &signed.receipt;

@@ -37,6 +37,7 @@ mod replicas;
 mod saves;
 mod settlements;
 mod sign_in;
+mod trust;
 mod webhooks;
 
 /// A store that forgets everything with its process.
@@ -77,6 +78,7 @@ struct State {
     deeds: deeds::Deeds,
     hooks: webhooks::Hooks,
     ways: sign_in::Ways,
+    trust: trust::Trust,
 }
 
 #[derive(Debug, Clone)]
@@ -489,12 +491,6 @@ impl Store for MemoryStore {
     }
     async fn host_totals(&self, before_ms: u64) -> Result<Totals, StoreError> {
         self.read(|state| state.totals(before_ms))
-    }
-    async fn add_settlement(&self, root: &SignedRoot) -> Result<(), StoreError> {
-        self.transact(|state| {
-            state.add_settlement(root);
-            Ok(())
-        })
     }
     async fn last_settlement(&self) -> Result<Option<SignedRoot>, StoreError> {
         Ok(self.read(|state| state.settlement.clone()))

@@ -23,6 +23,7 @@ mod session;
 pub mod sign_in;
 mod sqlite;
 mod subject;
+pub mod trust;
 pub mod webhooks;
 
 pub use accounts::{AccountStore, Payer};
@@ -38,6 +39,7 @@ pub use save::{NewSave, SaveOwner, SaveRow, Saved};
 pub use session::{Idempotency, NewSession, SessionRow};
 pub use sign_in::SignInStore;
 pub use sqlite::SqliteStore;
+pub use trust::TrustStore;
 pub use webhooks::WebhookStore;
 
 use crate::bus::words::{HeldSlots, ReplicaId};
@@ -51,6 +53,7 @@ use nearframe_protocol::receipt::SignedReceipt;
 use nearframe_protocol::{
     Currency, EndReason, Generation, GuestId, LeaseId, Money, NodeId, PublicKey, SessionId, TitleId,
 };
+use nearframe_trust::seen::RefusedSeen;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
@@ -125,6 +128,8 @@ pub enum Taken {
     OverBudget,
     /// Will never be counted, and why.
     Refused(String),
+    /// The same, and what it says about the node: no node that works sends it.
+    Caught(String, RefusedSeen),
 }
 
 /// Whether a transaction keeps what it did.
@@ -199,6 +204,7 @@ pub trait Store:
     + PlacementStore
     + PlanStore
     + SignInStore
+    + TrustStore
     + WebhookStore
 {
     /// The secret `name`; `fresh` becomes it when there is none.
@@ -296,8 +302,6 @@ pub trait Store:
     async fn posted_after(&self, after: u64, limit: u32) -> Result<Vec<PostedRow>, StoreError>;
     /// Everything that was posted to hosts before `before_ms`.
     async fn host_totals(&self, before_ms: u64) -> Result<Totals, StoreError>;
-    /// Keeps a signed root; the first of an epoch stays.
-    async fn add_settlement(&self, root: &SignedRoot) -> Result<(), StoreError>;
     /// The root of the last settled epoch.
     async fn last_settlement(&self) -> Result<Option<SignedRoot>, StoreError>;
 

@@ -1,7 +1,7 @@
 //! What a transaction decides about, for databases in which several write at once.
 
 use super::Hash;
-use nearframe_protocol::{AccountId, GuestId, MemberId, NodeId, PublicKey, SessionId};
+use nearframe_protocol::{AccountId, CaseId, GuestId, MemberId, NodeId, PublicKey, SessionId};
 
 /// What a transaction decides about.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,8 @@ pub(super) enum Subject<'a> {
     Orders(NodeId),
     /// Who a node is.
     NodeKey(PublicKey),
+    /// What is known and decided about a case.
+    Case(CaseId),
     /// A session with its lease, receipts and transfers.
     Session(SessionId),
     /// What an account subscribes to, and what leases hold of that.
@@ -72,6 +74,7 @@ impl Subject<'_> {
             Self::Webhooks(account) => hasher.update(b"webhooks").update(account.as_bytes()),
             Self::Orders(node) => hasher.update(b"orders").update(node.as_bytes()),
             Self::NodeKey(key) => hasher.update(b"node key").update(key.as_bytes()),
+            Self::Case(case) => hasher.update(b"case").update(case.as_bytes()),
             Self::Session(session) => hasher.update(b"session").update(session.as_bytes()),
             Self::Plan(account) => hasher.update(b"plan").update(account.as_bytes()),
             Self::Saves => hasher.update(b"saves"),

@@ -22,6 +22,10 @@ use nearframe_matchmaker::store::plans::{ChargeRow, PlanRow, PlanStore, Subscrib
 use nearframe_matchmaker::store::sign_in::{
     Added, IdentityRow, NewCookie, Newcomer, Outsider, PasskeyRow, PendingRow,
 };
+use nearframe_matchmaker::store::trust::{
+    CaseRow, CaseVerdict, CorrectionRow, Decided, DisputeRow, HeldRow, Opened, PlayedRow, ServedRow,
+    Settling, Testimony, Trial, TrustStore,
+};
 use nearframe_matchmaker::store::webhooks::{
     DeliveryClaim, DeliveryRow, Due, EventRow, Refused, Settled, WebhookChange, WebhookRow, WebhookStore,
 };
@@ -39,8 +43,8 @@ use nearframe_protocol::plan::ChargeKind;
 use nearframe_protocol::receipt::SignedReceipt;
 use nearframe_protocol::webhook::EventKind;
 use nearframe_protocol::{
-    AccountId, ApiKeyId, Currency, EndReason, EventId, Generation, GuestId, IdentityId, LeaseId, MemberId,
-    NodeId, PasskeyId, PublicKey, SessionId, TitleId, WebhookId,
+    AccountId, ApiKeyId, CaseId, Currency, DisputeId, EndReason, EventId, Generation, GuestId, IdentityId,
+    LeaseId, MemberId, NodeId, PasskeyId, PublicKey, SessionId, TitleId, WebhookId,
 };
 use std::collections::HashMap;
 use std::ops::Range;
@@ -107,6 +111,27 @@ macro_rules! through {
     };
 }
 
+through! { TrustStore {
+    testify(testimony: &Testimony) -> ();
+    testimonies(since_ms: u64) -> Vec<Testimony>;
+    forget_testimonies(before_ms: u64) -> ();
+    played(since_ms: u64, limit: u32) -> Vec<PlayedRow>;
+    add_case(case: &CaseRow) -> bool;
+    cases(open: bool, after: Option<CaseId>, limit: u32) -> Vec<CaseRow>;
+    decide_case(id: CaseId, verdict: &CaseVerdict, disputes: &[DisputeRow]) -> Decided<CaseRow>;
+    open_dispute(dispute: &DisputeRow) -> Opened;
+    disputes(open: bool, after: Option<DisputeId>, limit: u32) -> Vec<DisputeRow>;
+    disputes_of(session: SessionId) -> Vec<DisputeRow>;
+    decide_dispute(id: DisputeId, settling: &Settling) -> Decided<DisputeRow>;
+    corrections_of(session: SessionId) -> Vec<CorrectionRow>;
+    corrections_after(after: u64, limit: u32) -> Vec<PostedRow>;
+    held_earnings(before_ms: u64, trial: Trial) -> Vec<HeldRow>;
+    corrected() -> Totals;
+    settle(root: &SignedRoot, withheld: &Totals) -> ();
+    served(ended: Range<u64>) -> Vec<ServedRow>;
+    withheld(epoch: u32) -> Totals;
+} }
+
 through! { Store {
     secret(name: &str, fresh: [u8; 32]) -> [u8; 32];
     add_enrolment(code: Hash, expires_at_ms: u64) -> ();
@@ -151,7 +176,6 @@ through! { Store {
     evidence(title: Option<&TitleId>, after: Option<LeaseId>, limit: u32) -> Vec<Evidence>;
     posted_after(after: u64, limit: u32) -> Vec<PostedRow>;
     host_totals(before_ms: u64) -> Totals;
-    add_settlement(root: &SignedRoot) -> ();
     last_settlement() -> Option<SignedRoot>;
     set_budget(title: &TitleId, currency: &Currency, limit_micros: Option<i128>) -> ();
     budgets() -> Vec<BudgetRow>;

@@ -132,6 +132,22 @@ pub(crate) fn post(path: &str, body: &impl Serialize) -> Request<Body> {
         .unwrap()
 }
 
+/// Asks with a cookie and a JSON body.
+pub(crate) async fn send(
+    service: &Service,
+    method: &str,
+    path: &str,
+    cookie: &str,
+    body: serde_json::Value,
+) -> Response<Body> {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::COOKIE, cookie)
+        .header(header::CONTENT_TYPE, "application/json");
+    service.ask(request.body(Body::from(body.to_string())).unwrap()).await
+}
+
 /// `name=value` of the cookie that the answer sets.
 pub(crate) fn cookie(answer: &Response<Body>) -> String {
     let set = answer.headers()[header::SET_COOKIE].to_str().unwrap();

@@ -22,7 +22,8 @@ impl State {
     fn committed_micros(&self, title: &TitleId, currency: &Currency) -> i128 {
         let studio = Account::Studio(title.clone());
         let own = self.journal.iter().filter(|t| t.debit == studio && t.currency == *currency);
-        own.map(change_micros).sum()
+        let back = self.trust.paid_back(|entry| entry.credit == studio && entry.currency == *currency);
+        own.map(change_micros).sum::<i128>() - back
     }
 
     /// Whether the payer's budget holds what these transfers of one lease set aside.
@@ -70,7 +71,9 @@ impl State {
         for transfer in self.journal.iter().filter(|transfer| own(&transfer.lease)) {
             *leases.entry(transfer.lease).or_default() += change_micros(transfer);
         }
-        leases.into_iter().map(|(lease, committed)| self.plans.own_micros(lease, committed)).sum()
+        let back = self.trust.paid_back(|entry| own(&entry.lease));
+        leases.into_iter().map(|(lease, committed)| self.plans.own_micros(lease, committed)).sum::<i128>()
+            - back
     }
 
     /// What an account has set aside or spent, fees of its subscription included.

@@ -23,9 +23,12 @@ impl State {
         Ok(totals)
     }
 
-    pub(super) fn add_settlement(&mut self, root: &SignedRoot) {
-        if self.settlement.as_ref().is_none_or(|last| last.epoch < root.epoch) {
+    /// True if it is the first of its epoch.
+    pub(super) fn add_settlement(&mut self, root: &SignedRoot) -> bool {
+        let is_first = self.settlement.as_ref().is_none_or(|last| last.epoch < root.epoch);
+        if is_first {
             self.settlement = Some(root.clone());
         }
+        is_first
     }
 }

@@ -12,6 +12,7 @@ mod accounts;
 mod billing;
 mod budgets;
 mod deeds;
+mod disputes;
 mod evidence;
 mod keys;
 mod nodes;
@@ -26,6 +27,7 @@ mod saves;
 mod sessions;
 mod settlements;
 mod sign_in;
+mod trust;
 mod webhooks;
 
 use super::{Connection, Db, DbRow, NOW, SqlStore, lock, within};
@@ -162,9 +164,6 @@ impl Store for SqlStore {
     }
     async fn host_totals(&self, before_ms: u64) -> Result<Totals, StoreError> {
         settlements::totals(self, before_ms).await
-    }
-    async fn add_settlement(&self, root: &SignedRoot) -> Result<(), StoreError> {
-        settlements::add(self, root).await
     }
     async fn last_settlement(&self) -> Result<Option<SignedRoot>, StoreError> {
         settlements::last(self).await

@@ -1,7 +1,7 @@
 //! What hosts have earned until the end of a day.
 
 use super::rows::{blob, currency, int, signature, signed, text};
-use super::{DbRow, SqlStore, StoreError};
+use super::{Connection, DbRow, SqlStore, StoreError};
 use nearframe_ledger::Account;
 use nearframe_ledger::hash::Hash32;
 use nearframe_ledger::settlement::{Epoch, SignedRoot, Totals};
@@ -24,9 +24,9 @@ pub(super) async fn totals(store: &SqlStore, before_ms: u64) -> Result<Totals, S
         .collect()
 }
 
-/// Keeps a root; the first of an epoch stays.
-pub(super) async fn add(store: &SqlStore, root: &SignedRoot) -> Result<(), StoreError> {
-    query(
+/// Keeps a root; the first of an epoch stays. True if this is it.
+pub(super) async fn add(tx: &mut Connection, root: &SignedRoot) -> Result<bool, StoreError> {
+    let done = query(
         "INSERT INTO settlements (epoch, leaves, root, previous_root, signature) VALUES ($1, $2, $3, $4, $5)
          ON CONFLICT (epoch) DO NOTHING",
     )
@@ -35,9 +35,9 @@ pub(super) async fn add(store: &SqlStore, root: &SignedRoot) -> Result<(), Store
     .bind(&root.root.0[..])
     .bind(&root.previous.0[..])
     .bind(&root.signature.as_bytes()[..])
-    .execute(&store.writer)
+    .execute(tx)
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
 /// The root of the last epoch that was settled.

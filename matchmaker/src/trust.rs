@@ -1,0 +1,223 @@
+//! What witnesses say is written down here, and judged again and again by `nearframe-trust`; what it finds becomes a case.
+//!
+//! Cheap on purpose: a day of sessions is read as a whole. What is decided about a case is an operator's.
+
+use crate::state::{Phase, Shared};
+use crate::store::StoreError;
+use crate::store::accounts::Holding;
+use crate::store::trust::{CaseBody, CaseRow, PlayedRow, Testimony, TestimonyKind};
+use nearframe_ledger::settlement::{DAY_MS, Epoch};
+use nearframe_protocol::trust::PageCount;
+use nearframe_protocol::{CaseId, NodeId, SessionId};
+use nearframe_trust::fraud::{Finding, Grade, Kind, judge};
+use nearframe_trust::seen::{
+    LinkSeen, Mark, NodeSeen, PageSeen, Player, ReceiptSeen, RefusedSeen, Seen, SessionSeen,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// Leases that one look takes in; beyond that, the oldest by id are enough to find what repeats.
+const MOST_LEASES: u32 = 50_000;
+/// Testimonies are kept for eight days: longer than anything is judged by.
+const KEPT_MS: u64 = 8 * DAY_MS;
+/// A link that was replaced after it had fallen silent was silent for at least this long.
+const SILENT_MS: u64 = 10_000;
+/// Titles play at this rate; one that asks for less only seems slow, which is never more than a review.
+const ASKED_FPS: u16 = 60;
+
+/// A link, as its testimony says.
+#[derive(Debug, Serialize, Deserialize)]
+struct LinkWords {
+    address: Mark,
+    /// Whether the link that it replaced was alive.
+    replaced: bool,
+}
+
+/// A page's count, and where it came from.
+#[derive(Debug, Serialize, Deserialize)]
+struct PageWords {
+    address: Mark,
+    count: PageCount,
+}
+
+/// A node's link opened; `replaced`: while another of its own was alive.
+pub(crate) async fn linked(shared: &Shared, node: NodeId, number: u64, address: IpAddr, replaced: bool) {
+    let mut subject = [0; 16];
+    subject[..8].copy_from_slice(&number.to_le_bytes());
+    let words = LinkWords { address: mark_of_address(shared, address), replaced };
+    note(shared, TestimonyKind::Link, subject, node, &words).await;
+}
+
+/// A receipt of a session was refused, and it says something about its node.
+pub(crate) async fn refused(shared: &Shared, node: NodeId, session: SessionId, seen: RefusedSeen) {
+    note(shared, TestimonyKind::Refused, *session.as_bytes(), node, &seen).await;
+}
+
+/// A page says what it counted.
+pub(crate) async fn counted(
+    shared: &Shared,
+    node: NodeId,
+    session: SessionId,
+    address: IpAddr,
+    count: PageCount,
+) {
+    let words = PageWords { address: mark_of_address(shared, address), count };
+    note(shared, TestimonyKind::Page, *session.as_bytes(), node, &words).await;
+}
+
+/// A testimony that cannot be written is one witness less, and no reason to stop what it is about.
+async fn note(
+    shared: &Shared,
+    kind: TestimonyKind,
+    subject: [u8; 16],
+    node: NodeId,
+    words: &(impl Serialize + Sync),
+) {
+    let said = match serde_json::to_string(words) {
+        Ok(body) => {
+            shared.store.testify(&Testimony { kind, subject, node, at_ms: shared.now_ms(), body }).await
+        }
+        Err(error) => return tracing::error!(%error, "a testimony is no JSON"),
+    };
+    if let Err(error) = said {
+        tracing::warn!(%error, %node, kind = kind.as_str(), "a testimony is not written down");
+    }
+}
+
+/// A household: of IPv6 the half that its provider gave it. It is kept hashed with this server's own key.
+fn mark_of_address(shared: &Shared, address: IpAddr) -> Mark {
+    match address.to_canonical() {
+        IpAddr::V4(address) => shared.mark("address", &address.octets()),
+        IpAddr::V6(address) => shared.mark("address", &address.octets()[..8]),
+    }
+}
+
+/// Judges what was seen in a day, and opens cases.
+pub(crate) async fn look(shared: &Shared) -> Result<(), StoreError> {
+    if !shared.config.trust.judge || *shared.phase.borrow() == Phase::Closed {
+        return Ok(());
+    }
+    let now_ms = shared.now_ms();
+    shared.store.forget_testimonies(now_ms.saturating_sub(KEPT_MS)).await?;
+    let seen = seen(shared, now_ms.saturating_sub(DAY_MS), now_ms).await?;
+    for finding in judge(&seen) {
+        if finding.grade > Grade::Watch {
+            open(shared, finding, now_ms).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn open(shared: &Shared, finding: Finding, now_ms: u64) -> Result<(), StoreError> {
+    let Finding { node, kind, grade, witnesses, exhibits } = finding;
+    let row = CaseRow {
+        id: case_id(node, kind, Epoch::of(now_ms)),
+        node,
+        kind,
+        grade,
+        body: CaseBody { witnesses, exhibits },
+        opened_at_ms: now_ms,
+        changed_at_ms: now_ms,
+        verdict: None,
+    };
+    // Across midnight the same evidence is seen again: while a case of this kind is open, it belongs there.
+    let standing = shared.store.cases(true, None, u32::MAX).await?;
+    let earlier =
+        standing.iter().find(|known| (known.node, known.kind) == (node, kind)).map(|known| known.id);
+    let row = CaseRow { id: earlier.unwrap_or(row.id), ..row };
+    if shared.store.add_case(&row).await? {
+        tracing::warn!(%node, %kind, grade = grade.as_str(), case = %row.id, "a case was opened");
+    }
+    Ok(())
+}
+
+/// The same finding on the same day is the same case, whoever finds it.
+pub(crate) fn case_id(node: NodeId, kind: Kind, day: Epoch) -> CaseId {
+    let words = [&b"case\0"[..], node.as_bytes(), kind.as_str().as_bytes(), &day.0.to_le_bytes()].concat();
+    let mut id = [0; 16];
+    blake3::Hasher::new().update(&words).finalize_xof().fill(&mut id);
+    CaseId::from_random(id)
+}
+
+async fn seen(shared: &Shared, since_ms: u64, now_ms: u64) -> Result<Seen, StoreError> {
+    let said = shared.store.testimonies(since_ms).await?;
+    let played = shared.store.played(since_ms, MOST_LEASES).await?;
+    let ids: BTreeSet<NodeId> =
+        played.iter().map(|row| row.node).chain(said.iter().map(|said| said.node)).collect();
+    let mut nodes = Vec::with_capacity(ids.len());
+    for node in ids {
+        nodes.push(node_seen(shared, node, &said).await?);
+    }
+    let mut pages: BTreeMap<[u8; 16], PageWords> = BTreeMap::new();
+    let mut refusals: BTreeMap<[u8; 16], RefusedSeen> = BTreeMap::new();
+    for said in &said {
+        match said.kind {
+            TestimonyKind::Page => drop(pages.insert(said.subject, words(said)?)),
+            TestimonyKind::Refused => drop(refusals.insert(said.subject, words(said)?)),
+            TestimonyKind::Link => {}
+        }
+    }
+    let session = |row: &PlayedRow| {
+        let page = pages.get(row.session.as_bytes());
+        let refused = refusals.get(row.session.as_bytes()).copied();
+        session_seen(shared, row, page, refused, now_ms)
+    };
+    Ok(Seen { nodes, sessions: played.iter().map(session).collect(), checks: vec![] })
+}
+
+fn words<T: for<'a> Deserialize<'a>>(said: &Testimony) -> Result<T, StoreError> {
+    serde_json::from_str(&said.body).map_err(|_| StoreError::Corrupt("body"))
+}
+
+async fn node_seen(shared: &Shared, node: NodeId, said: &[Testimony]) -> Result<NodeSeen, StoreError> {
+    let mut links: Vec<LinkSeen> = Vec::new();
+    for said in said.iter().filter(|said| said.node == node && said.kind == TestimonyKind::Link) {
+        let LinkWords { address, replaced } = words(said)?;
+        if let Some(last) = links.last_mut() {
+            last.heard_until_ms = if replaced { said.at_ms } else { said.at_ms.saturating_sub(SILENT_MS) };
+        }
+        links.push(LinkSeen { address, opened_at_ms: said.at_ms, heard_until_ms: u64::MAX });
+    }
+    Ok(NodeSeen {
+        node,
+        owner: shared.store.owner(&Holding::Node(node)).await?,
+        owner_devices: vec![],
+        // Unknown places are one apiece, so that nobody is taken for a neighbour.
+        address: links.last().map_or_else(|| shared.mark("node", node.as_bytes()), |link| link.address),
+        gpu_tier: shared.fleet().gpu_tier(node),
+        links,
+    })
+}
+
+fn session_seen(
+    shared: &Shared,
+    row: &PlayedRow,
+    page: Option<&PageWords>,
+    refused: Option<RefusedSeen>,
+    now_ms: u64,
+) -> SessionSeen {
+    let device = shared.mark("device", row.guest.as_bytes());
+    SessionSeen {
+        session: row.session,
+        node: row.node,
+        player: Player { account: row.account, device, address: page.map_or(device, |page| page.address) },
+        started_at_ms: row.started_at_ms,
+        until_ms: row.ended_at_ms.unwrap_or(now_ms),
+        asked_fps: ASKED_FPS,
+        receipts: row.receipts.iter().map(ReceiptSeen::from).collect(),
+        refused: refused.into_iter().collect(),
+        page: page.map(|page| page_seen(&page.count)),
+    }
+}
+
+fn page_seen(count: &PageCount) -> PageSeen {
+    PageSeen {
+        until_sequence: count.until_sequence,
+        elapsed_us: count.elapsed_us,
+        frames: count.frames,
+        bytes: count.bytes,
+        packets: count.packets,
+        packets_lost: count.packets_lost,
+    }
+}
