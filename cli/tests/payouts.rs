@@ -12,6 +12,7 @@ use nearframe_protocol::api::CreateSession;
 use nearframe_protocol::{NodeKey, TitleId};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -69,6 +70,19 @@ fn killed(data: &Path, request: &str, body: &Value, after: Duration) {
     });
 }
 
+/// As a bank would look at it: against the schema of pain.001.001.09.
+fn assert_valid(xml: &str) {
+    let schema =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../matchmaker/ledger/tests/schemas/pain.001.001.09.xsd");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("payouts.xml");
+    std::fs::write(&file, xml).unwrap();
+    let mut xmllint = Command::new("xmllint");
+    let checked = xmllint.args(["--noout", "--nonet", "--schema", schema]).arg(&file).output();
+    let checked = checked.expect("xmllint is installed (Debian: libxml2-utils)");
+    assert!(checked.status.success(), "{}\n{xml}", String::from_utf8_lossy(&checked.stderr));
+}
+
 #[test]
 fn a_payout_survives_kills_at_any_moment_and_is_made_once() {
     let data = tempfile::tempdir().unwrap();
@@ -101,6 +115,14 @@ fn a_payout_survives_kills_at_any_moment_and_is_made_once() {
     let house = House::open(data.path(), None);
     house.as_operator(&submission, &Value::Null);
     assert_eq!(payouts(&house)[0]["state"], "submitted");
+    let sent = house.ask_as_operator(&file, &Value::Null).text;
+    assert_valid(&sent);
+    let amount = format!("<InstdAmt Ccy=\"EUR\">{}.{:02}</InstdAmt>", due / 1_000_000, due / 10_000 % 100);
+    for part in [&*id, &*amount, "NL91ABNA0417164300", "DE89370400440532013000", "Nearby Games &amp; Co GmbH"]
+    {
+        assert!(sent.contains(part), "{part} in {sent}");
+    }
+    assert_eq!(house.ask_as_operator(&file, &Value::Null).text, sent, "the same file each time");
     drop(house);
 
     for ms in [0, 1, 2, 4, 8, 16] {

@@ -49,6 +49,8 @@ pub(crate) struct House {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     head: String,
+    /// What is no JSON.
+    pub(crate) text: String,
     pub(crate) body: Value,
 }
 
@@ -57,6 +59,12 @@ impl House {
     pub(crate) fn open(data: &Path, ahead: Option<&str>) -> Self {
         let mut command = command();
         command.args(["matchmaker", "--listen", "127.0.0.1:0", "--log", "warn"]);
+        command.args([
+            "--company",
+            "Nearby Games & Co GmbH;Hauptstraße 1",
+            "--payer-iban",
+            "DE89370400440532013000",
+        ]);
         command.args(["--price-micros-per-hour", PRICE_MICROS, "--data"]).arg(data);
         if let Some(offset) = ahead {
             command.env("LD_PRELOAD", fake_clock()).env("FAKETIME", offset);
@@ -95,7 +103,8 @@ impl House {
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split_whitespace().nth(1).unwrap().parse().unwrap();
-        Answer { status, head: head.to_owned(), body: serde_json::from_str(body).unwrap_or(Value::Null) }
+        let (head, text) = (head.to_owned(), body.to_owned());
+        Answer { status, head, body: serde_json::from_str(body).unwrap_or(Value::Null), text }
     }
 
     pub(crate) fn ask_as_operator(&self, request: &str, body: &Value) -> Answer {
