@@ -97,7 +97,7 @@ fn a_ledger_that_is_right_says_so_in_sums_and_one_that_was_changed_is_refused() 
     assert!(told.contains(" bytes follow the last whole block") && told.contains("--head"), "{told}");
     let proved = verify_from(data.path(), &kept);
     assert!(
-        !proved.status.success() && text(&proved.stderr).contains("published"),
+        !proved.status.success() && text(&proved.stderr).contains("which was signed"),
         "{}",
         text(&proved.stderr)
     );

@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ fn fake_clock() -> PathBuf {
 }
 
 pub(crate) struct House {
-    process: Child,
+    process: Mutex<Child>,
     pub(crate) door: SocketAddr,
     code: String,
     operator: String,
@@ -49,6 +49,8 @@ pub(crate) struct House {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     head: String,
+    /// What is no JSON.
+    pub(crate) text: String,
     pub(crate) body: Value,
 }
 
@@ -57,6 +59,12 @@ impl House {
     pub(crate) fn open(data: &Path, ahead: Option<&str>) -> Self {
         let mut command = command();
         command.args(["matchmaker", "--listen", "127.0.0.1:0", "--log", "warn"]);
+        command.args([
+            "--company",
+            "Nearby Games & Co GmbH;Hauptstraße 1",
+            "--payer-iban",
+            "DE89370400440532013000",
+        ]);
         command.args(["--price-micros-per-hour", PRICE_MICROS, "--data"]).arg(data);
         if let Some(offset) = ahead {
             command.env("LD_PRELOAD", fake_clock()).env("FAKETIME", offset);
@@ -71,7 +79,7 @@ impl House {
         let code = after("--enrolment-code ");
         let link = after("operator http://");
         let door = after("listening http://").trim_end_matches('/').parse().unwrap();
-        let mut house = Self { process, door, code, operator: String::new() };
+        let mut house = Self { process: Mutex::new(process), door, code, operator: String::new() };
         let (_, path) = link.split_once('/').unwrap();
         let answer = house.ask(&format!("GET /{path}"), "", &Value::Null);
         house.operator = answer.cookie();
@@ -95,11 +103,34 @@ impl House {
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split_whitespace().nth(1).unwrap().parse().unwrap();
-        Answer { status, head: head.to_owned(), body: serde_json::from_str(body).unwrap_or(Value::Null) }
+        let (head, text) = (head.to_owned(), body.to_owned());
+        Answer { status, head, body: serde_json::from_str(body).unwrap_or(Value::Null), text }
+    }
+
+    pub(crate) fn ask_as_operator(&self, request: &str, body: &Value) -> Answer {
+        self.ask(request, &format!("Cookie: {}\r\n", self.operator), body)
+    }
+
+    /// Asks, whether or not the answer comes.
+    pub(crate) fn try_as_operator(&self, request: &str, body: &Value) {
+        let Ok(mut stream) = TcpStream::connect(self.door) else { return };
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let head = format!("Host: {}\r\nConnection: close\r\nCookie: {}\r\n", self.door, self.operator);
+        let kind = format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        // The server may be gone at any moment: that is what it is asked for.
+        let _ = stream.write_all(format!("{request} HTTP/1.1\r\n{head}{kind}{body}").as_bytes());
+        let _ = stream.read_to_string(&mut String::new());
+    }
+
+    /// As a power cut stops it.
+    pub(crate) fn kill(&self) {
+        let mut process = self.process.lock().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
     }
 
     pub(crate) fn as_operator(&self, request: &str, body: &Value) -> Value {
-        let answer = self.ask(request, &format!("Cookie: {}\r\n", self.operator), body);
+        let answer = self.ask_as_operator(request, body);
         assert!(answer.status < 300, "{request}: {} {}", answer.status, answer.body);
         answer.body
     }
@@ -140,10 +171,11 @@ impl House {
     }
 
     /// As a service manager stops it.
-    pub(crate) fn stop(mut self) {
-        kill_process(Pid::from_child(&self.process), Signal::TERM).unwrap();
+    pub(crate) fn stop(self) {
+        let mut process = self.process.lock().unwrap();
+        kill_process(Pid::from_child(&process), Signal::TERM).unwrap();
         let until = Instant::now() + WITHIN;
-        while self.process.try_wait().unwrap().is_none() {
+        while process.try_wait().unwrap().is_none() {
             assert!(Instant::now() < until, "it did not stop");
             thread::sleep(Duration::from_millis(20));
         }
@@ -153,8 +185,9 @@ impl House {
 impl Drop for House {
     fn drop(&mut self) {
         // Ended already where the test stopped it.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let process = self.process.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let _ = process.kill();
+        let _ = process.wait();
     }
 }
 
