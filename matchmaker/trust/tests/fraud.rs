@@ -228,8 +228,8 @@ fn own_play_is_found_where_it_is_most_of_what_a_node_does() {
     let signed_in = Player { device: Mark(9_000 + u64::from(NODE)), ..stranger };
     let at_home = Player { address: Mark(1), ..stranger };
     for own in [paying, signed_in] {
-        assert_eq!(with(3, own), [(Kind::OwnPlay, Grade::Review)]);
-        assert_eq!(with(1, own), [], "trying out is no fraud");
+        assert_eq!(with(5, own), [(Kind::OwnPlay, Grade::Review)]);
+        assert_eq!(with(3, own), [], "trying out is no fraud, nor is an evening");
     }
     assert_eq!(with(11, at_home), [(Kind::OwnPlay, Grade::Review)]);
     assert_eq!(with(4, at_home), [], "family");

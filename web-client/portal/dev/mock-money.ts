@@ -153,7 +153,8 @@ export function earnings(node: string | null): Schemas['EarningsOverview'] {
     settled: money(18_000_041n),
     paid: money(12_340_000n),
   }));
-  return { nodes, held, settled_until_ms: (today - 3) * DAY_MS, now_ms: Date.now() };
+  const withheld = BY_NODE.slice(0, 1).map((row): Schemas['Withheld'] => ({ node: row.node, why: 'under_review', amount: money(2_004_331n) }));
+  return { nodes, held, withheld, settled_until_ms: (today - 3) * DAY_MS, now_ms: Date.now() };
 }
 
 /** Payouts in each state. */

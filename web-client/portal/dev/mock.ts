@@ -29,6 +29,7 @@ import {
 } from './mock-accounts.ts';
 import { BUDGETS, BY_NODE, BY_SESSION, BY_TITLE, PAYOUTS, PRICES, PRICE_INDEX, bill, earnings, proof, series } from './mock-money.ts';
 import { EMPTY_FLEET, FLEET_VIEW, OUTLOOK, PLACEMENT } from './mock-fleet.ts';
+import { CASES, DISPUTES } from './mock-trust.ts';
 
 type Schemas = components['schemas'];
 
@@ -115,6 +116,16 @@ function moneyBody(method: string, [kind, id = '', part = '']: readonly string[]
       return BUDGETS[0];
     case 'GET earnings/':
       return empty ? { nodes: [], held: [], now_ms: Date.now() } : earnings(query.get('node'));
+    case 'GET cases/':
+      return rows(CASES);
+    case 'GET disputes/':
+    case 'GET sessions/disputes':
+      return rows(DISPUTES);
+    case 'POST cases/decision':
+      return CASES[0];
+    case 'POST disputes/decision':
+    case 'POST sessions/disputes':
+      return DISPUTES[0];
     case 'GET nodes/earnings':
       return proof(id);
     default:

@@ -9,8 +9,8 @@ use crate::seen::{Mark, SessionSeen};
 use crate::witness::Witness;
 use std::collections::BTreeMap;
 
-/// Own play below this is trying out, µs.
-const TRIED_US: u64 = 2 * 3600 * 1_000_000;
+/// Own play below this is trying out, or an evening, µs.
+const TRIED_US: u64 = 4 * 3600 * 1_000_000;
 /// One browser at the node's address that plays more than this in the time looked at never sleeps, µs.
 const RESTLESS_US: u64 = 10 * 3600 * 1_000_000;
 

@@ -15,6 +15,7 @@ export type BillLine = Schemas['BillLine'];
 export type Budget = Schemas['Budget'];
 export type EarningsOverview = Schemas['EarningsOverview'];
 export type HeldDay = Schemas['HeldDay'];
+export type Withheld = Schemas['Withheld'];
 export type Earnings = Schemas['Earnings'];
 export type Prices = Schemas['Prices'];
 export type PriceRate = Schemas['PriceRate'];
