@@ -4,6 +4,7 @@ use crate::{Error, OidcProvider, Result};
 use nearframe_ledger::rates::{Rate, RateCard};
 use nearframe_protocol::Currency;
 use nearframe_protocol::account::AccountKind;
+use nearframe_protocol::check::draw::{HOURS, Rules};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,6 +52,8 @@ pub struct Config {
     pub restart_grace_s: u32,
     /// Webhooks may also name plain HTTP, and hosts that are not public: for tests, and networks that are closed.
     pub private_webhooks: bool,
+    /// How often nodes are audited by checkers.
+    pub checks: Rules,
     /// What one guest and one address may do.
     pub limits: Limits,
 }
@@ -112,6 +115,7 @@ impl Default for Config {
             connect_timeout_s: 30,
             restart_grace_s: 10,
             private_webhooks: false,
+            checks: Rules::default(),
             limits: Limits::default(),
         }
     }
@@ -187,6 +191,9 @@ impl Config {
         }
         if !(3..=3600).contains(&self.restart_grace_s) {
             return bad("restart_grace_s", "3 to 3600");
+        }
+        if self.checks.new_per_day > HOURS || self.checks.per_day > HOURS {
+            return bad("checks", "at most 24 audits a day");
         }
         let limits = self.limits;
         let each = [

@@ -10,6 +10,7 @@ mod accounts;
 mod api_keys;
 mod bills;
 mod budgets;
+mod checks;
 mod description;
 mod doors;
 mod earnings;

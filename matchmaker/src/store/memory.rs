@@ -25,6 +25,7 @@ use std::sync::{Mutex, PoisonError};
 mod accounts;
 mod billing;
 mod budgets;
+mod checks;
 mod deeds;
 mod evidence;
 mod nodes;
@@ -80,6 +81,7 @@ struct State {
     journal: Vec<Transfer>,
     limits: budgets::Limits,
     cards: billing::Cards,
+    checks: checks::Checks,
     settlement: settlements::Last,
     saves: saves::Saves,
     replicas: replicas::Cluster,

@@ -10,6 +10,7 @@
 mod account;
 pub mod accounts;
 pub mod billing;
+pub mod checks;
 pub mod deeds;
 mod event;
 mod memory;
@@ -25,6 +26,7 @@ pub mod webhooks;
 
 pub use accounts::{AccountStore, Payer};
 pub use billing::BillingStore;
+pub use checks::CheckStore;
 pub use deeds::DeedStore;
 pub use memory::MemoryStore;
 pub use placement::PlacementStore;
@@ -188,7 +190,7 @@ pub struct BudgetRow {
 /// The seam. Every method is one transaction; times are Unix ms by the caller's clock.
 #[async_trait]
 pub trait Store:
-    AccountStore + BillingStore + DeedStore + PlacementStore + SignInStore + WebhookStore
+    AccountStore + BillingStore + CheckStore + DeedStore + PlacementStore + SignInStore + WebhookStore
 {
     /// The secret `name`; `fresh` becomes it when there is none.
     async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError>;

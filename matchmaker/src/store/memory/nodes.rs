@@ -31,5 +31,6 @@ pub(super) fn admit(
     }
     let id = NodeId::from_random(crate::random::bytes());
     state.nodes.insert(id, (*key, describe(id)));
+    state.checks.enrolled.insert(id, now_ms);
     Admission::Admitted(id)
 }
