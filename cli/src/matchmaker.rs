@@ -35,6 +35,10 @@ pub(crate) fn configure(
     if let Some(kinds) = &options.new_accounts {
         config.new_accounts = oidc::new_accounts(kinds)?;
     }
+    let checks = &mut config.checks;
+    checks.new_days = options.check_new_days.unwrap_or(checks.new_days);
+    checks.new_per_day = options.check_new_per_day.unwrap_or(checks.new_per_day);
+    checks.per_day = options.check_per_day.unwrap_or(checks.per_day);
     if let Some(price) = options.price_micros_per_hour {
         config.price_micros_per_hour = price;
     }
