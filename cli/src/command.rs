@@ -151,6 +151,9 @@ pub(crate) enum LedgerCommand {
     Verify {
         #[command(flatten)]
         record: Record,
+        /// An answer of GET /v1/ledger/head that was kept: the general ledger has to go on from there
+        #[arg(long, value_name = "FILE")]
+        head: Vec<PathBuf>,
     },
 }
 
@@ -200,9 +203,9 @@ impl CommandLine {
             Command::Checker { agent, how, command } => {
                 Command::Checker { agent: agent.or(file.agent), how, command }
             }
-            Command::Ledger { command: LedgerCommand::Verify { record } } => {
+            Command::Ledger { command: LedgerCommand::Verify { record, head } } => {
                 let record = record.or(Record { database_url: file.matchmaker.database_url });
-                Command::Ledger { command: LedgerCommand::Verify { record } }
+                Command::Ledger { command: LedgerCommand::Verify { record, head } }
             }
             other => other,
         };

@@ -70,7 +70,8 @@ pub(crate) async fn held(
     Ok(rows.iter().filter_map(day).collect())
 }
 
-async fn until(shared: &Shared, epoch: Epoch) -> Result<Settlement, StoreError> {
+/// What hosts may have at the end of an epoch.
+pub(crate) async fn until(shared: &Shared, epoch: Epoch) -> Result<Settlement, StoreError> {
     let totals = shared.store.host_totals(epoch.ends_at_ms()).await?;
     // Nothing can be disputed yet, so nothing is held.
     Ok(Settlement { epoch: Some(epoch), totals, held: BTreeMap::new() })

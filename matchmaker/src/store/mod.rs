@@ -14,7 +14,9 @@ pub mod checks;
 pub mod deeds;
 mod event;
 mod memory;
+pub mod payouts;
 pub mod placement;
+pub mod plans;
 mod postgres;
 mod replica;
 mod save;
@@ -29,7 +31,9 @@ pub use billing::BillingStore;
 pub use checks::CheckStore;
 pub use deeds::DeedStore;
 pub use memory::MemoryStore;
+pub use payouts::PayoutStore;
 pub use placement::PlacementStore;
+pub use plans::PlanStore;
 pub use postgres::PostgresStore;
 pub use replica::{Fence, RegionOwner, Replicas, Stranded};
 pub use save::{NewSave, SaveOwner, SaveRow, Saved};
@@ -190,7 +194,15 @@ pub struct BudgetRow {
 /// The seam. Every method is one transaction; times are Unix ms by the caller's clock.
 #[async_trait]
 pub trait Store:
-    AccountStore + BillingStore + CheckStore + DeedStore + PlacementStore + SignInStore + WebhookStore
+    AccountStore
+    + BillingStore
+    + CheckStore
+    + DeedStore
+    + PayoutStore
+    + PlacementStore
+    + PlanStore
+    + SignInStore
+    + WebhookStore
 {
     /// The secret `name`; `fresh` becomes it when there is none.
     async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError>;

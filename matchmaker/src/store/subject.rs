@@ -28,6 +28,8 @@ pub(super) enum Subject<'a> {
     NodeKey(PublicKey),
     /// A session with its lease, receipts and transfers.
     Session(SessionId),
+    /// What an account subscribes to, and what leases hold of that.
+    Plan(AccountId),
     /// Which assets are needed.
     Saves,
     /// Which numbers sites have.
@@ -71,6 +73,7 @@ impl Subject<'_> {
             Self::Orders(node) => hasher.update(b"orders").update(node.as_bytes()),
             Self::NodeKey(key) => hasher.update(b"node key").update(key.as_bytes()),
             Self::Session(session) => hasher.update(b"session").update(session.as_bytes()),
+            Self::Plan(account) => hasher.update(b"plan").update(account.as_bytes()),
             Self::Saves => hasher.update(b"saves"),
             Self::LatencySites => hasher.update(b"latency sites"),
             Self::Latency => hasher.update(b"latency"),
