@@ -4,6 +4,8 @@ use crate::file::ConfigFile;
 use crate::options::{Agent, Door, Enrolment, General, Matchmaking, Node, Record};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use nearframe_protocol::{NodeId, TitleId};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// Games and real-time renderings, streamed from the nearest GPU.
@@ -72,6 +74,16 @@ pub(crate) enum Command {
         #[command(flatten)]
         agent: Agent,
     },
+    /// Play without a screen: carry out the audits that the matchmaker draws, or make load
+    #[command(args_conflicts_with_subcommands = true)]
+    Checker {
+        #[command(flatten)]
+        agent: Agent,
+        #[command(flatten)]
+        how: Checking,
+        #[command(subcommand)]
+        command: Option<CheckerCommand>,
+    },
     /// Print the OpenAPI description of the matchmaker's API
     Openapi,
     /// Run one session for a node on this machine
@@ -79,6 +91,47 @@ pub(crate) enum Command {
     Worker,
     /// Print the version of the program and of the words it speaks
     Version,
+}
+
+/// How a checker plays.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Checking {
+    /// Play this title once, wherever it is placed, and file a report; with --sessions, what is played
+    #[arg(long, value_name = "ID", value_parser = TitleId::new)]
+    pub(crate) title: Option<TitleId>,
+    /// Make load: so many players at once, without reports; what they found is printed
+    #[arg(long, value_name = "N")]
+    pub(crate) sessions: Option<u32>,
+    /// How many of them decode what they see; the others count frames [default: all]
+    #[arg(long, value_name = "N", requires = "sessions")]
+    pub(crate) decoding: Option<u32>,
+    /// How long each session is played, from its first frame on
+    #[arg(long, value_name = "S", default_value_t = 20)]
+    pub(crate) seconds: u32,
+    /// One JSON object instead of words
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Addresses that media leaves from [default: all, or loopback where the matchmaker is there]
+    #[arg(long, env = "NEARFRAME_MEDIA_BIND", value_name = "ADDR", value_delimiter = ',')]
+    pub(crate) media_bind: Option<Vec<IpAddr>>,
+}
+
+/// What else a checker does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CheckerCommand {
+    /// Print the public key, which an operator enrols; made at the first time
+    Key,
+    /// Draw again who was audited when, from the seeds of GET /v1/checks/seeds
+    Draw {
+        /// The answer of GET /v1/checks/seeds
+        file: PathBuf,
+        /// The node's id
+        #[arg(long, value_name = "ID")]
+        node: NodeId,
+        /// When it was enrolled, Unix ms: decides for how long it was new
+        #[arg(long, value_name = "MS")]
+        enrolled_ms: u64,
+    },
 }
 
 /// What to do with titles.
@@ -127,6 +180,7 @@ impl CommandLine {
                 | Command::Node { .. }
                 | Command::Ledger { .. }
                 | Command::Mcp { .. }
+                | Command::Checker { .. }
         );
         if !reads_file {
             return Ok((self.general, self.command));
@@ -146,6 +200,9 @@ impl CommandLine {
                 Command::Node { enrolment: enrolment.or(file.enrolment), node: node.or(file.node) }
             }
             Command::Mcp { agent } => Command::Mcp { agent: agent.or(file.agent) },
+            Command::Checker { agent, how, command } => {
+                Command::Checker { agent: agent.or(file.agent), how, command }
+            }
             Command::Ledger { command: LedgerCommand::Verify { record, head } } => {
                 let record = record.or(Record { database_url: file.matchmaker.database_url });
                 Command::Ledger { command: LedgerCommand::Verify { record, head } }

@@ -46,6 +46,8 @@ pub(crate) fn node_folder(general: &General) -> Result<PathBuf> {
 
 /// The node's part of the data directory.
 pub(crate) const NODE: &str = "node";
+/// A checker's part of the data directory.
+pub(crate) const CHECKER: &str = "checker";
 /// The matchmaker's part of the data directory.
 pub(crate) const MATCHMAKER: &str = "matchmaker";
 

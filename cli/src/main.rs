@@ -6,6 +6,8 @@
 //! **Architecture invariant:** a wrong configuration is refused before anything starts, naming the key
 //! and what is allowed; stdout carries only what other programs read, the log goes to stderr.
 
+mod api;
+mod checker;
 mod command;
 mod data_dir;
 mod doctor;
@@ -81,6 +83,9 @@ fn dispatch(general: &General, command: Command) -> Result<()> {
         Command::Ledger { command } => block_on(money::ledger(general, &command)),
         Command::Payout { command } => money::payout(&command),
         Command::Mcp { agent } => block_on(mcp::serve(&agent)),
+        Command::Checker { agent, how, command } => {
+            block_on(checker::run(general, &agent, &how, command.as_ref()))
+        }
         Command::Openapi => {
             say::line(&nearframe_matchmaker::openapi().to_pretty_json().context("writing the description")?);
             Ok(())

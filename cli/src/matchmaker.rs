@@ -45,6 +45,10 @@ pub(crate) fn configure(
     trust.new_host_hours = options.new_host_hours.unwrap_or(trust.new_host_hours);
     trust.new_host_sessions = options.new_host_sessions.unwrap_or(trust.new_host_sessions);
     trust.judge = options.judge.unwrap_or(trust.judge);
+    let checks = &mut config.checks;
+    checks.new_days = options.check_new_days.unwrap_or(checks.new_days);
+    checks.new_per_day = options.check_new_per_day.unwrap_or(checks.new_per_day);
+    checks.per_day = options.check_per_day.unwrap_or(checks.per_day);
     if let Some(price) = options.price_micros_per_hour {
         config.price_micros_per_hour = price;
     }

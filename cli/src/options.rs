@@ -92,7 +92,7 @@ section! {
 }
 
 section! {
-    /// `[agent]`: whom `nearframe mcp` asks, and as whom.
+    /// `[agent]`: whom `nearframe mcp` and `nearframe checker` ask, and as whom.
     #[command(next_help_heading = "Agent")]
     Agent {
         /// The matchmaker to ask, such as https://play.example.org
@@ -147,6 +147,15 @@ section! {
         /// Currency of prices: an ISO 4217 code or a token symbol
         #[arg(long, env = "NEARFRAME_CURRENCY", value_name = "CODE")]
         currency: String,
+        /// Days from its enrolment on in which a node is new to checkers [default: 14]
+        #[arg(long, env = "NEARFRAME_CHECK_NEW_DAYS", value_name = "DAYS")]
+        check_new_days: u16,
+        /// Audits of a new node in a day, on average, at most 24 [default: 6]
+        #[arg(long, env = "NEARFRAME_CHECK_NEW_PER_DAY", value_name = "N")]
+        check_new_per_day: u8,
+        /// Audits of any other node in a day, on average, at most 24 [default: 1]
+        #[arg(long, env = "NEARFRAME_CHECK_PER_DAY", value_name = "N")]
+        check_per_day: u8,
         /// Who bills, line by line with semicolons between them: name, address, tax number
         #[arg(long, env = "NEARFRAME_COMPANY", value_name = "LINE", value_delimiter = ';')]
         company: Vec<String>,

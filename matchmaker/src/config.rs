@@ -5,6 +5,7 @@ use nearframe_ledger::payout::{Bic, Iban};
 use nearframe_ledger::rates::{Rate, RateCard};
 use nearframe_protocol::Currency;
 use nearframe_protocol::account::AccountKind;
+use nearframe_protocol::check::draw::{HOURS, Rules};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -62,6 +63,8 @@ pub struct Config {
     pub private_webhooks: bool,
     /// What is asked of hosts before they have what they earned.
     pub trust: TrustConfig,
+    /// How often nodes are audited by checkers.
+    pub checks: Rules,
     /// What one guest and one address may do.
     pub limits: Limits,
 }
@@ -146,6 +149,7 @@ impl Default for Config {
             restart_grace_s: 10,
             private_webhooks: false,
             trust: TrustConfig::default(),
+            checks: Rules::default(),
             limits: Limits::default(),
         }
     }
@@ -244,6 +248,9 @@ impl Config {
         }
         if self.trust.new_host_hours > 24 * 366 {
             return bad("trust.new_host_hours", "at most a year, 8784");
+        }
+        if self.checks.new_per_day > HOURS || self.checks.per_day > HOURS {
+            return bad("checks", "at most 24 audits a day");
         }
         let limits = self.limits;
         let each = [

@@ -12,6 +12,7 @@ pub mod assets;
 pub mod audit;
 pub mod bus;
 mod catalogue;
+mod checks;
 pub mod config;
 mod document;
 mod enrolment;

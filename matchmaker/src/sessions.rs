@@ -3,6 +3,7 @@
 //! **Architecture invariant:** a session ends only through [`end`], which writes the store first and
 //! then tells node and pages; whoever missed the telling reads the store when it comes back.
 
+mod checked;
 mod offer;
 mod together;
 
@@ -112,15 +113,16 @@ pub(crate) async fn create(shared: &Shared, wanted: Wanted) -> Result<(Answer, G
         fence: None,
         payer,
     };
-    let leased = match (&asked.group, &asked.booking) {
-        (Some(group), _) => match together::join(shared, group, new, &asked, &asker).await? {
+    let leased = match (&asked.check, &asked.group, &asked.booking) {
+        (Some(check), _, _) => checked::lease(shared, check, new, &request).await?,
+        (None, Some(group), _) => match together::join(shared, group, new, &asked, &asker).await? {
             together::Outcome::Placed(row) => Leased::Again(row),
             together::Outcome::Gathering(gathered) => {
                 return Ok((Answer::Pending(pending(shared, guest, None, Some(gathered))), guest));
             }
         },
-        (None, Some(booking)) => booked(shared, booking, new, request, &asker).await?,
-        (None, None) => {
+        (None, None, Some(booking)) => booked(shared, booking, new, request, &asker).await?,
+        (None, None, None) => {
             let leased = queued(shared, new, request, &asker, &asked).await;
             waiting::tell(shared).await;
             leased?
@@ -149,6 +151,7 @@ pub(crate) async fn create(shared: &Shared, wanted: Wanted) -> Result<(Answer, G
         node_key,
         ice_servers: ice::servers(&shared.config.ice, row.id, shared.now_ms()),
         now_ms: shared.now_ms(),
+        challenge: shared.challenge(row.id),
         session: (*row).into(),
     };
     Ok((Answer::Created(Box::new(created)), guest))
@@ -412,6 +415,8 @@ pub(crate) async fn start_command(shared: &Shared, row: &SessionRow) -> Result<T
         player_key: row.player_key,
         ice_servers: ice::servers(&shared.config.ice, row.id, shared.now_ms()),
         save: Some(saves::grant(shared, row).await?),
+        // A session that moved is not begun again: its page shows whatever comes.
+        challenge: (row.generation == Generation(0)).then(|| shared.challenge(row.id)),
     })
 }
 

@@ -20,6 +20,7 @@ use crate::webhooks::Post;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nearframe_placement::Fleet;
+use nearframe_protocol::key::Nonce;
 use nearframe_protocol::{Generation, GuestId, NodeId, NodeKey, PublicKey, SessionId, WebhookId};
 use nearframe_trust::seen::Mark;
 use std::collections::HashMap;
@@ -211,6 +212,11 @@ impl Shared {
         let (id, proof) = cookie.split_once('.')?;
         let guest: GuestId = id.parse().ok()?;
         same(&self.mac("guest", guest.as_bytes()), proof).then_some(guest)
+    }
+
+    /// What the session's first frames answer; the same whenever it is asked for.
+    pub(crate) fn challenge(&self, session: SessionId) -> Nonce {
+        Nonce::from_bytes(self.mac_bytes("challenge", session.as_bytes()))
     }
 
     /// The proof that the words of a quote are ours.

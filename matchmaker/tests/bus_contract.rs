@@ -37,6 +37,7 @@ fn start(n: u8) -> ToNode {
         player_key: NodeKey::from_seed([1; 32]).public(),
         ice_servers: vec![],
         save: None,
+        challenge: None,
     }
 }
 fn event(code: &str) -> SessionEvent {

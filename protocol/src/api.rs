@@ -3,7 +3,7 @@
 use crate::account::Offer;
 use crate::capability::SignedCapability;
 use crate::fleet::Residency;
-use crate::key::{PublicKey, Signature};
+use crate::key::{Nonce, PublicKey, Signature};
 use crate::measure::Measured;
 use crate::money::{Money, MoneyJson};
 use crate::network::IceServer;
@@ -94,6 +94,9 @@ pub struct CreateSession {
     /// It may be interrupted for players who find no slot, after a notice of 5 s; price decides where it runs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub interruptible: bool,
+    /// From `GET /v1/checks/next`, for a checker: to be placed on the node that it is to check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
 }
 
 impl CreateSession {
@@ -112,6 +115,7 @@ impl CreateSession {
             group: None,
             booking: None,
             interruptible: false,
+            check: None,
         }
     }
 }
@@ -167,6 +171,8 @@ pub struct CreatedSession {
     pub ice_servers: Vec<IceServer>,
     /// Server's clock, Unix ms, against which attestations expire.
     pub now_ms: u64,
+    /// What the node answers with its first frames, which are not the title's yet; every session has its own.
+    pub challenge: Nonce,
 }
 
 /// What was used of a title in a month.

@@ -166,6 +166,12 @@ pub enum ToPage {
         /// How pictures are converted, such as `simd` or `shader`.
         conversion: String,
     },
+    /// The frames that answered the session's challenge are over: from this one on they are the title's. Only to a
+    /// page that has [`crate::check::challenge::FEATURE`], once, before that frame or soon after.
+    Begins {
+        /// Of the first frame of the title.
+        rtp_timestamp: u32,
+    },
     /// How the picture is encoded from the next keyframe on.
     Quality {
         /// Pixels.

@@ -12,6 +12,7 @@ pub mod api;
 pub mod attest;
 pub mod bill;
 pub mod capability;
+pub mod check;
 pub mod codec;
 pub mod control;
 pub mod facts;

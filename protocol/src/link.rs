@@ -210,6 +210,9 @@ pub enum ToNode {
         /// The player's saves; absent where the matchmaker keeps none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         save: Option<SaveGrant>,
+        /// What the session's first frames are to answer ([`crate::check::challenge`]).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        challenge: Option<Nonce>,
     },
     /// A page's offer.
     Offer {

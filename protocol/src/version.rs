@@ -3,6 +3,7 @@
 //! Whoever opens a connection says the lowest and highest version it speaks and the features it has;
 //! the other side picks the highest version both speak, or refuses with both ranges in its message.
 
+use crate::check::challenge;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -54,7 +55,10 @@ impl Versions {
     /// What this release speaks.
     pub fn current() -> Self {
         Self {
-            control: VersionOffer::current(),
+            control: VersionOffer {
+                features: vec![challenge::FEATURE.to_owned()],
+                ..VersionOffer::current()
+            },
             input: VersionOffer::current(),
             facts: VersionOffer::current(),
         }

@@ -108,6 +108,9 @@ pub struct Start {
     /// nothing is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub save_dir: Option<PathBuf>,
+    /// What the first frames are to answer ([`crate::check::challenge`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<Nonce>,
 }
 
 /// Worker → agent.

@@ -41,7 +41,8 @@ fn fake_clock() -> PathBuf {
 pub(crate) struct House {
     process: Mutex<Child>,
     pub(crate) door: SocketAddr,
-    code: String,
+    /// Enrols one node.
+    pub(crate) code: String,
     operator: String,
 }
 
@@ -58,27 +59,41 @@ impl House {
     /// Starts a matchmaker in a folder; its clock may go `ahead`, in the words of faketime.
     pub(crate) fn open(data: &Path, ahead: Option<&str>) -> Self {
         let mut command = command();
-        command.args(["matchmaker", "--listen", "127.0.0.1:0", "--log", "warn"]);
+        command.args(["matchmaker", "--price-micros-per-hour", PRICE_MICROS]);
         command.args([
             "--company",
             "Nearby Games & Co GmbH;Hauptstraße 1",
             "--payer-iban",
             "DE89370400440532013000",
         ]);
-        command.args(["--price-micros-per-hour", PRICE_MICROS, "--data"]).arg(data);
         if let Some(offset) = ahead {
             command.env("LD_PRELOAD", fake_clock()).env("FAKETIME", offset);
             command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         }
+        Self::start(command, data, true)
+    }
+
+    /// Starts a matchmaker and a real node in one process.
+    pub(crate) fn up(data: &Path) -> Self {
+        let mut command = command();
+        command.arg("up");
+        Self::start(command, data, false)
+    }
+
+    fn start(mut command: Command, data: &Path, alone: bool) -> Self {
+        command.args(["--listen", "127.0.0.1:0", "--log", "warn", "--data"]).arg(data);
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut said = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
         let mut after = |word: &str| {
             said.find_map(|line| line.split_once(word).map(|(_, rest)| rest.trim().to_owned()))
                 .unwrap_or_else(|| panic!("it never said {word:?}"))
         };
-        let code = after("--enrolment-code ");
+        let code = if alone { after("--enrolment-code ") } else { String::new() };
         let link = after("operator http://");
-        let door = after("listening http://").trim_end_matches('/').parse().unwrap();
+        let door = after(if alone { "listening http://" } else { "ready http://" })
+            .trim_end_matches('/')
+            .parse()
+            .unwrap();
         let mut house = Self { process: Mutex::new(process), door, code, operator: String::new() };
         let (_, path) = link.split_once('/').unwrap();
         let answer = house.ask(&format!("GET /{path}"), "", &Value::Null);

@@ -1,11 +1,12 @@
 //! The API's description, generated from the doors.
 
 use super::{
-    accounts, api_keys, bills, budgets, cases, disputes, earnings, fleet, invoices, members, nodes, operator,
-    passkeys, payouts, plans, prices, probes, queue, quotes, saves, service_levels, sessions, sign_in,
-    statements, surveys, titles, trail, usage, webhooks, who,
+    accounts, api_keys, bills, budgets, cases, checks, disputes, earnings, fleet, invoices, members, nodes,
+    operator, passkeys, payouts, plans, prices, probes, queue, quotes, saves, service_levels, sessions,
+    sign_in, statements, surveys, titles, trail, usage, webhooks, who,
 };
 use crate::signalling;
+use nearframe_protocol::check::PROOF_HEADER;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 
@@ -49,6 +50,13 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
         fleet::book,
         fleet::bookings,
         fleet::cancel,
+        checks::list,
+        checks::enrol,
+        checks::revoke,
+        checks::file,
+        checks::next,
+        checks::seeds,
+        checks::of_node,
         saves::put,
         saves::get,
         saves::list,
@@ -168,6 +176,8 @@ impl utoipa::Modify for Credentials {
         components.add_security_scheme("ticket", bearer());
         components.add_security_scheme("save_token", bearer());
         components.add_security_scheme("key", bearer());
+        let proof = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new(PROOF_HEADER)));
+        components.add_security_scheme("checker", proof);
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::role::{Guard, Role};
 use super::{
-    accounts, api_keys, bills, budgets, cases, disputes, earnings, fleet, invoices, members, nodes, operator,
-    passkeys, payouts, plans, prices, probes, queue, quotes, saves, service_levels, sessions, sign_in,
-    statements, static_files, surveys, titles, trail, usage, webhooks,
+    accounts, api_keys, bills, budgets, cases, checks, disputes, earnings, fleet, invoices, members, nodes,
+    operator, passkeys, payouts, plans, prices, probes, queue, quotes, saves, service_levels, sessions,
+    sign_in, statements, static_files, surveys, titles, trail, usage, webhooks,
 };
 use crate::signalling;
 use crate::state::Shared;
@@ -56,6 +56,13 @@ pub(super) fn doors() -> Vec<Door> {
         door("PUT", "/v1/nodes/{id}/drain", Role::Operator(MemberRole::Member), put(fleet::drain)),
         door("DELETE", "/v1/nodes/{id}/drain", Role::Operator(MemberRole::Member), delete(fleet::lift_drain)),
         door("GET", "/v1/nodes/{id}/orders", Role::Operator(MemberRole::Viewer), get(fleet::orders)),
+        door("GET", "/v1/nodes/{id}/checks", Role::NodeOwner, get(checks::of_node)),
+        door("GET", "/v1/checkers", Role::Operator(MemberRole::Viewer), get(checks::list)),
+        door("PUT", "/v1/checkers/{checker}", Role::Operator(MemberRole::Owner), put(checks::enrol)),
+        door("DELETE", "/v1/checkers/{checker}", Role::Operator(MemberRole::Owner), delete(checks::revoke)),
+        door("POST", "/v1/checks", Role::Checker, post(checks::file)),
+        door("GET", "/v1/checks/next", Role::Checker, get(checks::next)),
+        door("GET", "/v1/checks/seeds", Role::Anyone, get(checks::seeds)),
         door("PUT", "/v1/titles/{id}/residency", Role::Operator(MemberRole::Member), put(fleet::residency)),
         door("PUT", "/v1/regions/{region}/reserve", Role::Operator(MemberRole::Member), put(fleet::reserve)),
         door("POST", "/v1/bookings", Role::Operator(MemberRole::Member), post(fleet::book)),

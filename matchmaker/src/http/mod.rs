@@ -11,6 +11,7 @@ mod api_keys;
 mod bills;
 mod budgets;
 mod cases;
+mod checks;
 mod description;
 mod disputes;
 mod doors;

@@ -14,8 +14,9 @@ use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use nearframe_protocol::account::{MemberRole, Scope};
+use nearframe_protocol::check::{PROOF_HEADER, prover};
 use nearframe_protocol::trust::Party;
-use nearframe_protocol::{AccountId, Generation, GuestId, NodeId, SessionId};
+use nearframe_protocol::{AccountId, Generation, GuestId, NodeId, PublicKey, SessionId};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -48,6 +49,8 @@ pub(crate) enum Role {
     Books(MemberRole),
     /// An operator, or a member of the account that owns the node in the path.
     NodeOwner,
+    /// A checker that is enrolled, by the signature of its key over the request.
+    Checker,
     /// The socket's first message carries the session's ticket.
     Ticket,
     /// The socket's first message carries the signature of an enrolled node's key.
@@ -79,6 +82,8 @@ pub(crate) struct Caller {
     pub(crate) session: Option<SessionRow>,
     /// The generation that the save token was given to, for a door of [`Role::SaveToken`].
     pub(crate) generation: Option<Generation>,
+    /// The key of the checker, for a door of [`Role::Checker`].
+    pub(crate) checker: Option<PublicKey>,
 }
 
 /// Lets the request through if its caller has the role; the handler finds the [`Caller`] as an extension.
@@ -124,7 +129,7 @@ async fn admit(
                 checked?;
             }
         }
-        None if is_public || guard.role == Role::SaveToken => {}
+        None if is_public || matches!(guard.role, Role::SaveToken | Role::Checker) => {}
         None => caller.who = Who::of_cookies(shared, headers).await?,
     }
     match guard.role {
@@ -149,7 +154,19 @@ async fn admit(
             caller.session = Some(row);
             Ok(())
         }
+        Role::Checker => {
+            caller.checker = Some(checker(shared, guard, headers).await?);
+            Ok(())
+        }
     }
+}
+
+async fn checker(shared: &Shared, guard: Guard, headers: &HeaderMap) -> Result<PublicKey, Problem> {
+    let header = headers.get(PROOF_HEADER).and_then(|header| header.to_str().ok());
+    let prover = header.and_then(|header| prover(header, shared.now_ms(), guard.method, guard.path));
+    let key = prover.ok_or_else(checker_needed)?;
+    let row = shared.store.checker(&key).await?;
+    row.filter(|row| row.revoked_at_ms.is_none()).map(|row| row.key).ok_or_else(checker_needed)
 }
 
 async fn session_owner(
@@ -280,6 +297,12 @@ fn save_token_needed() -> Problem {
         Code::SignInNeeded,
         "Send the session's save token as `Authorization: Bearer …`; it holds until 10 minutes after the end.",
     )
+}
+
+pub(crate) fn checker_needed() -> Problem {
+    let detail = "Only an enrolled checker may do this, with a signature of its key that is less than a minute off this \
+                  server's clock. An operator enrols it with PUT /v1/checkers/{key}; a key that was revoked stays so.";
+    Problem::new(Code::SignInNeeded, detail)
 }
 
 fn operator_needed() -> Problem {

@@ -5,12 +5,13 @@ use super::role::{Guard, Role};
 use super::who::{GUEST_COOKIE, MEMBER_COOKIE, OPERATOR_COOKIE};
 use crate::state::{Parts, Shared, hash, wall_ms};
 use crate::store::accounts::{AccountRow, Arrival, Arrived, Holding, KeyRow, LinkRow, Purse};
-use crate::store::{AccountStore, Admission, Created, MemoryStore, NewSession, Payer, Store};
+use crate::store::{AccountStore, Admission, CheckStore, Created, MemoryStore, NewSession, Payer, Store};
 use crate::{Config, keys, random};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, header};
 use nearframe_protocol::account::{AccountKind, MemberRole, Scope};
+use nearframe_protocol::check::{PROOF_HEADER, proof};
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::terms::NodeTerms;
 use nearframe_protocol::{AccountId, ApiKeyId, Generation, NodeId, NodeKey, SessionId, TitleHash, TitleId};
@@ -47,9 +48,12 @@ enum Kind {
     RevokedKey,
     ExpiredKey,
     MistypedKey,
+    Checker,
+    RevokedChecker,
+    StrangeChecker,
 }
 
-const KINDS: [Kind; 29] = [
+const KINDS: [Kind; 32] = [
     Kind::Stranger,
     Kind::ForgedGuest,
     Kind::OtherGuest,
@@ -79,6 +83,9 @@ const KINDS: [Kind; 29] = [
     Kind::RevokedKey,
     Kind::ExpiredKey,
     Kind::MistypedKey,
+    Kind::Checker,
+    Kind::RevokedChecker,
+    Kind::StrangeChecker,
 ];
 
 impl Kind {
@@ -142,6 +149,7 @@ fn may_pass(guard: Guard, kind: Kind) -> bool {
             owns || kind.role() >= Some(least) || kind.operates() >= Some(least)
         }
         Role::SaveToken => kind == Kind::NodeBySaveToken,
+        Role::Checker => kind == Kind::Checker,
         Role::Operator(role) => kind.operates() >= Some(role),
         Role::Account(role) => kind.role() >= Some(role) || kind.operates() >= Some(outside(role)),
         Role::Books(role) => {
@@ -282,7 +290,7 @@ impl House {
         member(&*self.store, account, role, u64::MAX).await
     }
 
-    async fn headers(&self, kind: Kind) -> Vec<(header::HeaderName, String)> {
+    async fn headers(&self, kind: Kind, guard: Guard) -> Vec<(header::HeaderName, String)> {
         let store = &*self.store;
         let cookie = |name: &str, value: &str| vec![(header::COOKIE, format!("a=b; {name}={value}"))];
         let bearer = |ticket: String| vec![(header::AUTHORIZATION, format!("Bearer {ticket}"))];
@@ -334,6 +342,17 @@ impl House {
                 bearer(secret)
             }
             Kind::ExpiredKey => bearer(key(store, self.account, Scope::ALL, Some(1)).await.1),
+            Kind::Checker | Kind::RevokedChecker | Kind::StrangeChecker => {
+                let key = NodeKey::from_seed([9; 32]);
+                if kind != Kind::StrangeChecker {
+                    assert!(store.enrol_checker(&key.public(), "c", 0).await.unwrap());
+                }
+                if kind == Kind::RevokedChecker {
+                    assert!(store.revoke_checker(&key.public(), 1).await.unwrap());
+                }
+                let proof = proof(&key, wall_ms(), guard.method, guard.path);
+                vec![(header::HeaderName::from_static(PROOF_HEADER), proof)]
+            }
             Kind::MistypedKey => {
                 let mut secret = key(store, self.account, Scope::ALL, None).await.1;
                 secret.truncate(secret.len() - 1);
@@ -367,7 +386,7 @@ async fn every_door_lets_in_exactly_who_has_its_role() {
             let house = house().await;
             let guard = door.guard;
             let mut request = Request::builder().method(guard.method).uri(house.path(guard.path));
-            for (name, value) in house.headers(kind).await {
+            for (name, value) in house.headers(kind, guard).await {
                 request = request.header(name, value);
             }
             let answer = house.router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();

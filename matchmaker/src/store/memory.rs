@@ -26,6 +26,7 @@ use std::sync::{Mutex, PoisonError};
 mod accounts;
 mod billing;
 mod budgets;
+mod checks;
 mod clock;
 mod deeds;
 mod evidence;
@@ -66,6 +67,7 @@ struct State {
     journal: Vec<Transfer>,
     limits: budgets::Limits,
     cards: billing::Cards,
+    checks: checks::Checks,
     settlement: settlements::Last,
     saves: saves::Saves,
     replicas: replicas::Cluster,

@@ -10,6 +10,7 @@
 mod account;
 pub mod accounts;
 pub mod billing;
+pub mod checks;
 pub mod deeds;
 mod event;
 mod memory;
@@ -28,6 +29,7 @@ pub mod webhooks;
 
 pub use accounts::{AccountStore, Payer};
 pub use billing::BillingStore;
+pub use checks::CheckStore;
 pub use deeds::DeedStore;
 pub use memory::MemoryStore;
 pub use payouts::PayoutStore;
@@ -199,6 +201,7 @@ pub struct BudgetRow {
 pub trait Store:
     AccountStore
     + BillingStore
+    + CheckStore
     + DeedStore
     + PayoutStore
     + PlacementStore

@@ -12,6 +12,7 @@ use nearframe_matchmaker::store::accounts::{
     AccountRow, AccountStore, Arrival, Arrived, Changed, Holding, KeyRow, LinkRow, MemberRow,
 };
 use nearframe_matchmaker::store::billing::{CardRow, CardSource, LeaseUsageRow, UsageBy, UsageOf, UsageRow};
+use nearframe_matchmaker::store::checks::{CheckRow, CheckerRow, DayRow, Filed, Take};
 use nearframe_matchmaker::store::deeds::{AnswerRow, Asked, Claim, Deed, DeedStore, TrailRow};
 use nearframe_matchmaker::store::payouts::{DestinationRow, PayoutRow, PayoutStore};
 use nearframe_matchmaker::store::placement::{
@@ -30,13 +31,15 @@ use nearframe_matchmaker::store::webhooks::{
     DeliveryClaim, DeliveryRow, Due, EventRow, Refused, Settled, WebhookChange, WebhookRow, WebhookStore,
 };
 use nearframe_matchmaker::store::{
-    Admission, BillingStore, BudgetRow, Created, Ended, Hash, MemoryStore, NewSave, NewSession, NodeRow,
-    PostedRow, Replicas, SaveOwner, SaveRow, Saved, SessionRow, SignInStore, Store, StoreError, Stranded,
-    Taken,
+    Admission, BillingStore, BudgetRow, CheckStore, Created, Ended, Hash, MemoryStore, NewSave, NewSession,
+    NodeRow, PostedRow, Replicas, SaveOwner, SaveRow, Saved, SessionRow, SignInStore, Store, StoreError,
+    Stranded, Taken,
 };
 use nearframe_placement::assign::reserve::NoRoom;
 use nearframe_protocol::account::MemberRole;
 use nearframe_protocol::api::StoredReceipt;
+use nearframe_protocol::check::SignedCheck;
+use nearframe_protocol::check::draw::Audit;
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::payout::PayoutId;
 use nearframe_protocol::plan::ChargeKind;
@@ -308,6 +311,20 @@ through! { SignInStore {
     sign_in_by_passkey(read: &PasskeyRow, body: &str, cookie: NewCookie) -> bool;
     flag_passkey(id: PasskeyId, now_ms: u64) -> ();
     remove_passkey(member: MemberId, id: PasskeyId) -> bool;
+}}
+
+through! { CheckStore {
+    enrol_checker(key: &PublicKey, name: &str, now_ms: u64) -> bool;
+    revoke_checker(key: &PublicKey, now_ms: u64) -> bool;
+    checkers() -> Vec<CheckerRow>;
+    checker(key: &PublicKey) -> Option<CheckerRow>;
+    file_check(check: &SignedCheck, now_ms: u64) -> Filed;
+    checks_of(node: NodeId, limit: u32) -> Vec<CheckRow>;
+    check_day(fresh: &DayRow) -> DayRow;
+    check_days(before: u32, limit: u32) -> Vec<DayRow>;
+    enrolled() -> Vec<(NodeId, u64)>;
+    closed_audits(from_day: u32, stale_before_ms: u64) -> Vec<(Audit, NodeId)>;
+    take_audit(take: &Take) -> bool;
 }}
 
 through! { DeedStore {

@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use nearframe_protocol::check::CheckReport;
 use nearframe_protocol::facts::FactsMessage;
 use nearframe_protocol::input::InputPacket;
 use nearframe_protocol::receipt::Receipt;
@@ -17,5 +18,8 @@ fuzz_target!(|bytes: &[u8]| {
     }
     if let Ok(receipt) = Receipt::parse(bytes) {
         assert_eq!(receipt.canonical(), bytes);
+    }
+    if let Ok(report) = CheckReport::parse(bytes) {
+        assert_eq!(report.canonical(), bytes);
     }
 });

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a vector that cannot be made or read fails its test")]
 
 mod capability;
+mod check;
 mod facts;
 mod golden;
 mod input;

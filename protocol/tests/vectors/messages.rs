@@ -105,6 +105,7 @@ fn control_entries() -> Vec<Value> {
         },
         ToPage::PointerLocked { locked: true },
         ToPage::Quality { width: 960, height: 540, fps: 60, limit: QualityLimit::Network },
+        ToPage::Begins { rtp_timestamp: 3_000_000_001 },
         ToPage::TextInput { active: true },
         ToPage::Clipboard { text: "from the title".to_owned() },
         ToPage::Warning { text: "Your game cannot be kept at the moment.".to_owned() },
@@ -120,7 +121,7 @@ fn control_entries() -> Vec<Value> {
     );
     let kinds = kinds!(ToPage: Hello = "hello", Session = "session", Receipt = "receipt", Rumble = "rumble",
                        Cursor = "cursor", PointerLocked = "pointer_locked", TextInput = "text_input",
-                       Clipboard = "clipboard", Quality = "quality", Warning = "warning", Ended = "ended");
+                       Clipboard = "clipboard", Quality = "quality", Begins = "begins", Warning = "warning", Ended = "ended");
     all.extend(entries("control", "node", kinds, to_page));
     all
 }

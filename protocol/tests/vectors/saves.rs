@@ -26,6 +26,7 @@ fn start(save: Option<SaveGrant>) -> ToNode {
         player_key: NodeKey::from_seed([0x22; 32]).public(),
         ice_servers: vec![],
         save,
+        challenge: None,
     }
 }
 

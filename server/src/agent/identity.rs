@@ -1,4 +1,4 @@
-//! The node's key on disk: 32 bytes, readable by its owner only.
+//! A key on disk: 32 bytes, readable by its owner only.
 
 use anyhow::{Context, Result, bail};
 use nearframe_protocol::NodeKey;
@@ -7,9 +7,12 @@ use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-/// Loads `node.key` from `dir`, or makes one.
-pub(crate) fn load_or_create(dir: &Path) -> Result<NodeKey> {
-    let path = dir.join("node.key");
+/// Loads the key in the file `name` of a folder, such as `node.key`, or makes one.
+///
+/// # Errors
+/// A file that cannot be read or written, that others can read, or that holds no key.
+pub fn load_or_create(dir: &Path, name: &str) -> Result<NodeKey> {
+    let path = dir.join(name);
     match fs::read(&path) {
         Ok(bytes) => {
             let mode = fs::metadata(&path)?.permissions().mode();
@@ -17,14 +20,14 @@ pub(crate) fn load_or_create(dir: &Path) -> Result<NodeKey> {
                 bail!("{} can be read by others; run: chmod 600 {}", path.display(), path.display());
             }
             let seed: [u8; 32] = bytes.try_into().map_err(|_| {
-                anyhow::anyhow!("{} is not a node key; restore it or delete it to enrol anew", path.display())
+                anyhow::anyhow!("{} is not a key; restore it or delete it to enrol anew", path.display())
             })?;
             Ok(NodeKey::from_seed(seed))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let mut seed = [0; 32];
             getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("the system gives no randomness: {e}"))?;
-            let draft = dir.join("node.key.new");
+            let draft = dir.join(format!("{name}.new"));
             let mut file =
                 OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
             file.write_all(&seed)?;
@@ -43,11 +46,11 @@ mod tests {
     #[test]
     fn a_key_is_made_once_and_kept_private() {
         let dir = tempfile::tempdir().unwrap();
-        let first = load_or_create(dir.path()).unwrap();
-        assert_eq!(load_or_create(dir.path()).unwrap().public(), first.public());
+        let first = load_or_create(dir.path(), "node.key").unwrap();
+        assert_eq!(load_or_create(dir.path(), "node.key").unwrap().public(), first.public());
         let path = dir.path().join("node.key");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        let error = load_or_create(dir.path()).unwrap_err().to_string();
+        let error = load_or_create(dir.path(), "node.key").unwrap_err().to_string();
         assert!(error.contains("chmod 600"), "{error}");
     }
 }

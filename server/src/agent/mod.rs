@@ -14,6 +14,7 @@ mod spool;
 mod supervisor;
 mod worker_process;
 
+pub use identity::load_or_create as key_file;
 pub use link::pin::trust;
 
 use crate::capability::{self, Machine, terms};
@@ -100,7 +101,7 @@ pub(crate) enum Event {
 pub async fn run(config: Config, mut shutdown: watch::Receiver<bool>) -> Result<()> {
     std::fs::create_dir_all(&config.data_dir)
         .with_context(|| format!("creating the data directory {}", config.data_dir.display()))?;
-    let key = identity::load_or_create(&config.data_dir)?;
+    let key = identity::load_or_create(&config.data_dir, "node.key")?;
     let titles = load_titles(&config)?;
     let machine = Machine::look(&config.video);
     // An owner who says how many sessions fit need not wait for a measurement; one that is remembered is told.

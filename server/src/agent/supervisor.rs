@@ -241,7 +241,7 @@ impl Supervisor {
 
     async fn command(&mut self, command: ToNode) {
         match command {
-            ToNode::Start { session, generation, title, hash, player_key, ice_servers, save } => {
+            ToNode::Start { session, generation, title, hash, player_key, ice_servers, save, challenge } => {
                 let Some(title_dir) = self.find_title(&title, &hash) else {
                     let detail = format!("title {title} with hash {hash} is not on this node");
                     return self.tell_end(session, generation, EndReason::TitleFailed, detail).await;
@@ -258,6 +258,7 @@ impl Supervisor {
                     max_bitrate_bps: self.config.max_bitrate_bps,
                     seed: u64::from_le_bytes(session.as_bytes()[..8].try_into().expect("8 of 16 bytes")),
                     save_dir: None,
+                    challenge,
                 };
                 self.start(start, save).await;
             }

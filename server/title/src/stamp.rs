@@ -80,25 +80,34 @@ impl Stamp {
     /// Draws the stamp and its grey band into a BGRA picture of `width` px with `stride` bytes per row.
     /// The picture must be at least [`MIN_WIDTH`] wide and three blocks high.
     pub fn draw(self, bgra: &mut [u8], width: u32, stride: usize) {
-        let block = block_px(width) as usize;
-        let bytes = self.to_bytes();
-        let row_bytes = (BLOCKS_PER_ROW as usize + 1) * block * 4;
-        for row in 0..=ROWS as usize {
-            let top = row * block * stride;
-            for column in 0..=BLOCKS_PER_ROW as usize {
-                let colour = match row * BLOCKS_PER_ROW as usize + column {
-                    _ if row == ROWS as usize || column == BLOCKS_PER_ROW as usize => GREY,
-                    bit if bytes[bit / 8] >> (bit % 8) & 1 == 1 => WHITE,
-                    _ => BLACK,
-                };
-                let left = top + column * block * 4;
-                for pixel in bgra[left..left + block * 4].chunks_exact_mut(4) {
-                    pixel.copy_from_slice(&colour);
-                }
+        draw_bytes(&self.to_bytes(), bgra, width, stride);
+    }
+}
+
+/// Whether a picture of this size has room for 16 bytes with their grey band.
+pub const fn has_room(width: u32, height: u32) -> bool {
+    width >= MIN_WIDTH && height >= (ROWS + 1) * block_px(width)
+}
+
+/// Draws any 16 bytes where a stamp stands, with the grey band. The picture must have room ([`has_room`]).
+pub fn draw_bytes(bytes: &[u8; 16], bgra: &mut [u8], width: u32, stride: usize) {
+    let block = block_px(width) as usize;
+    let row_bytes = (BLOCKS_PER_ROW as usize + 1) * block * 4;
+    for row in 0..=ROWS as usize {
+        let top = row * block * stride;
+        for column in 0..=BLOCKS_PER_ROW as usize {
+            let colour = match row * BLOCKS_PER_ROW as usize + column {
+                _ if row == ROWS as usize || column == BLOCKS_PER_ROW as usize => GREY,
+                bit if bytes[bit / 8] >> (bit % 8) & 1 == 1 => WHITE,
+                _ => BLACK,
+            };
+            let left = top + column * block * 4;
+            for pixel in bgra[left..left + block * 4].chunks_exact_mut(4) {
+                pixel.copy_from_slice(&colour);
             }
-            for line in 1..block {
-                bgra.copy_within(top..top + row_bytes, top + line * stride);
-            }
+        }
+        for line in 1..block {
+            bgra.copy_within(top..top + row_bytes, top + line * stride);
         }
     }
 }
@@ -110,6 +119,14 @@ impl Stamp {
 /// # Errors
 /// A picture too small for a stamp, or a checksum that does not fit.
 pub fn read(width: u32, height: u32, luma: impl Fn(u32, u32) -> u8) -> Result<Stamp, StampError> {
+    Stamp::from_bytes(&read_bytes(width, height, luma)?)
+}
+
+/// Reads the 16 bytes that stand where a stamp does, as they are.
+///
+/// # Errors
+/// A picture too small for them.
+pub fn read_bytes(width: u32, height: u32, luma: impl Fn(u32, u32) -> u8) -> Result<[u8; 16], StampError> {
     let block = block_px(width);
     if width < BLOCKS_PER_ROW * block || height < ROWS * block {
         return Err(StampError::TooSmall);
@@ -124,7 +141,7 @@ pub fn read(width: u32, height: u32, luma: impl Fn(u32, u32) -> u8) -> Result<St
             bytes[bit as usize / 8] |= 1 << (bit % 8);
         }
     }
-    Stamp::from_bytes(&bytes)
+    Ok(bytes)
 }
 
 /// CRC-16/CCITT-FALSE.

@@ -19,6 +19,8 @@ export interface CreatedSession {
   readonly ice_servers: RTCIceServer[];
   /** The matchmaker's clock when it answered, Unix ms. */
   readonly now_ms: number;
+  /** The node's first frames answer a challenge and are not the title's. A server of the release before has none. */
+  readonly challenged: boolean;
 }
 
 /** A request that was refused or did not get through. */
@@ -152,6 +154,7 @@ function readCreated(json: Json): CreatedSession {
     node_key: text(json, 'node_key'),
     ice_servers: readIceServers(json, 'ice_servers'),
     now_ms: number(json, 'now_ms'),
+    challenged: json['challenge'] !== undefined,
   };
 }
 

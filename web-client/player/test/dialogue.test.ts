@@ -14,14 +14,17 @@ function dialogue(): { talk: Dialogue; said: ControlFromPage[]; heard: string[] 
     onRefused: nothing,
     onRumble: nothing,
     onSession: nothing,
+    onBegins: (rtp_timestamp) => heard.push(`begins ${rtp_timestamp ?? 'at once'}`),
     onGreeted: () => heard.push('greeted'),
     onWish: (wish) => heard.push(JSON.stringify(wish)),
   });
   return { talk, said, heard };
 }
 
-const offer = { min: 1, max: 1, features: [] };
-const HELLO = JSON.stringify({ type: 'hello', versions: { control: offer, input: offer, facts: offer } });
+const offer = { min: 1, max: 1, features: [] as string[] };
+const hello = (features: string[]): string =>
+  JSON.stringify({ type: 'hello', versions: { control: { ...offer, features }, input: offer, facts: offer } });
+const HELLO = hello(['challenge']);
 
 describe('greeting a node', () => {
   it('is repeated until the node answers', () => {
@@ -44,6 +47,18 @@ describe('greeting a node', () => {
     for (let now = 0; now <= 60_000; now += 50) talk.tick(now);
     expect(said.filter((message) => message.type === 'hidden')).toHaveLength(1);
     expect(said.filter((message) => message.type === 'hello')).toHaveLength(40);
+  });
+});
+
+describe('a node that hides its title at first', () => {
+  it('says from which frame on it is seen; one that cannot hides nothing', () => {
+    const { talk, heard } = dialogue();
+    talk.control(HELLO, 0);
+    expect(heard).toEqual([]);
+    talk.control('{"type":"begins","rtp_timestamp":4294967295}', 1);
+    talk.control('{"type":"begins","rtp_timestamp":-1}', 2);
+    talk.control(hello([]), 3);
+    expect(heard).toEqual(['begins 4294967295', 'begins at once']);
   });
 });
 

@@ -11,6 +11,7 @@ mod account_store;
 mod accounts;
 mod billing;
 mod budgets;
+mod checks;
 mod deeds;
 mod disputes;
 mod evidence;

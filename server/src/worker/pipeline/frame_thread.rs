@@ -1,9 +1,11 @@
 //! Draws and converts on the frame clock. Input is applied at the last moment before drawing.
 
+use super::curtain::Sheet;
 use super::frames::Frames;
 use super::recovery::{self, GpuGone, Losses, Parts};
 use super::{
-    EncoderInfo, PipelineConfig, PipelineEvent, PipelineInfo, RawFrame, Shared, audio_thread, encode_thread,
+    EncoderInfo, PipelineConfig, PipelineEvent, PipelineInfo, RawFrame, Shared, audio_thread, curtain,
+    encode_thread,
 };
 use crate::worker::now_us;
 use anyhow::{Context, Result};
@@ -36,6 +38,7 @@ struct Stage {
     /// What they show.
     quality: Quality,
     losses: Losses,
+    sheet: Sheet,
 }
 
 impl Stage {
@@ -57,7 +60,7 @@ impl Stage {
     }
 
     fn replace_gpu(&mut self, config: &PipelineConfig) -> Result<(), GpuGone> {
-        let Self { title, encoder, frames, quality, losses } = self;
+        let Self { title, encoder, frames, quality, losses, .. } = self;
         let parts = Parts { title: title.as_mut(), frames, encoder, quality: *quality };
         recovery::replace(parts, &config.open_gpu, losses)
     }
@@ -144,7 +147,14 @@ fn open(config: &PipelineConfig) -> Result<(Stage, EncoderChain, PipelineInfo)> 
         Frames::new(gpu, &takes, whole.width, whole.height).context("preparing colour conversion")?;
     let info =
         PipelineInfo { whole, encoder: EncoderInfo::of(&takes), adapter, conversion: frames.conversion() };
-    let stage = Stage { title, encoder: takes, frames, quality: whole, losses: Losses::default() };
+    let stage = Stage {
+        title,
+        encoder: takes,
+        frames,
+        quality: whole,
+        losses: Losses::default(),
+        sheet: Sheet::default(),
+    };
     Ok((stage, encoder, info))
 }
 
@@ -236,20 +246,28 @@ fn draw_frame(
     let mut events = Vec::new();
     let serials = config.input.drain(now, &mut events);
     for (seat, event) in events {
+        stage.sheet.note(seat, &event);
         stage.title.apply(seat, &event);
     }
     let captured_us = now_us();
     let drawn = stage.title.draw(FrameTick { frame, now_us: captured_us, input_serial: serials[0] })?;
     let drawn_us = now_us();
     let asked = shared.keyframe.load(Ordering::Acquire);
+    let covered =
+        if seen.is_some() { stage.sheet.covering(shared, quality, frame, serials[0]) } else { None };
     // Without a free surface the encoder is behind by two frames: this one is left out.
     if let Some(repeats) = seen
-        && (repeats.is_worth_sending(drawn.changed, quality.fps) || asked)
-        && let Some(surface) = stage.frames.convert(&drawn.picture)?
+        && (repeats.is_worth_sending(drawn.changed || covered.is_some(), quality.fps) || asked)
+        && let Some(surface) = stage.frames.convert(covered.as_ref().unwrap_or(&drawn.picture))?
     {
+        let is_title = covered.is_none();
         let converted_us = now_us();
         let fps = quality.fps;
-        shared.mailbox.put(RawFrame { surface, frame, captured_us, drawn_us, converted_us, serials, fps });
+        let raw = RawFrame { surface, frame, captured_us, drawn_us, converted_us, serials, fps };
+        if curtain::shown(shared, is_title) {
+            let _ = config.events.send(PipelineEvent::Begins(raw.rtp_timestamp()));
+        }
+        shared.mailbox.put(raw);
     }
     while let Some(notice) = stage.title.take_notice() {
         let _ = config.events.send(PipelineEvent::Notice(notice));

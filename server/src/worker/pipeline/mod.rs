@@ -6,6 +6,7 @@
 
 mod audio_thread;
 mod codec;
+mod curtain;
 mod encode_thread;
 mod frame_thread;
 mod frames;
@@ -21,11 +22,13 @@ use super::input_port::{InputPort, SEATS};
 use super::transport::Transport;
 use super::voice::VoicePort;
 pub(crate) use codec::EncoderInfo;
+use curtain::Curtain;
 pub(crate) use frames::Frames;
 use mailbox::Mailbox;
 use nearframe_encode::{Capabilities, EncoderChange, VideoOptions};
 use nearframe_gpu::{Gpu, GpuError, Surface};
 use nearframe_protocol::VideoCodec;
+use nearframe_protocol::key::Nonce;
 use nearframe_protocol::title::TitleManifest;
 use nearframe_stream::{FrameClock, Quality};
 use nearframe_title::{PlayerWish, Surroundings, TitleNotice};
@@ -68,6 +71,8 @@ pub(crate) enum PipelineEvent {
     Opened(PipelineInfo),
     /// The first frame was handed to a player.
     FirstFrame,
+    /// Frames from this one on are the title's, by its RTP timestamp.
+    Begins(u32),
     /// The title has something for the page.
     Notice(TitleNotice),
     /// The encoder failed and another took over within the same stream.
@@ -158,6 +163,8 @@ pub(crate) struct Shared {
     encoder: Mutex<Option<Capabilities>>,
     /// What is being encoded, for its slices.
     underway: Mutex<Option<Underway>>,
+    /// Hides the title until the session's challenge is answered.
+    curtain: Mutex<Option<Curtain>>,
 }
 
 impl Shared {
@@ -205,6 +212,10 @@ impl Shared {
         self.encoder.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    fn curtain(&self) -> MutexGuard<'_, Option<Curtain>> {
+        self.curtain.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn set_encoder(&self, encoder: Capabilities) {
         *self.encoder.lock().unwrap_or_else(PoisonError::into_inner) = Some(encoder);
     }
@@ -245,6 +256,7 @@ impl Pipeline {
             codec: Mutex::new(VideoCodec::H264),
             encoder: Mutex::default(),
             underway: Mutex::default(),
+            curtain: Mutex::default(),
         });
         let frame = {
             let shared = Arc::clone(&shared);
@@ -266,6 +278,18 @@ impl Pipeline {
             *current = peers;
         }
         self.update_active();
+    }
+
+    /// The first frames that a player gets answer this challenge; the title is shown after them.
+    pub(crate) fn challenge(&self, nonce: Nonce) {
+        *self.shared.curtain() = Some(Curtain::new(nonce));
+    }
+
+    /// The first player's page has greeted; `covers`: it keeps its loading screen before the challenge.
+    pub(crate) fn greeted(&self, covers: bool) {
+        if let Some(curtain) = self.shared.curtain().as_mut() {
+            curtain.greeted(covers);
+        }
     }
 
     /// The player looks away or back.

@@ -2,6 +2,7 @@ use super::*;
 use crate::worker::transport::memory::MemoryTransport;
 use nearframe_encode::{NvencOptions, NvidiaLibraries, VideoBackend, VideoPreference};
 use nearframe_protocol::Seat;
+use nearframe_protocol::check::challenge::MOST_FRAMES;
 use nearframe_protocol::input::{HeldState, InputEvent, InputPacket, Key, TimedEvent};
 
 const TESTCARD: &str = r#"
@@ -68,6 +69,46 @@ fn nothing_is_drawn_for_nobody_and_a_player_starts_with_a_keyframe() {
     assert!(frames[1..5].iter().all(|frame| !frame.1), "and only the first");
     assert!(frames.windows(2).all(|pair| pair[1].0 > pair[0].0 && pair[1].2 != pair[0].2));
     assert!(matches!(events.blocking_recv(), Some(PipelineEvent::FirstFrame)));
+}
+
+#[test]
+fn a_challenged_session_answers_first_and_then_its_title_begins() {
+    let (pipeline, _, mut events) = pipeline();
+    pipeline.challenge(Nonce::from_bytes([1; 32]));
+    let peer = Arc::new(MemoryTransport::default());
+    pipeline.set_peers(vec![Arc::clone(&peer) as _]);
+    peer.wait_for(|received| (!received.video.is_empty()).then_some(()));
+    pipeline.greeted(true);
+    let begins = loop {
+        match events.blocking_recv() {
+            Some(PipelineEvent::Begins(rtp_timestamp)) => break rtp_timestamp,
+            Some(_) => {}
+            None => panic!("the title never began"),
+        }
+    };
+    let (first, frames) = peer.wait_for(|received| {
+        let first = received.video.iter().position(|frame| frame.2 == begins)?;
+        Some((first, received.video.clone()))
+    });
+    assert!((1..=MOST_FRAMES as usize).contains(&first), "{first} frames before the title");
+    // The one before may have taken the wish for a keyframe, when it had to wait.
+    assert!(frames[first - 1..=first].iter().any(|frame| frame.1) && frames.len() > first);
+}
+
+#[test]
+fn a_page_that_covers_nothing_sees_the_title_at_once() {
+    let (pipeline, _, mut events) = pipeline();
+    pipeline.challenge(Nonce::from_bytes([1; 32]));
+    pipeline.greeted(false);
+    let peer = Arc::new(MemoryTransport::default());
+    pipeline.set_peers(vec![Arc::clone(&peer) as _]);
+    let first = peer.wait_for(|received| received.video.first().map(|frame| frame.2));
+    while let Some(event) = events.blocking_recv() {
+        if let PipelineEvent::Begins(rtp_timestamp) = event {
+            return assert_eq!(rtp_timestamp, first);
+        }
+    }
+    panic!("the title never began");
 }
 
 #[test]

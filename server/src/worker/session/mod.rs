@@ -66,6 +66,8 @@ pub(crate) struct Session {
     meter: Meter,
     alone_since: Option<Instant>,
     last_keyframe: Option<Instant>,
+    /// The first frame that is the title's, by its RTP timestamp.
+    begins: Option<u32>,
     shown: Shown,
     voice: Arc<VoicePort>,
     saves: Option<SaveKeeper>,
@@ -135,6 +137,9 @@ impl Session {
         let Stage { pipeline, input, voice, events, .. } = stage;
         let now = Instant::now();
         input.wake(now);
+        if let Some(nonce) = start.challenge {
+            pipeline.challenge(nonce);
+        }
         let session = Self {
             meter: Meter::new(start.session, start.generation),
             start,
@@ -149,6 +154,7 @@ impl Session {
             peers: BTreeMap::new(),
             alone_since: Some(now),
             last_keyframe: None,
+            begins: None,
             shown: Shown::new(),
             voice,
             saves,
@@ -289,6 +295,10 @@ impl Session {
                 self.agreement.refused(codec);
             }
             PipelineEvent::FirstFrame => self.tell(FromWorker::Live).await,
+            PipelineEvent::Begins(rtp_timestamp) => {
+                self.begins = Some(rtp_timestamp);
+                self.peers.keys().for_each(|&id| self.tell_begins(id));
+            }
             PipelineEvent::Notice(notice) => self.notice(notice),
             PipelineEvent::Exited => self.end(EndReason::TitleExited, "the title ended"),
             PipelineEvent::GpuGone(why) => self.end(EndReason::NodeLost, &why),

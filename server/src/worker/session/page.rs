@@ -2,6 +2,7 @@
 
 use super::Session;
 use crate::worker::transport::Transport;
+use nearframe_protocol::check::challenge;
 use nearframe_protocol::control::{FromPage, MAX_CLIPBOARD_BYTES, ToPage};
 use nearframe_protocol::worker::FromWorker;
 use nearframe_protocol::{EndReason, PeerId, Versions, VideoCodec};
@@ -31,6 +32,10 @@ impl Session {
                     peer.greeted = true;
                     peer.transport.send_control(&ToPage::Hello { versions: ours });
                 }
+                if self.is_player(id) {
+                    self.pipeline.greeted(versions.control.has(challenge::FEATURE));
+                }
+                self.tell_begins(id);
                 self.introduce(id);
             }
             // Pages scale; a picture smaller than the title's is for slow paths and machines.
@@ -118,6 +123,14 @@ impl Session {
         let warning = ToPage::Warning { text: text.to_owned() };
         for peer in self.peers.values().filter(|peer| peer.transport.seat().is_player()) {
             peer.transport.send_control(&warning);
+        }
+    }
+
+    /// Tells a greeted peer from which frame on it sees the title.
+    pub(super) fn tell_begins(&self, id: PeerId) {
+        let (Some(rtp_timestamp), Some(peer)) = (self.begins, self.peers.get(&id)) else { return };
+        if peer.greeted {
+            peer.transport.send_control(&ToPage::Begins { rtp_timestamp });
         }
     }
 

@@ -10,7 +10,7 @@ import type { Statistics } from '../stats/snapshot';
 import { WireError } from '../wire/bytes';
 import { MAX_CONTROL_BYTES, parseControl, type ControlFromPage, type ControlToPage, type Rumble, type SessionFacts, type TitleWish } from '../wire/control';
 import { parseFacts, writeFacts } from '../wire/facts';
-import { CURRENT_VERSIONS, requireCommon } from '../wire/version';
+import { CHALLENGE, CURRENT_VERSIONS, requireCommon } from '../wire/version';
 import type { Problem } from './problem';
 
 /** The clock is found within half a second of the first frame… */
@@ -34,6 +34,8 @@ export interface DialogueOptions {
   readonly onRumble: (rumble: Rumble) => void;
   /** The node answered on a new connection: it is listening from now on. */
   readonly onGreeted: () => void;
+  /** From which frame on the title is seen; `undefined`: the node hides nothing before it. */
+  readonly onBegins: (rtp_timestamp: number | undefined) => void;
   readonly onSession: (session: SessionFacts) => void;
   /** The title wants something of the page. */
   readonly onWish: (wish: TitleWish) => void;
@@ -112,6 +114,7 @@ export class Dialogue {
           requireCommon(message.versions);
           if (this.#greetings !== undefined) this.options.onGreeted();
           this.#greetings = undefined;
+          if (!message.versions.control.features.includes(CHALLENGE)) this.options.onBegins(undefined);
         } catch (error) {
           if (!(error instanceof WireError)) throw error;
           this.options.onRefused({
@@ -125,6 +128,9 @@ export class Dialogue {
         this.stats.session = message;
         this.input.seat = message.seat;
         this.options.onSession(message);
+        break;
+      case 'begins':
+        this.options.onBegins(message.rtp_timestamp);
         break;
       case 'quality':
         this.stats.quality = message;

@@ -23,6 +23,7 @@ import { answersByUdp, byUdp } from '../transport/relay';
 import { refuseAttestation } from '../wire/attest';
 import { MAX_CLIPBOARD_BYTES, type Rumble, type TitleWish } from '../wire/control';
 import type { SignalToPage } from '../wire/signal';
+import { Cover } from './cover';
 import { Dialogue } from './dialogue';
 import { forgetSession, keepSession, type KeptSession } from './kept';
 import { Peers } from './peers';
@@ -81,6 +82,7 @@ export class Play {
   #kept: KeptSession | undefined;
   #signal: SignalSocket | undefined;
   #dialogue: Dialogue | undefined;
+  #cover = new Cover(false);
   #iceServers: RTCIceServer[] = [];
   #last_frame_ms = 0;
   #online_ms: number | undefined;
@@ -242,6 +244,10 @@ export class Play {
     const peer = this.#peers.attached;
     if (peer === undefined) return;
     this.#last_frame_ms = frame.at_ms;
+    if (this.#cover.hides(frame)) {
+      this.#dialogue?.shown(frame);
+      return;
+    }
     this.stats.first_frame_ms ??= frame.at_ms;
     this.stats.frames.shown(frame.rtp_timestamp, frame.at_ms);
     if (frame.wait_us !== undefined && frame.decode_us !== undefined) {
@@ -344,7 +350,10 @@ export class Play {
       });
       this.#waits = false;
       if (this.#scope.closed) leaveSession(server, created);
-      else this.#begin(created, key, performance.now());
+      else {
+        this.#cover = new Cover(created.challenged);
+        this.#begin(created, key, performance.now());
+      }
     } catch (error) {
       this.#refuse(error instanceof ApiError ? error.problem : UNREACHABLE);
     }
@@ -369,6 +378,7 @@ export class Play {
       onRefused: (problem) => this.#refuse(problem),
       onRumble: this.options.onRumble,
       onGreeted: this.options.onGreeted,
+      onBegins: (rtp_timestamp) => this.#cover.begins(rtp_timestamp),
       onSession: (facts) => {
         decoders.plays(facts);
         if (facts.kind === 'app') this.#keep(created, key);

@@ -92,6 +92,8 @@ export type ControlToPage =
   | { readonly type: 'hello'; readonly versions: Versions }
   | SessionFacts
   | Quality
+  /** Frames from this one on are the title's; those before answered the session's challenge. */
+  | { readonly type: 'begins'; readonly rtp_timestamp: number }
   | { readonly type: 'receipt'; readonly bytes: string }
   | Rumble
   | { readonly type: 'cursor'; readonly cursor: Cursor }
@@ -129,6 +131,8 @@ export function parseControl(raw: string): ControlToPage | undefined {
       };
     case 'quality':
       return { type: 'quality', width: count(json, 'width'), height: count(json, 'height'), fps: count(json, 'fps'), limit: readLimit(json) };
+    case 'begins':
+      return { type: 'begins', rtp_timestamp: count(json, 'rtp_timestamp') };
     case 'receipt':
       return { type: 'receipt', bytes: text(json, 'bytes') };
     case 'rumble':

@@ -19,7 +19,10 @@ export interface Versions {
   readonly facts: VersionOffer;
 }
 
-export const CURRENT_VERSIONS: Versions = { control: CURRENT, input: CURRENT, facts: CURRENT };
+/** Feature of the control channel: this side knows frames that answer a session's challenge. */
+export const CHALLENGE = 'challenge';
+
+export const CURRENT_VERSIONS: Versions = { control: { ...CURRENT, features: [CHALLENGE] }, input: CURRENT, facts: CURRENT };
 
 export function readVersions(json: Json): Versions {
   return { control: readOffer(json, 'control'), input: readOffer(json, 'input'), facts: readOffer(json, 'facts') };
