@@ -7,11 +7,12 @@ use crate::store::StoreError;
 use crate::store::accounts::Holding;
 use crate::store::trust::{CaseBody, CaseRow, PlayedRow, Testimony, TestimonyKind};
 use nearframe_ledger::settlement::{DAY_MS, Epoch};
+use nearframe_protocol::check::CheckReport;
 use nearframe_protocol::trust::PageCount;
 use nearframe_protocol::{CaseId, NodeId, SessionId};
 use nearframe_trust::fraud::{Finding, Grade, Kind, judge};
 use nearframe_trust::seen::{
-    LinkSeen, Mark, NodeSeen, PageSeen, Player, ReceiptSeen, RefusedSeen, Seen, SessionSeen,
+    CheckSeen, LinkSeen, Mark, NodeSeen, PageSeen, Player, ReceiptSeen, RefusedSeen, Seen, SessionSeen,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,8 @@ use std::net::IpAddr;
 
 /// Leases that one look takes in; beyond that, the oldest by id are enough to find what repeats.
 const MOST_LEASES: u32 = 50_000;
+/// Reports of checkers that one look takes in.
+const MOST_CHECKS: u32 = 10_000;
 /// Testimonies are kept for eight days: longer than anything is judged by.
 const KEPT_MS: u64 = 8 * DAY_MS;
 /// A link that was replaced after it had fallen silent was silent for at least this long.
@@ -163,7 +166,30 @@ async fn seen(shared: &Shared, since_ms: u64, now_ms: u64) -> Result<Seen, Store
         let refused = refusals.get(row.session.as_bytes()).copied();
         session_seen(shared, row, page, refused, now_ms)
     };
-    Ok(Seen { nodes, sessions: played.iter().map(session).collect(), checks: vec![] })
+    let checks = shared.store.checks_since(since_ms, MOST_CHECKS).await?;
+    let checks = checks.iter().map(|row| check_seen(shared, &row.check.report)).collect();
+    Ok(Seen { nodes, sessions: played.iter().map(session).collect(), checks })
+}
+
+/// One challenge is asked in each session; its picture has too many bits to be guessed.
+fn check_seen(shared: &Shared, report: &CheckReport) -> CheckSeen {
+    use nearframe_protocol::check::Finding as Noticed;
+    let noticed = |any: &[Noticed]| report.findings.iter().any(|finding| any.contains(finding));
+    let is_asked = !noticed(&[Noticed::NoConnection, Noticed::NoPicture, Noticed::NotChallenged]);
+    let is_answered = is_asked && !noticed(&[Noticed::ChallengeUnanswered, Noticed::ChallengeLate]);
+    CheckSeen {
+        checker: shared.mark("checker", report.checker.as_bytes()),
+        node: report.node,
+        session: report.session,
+        elapsed_us: u64::from(report.played_ms) * 1000,
+        asked_fps: ASKED_FPS,
+        frames_shown: u64::from(report.frames),
+        frame_age_us: report.age_p50_us,
+        rtt_us: report.rtt_us,
+        bytes: report.bytes,
+        challenges_asked: u32::from(is_asked),
+        challenges_answered: u32::from(is_answered),
+    }
 }
 
 fn words<T: for<'a> Deserialize<'a>>(said: &Testimony) -> Result<T, StoreError> {

@@ -111,6 +111,10 @@ async fn a_report_counts_once_and_only_of_an_enrolled_checker(store: &dyn Store)
     assert_eq!(file(&other, NOW + 3).await, Filed::Other);
     let later = report(&checker, at, second, None);
     assert_eq!(file(&later, NOW + 4).await, Filed::New);
+    let since = store.checks_since(NOW, 10).await.unwrap();
+    assert_eq!(since.iter().map(|row| &row.check).collect::<Vec<_>>(), [&check, &later]);
+    assert_eq!(store.checks_since(NOW + 2, 10).await.unwrap().len(), 1);
+    assert_eq!(store.checks_since(NOW, 1).await.unwrap().len(), 1);
     assert!(store.revoke_checker(&checker.public(), NOW + 5).await.unwrap());
     let late = report(&checker, at, session(store, at, 3).await, None);
     assert_eq!(file(&late, NOW + 6).await, Filed::Refused);
@@ -119,6 +123,7 @@ async fn a_report_counts_once_and_only_of_an_enrolled_checker(store: &dyn Store)
     let all: Vec<_> = filed.iter().map(|row| (&row.check, row.filed_at_ms, &*row.checker_name)).collect();
     assert_eq!(all, [(&later, NOW + 4, "attic"), (&check, NOW + 1, "attic")]);
     assert_eq!(store.checks_of(at, 1).await.unwrap().len(), 1);
+    assert!(store.checks_since(NOW, 10).await.unwrap().is_empty(), "its reports count no more");
     assert!(store.checks_of(node(store, 2, NOW).await, 10).await.unwrap().is_empty());
 }
 

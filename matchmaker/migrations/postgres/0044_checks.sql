@@ -18,6 +18,7 @@ CREATE TABLE checks (
     PRIMARY KEY (checker_key, session_id)
 );
 CREATE INDEX checks_of_node ON checks (node_id, filed_at_ms);
+CREATE INDEX checks_by_time ON checks (filed_at_ms);
 
 CREATE TABLE check_days (
     day BIGINT PRIMARY KEY,

@@ -85,6 +85,8 @@ pub trait CheckStore: Send + Sync + 'static {
     async fn file_check(&self, check: &SignedCheck, now_ms: u64) -> Result<Filed, StoreError>;
     /// Reports on a node, newest first, at most `limit`.
     async fn checks_of(&self, node: NodeId, limit: u32) -> Result<Vec<CheckRow>, StoreError>;
+    /// Reports on all nodes that were filed since, by checkers that still count, oldest first, at most `limit`.
+    async fn checks_since(&self, since_ms: u64, limit: u32) -> Result<Vec<CheckRow>, StoreError>;
 
     /// The day's seed and rules; `fresh` becomes them where there are none.
     async fn check_day(&self, fresh: &DayRow) -> Result<DayRow, StoreError>;

@@ -320,6 +320,7 @@ through! { CheckStore {
     checker(key: &PublicKey) -> Option<CheckerRow>;
     file_check(check: &SignedCheck, now_ms: u64) -> Filed;
     checks_of(node: NodeId, limit: u32) -> Vec<CheckRow>;
+    checks_since(since_ms: u64, limit: u32) -> Vec<CheckRow>;
     check_day(fresh: &DayRow) -> DayRow;
     check_days(before: u32, limit: u32) -> Vec<DayRow>;
     enrolled() -> Vec<(NodeId, u64)>;

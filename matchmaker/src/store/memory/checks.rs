@@ -19,6 +19,16 @@ pub(super) struct Checks {
 }
 
 impl Checks {
+    fn rows(&self, of: impl Fn(&CheckRow) -> bool) -> Vec<CheckRow> {
+        let name = |key| self.checkers.get(key).map(|row| row.name.clone()).unwrap_or_default();
+        let rows = self.filed.iter().map(|(check, filed_at_ms)| CheckRow {
+            check: check.clone(),
+            filed_at_ms: *filed_at_ms,
+            checker_name: name(&check.report.checker),
+        });
+        rows.filter(of).collect()
+    }
+
     fn file(&mut self, check: &SignedCheck, now_ms: u64) -> Filed {
         let report = &check.report;
         if self.checkers.get(&report.checker).is_none_or(|row| row.revoked_at_ms.is_some()) {
@@ -74,17 +84,20 @@ impl CheckStore for MemoryStore {
     }
     async fn checks_of(&self, node: NodeId, limit: u32) -> Result<Vec<CheckRow>, StoreError> {
         Ok(self.read(|state| {
-            let checks = &state.checks;
-            let name = |key| checks.checkers.get(key).map(|row| row.name.clone()).unwrap_or_default();
-            let of_node = checks.filed.iter().filter(|(check, _)| check.report.node == node);
-            let mut rows: Vec<CheckRow> = of_node
-                .map(|(check, filed_at_ms)| CheckRow {
-                    check: check.clone(),
-                    filed_at_ms: *filed_at_ms,
-                    checker_name: name(&check.report.checker),
-                })
-                .collect();
+            let mut rows = state.checks.rows(|row| row.check.report.node == node);
             rows.sort_by_key(|row| (Reverse(row.filed_at_ms), row.check.report.session));
+            rows.truncate(limit as usize);
+            rows
+        }))
+    }
+    async fn checks_since(&self, since_ms: u64, limit: u32) -> Result<Vec<CheckRow>, StoreError> {
+        Ok(self.read(|state| {
+            let checks = &state.checks;
+            let counts =
+                |key: &PublicKey| checks.checkers.get(key).is_some_and(|row| row.revoked_at_ms.is_none());
+            let mut rows =
+                checks.rows(|row| row.filed_at_ms >= since_ms && counts(&row.check.report.checker));
+            rows.sort_by_key(|row| (row.filed_at_ms, row.check.report.session));
             rows.truncate(limit as usize);
             rows
         }))

@@ -139,6 +139,19 @@ impl CheckStore for SqlStore {
         .await?;
         rows.iter().map(check).collect()
     }
+    async fn checks_since(&self, since_ms: u64, limit: u32) -> Result<Vec<CheckRow>, StoreError> {
+        let rows = query(
+            "SELECT c.report, c.signature, c.filed_at_ms, k.name
+               FROM checks c JOIN checkers k ON k.key = c.checker_key
+              WHERE c.filed_at_ms >= $1 AND k.revoked_at_ms IS NULL
+              ORDER BY c.filed_at_ms, c.session_id LIMIT $2",
+        )
+        .bind(since_ms.cast_signed())
+        .bind(i64::from(limit))
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(check).collect()
+    }
     async fn check_day(&self, fresh: &DayRow) -> Result<DayRow, StoreError> {
         let mut tx = self.begin().await?;
         query(

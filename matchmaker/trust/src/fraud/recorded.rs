@@ -8,8 +8,6 @@ use crate::witness::Witness;
 use nearframe_protocol::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Challenges that a check has to have asked.
-const ASKED: u32 = 3;
 /// Checkers that have to agree for a penalty.
 const CHECKERS: usize = 2;
 
@@ -27,7 +25,7 @@ fn ran(check: &CheckSeen) -> bool {
 }
 
 pub(super) fn look(node: NodeId, checks: &[&CheckSeen]) -> Option<Finding> {
-    let asked = |check: &&CheckSeen| check.challenges_asked >= ASKED && ran(check);
+    let asked = |check: &&CheckSeen| check.challenges_asked > 0 && ran(check);
     let told: Vec<&CheckSeen> = checks.iter().copied().filter(asked).collect();
     let missing = |check: &&CheckSeen| check.challenges_answered * 2 < check.challenges_asked;
     let unanswered: Vec<&CheckSeen> = told.iter().copied().filter(missing).collect();
