@@ -28,6 +28,8 @@ packages_test=(
   faketime      # matchmakers whose clocks are wrong
   coturn        # the TURN server that relayed sessions are tested through
   libxml2-utils # checks files for banks against their schema
+  qpdf          # checks the form of invoices
+  poppler-utils # reads their words (pdftotext)
   openssl       # makes the certificate of that server
   pebble        # the ACME server that certificates are tested against
   libsdl2-2.0-0 # the library that most games take gamepads from

@@ -98,6 +98,9 @@ pub(crate) enum LedgerCommand {
     Verify {
         #[command(flatten)]
         record: Record,
+        /// An answer of GET /v1/ledger/head that was kept: the general ledger has to go on from there
+        #[arg(long, value_name = "FILE")]
+        head: Vec<PathBuf>,
     },
 }
 
@@ -143,9 +146,9 @@ impl CommandLine {
                 Command::Node { enrolment: enrolment.or(file.enrolment), node: node.or(file.node) }
             }
             Command::Mcp { agent } => Command::Mcp { agent: agent.or(file.agent) },
-            Command::Ledger { command: LedgerCommand::Verify { record } } => {
+            Command::Ledger { command: LedgerCommand::Verify { record, head } } => {
                 let record = record.or(Record { database_url: file.matchmaker.database_url });
-                Command::Ledger { command: LedgerCommand::Verify { record } }
+                Command::Ledger { command: LedgerCommand::Verify { record, head } }
             }
             other => other,
         };

@@ -29,9 +29,15 @@ pub(crate) fn configure(
         certificate_pin: door.pin().map(hex::encode),
         oidc_providers: oidc::providers(options)?,
         ice: ice(options)?,
+        company: options.company.clone().unwrap_or_default(),
+        payer_iban: options.payer_iban.clone(),
+        payer_bic: options.payer_bic.clone(),
         private_webhooks: options.private_webhooks.unwrap_or_default(),
         ..Config::default()
     };
+    if let Some(decimals) = options.token_decimals {
+        config.token_decimals = decimals;
+    }
     if let Some(kinds) = &options.new_accounts {
         config.new_accounts = oidc::new_accounts(kinds)?;
     }

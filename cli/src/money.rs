@@ -6,24 +6,27 @@ use crate::options::{General, Record};
 use crate::say;
 use anyhow::{Context, Result};
 use nearframe_ledger::settlement::PayoutProof;
-use nearframe_matchmaker::audit::{AuditError, audit, audit_ledger};
+use nearframe_matchmaker::audit::{AuditError, AuditedLedger, audit, audit_ledger};
 use nearframe_matchmaker::open_record;
+use nearframe_protocol::api::LedgerHead;
 use nearframe_protocol::{Currency, Money, PublicKey};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Runs a `ledger` command.
 pub(crate) async fn ledger(general: &General, command: &LedgerCommand) -> Result<()> {
     match command {
-        LedgerCommand::Verify { record } => verify_ledger(general, record).await,
+        LedgerCommand::Verify { record, head } => verify_ledger(general, record, head).await,
     }
 }
 
-async fn verify_ledger(general: &General, record: &Record) -> Result<()> {
+async fn verify_ledger(general: &General, record: &Record, heads: &[PathBuf]) -> Result<()> {
+    let heads = heads.iter().map(|file| published(file)).collect::<Result<Vec<_>>>()?;
     let folder = matchmaker_folder(general)?;
     let store = open_record(record.database_url.as_deref(), &folder).await?;
     let read = async {
-        Ok::<_, AuditError>((audit_ledger(store.as_ref(), &folder).await?, audit(store.as_ref()).await?))
+        let ledger = audit_ledger(store.as_ref(), &folder, &heads).await?;
+        Ok::<_, AuditError>((ledger, audit(store.as_ref()).await?))
     };
     let read = read.await;
     store.close().await;
@@ -33,16 +36,30 @@ async fn verify_ledger(general: &General, record: &Record) -> Result<()> {
         audited.leases, audited.receipts, audited.transfers
     ));
     say::line(&format!("audit trail: {} lines: every hash follows the one before", audited.deeds));
-    if let Some((blocks, records)) = ledger {
+    if let Some(AuditedLedger { blocks, records, unfinished_bytes }) = ledger {
         say::line(&format!(
             "general ledger: {blocks} blocks, {records} records: every hash, key and balance is right"
         ));
+        if unfinished_bytes > 0 {
+            say::line(&format!(
+                "general ledger: {unfinished_bytes} bytes follow the last whole block: a write that a crash cut short, of \
+                 which nobody was told, or a last block that was changed since; these look alike, and a head that was \
+                 published (--head) tells which"
+            ));
+        }
     }
     for (currency, (hosts, platform)) in &audited.earned {
         let (hosts, platform) = (amount(*hosts, currency), amount(*platform, currency));
         say::line(&format!("earned: hosts {hosts}, platform {platform}"));
     }
     Ok(())
+}
+
+/// A head of the ledger that somebody kept.
+fn published(file: &Path) -> Result<LedgerHead> {
+    let text = fs::read_to_string(file).with_context(|| format!("--head: reading {}", file.display()))?;
+    let wrong = || format!("--head: {} is no answer of GET /v1/ledger/head", file.display());
+    serde_json::from_str(&text).with_context(wrong)
 }
 
 fn amount(amount_micros: i128, currency: &Currency) -> String {

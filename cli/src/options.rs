@@ -157,6 +157,18 @@ section! {
         #[arg(long, env = "NEARFRAME_JUDGE", value_name = "BOOL",
               num_args = 0..=1, default_missing_value = "true")]
         judge: bool,
+        /// Who bills, line by line with semicolons between them: name, address, tax number
+        #[arg(long, env = "NEARFRAME_COMPANY", value_name = "LINE", value_delimiter = ';')]
+        company: Vec<String>,
+        /// Account that hosts are paid from (IBAN), held by the first line of --company
+        #[arg(long, env = "NEARFRAME_PAYER_IBAN", value_name = "IBAN")]
+        payer_iban: String,
+        /// Its bank (BIC), where it has to be named
+        #[arg(long, env = "NEARFRAME_PAYER_BIC", value_name = "BIC")]
+        payer_bic: String,
+        /// Decimals of the token that claims on a chain are counted in [default: 6]
+        #[arg(long, env = "NEARFRAME_TOKEN_DECIMALS", value_name = "N")]
+        token_decimals: u8,
         /// Let webhooks name plain HTTP and hosts that are not public: for tests and closed networks
         #[arg(long, env = "NEARFRAME_PRIVATE_WEBHOOKS", value_name = "BOOL",
               num_args = 0..=1, default_missing_value = "true")]

@@ -40,6 +40,11 @@ fn verify_ledger(data: &Path) -> Output {
     ends(&["ledger", "verify", "--data", data.to_str().unwrap()])
 }
 
+/// With a head of the general ledger that somebody kept.
+fn verify_from(data: &Path, head: &Path) -> Output {
+    ends(&["ledger", "verify", "--data", data.to_str().unwrap(), "--head", head.to_str().unwrap()])
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -51,12 +56,18 @@ fn a_ledger_that_is_right_says_so_in_sums_and_one_that_was_changed_is_refused() 
     play(&house);
     // The general ledger follows the record within five seconds.
     let until = Instant::now() + WITHIN;
-    while house.ask("GET /v1/ledger/head", "", &Value::Null).body["records"].as_u64().unwrap_or(0) < 3 {
-        assert!(Instant::now() < until, "the ledger does not follow");
+    let head = loop {
+        let head = house.ask("GET /v1/ledger/head", "", &Value::Null).body;
+        if head["records"].as_u64().unwrap_or(0) >= 3 {
+            break head;
+        }
+        assert!(Instant::now() < until, "the ledger does not follow: {head}");
         thread::sleep(Duration::from_millis(100));
-    }
+    };
     house.stop();
-    let right = verify_ledger(data.path());
+    let kept = data.path().join("head.json");
+    fs::write(&kept, head.to_string()).unwrap();
+    let right = verify_from(data.path(), &kept);
     let told = text(&right.stdout);
     assert!(right.status.success(), "{told}{}", text(&right.stderr));
     let lines: Vec<_> = told.lines().collect();
@@ -71,6 +82,28 @@ fn a_ledger_that_is_right_says_so_in_sums_and_one_that_was_changed_is_refused() 
     let (hosts, platform) = earned.split_once(" EUR, platform ").unwrap();
     let micros = |text: &str| text.trim_end_matches(" EUR").replace('.', "").parse::<i128>().unwrap();
     assert!(micros(hosts) >= 3_000_000 && micros(hosts) == 4 * micros(platform), "{told}");
+
+    // The last block is changed: without a head that looks like a crash, and says so.
+    let blocks = data.path().join("matchmaker/ledger/blocks");
+    let whole = fs::read(&blocks).unwrap();
+    // Up to the end of the block that the head names: 104 bytes for each block, 128 for each record.
+    let end = head["blocks"].as_u64().unwrap() * 104 + head["records"].as_u64().unwrap() * 128;
+    let mut bytes = whole[..end as usize].to_vec();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&blocks, &bytes).unwrap();
+    let silent = verify_ledger(data.path());
+    let told = text(&silent.stdout);
+    assert!(silent.status.success(), "{}", text(&silent.stderr));
+    assert!(told.contains(" bytes follow the last whole block") && told.contains("--head"), "{told}");
+    let proved = verify_from(data.path(), &kept);
+    assert!(
+        !proved.status.success() && text(&proved.stderr).contains("published"),
+        "{}",
+        text(&proved.stderr)
+    );
+    fs::write(&blocks, &whole).unwrap();
+    let missing = verify_from(data.path(), &data.path().join("nothing"));
+    assert!(!missing.status.success() && text(&missing.stderr).contains("--head"));
 
     // A line of the audit trail says something else afterwards.
     let record = data.path().join("matchmaker/matchmaker.sqlite3");

@@ -4,10 +4,12 @@ use crate::state::ledger_key;
 use crate::store::deeds::TrailRow;
 use crate::store::{Store, StoreError};
 use crate::{LEDGER, SECRET, random};
-use nearframe_journal::{Folder, JournalError};
+use nearframe_journal::{Folder, JournalError, Verified};
 use nearframe_ledger::bill::{BillError, Evidence};
+use nearframe_ledger::books::{BlockHash, SignedHead};
 use nearframe_ledger::rates::RateCard;
 use nearframe_ledger::{Account, Imbalance, verify};
+use nearframe_protocol::api::LedgerHead;
 use nearframe_protocol::{Currency, LeaseId, NodeId};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -162,18 +164,37 @@ async fn price(
     if follows { Ok(()) } else { Err(AuditError::Price { lease: evidence.account.lease, rate_card }) }
 }
 
+/// A general ledger that was read, and found right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditedLedger {
+    /// Whole blocks.
+    pub blocks: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Bytes after the last whole block: a write under way or cut short by a crash, or a last block that was changed.
+    pub unfinished_bytes: u64,
+}
+
 /// Reads the general ledger of a data folder from its first block: hashes, chain, rules, keys, checkpoints; and compares
-/// what hosts earned with the record, which may be a few seconds ahead. Gives the blocks and records; `None` where there
-/// is none.
-pub async fn audit_ledger(store: &dyn Store, data_dir: &Path) -> Result<Option<(u64, u64)>, AuditError> {
+/// what hosts earned with the record, which may be a few seconds ahead. Each of the published `heads` has to be in it.
+/// `None` where there is none.
+pub async fn audit_ledger(
+    store: &dyn Store,
+    data_dir: &Path,
+    heads: &[LedgerHead],
+) -> Result<Option<AuditedLedger>, AuditError> {
     let path = data_dir.join(LEDGER);
     if !path.exists() {
-        return Ok(None);
+        return match heads.first() {
+            Some(head) => Err(JournalError::Missing { blocks: head.blocks }.into()),
+            None => Ok(None),
+        };
     }
     let key = ledger_key(&store.secret(SECRET, random::bytes()).await?).public();
+    let heads = heads.iter().map(signed_head).collect::<Result<Vec<_>, _>>()?;
     // The ledger first: what it has, the record had before.
-    let books =
-        nearframe_journal::verify(&Folder::inspect(&path).map_err(JournalError::Io)?, &key, &[])?.books;
+    let folder = Folder::inspect(&path).map_err(JournalError::Io)?;
+    let Verified { books, unfinished_bytes, .. } = nearframe_journal::verify(&folder, &key, &heads)?;
     let totals = store.host_totals(u64::MAX).await?;
     for state in books.accounts() {
         let Account::Host(host) = state.account else { continue };
@@ -183,5 +204,13 @@ pub async fn audit_ledger(store: &dyn Store, data_dir: &Path) -> Result<Option<(
             return Err(AuditError::Ahead { host, ledger_micros, record_micros });
         }
     }
-    Ok(Some((books.next_height(), books.records())))
+    Ok(Some(AuditedLedger { blocks: books.next_height(), records: books.records(), unfinished_bytes }))
+}
+
+/// A head as it was published.
+fn signed_head(head: &LedgerHead) -> Result<SignedHead, AuditError> {
+    let mut hash = [0; 32];
+    hex::decode_to_slice(&head.hash, &mut hash).map_err(|_| JournalError::ForeignHead)?;
+    let LedgerHead { blocks, records, at_ms, signature, .. } = *head;
+    Ok(SignedHead { blocks, records, at_ms, hash: BlockHash::from_bytes(hash), signature })
 }

@@ -1,6 +1,7 @@
 //! Configuration: one schema, with defaults that open nothing, refused before anything starts.
 
 use crate::{Error, OidcProvider, Result};
+use nearframe_ledger::payout::{Bic, Iban};
 use nearframe_ledger::rates::{Rate, RateCard};
 use nearframe_protocol::Currency;
 use nearframe_protocol::account::AccountKind;
@@ -45,6 +46,14 @@ pub struct Config {
     pub fee_permille: u16,
     /// What prices are counted in.
     pub currency: Currency,
+    /// Who bills, line by line: name, address, tax number. Stands on every invoice.
+    pub company: Vec<String>,
+    /// The account that hosts are paid from (IBAN); its holder is the first line of `company`.
+    pub payer_iban: Option<String>,
+    /// Its bank (BIC), where it has to be named.
+    pub payer_bic: Option<String>,
+    /// Decimals of the token that claims are counted in.
+    pub token_decimals: u8,
     /// A session that never became live ends after this, in seconds.
     pub connect_timeout_s: u32,
     /// Nodes that ran sessions before a restart have this long to call again, in seconds.
@@ -129,6 +138,10 @@ impl Default for Config {
             rates: Vec::new(),
             fee_permille: 200,
             currency: Currency::new("EUR").expect("EUR is a currency code"),
+            company: Vec::new(),
+            payer_iban: None,
+            payer_bic: None,
+            token_decimals: 6,
             connect_timeout_s: 30,
             restart_grace_s: 10,
             private_webhooks: false,
@@ -201,6 +214,26 @@ impl Config {
         }
         if self.fee_permille > 1000 {
             return bad("fee_permille", "0 to 1000");
+        }
+        let is_line =
+            |line: &String| (1..=70).contains(&line.chars().count()) && !line.chars().any(char::is_control);
+        if self.company.len() > 8 || !self.company.iter().all(is_line) {
+            return bad("company", "at most 8 lines of 1 to 70 characters, the name first");
+        }
+        if !self.payer_iban.iter().all(|iban| iban.parse::<Iban>().is_ok()) {
+            return bad("payer_iban", "an IBAN whose checksum is right");
+        }
+        if self.payer_iban.is_some() && self.company.is_empty() {
+            return bad(
+                "payer_iban",
+                "to be given together with company, whose first line holds the account",
+            );
+        }
+        if !self.payer_bic.iter().all(|bic| bic.parse::<Bic>().is_ok()) {
+            return bad("payer_bic", "a BIC of 8 or 11 letters and digits");
+        }
+        if self.token_decimals > 18 {
+            return bad("token_decimals", "0 to 18");
         }
         self.card().check()?;
         if !(1..=3600).contains(&self.connect_timeout_s) {
@@ -283,6 +316,9 @@ mod tests {
             (Config { price_micros_per_hour: -1, ..Config::default() }, "price_micros_per_hour"),
             (Config { fee_permille: 1001, ..Config::default() }, "fee_permille"),
             (Config { rates: vec![twice], ..Config::default() }, "rates"),
+            (Config { payer_iban: Some("NL91ABNA0417164301".into()), ..Config::default() }, "payer_iban"),
+            (Config { token_decimals: 19, ..Config::default() }, "token_decimals"),
+            (Config { company: vec!["x".repeat(71)], ..Config::default() }, "company"),
             (Config { connect_timeout_s: 0, ..Config::default() }, "connect_timeout_s"),
             (Config { restart_grace_s: 0, ..Config::default() }, "restart_grace_s"),
             (Config { bus_url: Some("nats://h".into()), ..Config::default() }, "bus_url"),

@@ -1,13 +1,15 @@
 //! The general ledger: what the record posted, once more, in a journal that nobody can change unseen.
 //!
-//! Every posted transfer of the leases' journal becomes an order under its own key, in the order in which it was
+//! Every posted transfer of the leases' journal, and every charge beside them, becomes an order under its own key, in the order in which it was
 //! written, so that doing it again does nothing. Kept where the record is a file on this machine: several matchmakers
 //! with one database would sign several histories.
 
 use crate::state::Shared;
+use crate::store::plans::ChargeRow;
 use crate::store::{PostedRow, StoreError};
 use nearframe_journal::{Folder, Journal, JournalError, Settings, Storage};
 use nearframe_ledger::books::{AccountNo, Action, Answer, Books, Group, Key, Limit, Memo, Order, SignedHead};
+use nearframe_ledger::payout::{Event, Payout, State};
 use nearframe_ledger::{Account, Transfer};
 use nearframe_protocol::{Currency, NodeKey};
 use std::collections::HashMap;
@@ -19,6 +21,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 const AT_ONCE: u32 = 2_000;
 /// How far the leases' journal was read: only saves time, keys decide.
 const CURSOR: &str = "read-until";
+/// How far charges were.
+const CHARGES_CURSOR: &str = "charges-until";
 /// What these orders are marked with.
 const CODE: u16 = 1;
 
@@ -27,24 +31,44 @@ const CODE: u16 = 1;
 pub(crate) struct General {
     journal: Journal<Folder>,
     read_until: u64,
+    charges_until: u64,
     /// The same of what was paid back. Not kept: there is little of it, and keys decide.
     corrected_until: u64,
+}
+
+/// What becomes an order.
+struct Posting<'a> {
+    debit: &'a Account,
+    credit: &'a Account,
+    amount_micros: i128,
+    currency: &'a Currency,
+    key: &'a str,
+    subject: [u8; 16],
+}
+
+impl<'a> Posting<'a> {
+    fn of_lease(PostedRow { transfer, .. }: &'a PostedRow) -> Self {
+        let Transfer { debit, credit, amount_micros, currency, key, lease, .. } = transfer;
+        Self { debit, credit, amount_micros: *amount_micros, currency, key, subject: *lease.as_bytes() }
+    }
+
+    fn of_charge(row: &'a ChargeRow) -> Self {
+        let ChargeRow { debit, credit, amount_micros, currency, key, account, .. } = row;
+        Self { debit, credit, amount_micros: *amount_micros, currency, key, subject: *account.as_bytes() }
+    }
 }
 
 impl General {
     /// Opens or begins the ledger in a folder.
     pub(crate) fn open(path: &Path, key: NodeKey) -> Result<Self, JournalError> {
         let folder = Folder::open(path)?;
-        let mut bytes = [0; 8];
-        let known = folder.names()?.iter().any(|name| name == CURSOR);
-        if known {
-            folder.read(CURSOR, 0, &mut bytes)?;
-        }
+        let read_until = cursor(&folder, CURSOR)?;
+        let charges_until = cursor(&folder, CHARGES_CURSOR)?;
         let (journal, opened) = Journal::open(folder, key, Settings::default())?;
         if opened.cut_bytes > 0 {
             tracing::warn!(bytes = opened.cut_bytes, "a write to the ledger had not ended and was cut off");
         }
-        Ok(Self { journal, read_until: u64::from_le_bytes(bytes), corrected_until: 0 })
+        Ok(Self { journal, read_until, charges_until, corrected_until: 0 })
     }
 
     /// How far it goes, signed.
@@ -54,22 +78,28 @@ impl General {
 
     fn post(&mut self, rows: &[PostedRow], now_ms: u64) -> Result<(), JournalError> {
         let Some(last) = rows.last() else { return Ok(()) };
-        self.write(rows, now_ms)?;
+        self.write(&rows.iter().map(Posting::of_lease).collect::<Vec<_>>(), now_ms)?;
         self.read_until = last.seq;
-        let mut bytes = Some(last.seq.to_le_bytes().to_vec());
-        Ok(self.journal.storage().put(CURSOR, &mut || Ok(bytes.take()))?)
+        self.keep(CURSOR, last.seq)
     }
 
     /// After what they correct: a host never pays back what it has not.
     fn correct(&mut self, rows: &[PostedRow], now_ms: u64) -> Result<(), JournalError> {
         let Some(last) = rows.last() else { return Ok(()) };
-        self.write(rows, now_ms)?;
+        self.write(&rows.iter().map(Posting::of_lease).collect::<Vec<_>>(), now_ms)?;
         self.corrected_until = last.seq;
         Ok(())
     }
 
-    fn write(&mut self, rows: &[PostedRow], now_ms: u64) -> Result<(), JournalError> {
-        let groups = orders(self.journal.books(), rows);
+    fn post_charges(&mut self, rows: &[ChargeRow], now_ms: u64) -> Result<(), JournalError> {
+        let Some(last) = rows.last() else { return Ok(()) };
+        self.write(&rows.iter().map(Posting::of_charge).collect::<Vec<_>>(), now_ms)?;
+        self.charges_until = last.seq;
+        self.keep(CHARGES_CURSOR, last.seq)
+    }
+
+    fn write(&mut self, postings: &[Posting<'_>], now_ms: u64) -> Result<(), JournalError> {
+        let groups = orders(self.journal.books(), postings);
         let answers = self.journal.write(&groups, now_ms)?;
         for (group, answer) in groups.iter().zip(answers) {
             if let Answer::Refused { refusal, .. } = answer {
@@ -80,26 +110,67 @@ impl General {
         }
         Ok(())
     }
+
+    /// Carries a step of a payout out, its creation where there is no event. False: the books refuse it.
+    pub(crate) fn pay(
+        &mut self,
+        payout: &Payout,
+        event: Option<Event>,
+        now_ms: u64,
+    ) -> Result<bool, JournalError> {
+        let (books, currency) = (self.journal.books(), &payout.currency);
+        let Some(host) = books.number(&Account::Host(payout.host), currency) else { return Ok(false) };
+        let account = Account::Rail(payout.destination.rail().label());
+        let mut groups = vec![];
+        let rail = books.number(&account, currency).unwrap_or_else(|| {
+            groups.push(opening(&account, currency));
+            books.next_number()
+        });
+        groups.push(match event {
+            None => payout.creation(host, rail),
+            Some(event) => payout.orders(event, host, rail),
+        });
+        let answers = self.journal.write(&groups, now_ms)?;
+        Ok(answers.iter().all(|answer| !matches!(answer, Answer::Refused { .. })))
+    }
+
+    /// How far a payout came; `None`: it was never set aside.
+    pub(crate) fn payout_state(&self, payout: &Payout) -> Result<Option<State>, JournalError> {
+        payout.state(self.journal.books(), |key| self.journal.find(key))
+    }
+
+    fn keep(&self, cursor: &str, seq: u64) -> Result<(), JournalError> {
+        let mut bytes = Some(seq.to_le_bytes().to_vec());
+        Ok(self.journal.storage().put(cursor, &mut || Ok(bytes.take()))?)
+    }
+}
+
+fn cursor(folder: &Folder, name: &str) -> Result<u64, JournalError> {
+    let mut bytes = [0; 8];
+    if folder.names()?.iter().any(|known| known == name) {
+        folder.read(name, 0, &mut bytes)?;
+    }
+    Ok(u64::from_le_bytes(bytes))
 }
 
 /// The orders for transfers, and before them those that open their accounts.
-fn orders(books: &Books, rows: &[PostedRow]) -> Vec<Group> {
+fn orders(books: &Books, postings: &[Posting<'_>]) -> Vec<Group> {
     let mut opened: HashMap<(Account, Currency), AccountNo> = HashMap::new();
     let mut openings = vec![];
-    let mut moves = Vec::with_capacity(rows.len());
-    for PostedRow { transfer, .. } in rows.iter().filter(|row| row.transfer.amount_micros > 0) {
+    let mut moves = Vec::with_capacity(postings.len());
+    for posting in postings.iter().filter(|posting| posting.amount_micros > 0) {
         let mut number = |account: &Account| {
-            let place = (account.clone(), transfer.currency.clone());
-            let known = books.number(account, &transfer.currency).or_else(|| opened.get(&place).copied());
+            let place = (account.clone(), posting.currency.clone());
+            let known = books.number(account, posting.currency).or_else(|| opened.get(&place).copied());
             known.unwrap_or_else(|| {
                 let number = AccountNo(books.next_number().0 + openings.len() as u32);
-                openings.push(opening(account, &transfer.currency));
+                openings.push(opening(account, posting.currency));
                 opened.insert(place, number);
                 number
             })
         };
-        let (debit, credit) = (number(&transfer.debit), number(&transfer.credit));
-        moves.push(movement(transfer, debit, credit));
+        let (debit, credit) = (number(posting.debit), number(posting.credit));
+        moves.push(movement(posting, debit, credit));
     }
     openings.into_iter().chain(moves).collect()
 }
@@ -112,10 +183,10 @@ fn opening(account: &Account, currency: &Currency) -> Group {
     vec![Order { key, action, memo: Memo { code: CODE, ..Memo::default() } }]
 }
 
-fn movement(transfer: &Transfer, debit: AccountNo, credit: AccountNo) -> Group {
-    let memo = Memo { code: CODE, subject: *transfer.lease.as_bytes(), evidence: [0; 32] };
-    let action = Action::Move { debit, credit, amount_micros: transfer.amount_micros };
-    vec![Order { key: Key::of(&transfer.key), action, memo }]
+fn movement(posting: &Posting<'_>, debit: AccountNo, credit: AccountNo) -> Group {
+    let memo = Memo { code: CODE, subject: posting.subject, evidence: [0; 32] };
+    let action = Action::Move { debit, credit, amount_micros: posting.amount_micros };
+    vec![Order { key: Key::of(posting.key), action, memo }]
 }
 
 /// Where this matchmaker keeps a general ledger, if it does, and the ledger once it is open.
@@ -169,10 +240,16 @@ pub(crate) async fn post(shared: &Shared) -> Result<(), StoreError> {
     loop {
         let after = lock(general).read_until;
         let rows = shared.store.posted_after(after, AT_ONCE).await?;
-        if rows.is_empty() {
+        let charges_after = lock(general).charges_until;
+        let charges = shared.store.charges_after(charges_after, AT_ONCE).await?;
+        if rows.is_empty() && charges.is_empty() {
             break;
         }
-        if !written(shared, general, move |general, now_ms| general.post(&rows, now_ms)).await {
+        let write = move |general: &mut General, now_ms| {
+            general.post(&rows, now_ms)?;
+            general.post_charges(&charges, now_ms)
+        };
+        if !written(shared, general, write).await {
             return Ok(());
         }
     }

@@ -74,6 +74,8 @@ pub(crate) struct Shared {
     pub(crate) ledger_key: NodeKey,
     /// The general ledger, where this matchmaker keeps one.
     pub(crate) general: general::Place,
+    /// One payout run, submission or outcome at a time.
+    pub(crate) paying: tokio::sync::Mutex<()>,
     /// Who may be measured now.
     pub(crate) uplinks: Semaphore,
     /// Carries events to those who want to know.
@@ -130,6 +132,7 @@ impl Shared {
             providers,
             passkeys: Passkeys::of(config.public_url.as_ref()),
             fleet: Mutex::new(Fleet::new(config.currency.clone())),
+            paying: tokio::sync::Mutex::default(),
             prices: InForce::of(&config),
             price_index: prices::Index::default(),
             post: Post::new(config.private_webhooks),

@@ -12,6 +12,7 @@ use nearframe_protocol::account::{
     Account, Actor, ApiKey, AuditLine, CreatedKey, Holdings, Me, Member, MemberRole, Short, SignInLink,
 };
 use nearframe_protocol::api::{CreatedSession, Page, Problem, Session, Usage};
+use nearframe_protocol::plan::{Charges, Plan, Subscription};
 use serde_json::{Value, json as object};
 use std::sync::Arc;
 use support::{FakeNode, Service, bytes, cookie, create_session, json, problem};
@@ -436,4 +437,52 @@ async fn a_site_that_may_embed_the_player_acts_for_guests_and_not_for_members() 
         let own = caller.send(Method::POST, &path, wanted.clone(), &from("https://play.example")).await;
         assert_eq!(own.status(), StatusCode::CREATED);
     }
+}
+
+#[tokio::test]
+async fn an_owner_subscribes_to_a_plan_and_its_hours_start_sessions_that_no_allowance_holds() {
+    let service = Service::with(config()).await;
+    let _node = FakeNode::enrol(&service, 9).await;
+    let operator = operator(&service).await;
+    let studio = account(&operator, "studio").await;
+    let (owner, viewer) =
+        (member(&operator, &studio, "owner").await, member(&operator, &studio, "viewer").await);
+    let price = |hours: u32, amount: &str| object!({"included_hours": hours, "price": {"amount": amount, "currency": "EUR"}});
+    for wrong in [price(0, "1"), price(745, "1"), price(1, "-1")] {
+        assert_eq!(problem(operator.put("/v1/plans/weekend", wrong).await).await, "bad_body");
+    }
+    let plan: Plan = json(operator.put("/v1/plans/weekend", price(1, "9.99")).await).await;
+    assert_eq!((plan.version, plan.included_hours, plan.is_offered), (1, 1, true));
+    let again: Plan = json(operator.put("/v1/plans/weekend", price(1, "9.99")).await).await;
+    assert_eq!(again, plan, "the same is no new version");
+    let path = format!("/v1/accounts/{}/subscription", studio.id);
+    let wanted = object!({"plan": "weekend"});
+    assert_eq!(problem(viewer.put(&path, wanted.clone()).await).await, "role_missing");
+    assert_eq!(problem(owner.put(&path, wanted.clone()).await).await, "budget_used_up");
+    let allowance = format!("/v1/accounts/{}/allowance", studio.id);
+    operator.put(&allowance, limit("9.99")).await;
+    assert_eq!(problem(owner.put(&path, object!({"plan": "unheard-of"})).await).await, "not_found");
+    assert_eq!(problem(viewer.get(&path).await).await, "not_found");
+    let subscription: Subscription = json(owner.put(&path, wanted.clone()).await).await;
+    assert_eq!((subscription.included_us, subscription.left_us), (3_600_000_000, 3_600_000_000));
+
+    let program = Caller::key(&service, &key(&owner, &studio, &["sessions"], None).await.secret);
+    assert_eq!(program.post("/v1/sessions", session()).await.status(), StatusCode::CREATED);
+    assert_eq!(problem(program.post("/v1/sessions", session()).await).await, "budget_used_up");
+    let seen: Subscription = json(viewer.get(&path).await).await;
+    assert_eq!((seen.left_us, seen.fee.amount_micros), (0, 9_990_000));
+    let charges = format!("/v1/accounts/{}/charges?from_ms=0&to_ms={}", studio.id, u64::MAX / 4);
+    let charges: Charges = json(viewer.get(&charges).await).await;
+    assert_eq!(
+        charges.charges.iter().map(|charge| charge.due.amount_micros).collect::<Vec<_>>(),
+        [9_990_000]
+    );
+    let cancelled: Subscription = json(owner.delete(&path).await).await;
+    assert!(cancelled.is_cancelled);
+
+    let host = account(&operator, "host").await;
+    let other = format!("/v1/accounts/{}/subscription", host.id);
+    assert_eq!(problem(operator.put(&other, wanted).await).await, "bad_body");
+    let plans: Page<Plan> = json(service.get("/v1/plans").await).await;
+    assert_eq!(plans.items, [plan]);
 }

@@ -5,12 +5,13 @@ mod support;
 
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode, header};
-use nearframe_matchmaker::audit::{audit, audit_ledger};
+use nearframe_matchmaker::audit::{AuditedLedger, audit, audit_ledger};
 use nearframe_matchmaker::{Config, Matchmaker, open_record};
 use nearframe_protocol::api::{Budget, CreateSession, CreatedSession, LedgerHead, Page, Quote, Usage};
 use nearframe_protocol::link::{FromNode, RunningSession, ToNode};
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
 use serde::Serialize;
+use sha2::Digest;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -147,15 +148,14 @@ async fn a_statement_is_computed_again_by_a_program_of_another_language() {
         let running = node.started().await;
         play(&mut node, running).await;
     }
-    let days = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() / 86_400;
-    let (year, month, _) = nearframe_ledger::settlement::Epoch(days as u32).date();
-    let path = format!("/v1/statements/meteor/{year:04}-{month:02}");
+    let month = this_month();
+    let path = format!("/v1/statements/meteor/{month}");
     let answer = service.ask(request("GET", &path, Some(&operator), &())).await;
     assert_eq!(answer.headers()[header::CONTENT_TYPE], "text/csv; charset=utf-8");
     let text = String::from_utf8(bytes(answer).await).unwrap();
     assert_eq!(text.lines().count(), 1 + 15, "{text}");
 
-    let usage = request("GET", &format!("/v1/usage/{year:04}-{month:02}"), Some(&operator), &());
+    let usage = request("GET", &format!("/v1/usage/{month}"), Some(&operator), &());
     let usage: Page<Usage> = json(service.ask(usage).await).await;
     let [usage] = &usage.items[..] else { panic!("{usage:?}") };
     assert_eq!((usage.leases, usage.receipts, usage.used_s), (3, 15, 4.499_895));
@@ -185,6 +185,98 @@ async fn a_statement_is_computed_again_by_a_program_of_another_language() {
 }
 
 #[tokio::test]
+async fn an_invoice_is_a_readable_document_whose_sums_are_those_of_the_statement() {
+    let company = vec!["Nearby Games GmbH".to_owned(), "Hauptstraße 1, 10115 Berlin".to_owned()];
+    let service = Service::with(Config { company, ..config(PRICE_MICROS) }).await;
+    let mut node = FakeNode::enrol(&service, 4).await;
+    let operator = service.operator().await;
+    let account = serde_json::json!({"kind": "studio", "name": "Café Søren"});
+    let account: nearframe_protocol::account::Account =
+        json(service.ask(request("POST", "/v1/accounts", Some(&operator), &account)).await).await;
+    let owner = serde_json::json!({"account": account.id});
+    let given = service.ask(request("PUT", "/v1/titles/meteor/owner", Some(&operator), &owner)).await;
+    assert!(given.status().is_success(), "{}", given.status());
+    let mut sessions = vec![];
+    for _ in 0..3 {
+        sessions.push(service.created("meteor").await.session.id.to_string());
+        let running = node.started().await;
+        play(&mut node, running).await;
+    }
+    let month = this_month();
+    let of = format!("?account={}", account.id);
+    let statement = request("GET", &format!("/v1/statements/meteor/{month}{of}"), Some(&operator), &());
+    let statement = String::from_utf8(bytes(service.ask(statement).await).await).unwrap();
+    let total: i128 =
+        statement.lines().skip(1).map(|line| line.split(',').nth(15).unwrap().parse::<i128>().unwrap()).sum();
+    let fee: i128 =
+        statement.lines().skip(1).map(|line| line.split(',').nth(14).unwrap().parse::<i128>().unwrap()).sum();
+    let amount = |micros: i128| format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+
+    let answer =
+        service.ask(request("GET", &format!("/v1/invoices/{month}{of}"), Some(&operator), &())).await;
+    assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/pdf");
+    let text = read_pdf(&bytes(answer).await);
+    let hash = hex::encode(sha2::Sha256::digest(&statement));
+    let heading = format!("Amount in EUR: {} EUR", amount(total));
+    let fee_line = format!("Of this, {} EUR are the platform's fee.", amount(fee));
+    let words = [
+        "Nearby Games GmbH",
+        "Hauptstraße 1",
+        "Café Søren",
+        &hash,
+        &heading,
+        &fee_line,
+        "no invoice yet",
+        "page 1 of 1",
+    ];
+    for word in words.into_iter().chain(sessions.iter().map(String::as_str)) {
+        assert!(text.contains(word), "{word} in {text}");
+    }
+    let lines = text.lines().filter(|line| sessions.iter().any(|session| line.contains(session)));
+    let micros =
+        |line: &str| line.split_whitespace().last().unwrap().replace('.', "").parse::<i128>().unwrap();
+    assert_eq!(lines.map(micros).sum::<i128>(), total, "{text}");
+
+    let before =
+        service.ask(request("GET", &format!("/v1/invoices/1999-01{of}"), Some(&operator), &())).await;
+    assert!(read_pdf(&bytes(before).await).contains("Nothing was used."));
+    let all = service.ask(request("GET", &format!("/v1/invoices/{month}"), Some(&operator), &())).await;
+    assert!(read_pdf(&bytes(all).await).contains("no invoice to anyone"));
+    let nobody = "/v1/invoices/2026-11?account=00000000-0000-4000-8000-000000000000";
+    for (path, who, code) in [
+        (nobody, Some(&*operator), "unknown_account"),
+        ("/v1/invoices/2026", Some(&*operator), "bad_request"),
+        ("/v1/invoices/2026-11", None, "sign_in_needed"),
+    ] {
+        assert_eq!(problem(service.ask(request("GET", path, who, &())).await).await, code, "{path}");
+    }
+}
+
+/// Checks a document's form and gives its words, as programs of other people do.
+fn read_pdf(pdf: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("invoice.pdf");
+    std::fs::write(&file, pdf).unwrap();
+    let path = file.to_str().unwrap();
+    let run = |program: &str, args: &[&str]| {
+        let output = Command::new(program).args(args).output();
+        output.unwrap_or_else(|error| panic!("{program}: {error}; scripts/setup.sh test installs it"))
+    };
+    let checked = run("qpdf", &["--check", path]);
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    let text = run("pdftotext", &["-layout", path, "-"]);
+    assert!(text.status.success());
+    String::from_utf8(text.stdout).unwrap()
+}
+
+/// As statements name it.
+fn this_month() -> String {
+    let days = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() / 86_400;
+    let (year, month, _) = nearframe_ledger::settlement::Epoch(days as u32).date();
+    format!("{year:04}-{month:02}")
+}
+
+#[tokio::test]
 async fn what_leases_post_is_in_the_general_ledger_and_both_are_right() {
     let folder = tempfile::tempdir().unwrap();
     let config = Config { data_dir: folder.path().to_owned(), ..config(PRICE_MICROS) };
@@ -206,8 +298,8 @@ async fn what_leases_post_is_in_the_general_ledger_and_both_are_right() {
     };
     assert_eq!(head.records, records);
     let store = open_record(None, folder.path()).await.unwrap();
-    let ledger = audit_ledger(store.as_ref(), folder.path()).await.unwrap();
-    assert_eq!(ledger, Some((head.blocks, records)));
+    let ledger = audit_ledger(store.as_ref(), folder.path(), std::slice::from_ref(&head)).await.unwrap();
+    assert_eq!(ledger, Some(AuditedLedger { blocks: head.blocks, records, unfinished_bytes: 0 }));
     let audited = audit(store.as_ref()).await.unwrap();
     assert_eq!((audited.leases, audited.receipts), (1, 5));
 }

@@ -203,6 +203,9 @@ pub struct NodeEarned {
     /// What of it is settled and proved.
     #[schema(value_type = MoneyJson)]
     pub settled: Money,
+    /// What of that is paid, or on its way.
+    #[schema(value_type = MoneyJson)]
+    pub paid: Money,
 }
 
 /// What was earned on a day in UTC that is not settled yet.

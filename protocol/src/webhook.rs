@@ -44,6 +44,15 @@ pub enum EventKind {
     /// A month in UTC is over: its statements do not change any more.
     #[serde(rename = "statement.ready")]
     StatementReady,
+    /// An amount of the account's earnings is set aside and will be sent.
+    #[serde(rename = "payout.created")]
+    PayoutCreated,
+    /// It arrived.
+    #[serde(rename = "payout.settled")]
+    PayoutSettled,
+    /// It will never arrive; it is due again.
+    #[serde(rename = "payout.failed")]
+    PayoutFailed,
     /// Somebody asked for it, to see whether a webhook works. Sent to that one alone, whatever it wants.
     #[serde(rename = "webhook.test")]
     WebhookTest,
@@ -55,6 +64,9 @@ words!(EventKind {
     BudgetLow => "budget.low",
     BudgetExhausted => "budget.exhausted",
     StatementReady => "statement.ready",
+    PayoutCreated => "payout.created",
+    PayoutSettled => "payout.settled",
+    PayoutFailed => "payout.failed",
     WebhookTest => "webhook.test",
 });
 
@@ -83,6 +95,8 @@ pub enum EventData {
     Budget(Box<BudgetEvent>),
     /// Of `statement.ready`.
     Statement(StatementEvent),
+    /// Of `payout.*`.
+    Payout(Box<crate::payout::Payout>),
     /// Of `webhook.test`.
     Test(TestEvent),
 }
@@ -161,6 +175,9 @@ pub struct StatementEvent {
     /// Year and month in UTC.
     #[schema(example = "2026-11")]
     pub month: String,
+    /// Path of the month on paper, as PDF, on this server.
+    #[schema(example = "/v1/invoices/2026-11")]
+    pub invoice: String,
     /// One for each title and currency with a receipt in it.
     pub statements: Vec<StatementSum>,
 }
@@ -333,7 +350,11 @@ mod tests {
             needed: None,
             raise: None,
         };
-        let statement = StatementEvent { month: "2026-11".into(), statements: vec![] };
+        let statement = StatementEvent {
+            month: "2026-11".into(),
+            invoice: "/v1/invoices/2026-11".into(),
+            statements: vec![],
+        };
         let all = [
             (EventKind::WebhookTest, EventData::Test(test)),
             (EventKind::BudgetLow, EventData::Budget(Box::new(budget))),

@@ -5,7 +5,7 @@ use crate::manifest::Manifest;
 use crate::open;
 use crate::storage::Storage;
 use nearframe_ledger::books::{
-    Answer, BlockError, Books, CheckpointError, Group, Key, ReplayError, SignedHead, WriteError,
+    Answer, BlockError, Books, CheckpointError, Fingerprint, Group, Key, ReplayError, SignedHead, WriteError,
 };
 use nearframe_protocol::NodeKey;
 
@@ -94,6 +94,11 @@ impl<S: Storage> Journal<S> {
     /// The books as they stand on the disk.
     pub fn books(&self) -> &Books {
         &self.books
+    }
+
+    /// What the order with this key asked for, if there ever was one.
+    pub fn find(&self, key: &Key) -> Result<Option<Fingerprint>, JournalError> {
+        Ok(self.keys.find(&self.storage, key)?)
     }
 
     /// Where it is kept: for small files of whoever writes it.

@@ -19,6 +19,8 @@ pub enum Account {
     Stake(NodeId),
     /// Whoever runs the matchmaker; keeps the fee.
     Platform,
+    /// What subscribers have paid ahead, and not used yet.
+    Plans,
     /// What is kept to pay for capacity that stands by, by region.
     Reserve(Label),
     /// What is owed to a tax office, by jurisdiction.
@@ -59,6 +61,7 @@ impl fmt::Display for Account {
             Self::Host(node) => write!(f, "host:{node}"),
             Self::Stake(node) => write!(f, "stake:{node}"),
             Self::Platform => f.write_str("platform"),
+            Self::Plans => f.write_str("plans"),
             Self::Reserve(region) => write!(f, "reserve:{region}"),
             Self::Tax(jurisdiction) => write!(f, "tax:{jurisdiction}"),
             Self::Rail(name) => write!(f, "rail:{name}"),
@@ -71,7 +74,7 @@ impl fmt::Display for Account {
 /// A text that names no account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not an account: expected platform, grants, studio:TITLE, customer:ACCOUNT, escrow:TITLE, host:NODE, stake:NODE, or \
+    "not an account: expected platform, plans, grants, studio:TITLE, customer:ACCOUNT, escrow:TITLE, host:NODE, stake:NODE, or \
      reserve:, tax:, rail: or cap: with a name of 1 to 48 lower-case letters, digits and hyphens"
 )]
 pub struct AccountError;
@@ -82,6 +85,7 @@ impl FromStr for Account {
         let Some((kind, name)) = text.split_once(':') else {
             return match text {
                 "platform" => Ok(Self::Platform),
+                "plans" => Ok(Self::Plans),
                 "grants" => Ok(Self::Grants),
                 _ => Err(AccountError),
             };
@@ -126,6 +130,7 @@ mod tests {
             Account::Host(node),
             Account::Stake(node),
             Account::Platform,
+            Account::Plans,
             Account::Reserve(label()),
             Account::Tax(label()),
             Account::Rail(label()),

@@ -18,6 +18,7 @@ pub mod payout;
 pub mod rates;
 pub mod reservation;
 pub mod settlement;
+pub mod subscription;
 pub mod transfer;
 pub mod verify;
 

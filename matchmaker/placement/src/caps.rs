@@ -87,16 +87,22 @@ impl Caps {
         bits |= highest(GPU, usize::from(needs.gpu_tier.min(GPU_TIERS)));
         bits |= highest(TRUST, usize::from(needs.trust.min(TRUST_TIERS)));
         bits |= highest(STAKE, stake_level(needs.stake_micros) as usize);
-        if let Some(ceiling) = needs.price_ceiling_micros_per_hour {
-            let level = price_level(ceiling);
-            if level < PRICE_LEVELS {
-                bits |= 1 << (PRICE + level);
-            }
-        }
+        bits |= needs.price_ceiling_micros_per_hour.map_or(0, |ceiling| Self::not_dearer(ceiling).0);
         let levels = FREE_LEVELS.iter().filter(|level| needs.slots.max(1) >= **level).count();
         bits |= highest(FREE, levels);
         bits |= u64::from(needs.batch) << BATCH;
         Self(bits)
+    }
+
+    /// A price of no more than this, as far as grades tell.
+    pub(crate) fn not_dearer(micros_per_hour: u64) -> Self {
+        let level = price_level(micros_per_hour);
+        Self(if level < PRICE_LEVELS { 1 << (PRICE + level) } else { 0 })
+    }
+
+    /// What either of them needs.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     /// Grades of price, the cheapest first; the last holds every price.
@@ -114,6 +120,11 @@ impl Caps {
         let prices = (self.0 >> PRICE) & ((1 << PRICE_LEVELS) - 1);
         let open = 1 << OPEN | 1 << FREE;
         (self.0 & open == open).then(|| (PRICE_LEVELS - prices.count_ones()) as usize)
+    }
+
+    /// Whether it takes work that may be interrupted.
+    pub(crate) fn takes_batch(self) -> bool {
+        self.0 & 1 << BATCH != 0
     }
 
     /// Whether all of `needed` is there.

@@ -70,6 +70,12 @@ pub fn price_cost(weights: &Weights, micros_per_hour: u64) -> u64 {
     micros_per_hour.saturating_mul(u64::from(weights.price_per_milli)) / 1000
 }
 
+/// The highest price that costs no more than this; `None` where a price costs nothing.
+pub fn price_within(weights: &Weights, cost: u64) -> Option<u64> {
+    let next = cost.saturating_add(1).saturating_mul(1000);
+    next.checked_div(u64::from(weights.price_per_milli))
+}
+
 /// What waiting has earned.
 pub fn credit(request: &Request) -> u64 {
     let earned = request.waited_ms.saturating_mul(u64::from(request.weights.credit_per_waited_s)) / 1000;

@@ -1,9 +1,9 @@
 //! The API's description, generated from the doors.
 
 use super::{
-    accounts, api_keys, bills, budgets, cases, disputes, earnings, fleet, members, nodes, operator, passkeys,
-    prices, probes, queue, quotes, saves, service_levels, sessions, sign_in, statements, surveys, titles,
-    trail, usage, webhooks, who,
+    accounts, api_keys, bills, budgets, cases, disputes, earnings, fleet, invoices, members, nodes, operator,
+    passkeys, payouts, plans, prices, probes, queue, quotes, saves, service_levels, sessions, sign_in,
+    statements, surveys, titles, trail, usage, webhooks, who,
 };
 use crate::signalling;
 use utoipa::OpenApi;
@@ -63,9 +63,24 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
         prices::version,
         prices::set,
         quotes::create,
+        plans::list,
+        plans::set,
+        plans::one,
+        plans::subscribe,
+        plans::cancel,
+        plans::charges,
+        payouts::destinations,
+        payouts::set_destination,
+        payouts::list,
+        payouts::run,
+        payouts::submit,
+        payouts::bank_file,
+        payouts::claims,
+        payouts::outcome,
         budgets::list,
         budgets::set,
         statements::csv,
+        invoices::pdf,
         usage::list,
         usage::titles,
         usage::nodes,

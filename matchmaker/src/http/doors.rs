@@ -2,9 +2,9 @@
 
 use super::role::{Guard, Role};
 use super::{
-    accounts, api_keys, bills, budgets, cases, disputes, earnings, fleet, members, nodes, operator, passkeys,
-    prices, probes, queue, quotes, saves, service_levels, sessions, sign_in, statements, static_files,
-    surveys, titles, trail, usage, webhooks,
+    accounts, api_keys, bills, budgets, cases, disputes, earnings, fleet, invoices, members, nodes, operator,
+    passkeys, payouts, plans, prices, probes, queue, quotes, saves, service_levels, sessions, sign_in,
+    statements, static_files, surveys, titles, trail, usage, webhooks,
 };
 use crate::signalling;
 use crate::state::Shared;
@@ -75,9 +75,65 @@ pub(super) fn doors() -> Vec<Door> {
         door("GET", "/v1/prices/{version}", Role::Anyone, get(prices::version)),
         door("PUT", "/v1/prices", Role::Operator(MemberRole::Member), put(prices::set)),
         door("POST", "/v1/quotes", Role::Anyone, post(quotes::create)).key(Scope::Quotes),
+        door("GET", "/v1/plans", Role::Anyone, get(plans::list)),
+        door("PUT", "/v1/plans/{plan}", Role::Operator(MemberRole::Member), put(plans::set)),
+        door(
+            "GET",
+            "/v1/accounts/{account}/subscription",
+            Role::Account(MemberRole::Viewer),
+            get(plans::one),
+        ),
+        door(
+            "PUT",
+            "/v1/accounts/{account}/subscription",
+            Role::Account(MemberRole::Owner),
+            put(plans::subscribe),
+        ),
+        door(
+            "DELETE",
+            "/v1/accounts/{account}/subscription",
+            Role::Account(MemberRole::Owner),
+            delete(plans::cancel),
+        ),
+        door("GET", "/v1/accounts/{account}/charges", Role::Account(MemberRole::Viewer), get(plans::charges)),
+        door(
+            "GET",
+            "/v1/accounts/{account}/destination",
+            Role::Account(MemberRole::Viewer),
+            get(payouts::destinations),
+        ),
+        door(
+            "PUT",
+            "/v1/accounts/{account}/destination",
+            Role::Account(MemberRole::Owner),
+            put(payouts::set_destination),
+        ),
+        door("GET", "/v1/payouts", Role::Books(MemberRole::Viewer), get(payouts::list)),
+        door("POST", "/v1/payouts", Role::Operator(MemberRole::Owner), post(payouts::run)),
+        door(
+            "POST",
+            "/v1/payouts/{run}/submission",
+            Role::Operator(MemberRole::Owner),
+            post(payouts::submit),
+        ),
+        door(
+            "GET",
+            "/v1/payouts/{run}/bank-file",
+            Role::Operator(MemberRole::Viewer),
+            get(payouts::bank_file),
+        ),
+        door("GET", "/v1/payouts/{run}/claims", Role::Operator(MemberRole::Viewer), get(payouts::claims)),
+        door(
+            "PUT",
+            "/v1/payouts/{run}/{payout}/outcome",
+            Role::Operator(MemberRole::Owner),
+            put(payouts::outcome),
+        ),
         door("GET", "/v1/budgets", Role::Operator(MemberRole::Viewer), get(budgets::list)),
         door("PUT", "/v1/budgets/{title}", Role::Operator(MemberRole::Member), put(budgets::set)),
         door("GET", "/v1/statements/{title}/{month}", Role::Books(MemberRole::Viewer), get(statements::csv))
+            .key(Scope::Usage),
+        door("GET", "/v1/invoices/{month}", Role::Books(MemberRole::Viewer), get(invoices::pdf))
             .key(Scope::Usage),
         door("GET", "/v1/usage/{month}", Role::Books(MemberRole::Viewer), get(usage::list)).key(Scope::Usage),
         door("GET", "/v1/usage/titles", Role::Books(MemberRole::Viewer), get(usage::titles))

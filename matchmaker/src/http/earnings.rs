@@ -133,11 +133,16 @@ pub(crate) async fn overview(
     let mut earned = net(&shared).await?;
     earned.retain(|(host, _), _| among.as_ref().is_none_or(|among| among.contains(host)));
     let known = names(&shared, earned.keys().map(|(host, _)| *host)).await?;
+    let mut paid = Totals::new();
+    for (host, currency, _, micros) in shared.store.paid().await? {
+        *paid.entry((host, currency)).or_default() += micros;
+    }
     let nodes = earned.into_iter().map(|(place, amount_micros)| {
         let (name, region) = known.get(&place.0).cloned().unwrap_or_default();
         let money = |amount_micros| Money { amount_micros, currency: place.1.clone() };
         let settled = money(settled.get(&place).copied().unwrap_or(0));
-        NodeEarned { node: place.0, name, region, earned: money(amount_micros), settled }
+        let paid = money(paid.get(&place).copied().unwrap_or(0));
+        NodeEarned { node: place.0, name, region, earned: money(amount_micros), settled, paid }
     });
     Ok(axum::Json(EarningsOverview {
         nodes: nodes.collect(),

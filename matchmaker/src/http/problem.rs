@@ -46,6 +46,8 @@ pub(crate) enum Code {
     WebhookDisabled,
     TooManyMembers,
     TooManyWays,
+    PayoutDecided,
+    NotPayable,
     NotOffered,
     InProgress,
     AnsweredOnce,
@@ -77,7 +79,7 @@ pub(crate) enum Code {
 }
 
 impl Code {
-    pub(crate) const ALL: [Self; 63] = [
+    pub(crate) const ALL: [Self; 65] = [
         Self::BadRequest,
         Self::BadId,
         Self::BadCursor,
@@ -113,6 +115,8 @@ impl Code {
         Self::WebhookDisabled,
         Self::TooManyMembers,
         Self::TooManyWays,
+        Self::PayoutDecided,
+        Self::NotPayable,
         Self::NotOffered,
         Self::InProgress,
         Self::AnsweredOnce,
@@ -186,6 +190,8 @@ impl Code {
             Self::WebhookDisabled => ("webhook_disabled", 409, "The webhook is disabled"),
             Self::TooManyMembers => ("too_many_members", 409, "The account has too many members"),
             Self::TooManyWays => ("too_many_ways", 409, "The member has too many ways in"),
+            Self::PayoutDecided => ("payout_decided", 409, "The payout has come to another end"),
+            Self::NotPayable => ("not_payable", 409, "There is nothing that could be paid so"),
             Self::NotOffered => ("not_offered", 409, "This server does not offer it"),
             Self::InProgress => ("in_progress", 409, "The same request is under way"),
             Self::AnsweredOnce => ("answered_once", 409, "The answer was given and is shown once"),

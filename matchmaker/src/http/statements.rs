@@ -1,6 +1,7 @@
 //! Statements: a title's month, with every receipt behind every line.
+#![allow(unused_qualifications, reason = "the macro that describes a query names its type by its path")]
 
-use super::problem::{Code, Path, Problem};
+use super::problem::{Code, Path, Problem, Query};
 use super::role::Caller;
 use super::who::Books;
 use crate::state::Shared;
@@ -10,20 +11,42 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use nearframe_ledger::bill::{Counted, Evidence, Line};
+use nearframe_ledger::bill::{Counted, Evidence, LeaseBill, Line};
 use nearframe_ledger::settlement::Epoch;
-use nearframe_protocol::{LeaseId, TitleId, api};
+use nearframe_protocol::{AccountId, LeaseId, TitleId, api};
+use serde::Deserialize;
 use std::fmt::Write;
 use std::io::Error;
 use std::ops::Range;
 use std::sync::Arc;
+use utoipa::IntoParams;
 
 /// Leases read at once: a few hundred kilobytes of lines.
 const PAGE_LEASES: u32 = 20;
 
-const COLUMNS: &str = "lease,session,generation,sequence,received_at_ms,duration_us,countersigned,billed_before_us,\
+pub(super) const COLUMNS: &str = "lease,session,generation,sequence,received_at_ms,duration_us,countersigned,billed_before_us,\
 unsigned_before_us,billed_us,price_micros_per_hour,fee_permille,currency,host_micros,platform_micros,total_micros,node,\
 node_key,player_key,receipt,receipt_sha256,node_signature,player_signature,rate_card,work,rate_region,gpu_tier\n";
+
+/// Whose month, where an operator asks.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Whose {
+    /// What this account pays for alone. Members and keys see their own account in any case.
+    account: Option<AccountId>,
+}
+
+impl Whose {
+    pub(super) fn books(&self, caller: &Caller) -> Result<Books, Problem> {
+        match (caller.who.books()?, self.account) {
+            (Books::All, Some(account)) => Ok(Books::Of(account)),
+            (Books::Of(own), Some(account)) if own != account => {
+                Err(Problem::new(Code::NotYours, "These are the books of another account."))
+            }
+            (books, _) => Ok(books),
+        }
+    }
+}
 
 /// A title's receipts that came in during a month in UTC, such as `2026-11`, one line each, with what each costs and
 /// all that it takes to compute that again: signed bytes, signatures, keys, price. Every bill is computed from its
@@ -33,6 +56,7 @@ node_key,player_key,receipt,receipt_sha256,node_signature,player_signature,rate_
     params(
         ("title" = TitleId, Path, description = "Title id"),
         ("month" = String, Path, description = "Year and month, such as 2026-11"),
+        Whose,
     ),
     security(("operator" = []), ("member" = []), ("key" = [])), responses(
     (status = 200, description = "CSV (RFC 4180) with a header line", body = String, content_type = "text/csv"),
@@ -43,15 +67,19 @@ pub(crate) async fn csv(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
     Path((title, month)): Path<(TitleId, String)>,
+    Query(whose): Query<Whose>,
 ) -> Result<Response, Problem> {
     let range = month_of(&month)
         .ok_or_else(|| Problem::new(Code::BadRequest, "A month is a year and a month, such as 2026-11."))?;
-    let books = caller.who.books()?;
+    let books = whose.books(&caller)?;
     let name = format!("attachment; filename=\"{title}-{month}.csv\"");
     let head = stream::iter([Ok(Bytes::from_static(COLUMNS.as_bytes()))]);
     let pages = stream::try_unfold(None, move |after| {
         let (shared, title, range) = (Arc::clone(&shared), title.clone(), range.clone());
-        async move { page(&shared, books, &title, &range, after).await }
+        async move {
+            let page = page(&shared, books, &title, &range, after).await?;
+            Ok::<_, Error>(page.map(|page| (Bytes::from(page.text), Some(page.last))))
+        }
     });
     let body = Body::from_stream(futures_util::StreamExt::chain(head, pages));
     let headers = [
@@ -62,22 +90,32 @@ pub(crate) async fn csv(
     Ok((headers, body).into_response())
 }
 
-/// The lines of the next leases, and after which to go on.
-async fn page(
+/// A part of a statement.
+pub(super) struct Part {
+    /// Its lines.
+    pub(super) text: String,
+    /// What they were made from.
+    pub(super) bills: Vec<(Evidence, LeaseBill)>,
+    /// After which the next part begins.
+    pub(super) last: LeaseId,
+}
+
+/// The lines of the next leases after one.
+pub(super) async fn page(
     shared: &Shared,
     books: Books,
     title: &TitleId,
     range: &Range<u64>,
     after: Option<LeaseId>,
-) -> Result<Option<(Bytes, Option<LeaseId>)>, Error> {
+) -> Result<Option<Part>, Error> {
     let page = match books {
         Books::All => shared.store.evidence(Some(title), after, PAGE_LEASES).await,
         Books::Of(account) => shared.store.evidence_of_account(account, title, after, PAGE_LEASES).await,
     };
     let page = page.map_err(Error::other)?;
     let Some(last) = page.last().map(|evidence| evidence.account.lease) else { return Ok(None) };
-    let mut out = String::new();
-    for evidence in &page {
+    let mut part = Part { text: String::new(), bills: Vec::with_capacity(page.len()), last };
+    for evidence in page {
         let lease = evidence.account.lease;
         let bill = evidence.recompute().map_err(|error| {
             tracing::error!(%lease, %error, "a bill does not follow from its receipts");
@@ -85,10 +123,11 @@ async fn page(
         })?;
         let lines = bill.lines.iter().zip(&evidence.receipts);
         for (line, counted) in lines.filter(|(line, _)| range.contains(&line.received_at_ms)) {
-            write_line(&mut out, evidence, line, counted);
+            write_line(&mut part.text, &evidence, line, counted);
         }
+        part.bills.push((evidence, bill));
     }
-    Ok(Some((Bytes::from(out), Some(last))))
+    Ok(Some(part))
 }
 
 fn write_line(out: &mut String, evidence: &Evidence, line: &Line, counted: &Counted) {

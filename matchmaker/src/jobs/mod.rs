@@ -7,7 +7,7 @@ use crate::http::repeat;
 use crate::placing::{history, plan, preempt, rules, warm};
 use crate::state::{Phase, Shared};
 use crate::store::StoreError;
-use crate::{general, prices, replicas, saves, settlement, trust, webhooks};
+use crate::{general, payouts, prices, replicas, saves, settlement, trust, webhooks};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -21,6 +21,8 @@ const SESSION_TICK: Duration = Duration::from_secs(1);
 const LINK_TICK: Duration = Duration::from_secs(2);
 /// Accounts are looked at this often; their window is a day.
 const ACCOUNT_TICK: Duration = Duration::from_secs(60);
+/// Months of subscriptions that are over are looked for this often.
+const SUBSCRIPTION_TICK: Duration = Duration::from_secs(30);
 /// Answers under idempotency keys are looked at this often; they are kept for a day.
 const ANSWER_TICK: Duration = Duration::from_secs(600);
 /// Assets are looked at this often; they are kept for an hour after their last use.
@@ -65,6 +67,9 @@ pub(crate) fn spawn(shared: &Arc<Shared>) -> JoinSet<()> {
         Box::pin(replicas::waiting(shared))
     }));
     jobs.spawn(every(Arc::clone(shared), ACCOUNT_TICK, "accounts", |shared| Box::pin(accounts(shared))));
+    jobs.spawn(every(Arc::clone(shared), SUBSCRIPTION_TICK, "subscriptions", |shared| {
+        Box::pin(subscriptions(shared))
+    }));
     jobs.spawn(every(Arc::clone(shared), ANSWER_TICK, "answers", |shared| Box::pin(old_answers(shared))));
     jobs.spawn(webhooks::run(Arc::clone(shared)));
     jobs.spawn(every(Arc::clone(shared), EVENT_TICK, "old events", |shared| Box::pin(old_events(shared))));
@@ -74,6 +79,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>) -> JoinSet<()> {
     jobs.spawn(every(Arc::clone(shared), ASSET_TICK, "assets", |shared| Box::pin(unneeded_assets(shared))));
     jobs.spawn(every(Arc::clone(shared), SETTLEMENT_TICK, "settlement", |shared| Box::pin(settle(shared))));
     jobs.spawn(every(Arc::clone(shared), TRUST_TICK, "trust", |shared| Box::pin(trust::look(shared))));
+    jobs.spawn(every(Arc::clone(shared), ACCOUNT_TICK, "payouts", |shared| Box::pin(open_payouts(shared))));
     jobs.spawn(every(Arc::clone(shared), LEDGER_TICK, "general ledger", |shared| {
         Box::pin(general::post(shared))
     }));
@@ -135,6 +141,23 @@ async fn accounts(shared: &Shared) -> Result<(), StoreError> {
         return Ok(());
     }
     shared.store.close_accounts(shared.now_ms()).await.map(drop)
+}
+
+async fn subscriptions(shared: &Shared) -> Result<(), StoreError> {
+    shared.store.renew_subscriptions(shared.now_ms()).await.map(drop)
+}
+
+/// After a crash, what was begun is brought to what the ledger says.
+async fn open_payouts(shared: &Shared) -> Result<(), StoreError> {
+    let _alone = shared.paying.lock().await;
+    match payouts::reconcile(shared).await {
+        Ok(()) | Err(payouts::PayError::NoLedger) => Ok(()),
+        Err(payouts::PayError::Store(error)) => Err(error),
+        Err(error) => {
+            tracing::error!(%error, "payouts cannot be compared with the ledger");
+            Ok(())
+        }
+    }
 }
 
 async fn settle(shared: &Shared) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::bus::words::{HeldSlots, ReplicaId};
 use async_trait::async_trait;
+use clock::Clock;
 use nearframe_ledger::bill::Evidence;
 use nearframe_ledger::chain::LATE_WINDOW_MS;
 use nearframe_ledger::settlement::{SignedRoot, Totals};
@@ -25,10 +26,13 @@ use std::sync::{Mutex, PoisonError};
 mod accounts;
 mod billing;
 mod budgets;
+mod clock;
 mod deeds;
 mod evidence;
 mod nodes;
+mod payouts;
 mod placement;
+mod plans;
 mod replicas;
 mod saves;
 mod settlements;
@@ -41,25 +45,6 @@ mod webhooks;
 pub struct MemoryStore {
     inner: Mutex<Inner>,
     clock: Clock,
-}
-
-/// A clock that goes as fast as the runtime's, which tests may stop.
-#[derive(Debug)]
-struct Clock {
-    started_at_ms: u64,
-    started: tokio::time::Instant,
-}
-
-impl Default for Clock {
-    fn default() -> Self {
-        Self { started_at_ms: crate::state::wall_ms(), started: tokio::time::Instant::now() }
-    }
-}
-
-impl Clock {
-    fn now_ms(&self) -> u64 {
-        self.started_at_ms + u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
 }
 
 #[derive(Debug, Default)]
@@ -88,6 +73,8 @@ struct State {
     placement: placement::Kept,
     who: accounts::Who,
     payers: HashMap<LeaseId, Payer>,
+    plans: plans::Kept,
+    payouts: payouts::Kept,
     deeds: deeds::Deeds,
     hooks: webhooks::Hooks,
     ways: sign_in::Ways,
@@ -250,7 +237,10 @@ impl State {
         }
         self.payers.extend(new.payer.map(|payer| (new.lease, payer)));
         let opening = account(new).open(crate::random::transfer_id())?;
+        let plans = self.plans.clone();
+        self.take_included(new, std::slice::from_ref(&opening), new.now_ms);
         if !self.holds(std::slice::from_ref(&opening)) {
+            self.plans = plans;
             return Ok(Created::OverBudget);
         }
         self.journal.push(opening.clone());
@@ -278,6 +268,7 @@ impl State {
         if first {
             let ended_at_ms = now_ms.max(held.new.now_ms);
             self.journal.extend(self.lease(&held)?.at_end(ended_at_ms)?);
+            self.give_included_back(&held.new);
             (held.state, held.ended) = (SessionState::Ended, Some((ended_at_ms, reason)));
             self.sessions.insert(id, held.clone());
             self.change_slots(held.new.node, |slots| slots - 1);
@@ -298,10 +289,14 @@ impl State {
             Ok(entry) => entry,
             Err(outcome) => return Ok(outcome),
         };
+        let (new, plans) = (held.new.clone(), self.plans.clone());
+        self.take_included(&new, &entry.transfers, now_ms);
         if !self.holds(&entry.transfers) {
+            self.plans = plans;
             return Ok(Taken::OverBudget);
         }
         self.journal.extend(entry.transfers.iter().cloned());
+        self.cover(&new, receipt.sequence, now_ms)?;
         self.tell_low(&entry.transfers, now_ms)?;
         let countersigned = entry.countersigned;
         let stored = StoredReceipt { signed: signed.clone(), received_at_ms: now_ms, countersigned };
@@ -315,6 +310,7 @@ impl State {
         let due: Vec<_> = self.sessions.values().filter(|held| !held.closed && late(held)).cloned().collect();
         for held in &due {
             self.journal.extend(self.lease(held)?.at_close()?);
+            self.give_included_back(&held.new);
             let mine = self.journal.iter().filter(|t| t.lease == held.new.lease).cloned();
             audit(&mine.collect::<Vec<_>>())?;
             self.sessions.insert(held.new.id, Held { closed: true, ..held.clone() });

@@ -13,7 +13,9 @@ pub mod billing;
 pub mod deeds;
 mod event;
 mod memory;
+pub mod payouts;
 pub mod placement;
+pub mod plans;
 mod postgres;
 mod replica;
 mod save;
@@ -28,7 +30,9 @@ pub use accounts::{AccountStore, Payer};
 pub use billing::BillingStore;
 pub use deeds::DeedStore;
 pub use memory::MemoryStore;
+pub use payouts::PayoutStore;
 pub use placement::PlacementStore;
+pub use plans::PlanStore;
 pub use postgres::PostgresStore;
 pub use replica::{Fence, RegionOwner, Replicas, Stranded};
 pub use save::{NewSave, SaveOwner, SaveRow, Saved};
@@ -193,7 +197,15 @@ pub struct BudgetRow {
 /// The seam. Every method is one transaction; times are Unix ms by the caller's clock.
 #[async_trait]
 pub trait Store:
-    AccountStore + BillingStore + DeedStore + PlacementStore + SignInStore + TrustStore + WebhookStore
+    AccountStore
+    + BillingStore
+    + DeedStore
+    + PayoutStore
+    + PlacementStore
+    + PlanStore
+    + SignInStore
+    + TrustStore
+    + WebhookStore
 {
     /// The secret `name`; `fresh` becomes it when there is none.
     async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32], StoreError>;

@@ -30,6 +30,8 @@ pub(super) enum Subject<'a> {
     Case(CaseId),
     /// A session with its lease, receipts and transfers.
     Session(SessionId),
+    /// What an account subscribes to, and what leases hold of that.
+    Plan(AccountId),
     /// Which assets are needed.
     Saves,
     /// Which numbers sites have.
@@ -74,6 +76,7 @@ impl Subject<'_> {
             Self::NodeKey(key) => hasher.update(b"node key").update(key.as_bytes()),
             Self::Case(case) => hasher.update(b"case").update(case.as_bytes()),
             Self::Session(session) => hasher.update(b"session").update(session.as_bytes()),
+            Self::Plan(account) => hasher.update(b"plan").update(account.as_bytes()),
             Self::Saves => hasher.update(b"saves"),
             Self::LatencySites => hasher.update(b"latency sites"),
             Self::Latency => hasher.update(b"latency"),

@@ -71,7 +71,8 @@ pub(crate) async fn statements(shared: &Shared) -> Result<(), StoreError> {
         if statements.is_empty() {
             continue;
         }
-        let data = EventData::Statement(StatementEvent { month: month.clone(), statements });
+        let invoice = format!("/v1/invoices/{month}");
+        let data = EventData::Statement(StatementEvent { month: month.clone(), invoice, statements });
         let id = statement_id(account, &month);
         let event = EventRow::with_id(id, account, EventKind::StatementReady, range.end, data)?;
         shared.store.add_event(&event, None).await?;

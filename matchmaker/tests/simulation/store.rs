@@ -4,6 +4,7 @@ use super::dice::Dice;
 use async_trait::async_trait;
 use nearframe_ledger::Transfer;
 use nearframe_ledger::bill::Evidence;
+use nearframe_ledger::payout::{Rail, State};
 use nearframe_ledger::rates::RateCard;
 use nearframe_ledger::settlement::{SignedRoot, Totals};
 use nearframe_matchmaker::bus::words::{HeldSlots, ReplicaId};
@@ -12,10 +13,12 @@ use nearframe_matchmaker::store::accounts::{
 };
 use nearframe_matchmaker::store::billing::{CardRow, CardSource, LeaseUsageRow, UsageBy, UsageOf, UsageRow};
 use nearframe_matchmaker::store::deeds::{AnswerRow, Asked, Claim, Deed, DeedStore, TrailRow};
+use nearframe_matchmaker::store::payouts::{DestinationRow, PayoutRow, PayoutStore};
 use nearframe_matchmaker::store::placement::{
     BookingRow, BookingTerms, InterruptibleRow, OrderKind, OrderRow, PastRow, PlacementStore, RuleKind,
     RuleRow,
 };
+use nearframe_matchmaker::store::plans::{ChargeRow, PlanRow, PlanStore, Subscribed, SubscriptionRow};
 use nearframe_matchmaker::store::sign_in::{
     Added, IdentityRow, NewCookie, Newcomer, Outsider, PasskeyRow, PendingRow,
 };
@@ -35,6 +38,8 @@ use nearframe_placement::assign::reserve::NoRoom;
 use nearframe_protocol::account::MemberRole;
 use nearframe_protocol::api::StoredReceipt;
 use nearframe_protocol::link::NodeOffer;
+use nearframe_protocol::payout::PayoutId;
+use nearframe_protocol::plan::ChargeKind;
 use nearframe_protocol::receipt::SignedReceipt;
 use nearframe_protocol::webhook::EventKind;
 use nearframe_protocol::{
@@ -260,6 +265,31 @@ through! { WebhookStore {
     deliveries(webhook: WebhookId, after: Option<EventId>, limit: u32) -> Vec<DeliveryRow>;
     redeliver(webhook: WebhookId, event: EventId, now_ms: u64) -> bool;
     forget_events(before_ms: u64) -> ();
+}}
+
+through! { PlanStore {
+    add_plan(plan: &PlanRow) -> bool;
+    plans() -> Vec<PlanRow>;
+    subscription(account: AccountId) -> Option<SubscriptionRow>;
+    subscribe(account: AccountId, plan: &PlanRow, now_ms: u64) -> Subscribed;
+    cancel_subscription(account: AccountId) -> Option<SubscriptionRow>;
+    renew_subscriptions(now_ms: u64) -> u32;
+    charges(account: AccountId, range: Range<u64>, limit: u32) -> Vec<ChargeRow>;
+    charge_sums(account: AccountId, range: Range<u64>) -> Vec<(ChargeKind, Currency, i128)>;
+    charges_after(after: u64, limit: u32) -> Vec<ChargeRow>;
+}}
+
+through! { PayoutStore {
+    set_destination(row: &DestinationRow) -> ();
+    destinations(account: Option<AccountId>) -> Vec<DestinationRow>;
+    add_payouts(rows: &[(PayoutRow, EventRow)]) -> ();
+    set_payout_state(id: PayoutId, state: State, now_ms: u64, event: Option<&EventRow>) -> ();
+    payouts(account: Option<AccountId>, after: Option<PayoutId>, limit: u32) -> Vec<PayoutRow>;
+    payouts_of_run(run: u64) -> Vec<PayoutRow>;
+    open_payouts() -> Vec<PayoutRow>;
+    paid() -> Vec<(NodeId, Currency, Rail, i128)>;
+    failed_payouts(epoch: u32) -> Vec<(NodeId, Currency, u32)>;
+    last_payout_run() -> u64;
 }}
 
 through! { SignInStore {

@@ -53,6 +53,32 @@ export const CREATED_KEY: Schemas['CreatedKey'] = {
   secret: `nf_live_${'7Gq2mXw9Rb'.repeat(4)}4kTz0a1Bc`,
 };
 
+/** Plans that are offered. */
+export const PLANS: Schemas['Plan'][] = [
+  { name: 'evenings', version: 2, since_ms: now - 700 * HOUR_MS, included_hours: 40, price: eur('19.990000'), is_offered: true },
+  { name: 'weekend', version: 1, since_ms: now - 900 * HOUR_MS, included_hours: 10, price: eur('5.990000'), is_offered: true },
+];
+
+/** What the account subscribes to. */
+export const SUBSCRIPTION: Schemas['Subscription'] = {
+  account: id(1),
+  plan: 'weekend',
+  version: 1,
+  price: eur('5.990000'),
+  from_ms: now - 200 * HOUR_MS,
+  to_ms: now + 530 * HOUR_MS,
+  included_us: 36_000_000_000,
+  left_us: 25_260_000_000,
+  fee: eur('5.990000'),
+  is_cancelled: false,
+};
+
+/** What it was charged beside sessions. */
+export const CHARGES: Schemas['Charges'] = {
+  charges: [{ at_ms: now - 200 * HOUR_MS, kind: 'fee', due: eur('5.990000') }],
+  covered: [eur('-2.410500')],
+};
+
 const webhook = (n: number, url: string, rest: Partial<Schemas['Webhook']>): Schemas['Webhook'] => ({
   id: id(n),
   url,

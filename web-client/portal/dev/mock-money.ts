@@ -151,10 +151,25 @@ export function earnings(node: string | null): Schemas['EarningsOverview'] {
     region: row.region,
     earned: row.sums.hosts,
     settled: money(18_000_041n),
+    paid: money(12_340_000n),
   }));
   const withheld = BY_NODE.slice(0, 1).map((row): Schemas['Withheld'] => ({ node: row.node, why: 'under_review', amount: money(2_004_331n) }));
   return { nodes, held, withheld, settled_until_ms: (today - 3) * DAY_MS, now_ms: Date.now() };
 }
+
+/** Payouts in each state. */
+export const PAYOUTS: Schemas['Payout'][] = (['created', 'submitted', 'settled', 'failed'] as const).map((state, at) => ({
+  id: String(at).repeat(32),
+  run: 4 - at,
+  settled_until: '2026-11-24',
+  account: BY_NODE[0]?.node ?? '',
+  node: BY_NODE[0]?.node ?? '',
+  amount: money(12_340_000n),
+  pay_to: at === 1 ? { rail: 'evm', address: '0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed' } : { rail: 'bank', name: 'Ada Nováková', iban: 'NL91ABNA0417164300' },
+  state,
+  created_at_ms: Date.now() - (at + 1) * DAY_MS,
+  changed_at_ms: Date.now() - at * DAY_MS,
+}));
 
 /** A machine's proof: its form alone, it proves nothing. */
 export function proof(node: string): Schemas['Earnings'] {

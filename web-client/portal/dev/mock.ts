@@ -11,6 +11,7 @@ import type { components } from '../src/api/generated';
 import { FLEET, RECEIPTS, SAVES, SESSIONS, TITLES } from './mock-data.ts';
 import {
   ACCOUNT,
+  CHARGES,
   CREATED_KEY,
   DELIVERIES,
   KEYS,
@@ -18,13 +19,15 @@ import {
   ME,
   MEMBERS,
   OWN_WAYS,
+  PLANS,
+  SUBSCRIPTION,
   TRAIL,
   WAYS,
   WEBHOOKS,
   WEBHOOK_SECRET,
   choice,
 } from './mock-accounts.ts';
-import { BUDGETS, BY_NODE, BY_SESSION, BY_TITLE, PRICES, PRICE_INDEX, bill, earnings, proof, series } from './mock-money.ts';
+import { BUDGETS, BY_NODE, BY_SESSION, BY_TITLE, PAYOUTS, PRICES, PRICE_INDEX, bill, earnings, proof, series } from './mock-money.ts';
 import { EMPTY_FLEET, FLEET_VIEW, OUTLOOK, PLACEMENT } from './mock-fleet.ts';
 import { CASES, DISPUTES } from './mock-trust.ts';
 
@@ -190,6 +193,19 @@ function route(method: string, path: string, mode: string): Answer {
       return { status: 200, body: ACCOUNT };
     case 'GET accounts/:id/members':
       return page(MEMBERS);
+    case 'GET payouts':
+      return page(empty ? [] : PAYOUTS);
+    case 'GET accounts/:id/destination':
+      return page([]);
+    case 'GET plans':
+      return page(empty ? [] : PLANS);
+    case 'GET accounts/:id/subscription':
+      return empty ? problem(404, 'not_found', 'Not found', 'The account has no subscription.') : { status: 200, body: SUBSCRIPTION };
+    case 'GET accounts/:id/charges':
+      return { status: 200, body: empty ? { charges: [], covered: [] } : CHARGES };
+    case 'PUT accounts/:id/subscription':
+    case 'DELETE accounts/:id/subscription':
+      return { status: 200, body: SUBSCRIPTION };
     case 'GET accounts/:id/keys':
       return page(empty ? [] : KEYS);
     case 'POST accounts/:id/keys':

@@ -8,7 +8,7 @@
 //! [`Index::change`](super::Index) alone sees to it.
 
 use super::Index;
-use super::search::{Dice, Found, Pick, Query, Scratch, cheaper};
+use super::search::{Dice, Offer, Pick, Query, Scratch, better};
 use crate::caps::{Caps, GRADES};
 use crate::latency::SiteId;
 
@@ -21,36 +21,45 @@ const LINE: usize = 8;
 /// The round trip of a site that may not be chosen.
 const NEVER: u32 = u32::MAX;
 
-/// Where a node stands in these lists: its grade and its place there.
+/// Lists of each grade: of nodes that take work that may be interrupted, and of those that do not. Nearly all that price
+/// decides is such work.
+const LISTS: usize = 2;
+
+/// The list in which a node with these abilities belongs.
+fn list_of(caps: Caps) -> Option<usize> {
+    caps.open_grade().map(|grade| grade * LISTS + usize::from(!caps.takes_batch()))
+}
+
+/// Where a node stands in these lists: its list and its place there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Filed(u32);
 
-/// Bits of a place; the grade, plus one, stands above them.
-const PLACE_BITS: u32 = 28;
+/// Bits of a place; the list, plus one, stands above them.
+const PLACE_BITS: u32 = 27;
 
 impl Filed {
     const NOWHERE: Self = Self(0);
 
-    fn new(grade: usize, place: usize) -> Self {
-        assert!(place < 1 << PLACE_BITS, "a fleet has fewer than 2^28 nodes");
-        Self((grade as u32 + 1) << PLACE_BITS | place as u32)
+    fn new(list: usize, place: usize) -> Self {
+        assert!(place < 1 << PLACE_BITS, "a fleet has fewer than 2^27 nodes");
+        Self((list as u32 + 1) << PLACE_BITS | place as u32)
     }
 
     fn get(self) -> Option<(usize, usize)> {
-        let grade = (self.0 >> PLACE_BITS).checked_sub(1)?;
-        Some((grade as usize, (self.0 & ((1 << PLACE_BITS) - 1)) as usize))
+        let list = (self.0 >> PLACE_BITS).checked_sub(1)?;
+        Some((list as usize, (self.0 & ((1 << PLACE_BITS) - 1)) as usize))
     }
 }
 
 /// The lists, the cheapest grade first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Bargains {
-    grades: [Grade; GRADES],
+    lists: [List; GRADES * LISTS],
 }
 
-/// The nodes of one grade, in no order.
+/// Nodes in no order.
 #[derive(Clone, Debug, Default)]
-struct Grade {
+struct List {
     caps: Vec<Caps>,
     places: Vec<(SiteId, u32)>,
 }
@@ -60,17 +69,17 @@ impl Index {
     pub(super) fn refile(&mut self, site: SiteId, at: u32) {
         let record = self.sites[site.index()].kept(at);
         let caps = record.caps;
-        match (record.filed.get(), caps.open_grade()) {
-            (Some((old, place)), Some(new)) if old == new => self.bargains.grades[old].caps[place] = caps,
+        match (record.filed.get(), list_of(caps)) {
+            (Some((old, place)), Some(new)) if old == new => self.bargains.lists[old].caps[place] = caps,
             (old, new) => {
-                if let Some((grade, place)) = old {
-                    self.unfile(grade, place);
+                if let Some((list, place)) = old {
+                    self.unfile(list, place);
                 }
-                let filed = new.map_or(Filed::NOWHERE, |grade| {
-                    let list = &mut self.bargains.grades[grade];
+                let filed = new.map_or(Filed::NOWHERE, |number| {
+                    let list = &mut self.bargains.lists[number];
                     list.caps.push(caps);
                     list.places.push((site, at));
-                    Filed::new(grade, list.caps.len() - 1)
+                    Filed::new(number, list.caps.len() - 1)
                 });
                 self.sites[site.index()].kept_mut(at).filed = filed;
             }
@@ -78,12 +87,12 @@ impl Index {
     }
 
     /// The last of the list takes the place of the one that goes.
-    fn unfile(&mut self, grade: usize, place: usize) {
-        let list = &mut self.bargains.grades[grade];
+    fn unfile(&mut self, number: usize, place: usize) {
+        let list = &mut self.bargains.lists[number];
         list.caps.swap_remove(place);
         list.places.swap_remove(place);
         if let Some(&(site, at)) = list.places.get(place) {
-            self.sites[site.index()].kept_mut(at).filed = Filed::new(grade, place);
+            self.sites[site.index()].kept_mut(at).filed = Filed::new(number, place);
         }
     }
 
@@ -94,7 +103,7 @@ impl Index {
         ranking: impl IntoIterator<Item = (u32, SiteId)>,
         dice: &mut Dice,
         scratch: &mut Scratch,
-    ) -> Option<Found> {
+    ) -> Option<Offer> {
         let rtts = &mut scratch.rtts;
         rtts.clear();
         rtts.resize(self.sites.len(), NEVER);
@@ -106,11 +115,15 @@ impl Index {
             }
         }
         let best_us = best_us?;
-        self.bargains.grades.iter().find_map(|grade| grade.best(self, query, (rtts, best_us), dice))
+        let lists = if query.needs.batch { 1 } else { LISTS };
+        self.bargains.lists.chunks(LISTS).find_map(|grade| {
+            let offers = grade[..lists].iter().map(|list| list.best(self, query, (rtts, best_us), dice));
+            offers.fold(None, better)
+        })
     }
 }
 
-impl Grade {
+impl List {
     /// Goes round from a drawn place, until there are offers enough.
     fn best(
         &self,
@@ -118,15 +131,15 @@ impl Grade {
         query: &Query,
         (rtts, best_us): (&[u32], u32),
         dice: &mut Dice,
-    ) -> Option<Found> {
+    ) -> Option<Offer> {
         if self.caps.is_empty() {
             return None;
         }
         let offer = |place: usize| {
             let (id, at) = self.places[place];
             let (site, rtt_us) = (&index.sites[id.index()], rtts[id.index()]);
-            let may = rtt_us != NEVER && site.holds(at, query.title);
-            may.then(|| Pick { site, id, query, rtt_us, best_us }.exact(at))?
+            let may = rtt_us != NEVER && index.holders.contains(query.title, id, at);
+            may.then(|| Pick { site, id, query, rtt_us, best_us }.offer(at))?
         };
         let start = dice.below(self.caps.len() as u32) as usize;
         let mut best = None;
@@ -139,9 +152,9 @@ impl Grade {
                     continue;
                 }
                 let places = caps.iter().enumerate().filter(|(_, caps)| caps.cover(query.caps));
-                for found in places.filter_map(|(place, _)| offer(from + line * LINE + place)) {
+                for offer in places.filter_map(|(place, _)| offer(from + line * LINE + place)) {
                     met += 1;
-                    best = cheaper(best, Some(found));
+                    best = better(best, Some(offer));
                 }
                 if met >= OFFERS || (met > 0 && looked_at >= LOOKED_AT) {
                     return best;
@@ -169,24 +182,25 @@ mod tests {
 
     fn profile(dice: &mut Dice) -> Profile {
         let price_micros_per_hour = u64::from(dice.below(30)) * 60_000;
-        Profile { slots: 1 + dice.below(3), price_micros_per_hour, ..Profile::default() }
+        let (slots, batch) = (1 + dice.below(3), dice.below(2) == 0);
+        Profile { slots, batch, price_micros_per_hour, ..Profile::default() }
     }
 
     /// Every node is filed where it belongs, and nothing else is.
     fn check(index: &Index) {
-        let filed: usize = index.bargains.grades.iter().map(|grade| grade.caps.len()).sum();
+        let filed: usize = index.bargains.lists.iter().map(|list| list.caps.len()).sum();
         let mut open = 0;
         for (id, site) in index.sites.iter().enumerate() {
             for (at, record) in site.records() {
-                let Some(grade) = record.caps.open_grade() else {
+                let Some(list) = list_of(record.caps) else {
                     assert_eq!(record.filed, Filed::NOWHERE);
                     continue;
                 };
                 open += 1;
                 let (there, place) = record.filed.get().expect("it is filed");
-                assert_eq!(there, grade);
-                assert_eq!(index.bargains.grades[grade].caps[place], record.caps);
-                assert_eq!(index.bargains.grades[grade].places[place], (SiteId(id as u16), at));
+                assert_eq!(there, list);
+                assert_eq!(index.bargains.lists[list].caps[place], record.caps);
+                assert_eq!(index.bargains.lists[list].places[place], (SiteId(id as u16), at));
             }
         }
         assert_eq!(filed, open);

@@ -16,6 +16,11 @@ pub(super) fn bit_of(at: u32) -> (usize, usize, u64) {
     (at as usize / BLOCK, at as usize % BLOCK / 64, 1 << (at % 64))
 }
 
+/// Reads a line of the cache for later, without waiting for it.
+pub(super) fn ask_for<T: Copy>(there: Option<&T>) {
+    std::hint::black_box(there.copied());
+}
+
 /// What was found in the blocks of one site; memory that searches share.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Blocks {
@@ -61,9 +66,19 @@ impl<'a> Eligible<'a> {
         Self { site, holders, needed, blocks }
     }
 
-    /// Positions that may be drawn.
-    pub(crate) fn positions(&self) -> u32 {
-        self.site.positions().next_multiple_of(64)
+    /// Reads what will be looked at from these positions on, so that it is on its way from memory when it is.
+    pub(super) fn ask_for(site: &SiteNodes, holders: &Members, needed: Caps, from: [u32; 2]) {
+        match holders {
+            Members::Few(list) => ask_for(list.first()),
+            Members::Many(held) => {
+                let blocks = from.map(|at| bit_of(at).0);
+                for block in if blocks[0] == blocks[1] { &blocks[..1] } else { &blocks[..] } {
+                    ask_for(held.get(*block).map(|words| &words[0]));
+                    let rows = site.bits.get(*block);
+                    needed.positions().for_each(|position| ask_for(rows.map(|rows| &rows[position][0])));
+                }
+            }
+        }
     }
 
     /// The first at or after a position, going round.
@@ -106,7 +121,7 @@ impl<'a> Eligible<'a> {
             let mut words = held[block];
             for position in self.needed.positions_from_the_last() {
                 words.iter_mut().zip(&rows[position]).for_each(|(word, has)| *word &= has);
-                if words == NOBODY {
+                if words.iter().fold(0, |any, word| any | word) == 0 {
                     break;
                 }
             }
@@ -118,24 +133,25 @@ impl<'a> Eligible<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::TitleKey;
     use super::super::site::tests::site;
     use super::*;
 
     #[test]
     fn eligible_nodes_are_found_from_anywhere_and_going_round() {
-        let is_open = |n: u32| [5, 191, 1300].contains(&n);
-        let (site, title) = site(1400, is_open);
+        let site = site(1400, |n| [5, 191, 1300].contains(&n));
+        let mut holders = Members::new();
+        (0..1400).for_each(|at| holders.insert(at, 1400));
         let mut blocks = Blocks::default();
         let needed = Caps::needed(&crate::Needs::default());
         let cases = [(0, 5), (5, 5), (6, 191), (191, 191), (192, 1300), (1301, 5), (9_999, 5)];
         for (from, found) in cases {
-            let mut eligible = site.eligible(title, needed, &mut blocks).expect("it is held");
+            let mut eligible = Eligible::new(&site, &holders, needed, &mut blocks);
             assert_eq!(eligible.next(from), Some(found), "from {from}");
             assert_eq!(eligible.next(from), Some(found), "again");
         }
-        let mut eligible = site.eligible(title, needed, &mut blocks).expect("it is held");
+        let mut eligible = Eligible::new(&site, &holders, needed, &mut blocks);
         assert_eq!(eligible.at_or_after(1301), None);
-        assert!(site.eligible(TitleKey(1), needed, &mut blocks).is_none(), "nobody holds it");
+        let nobody = Members::new();
+        assert_eq!(Eligible::new(&site, &nobody, needed, &mut blocks).next(0), None, "nobody holds it");
     }
 }

@@ -10,9 +10,11 @@ pub(crate) mod scan;
 pub mod search;
 mod site;
 pub mod titles;
+mod walk;
 
 pub use search::{Found, Scratch};
 pub(crate) use site::{Record, SiteNodes, closed};
+use titles::Holders;
 pub use titles::{TitleKey, Titles};
 
 use crate::latency::SiteId;
@@ -70,6 +72,7 @@ pub struct Index {
     /// The titles of all nodes.
     pub titles: Titles,
     sites: Vec<SiteNodes>,
+    holders: Holders,
     handles: HashMap<NodeId, Handle>,
     bargains: Bargains,
     /// Of the node that joined last.
@@ -110,8 +113,11 @@ impl Index {
     ) -> Option<Handle> {
         self.remove(node);
         self.serial = self.serial.wrapping_add(1);
-        let record = Record { serial: self.serial, ..Record::new(node, profile, 0) };
-        let at = self.sites.get_mut(site.index())?.insert(record, titles);
+        let record = Record { serial: self.serial, ..Record::new(profile, 0) };
+        let nodes = self.sites.get_mut(site.index())?;
+        let at = nodes.insert(node, record);
+        let positions = nodes.positions() as usize;
+        titles.iter().for_each(|title| self.holders.insert(*title, site, at, positions));
         self.refile(site, at);
         let handle = Handle { site, at, serial: self.serial };
         self.handles.insert(node, handle);
@@ -122,6 +128,7 @@ impl Index {
     pub fn remove(&mut self, node: NodeId) {
         if let Some(handle) = self.handles.remove(&node) {
             self.change(handle.site, handle.at, |site| site.remove(handle.at));
+            self.holders.remove(handle.site, handle.at);
         }
     }
 

@@ -16,6 +16,7 @@ pub(crate) fn obstacle(
     site: &SiteNodes,
     at: u32,
     rtt_us: u32,
+    holds: impl Fn(TitleKey) -> bool,
     others: &[TitleKey],
 ) -> Option<Obstacle> {
     let record = site.record(at)?;
@@ -28,8 +29,8 @@ pub(crate) fn obstacle(
     if record.closed & closed::DRAINING != 0 {
         return Some(Obstacle::Draining);
     }
-    if !site.holds(at, query.title) {
-        let other = others.iter().any(|other| site.holds(at, *other));
+    if !holds(query.title) {
+        let other = others.iter().any(|other| holds(*other));
         return Some(if other { Obstacle::OtherVersion } else { Obstacle::TitleMissing });
     }
     if !query.regions.contains(site.region) {
@@ -107,16 +108,17 @@ impl Index {
         });
         let Query { weights, needs, credit, .. } = query;
         sites.flat_map(move |(rtt_us, best_us, id, site)| {
-            site.records().filter_map(move |(at, record)| {
+            site.records().map(move |(at, record)| {
                 let scarcity_us = site.scarcity_us;
                 let terms = cost::terms(weights, record, needs.batch, rtt_us, best_us, scarcity_us, *credit);
                 let found = Found {
-                    node: record.node?,
+                    node: site.node(at),
                     handle: Handle { site: id, at, serial: record.serial },
                     rtt_us,
                     terms,
                 };
-                Some(Seen { found, obstacle: obstacle(query, site, at, rtt_us, others) })
+                let holds = |title| self.holders.contains(title, id, at);
+                Seen { found, obstacle: obstacle(query, site, at, rtt_us, holds, others) }
             })
         })
     }

@@ -1,8 +1,8 @@
 //! Finding a node: sites from near to far, in each the better of two that may take the request.
 
-use super::SiteNodes;
 use super::eligible::{Blocks, Eligible};
 use super::{Handle, Index, TitleKey};
+use super::{Record, SiteNodes};
 use crate::caps::Caps;
 use crate::cost::{self, Terms};
 use crate::latency::SiteId;
@@ -36,17 +36,24 @@ pub struct Found {
     pub terms: Terms,
 }
 
+/// A node that may take the request, as little of it as the search needs to compare.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offer {
+    /// Before credit.
+    pub(super) cost: u64,
+    site: SiteId,
+    at: u32,
+    rtt_us: u32,
+    best_us: u32,
+}
+
 /// Memory that searches share.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
-    blocks: Blocks,
+    pub(super) blocks: Blocks,
     /// Round trips by site, of a search by price.
     pub(super) rtts: Vec<u32>,
 }
-
-/// Pairs tried in a site before all of its nodes are looked at: a bitmap is graded, so that a pick may fail the
-/// exact comparison, but rarely twice.
-const PAIRS: u32 = 2;
 
 /// What the plan may cost a player beyond the cheapest node, prices of scarce slots counted, µs: where everybody
 /// sits as planned the two cost the same.
@@ -83,8 +90,19 @@ impl Query {
         !hopeless && self.regions.contains(site.region) && !self.shut.contains(&site.region)
     }
 
+    /// What a node of a site costs.
+    fn terms(&self, site: &SiteNodes, record: &Record, rtt_us: u32, best_us: u32) -> Terms {
+        let Self { weights, needs, credit, .. } = self;
+        cost::terms(weights, record, needs.batch, rtt_us, best_us, site.scarcity_us, *credit)
+    }
+
+    /// What a node needs to have for its price to leave it below this cost.
+    pub(super) fn worth(&self, cost: u64) -> Caps {
+        cost::price_within(&self.weights, cost).map_or(Caps::default(), Caps::not_dearer)
+    }
+
     /// No node of a site with this round trip costs less before credit.
-    fn floor(&self, rtt_us: u32, best_us: u32) -> u64 {
+    pub(super) fn floor(&self, rtt_us: u32, best_us: u32) -> u64 {
         // A node may be faster than its site.
         cost::rtt_cost(&self.weights, rtt_us.saturating_sub(best_us).saturating_sub(FASTER_US))
     }
@@ -111,21 +129,12 @@ impl Index {
         scratch: &mut Scratch,
     ) -> Option<Found> {
         let mut dice = Dice(seed);
-        if query.is_price_first() {
-            return self.find_by_price(query, ranking, &mut dice, scratch);
-        }
-        let mut best: Option<Found> = None;
-        let mut best_us = None;
-        for (rtt_us, id) in ranking {
-            let best_us = *best_us.get_or_insert(rtt_us);
-            let beaten = |found: &Found| query.floor(rtt_us, best_us) >= found.terms.before_credit();
-            if best.as_ref().is_some_and(beaten) {
-                break;
-            }
-            let found = self.find_at(query, (rtt_us, best_us, id), &mut dice, scratch);
-            best = cheaper(best, found);
-        }
-        best
+        let best = if query.is_price_first() {
+            self.find_by_price(query, ranking, &mut dice, scratch)
+        } else {
+            self.find_near(query, ranking, &mut dice, scratch)
+        };
+        self.found(query, &best?)
     }
 
     /// As [`Index::find`]; among nodes that cost nearly the same, one of the site that the plan wants.
@@ -143,32 +152,31 @@ impl Index {
         let Some(&(rtt_us, site)) = wanted else { return Some(found) };
         let best_us = ranking.first()?.0;
         let there = self.find_at(query, (rtt_us, best_us, site), &mut Dice(seed), scratch);
+        let there = there.and_then(|offer| self.found(query, &offer));
         let near = |there: &Found| {
             there.terms.before_credit() <= found.terms.before_credit().saturating_add(PLAN_SLACK)
         };
         Some(there.filter(near).unwrap_or(found))
     }
 
-    /// A node of one site.
-    fn find_at(
-        &self,
-        query: &Query,
-        (rtt_us, best_us, id): (u32, u32, SiteId),
-        dice: &mut Dice,
-        scratch: &mut Scratch,
-    ) -> Option<Found> {
+    /// All that is to be told of an offer.
+    fn found(&self, query: &Query, offer: &Offer) -> Option<Found> {
+        let Offer { site: id, at, rtt_us, best_us, .. } = *offer;
         let site = self.sites.get(id.index())?;
-        if !site.has_room() || !query.may_go_to(site, rtt_us) {
-            return None;
-        }
-        let mut eligible = site.eligible(query.title, query.caps, &mut scratch.blocks)?;
-        Pick { site, id, query, rtt_us, best_us }.best(&mut eligible, dice)
+        let record = site.record(at)?;
+        Some(Found {
+            node: site.node(at),
+            handle: Handle { site: id, at, serial: record.serial },
+            rtt_us,
+            terms: query.terms(site, record, rtt_us, best_us),
+        })
     }
 }
 
-pub(super) fn cheaper(one: Option<Found>, other: Option<Found>) -> Option<Found> {
+/// The cheaper of two, the former where they cost the same.
+pub(super) fn better(one: Option<Offer>, other: Option<Offer>) -> Option<Offer> {
     match (one, other) {
-        (Some(one), Some(other)) if other.terms.before_credit() < one.terms.before_credit() => Some(other),
+        (Some(one), Some(other)) if other.cost < one.cost => Some(other),
         (one, other) => one.or(other),
     }
 }
@@ -184,53 +192,43 @@ pub(super) struct Pick<'a> {
 
 impl Pick<'_> {
     /// The better of two drawn ones (Mitzenmacher 2001: almost as even as the best of all, at the price of two),
-    /// two different ones where there are two. A draw is a position, and the next node from there. Of all of them,
-    /// where no pair passes.
-    fn best(&self, eligible: &mut Eligible<'_>, dice: &mut Dice) -> Option<Found> {
-        let positions = eligible.positions();
-        for _ in 0..PAIRS {
-            // Where the first draw meets nobody, there is nobody.
-            let first = eligible.next(dice.below(positions))?;
-            let drawn = eligible.next(dice.below(positions))?;
-            let second = if drawn == first { eligible.next(first + 1)? } else { drawn };
-            let found = match (self.exact(first), self.exact(second)) {
-                (Some(one), Some(other)) => Some(self.cheaper(one, other)),
-                (one, other) => one.or(other),
-            };
-            if found.is_some() || second == first {
-                return found;
-            }
-        }
-        self.of_all(eligible)
+    /// two different ones where there are two. A draw is a position, and the next node from there.
+    pub(super) fn pair(eligible: &mut Eligible<'_>, draws: [u32; 2]) -> Option<[u32; 2]> {
+        // Where the first draw meets nobody, there is nobody.
+        let first = eligible.next(draws[0])?;
+        let drawn = eligible.next(draws[1])?;
+        Some([first, if drawn == first { eligible.next(first + 1)? } else { drawn }])
     }
 
-    fn of_all(&self, eligible: &mut Eligible<'_>) -> Option<Found> {
+    /// Of all of them, where no pair passes.
+    pub(super) fn best(&self, eligible: &mut Eligible<'_>, dice: &mut Dice) -> Option<Offer> {
+        let pair = Self::pair(eligible, dice.pair(self.site.positions()))?;
+        self.better_of(pair).or_else(|| self.of_all(eligible))
+    }
+
+    pub(super) fn better_of(&self, [one, other]: [u32; 2]) -> Option<Offer> {
+        better(self.offer(one), self.offer(other))
+    }
+
+    fn of_all(&self, eligible: &mut Eligible<'_>) -> Option<Offer> {
         let mut from = 0;
         let all = std::iter::from_fn(|| {
             let at = eligible.at_or_after(from)?;
             from = at + 1;
             Some(at)
         });
-        all.filter_map(|at| self.exact(at)).reduce(|one, other| self.cheaper(one, other))
-    }
-
-    fn cheaper(&self, one: Found, other: Found) -> Found {
-        let key = |found: &Found| (found.terms.before_credit(), found.node);
-        if key(&other) < key(&one) { other } else { one }
+        all.map(|at| self.offer(at)).fold(None, better)
     }
 
     /// The node at `at`, if it passes what the bitmaps only grade.
-    pub(super) fn exact(&self, at: u32) -> Option<Found> {
-        let record = self.site.record(at)?;
-        if super::scan::ungraded(self.query, record, self.rtt_us).is_some() {
+    pub(super) fn offer(&self, at: u32) -> Option<Offer> {
+        let Self { site, id, query, rtt_us, best_us } = *self;
+        let record = site.record(at)?;
+        if super::scan::ungraded(query, record, rtt_us).is_some() {
             return None;
         }
-        let Query { weights, credit, needs, .. } = self.query;
-        let scarcity_us = self.site.scarcity_us;
-        let terms =
-            cost::terms(weights, record, needs.batch, self.rtt_us, self.best_us, scarcity_us, *credit);
-        let handle = Handle { site: self.id, at, serial: record.serial };
-        Some(Found { node: record.node?, handle, rtt_us: self.rtt_us, terms })
+        let cost = query.terms(site, record, rtt_us, best_us).before_credit();
+        Some(Offer { cost, site: id, at, rtt_us, best_us })
     }
 }
 
@@ -246,5 +244,11 @@ impl Dice {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         mixed ^= mixed >> 31;
         (((mixed >> 32) * u64::from(bound)) >> 32) as u32
+    }
+
+    /// Two positions of a site that has so many.
+    pub(super) fn pair(&mut self, positions: u32) -> [u32; 2] {
+        let words = positions.next_multiple_of(64);
+        [self.below(words), self.below(words)]
     }
 }

@@ -3,8 +3,7 @@
 //! **Architecture invariant:** the bitmaps say what the records say; both change in [`SiteNodes::write`] alone.
 
 use super::bargains::Filed;
-use super::eligible::{BLOCK, Block, Blocks, Eligible, NOBODY, bit_of};
-use super::titles::{Members, TitleKey};
+use super::eligible::{BLOCK, Block, NOBODY, ask_for, bit_of};
 use crate::caps::{BITS, Caps};
 use crate::profile::Profile;
 use crate::region::RegionId;
@@ -18,13 +17,14 @@ pub(crate) mod closed {
     pub(crate) const DRAINING: u8 = 2;
     /// Shut out by an operator.
     pub(crate) const BANNED: u8 = 4;
+    /// Nobody stands there.
+    pub(crate) const VACANT: u8 = 8;
 }
 
-/// What placement keeps of one node.
+/// What placement weighs of one node: a line of the cache, because a decision reads those of nodes far apart.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub(crate) struct Record {
-    /// `None`: the position is vacant.
-    pub(crate) node: Option<NodeId>,
     /// Which of all nodes that ever joined: what was claimed of an earlier one is void.
     pub(crate) serial: u32,
     /// With the free slots of now.
@@ -44,10 +44,9 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) fn new(node: NodeId, profile: &Profile, closed: u8) -> Self {
+    pub(crate) fn new(profile: &Profile, closed: u8) -> Self {
         let slots = u16::try_from(profile.slots).unwrap_or(u16::MAX);
         Self {
-            node: Some(node),
             serial: 0,
             caps: Caps::of(profile, closed == 0).with_free(u32::from(slots)),
             pixels_per_s: profile.pixels_per_s,
@@ -69,12 +68,15 @@ impl Record {
     }
 
     fn vacant() -> Self {
-        let mut record = Self::new(NodeId::from_bytes([0; 16]), &Profile::default(), closed::OFFLINE);
-        record.node = None;
-        record.caps = Caps(0);
-        record
+        Self { caps: Caps(0), ..Self::new(&Profile::default(), closed::VACANT) }
+    }
+
+    fn is_vacant(&self) -> bool {
+        self.closed & closed::VACANT != 0
     }
 }
+
+const _: () = assert!(size_of::<Record>() == 64, "a record is a line of the cache");
 
 /// One site.
 #[derive(Clone, Debug)]
@@ -85,11 +87,10 @@ pub(crate) struct SiteNodes {
     /// Open nodes with a free slot.
     open: u32,
     records: Vec<Record>,
+    /// Who stands at each position, or stood there last.
+    nodes: Vec<NodeId>,
     /// For each block of nodes, one bit for each of them of every ability: what a search ANDs lies together.
     pub(super) bits: Vec<[Block; BITS]>,
-    /// For each title of the fleet, where its holders stand in `holders`, plus one; 0: nobody here holds it.
-    titles: Vec<u32>,
-    holders: Vec<Members>,
     vacant: Vec<u32>,
 }
 
@@ -100,32 +101,28 @@ impl SiteNodes {
             scarcity_us: 0,
             open: 0,
             records: Vec::new(),
+            nodes: Vec::new(),
             bits: Vec::new(),
-            titles: Vec::new(),
-            holders: Vec::new(),
             vacant: Vec::new(),
         }
     }
 
-    pub(crate) fn insert(&mut self, record: Record, titles: &[TitleKey]) -> u32 {
+    pub(crate) fn insert(&mut self, node: NodeId, record: Record) -> u32 {
         let at = self.vacant.pop().unwrap_or_else(|| {
             self.records.push(Record::vacant());
+            self.nodes.push(node);
             if self.records.len() > self.bits.len() * BLOCK {
                 self.bits.push([NOBODY; BITS]);
             }
             u32::try_from(self.records.len() - 1).expect("a site has fewer than 2^32 nodes")
         });
         self.write(at, record);
-        let nodes = self.records.len();
-        for title in titles {
-            self.holders_mut(*title).insert(at, nodes);
-        }
+        self.nodes[at as usize] = node;
         at
     }
 
     pub(crate) fn remove(&mut self, at: u32) {
         self.write(at, Record::vacant());
-        self.holders.iter_mut().for_each(|members| members.remove(at));
         self.vacant.push(at);
     }
 
@@ -176,7 +173,12 @@ impl SiteNodes {
     }
 
     pub(crate) fn record(&self, at: u32) -> Option<&Record> {
-        self.records.get(at as usize).filter(|record| record.node.is_some())
+        self.records.get(at as usize).filter(|record| !record.is_vacant())
+    }
+
+    /// Who stands at a position that is not vacant.
+    pub(super) fn node(&self, at: u32) -> NodeId {
+        self.nodes[at as usize]
     }
 
     /// How many positions there are, vacant ones among them.
@@ -189,6 +191,11 @@ impl SiteNodes {
         &self.records[at as usize]
     }
 
+    /// Asks memory for what is kept of two nodes.
+    pub(super) fn ask_for(&self, pair: [u32; 2]) {
+        pair.iter().for_each(|at| ask_for(self.records.get(*at as usize).map(|record| &record.serial)));
+    }
+
     /// The same, to file it.
     pub(super) fn kept_mut(&mut self, at: u32) -> &mut Record {
         &mut self.records[at as usize]
@@ -196,38 +203,7 @@ impl SiteNodes {
 
     pub(crate) fn records(&self) -> impl Iterator<Item = (u32, &Record)> {
         let all = self.records.iter().enumerate();
-        all.filter(|(_, record)| record.node.is_some()).map(|(at, record)| (at as u32, record))
-    }
-
-    pub(crate) fn holds(&self, at: u32, title: TitleKey) -> bool {
-        self.holders(title).is_some_and(|members| members.contains(at))
-    }
-
-    /// The nodes that hold the title and cover what is needed; `None` where nobody holds it.
-    pub(crate) fn eligible<'a>(
-        &'a self,
-        title: TitleKey,
-        needed: Caps,
-        blocks: &'a mut Blocks,
-    ) -> Option<Eligible<'a>> {
-        Some(Eligible::new(self, self.holders(title)?, needed, blocks))
-    }
-
-    fn holders(&self, title: TitleKey) -> Option<&Members> {
-        let at = (*self.titles.get(title.0 as usize)?).checked_sub(1)?;
-        self.holders.get(at as usize)
-    }
-
-    fn holders_mut(&mut self, title: TitleKey) -> &mut Members {
-        let at = title.0 as usize;
-        if self.titles.len() <= at {
-            self.titles.resize(at + 1, 0);
-        }
-        if self.titles[at] == 0 {
-            self.holders.push(Members::new());
-            self.titles[at] = u32::try_from(self.holders.len()).expect("titles are fewer than 2^32");
-        }
-        &mut self.holders[self.titles[at] as usize - 1]
+        all.filter(|(_, record)| !record.is_vacant()).map(|(at, record)| (at as u32, record))
     }
 
     /// Nodes, slots and free slots.
@@ -247,23 +223,22 @@ pub(super) mod tests {
     use crate::profile::Profile;
     use crate::region::Regions;
 
-    /// Nodes at all positions below `nodes`; the title and a free slot are at those that `open` says.
-    pub(in crate::index) fn site(nodes: u32, open: impl Fn(u32) -> bool) -> (SiteNodes, TitleKey) {
+    /// Nodes at all positions below `nodes`; a free slot is at those that `open` says.
+    pub(in crate::index) fn site(nodes: u32, open: impl Fn(u32) -> bool) -> SiteNodes {
         let mut site = SiteNodes::new(Regions::default().intern("DE"));
-        let title = TitleKey(0);
         for n in 0..nodes {
             let node = NodeId::from_bytes(u128::from(n + 1).to_le_bytes());
-            let at = site.insert(Record::new(node, &Profile { slots: 1, ..Profile::default() }, 0), &[title]);
+            let at = site.insert(node, Record::new(&Profile { slots: 1, ..Profile::default() }, 0));
             if !open(n) {
                 site.set_free(at, 0);
             }
         }
-        (site, title)
+        site
     }
 
     #[test]
     fn room_is_counted() {
-        let (mut site, _) = site(3, |n| n > 0);
+        let mut site = site(3, |n| n > 0);
         assert!(site.has_room());
         site.set_closed(1, closed::DRAINING);
         assert!(site.has_room());

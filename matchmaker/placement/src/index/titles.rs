@@ -1,6 +1,7 @@
-//! Titles by number, and the nodes of a site that hold one.
+//! Titles by number, and the nodes that hold one.
 
 use super::eligible::{BLOCK, Block, NOBODY, bit_of};
+use crate::latency::SiteId;
 use nearframe_protocol::{TitleHash, TitleId};
 use std::collections::BTreeMap;
 
@@ -35,6 +36,68 @@ impl Titles {
     /// All versions of a title.
     pub fn versions(&self, id: &TitleId) -> &[(TitleHash, TitleKey)] {
         self.versions.get(id).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Who holds what. A search asks every site for the same title, so that what is known of one title lies together.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Holders {
+    titles: Vec<TitleHolders>,
+}
+
+/// Those of one title.
+#[derive(Clone, Debug, Default)]
+struct TitleHolders {
+    /// For each site, where its nodes stand in `members`, plus one; 0: nobody there holds it.
+    sites: Vec<u32>,
+    members: Vec<Members>,
+}
+
+impl Holders {
+    /// The node at a position of a site that has so many holds the title.
+    pub(super) fn insert(&mut self, title: TitleKey, site: SiteId, at: u32, nodes: usize) {
+        let index = title.0 as usize;
+        if self.titles.len() <= index {
+            self.titles.resize_with(index + 1, TitleHolders::default);
+        }
+        self.titles[index].at_mut(site).insert(at, nodes);
+    }
+
+    /// The node at a position of a site holds nothing more.
+    pub(super) fn remove(&mut self, site: SiteId, at: u32) {
+        for title in &mut self.titles {
+            if let Some(place) = title.place(site) {
+                title.members[place].remove(at);
+            }
+        }
+    }
+
+    /// The holders of a title in a site; `None` where there never was one.
+    pub(super) fn of(&self, title: TitleKey, site: SiteId) -> Option<&Members> {
+        let title = self.titles.get(title.0 as usize)?;
+        title.members.get(title.place(site)?)
+    }
+
+    pub(super) fn contains(&self, title: TitleKey, site: SiteId, at: u32) -> bool {
+        self.of(title, site).is_some_and(|members| members.contains(at))
+    }
+}
+
+impl TitleHolders {
+    fn place(&self, site: SiteId) -> Option<usize> {
+        self.sites.get(site.index())?.checked_sub(1).map(|place| place as usize)
+    }
+
+    fn at_mut(&mut self, site: SiteId) -> &mut Members {
+        if self.sites.len() <= site.index() {
+            self.sites.resize(site.index() + 1, 0);
+        }
+        let place = &mut self.sites[site.index()];
+        if *place == 0 {
+            self.members.push(Members::new());
+            *place = u32::try_from(self.members.len()).expect("sites are fewer than 65,536");
+        }
+        &mut self.members[*place as usize - 1]
     }
 }
 

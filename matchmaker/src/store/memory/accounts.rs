@@ -81,7 +81,7 @@ impl State {
 
     pub(super) fn account_row(&self, row: &AccountRow) -> AccountRow {
         let mut row = row.clone();
-        row.purse.committed_micros = self.set_aside(|payer| payer.account == row.id);
+        row.purse.committed_micros = self.account_spent(row.id);
         row
     }
 

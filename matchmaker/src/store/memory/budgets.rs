@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 /// Limits by title and currency, in micro-units.
 pub(super) type Limits = BTreeMap<(TitleId, Currency), Option<i128>>;
 
-fn change_micros(transfer: &Transfer) -> i128 {
+pub(super) fn change_micros(transfer: &Transfer) -> i128 {
     match transfer.kind {
         Kind::Pending => transfer.amount_micros,
         Kind::Void => -transfer.amount_micros,
@@ -28,13 +28,13 @@ impl State {
 
     /// Whether the payer's budget holds what these transfers of one lease set aside.
     pub(super) fn holds(&self, transfers: &[Transfer]) -> bool {
-        let more: i128 = transfers.iter().map(change_micros).sum();
         let Some(first) = transfers.first().filter(|first| first.kind == Kind::Pending) else { return true };
         let title = match &first.debit {
             Account::Studio(title) => title,
-            Account::Customer(account) => return self.purses_hold(*account, first, more),
+            Account::Customer(account) => return self.purses_hold(*account, first, transfers),
             _ => return true,
         };
+        let more: i128 = transfers.iter().map(change_micros).sum();
         match self.limits.get(&(title.clone(), first.currency.clone())) {
             Some(Some(limit)) => more <= 0 || self.committed_micros(title, &first.currency) + more <= *limit,
             Some(None) | None => true,
@@ -42,26 +42,45 @@ impl State {
     }
 
     /// Whether account and key hold it, and the key still sets anything aside.
-    fn purses_hold(&self, account: AccountId, transfer: &Transfer, more: i128) -> bool {
+    fn purses_hold(&self, account: AccountId, transfer: &Transfer, transfers: &[Transfer]) -> bool {
         let Some(key) = self.payers.get(&transfer.lease).and_then(|payer| self.who.keys.get(&payer.key))
         else {
             return false;
         };
         let Some(account) = self.who.accounts.get(&account) else { return false };
+        let more = self.own_with(transfer.lease, transfers) - self.own_with(transfer.lease, &[]);
         let holds = |purse: &Purse, committed: i128| {
             let within = purse.limit_micros.is_none_or(|limit| committed + more <= limit);
             more <= 0 || (purse.currency == transfer.currency && within)
         };
         key.revoked_at_ms.is_none()
-            && holds(&account.purse, self.set_aside(|payer| payer.account == account.id))
+            && holds(&account.purse, self.account_spent(account.id))
             && holds(&key.purse, self.set_aside(|payer| payer.key == key.id))
     }
 
-    /// What is set aside or spent for leases of such payers.
+    /// What a lease would take of its payer's own money with these transfers.
+    fn own_with(&self, lease: LeaseId, transfers: &[Transfer]) -> i128 {
+        let of = self.journal.iter().chain(transfers).filter(|transfer| transfer.lease == lease);
+        self.plans.own_micros(lease, of.map(change_micros).sum())
+    }
+
+    /// What is set aside or spent for leases of such payers, beyond what subscriptions include.
     pub(super) fn set_aside(&self, of: impl Fn(&Payer) -> bool) -> i128 {
         let own = |lease: &LeaseId| self.payers.get(lease).is_some_and(&of);
-        let back = self.trust.paid_back(|entry| own(&entry.lease));
-        self.journal.iter().filter(|transfer| own(&transfer.lease)).map(change_micros).sum::<i128>() - back
+        let mut leases: BTreeMap<LeaseId, i128> = BTreeMap::new();
+        for transfer in self.journal.iter().filter(|transfer| own(&transfer.lease)) {
+            *leases.entry(transfer.lease).or_default() += change_micros(transfer);
+        }
+        let frees = |(lease, _): &(LeaseId, i128)| own(lease) && !self.plans.covers_any(*lease);
+        for (lease, back) in self.trust.paid_back_by_lease().filter(frees) {
+            *leases.entry(lease).or_default() -= back;
+        }
+        leases.into_iter().map(|(lease, committed)| self.plans.own_micros(lease, committed)).sum()
+    }
+
+    /// What an account has set aside or spent, fees of its subscription included.
+    pub(super) fn account_spent(&self, account: AccountId) -> i128 {
+        self.set_aside(|payer| payer.account == account) + self.plans.fees_micros(account)
     }
 
     pub(super) fn set_limit(&mut self, title: &TitleId, currency: &Currency, limit_micros: Option<i128>) {

@@ -63,7 +63,7 @@ impl Hooks {
         self.webhooks.values().any(|hook| hook.row.account == account && hook.wants(kind))
     }
 
-    fn add(&mut self, event: &EventRow, to: Option<WebhookId>) -> u32 {
+    pub(super) fn add(&mut self, event: &EventRow, to: Option<WebhookId>) -> u32 {
         if self.events.contains_key(&event.id) {
             return 0;
         }
@@ -189,7 +189,7 @@ impl State {
         match of {
             BudgetOf::Account => {
                 let row = self.who.accounts.get(&account)?;
-                Some(purse(&row.purse, self.set_aside(|payer| payer.account == account)))
+                Some(purse(&row.purse, self.account_spent(account)))
             }
             BudgetOf::Key { id } => {
                 let row = self.who.keys.get(id)?;

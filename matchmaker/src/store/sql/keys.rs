@@ -3,7 +3,7 @@
 use super::accounts::{maybe_id, purse};
 use super::outbox::{self, Place};
 use super::rows::{blob, int, maybe_int, signed, signed_amount, text};
-use super::{Connection, DbRow, SqlStore, StoreError, Subject, lock};
+use super::{Connection, DbRow, SqlStore, StoreError, Subject, lock, plans};
 use crate::store::Hash;
 use crate::store::accounts::{Holding, KeyRow, LISTED, MOST_KEYS, USE_NOTED_MS};
 use nearframe_ledger::{Account, Transfer};
@@ -121,8 +121,8 @@ pub(super) async fn revoke(
     Ok(done.rows_affected() == 1)
 }
 
-/// Counts what a transfer of a lease sets aside or releases for its account and its key, in this order; refuses what
-/// one of them does not hold. Both rows stay locked until the transaction ends, so that no two decide by one balance,
+/// Counts what a transfer of a lease sets aside or releases for its account and its key, in this order, beyond what the
+/// account's subscription includes; refuses what one of them does not hold. Both rows stay locked until the transaction ends, so that no two decide by one balance,
 /// and a key that was revoked sets nothing aside any more.
 pub(super) async fn count(
     tx: &mut Connection,
@@ -131,11 +131,25 @@ pub(super) async fn count(
     change_micros: i64,
     now_ms: u64,
 ) -> Result<(), StoreError> {
-    let sql = "SELECT k.id, k.revoked_at_ms FROM leases l JOIN api_keys k ON k.id = l.key_id WHERE l.id = $1";
-    let key = query(sql).bind(&transfer.lease.as_bytes()[..]).fetch_one(&mut *tx).await?;
-    let revoked = maybe_int::<u64>(&key, "revoked_at_ms")?.is_some();
-    let key: [u8; 16] = blob(&key, "id")?;
+    let sql = "
+        SELECT k.id, k.revoked_at_ms, l.price_micros_per_hour, l.fee_permille, l.currency, l.work, l.cover_us,
+               l.cover_current_us, l.cover_from_ms, l.cover_micros, p.account_id AS subscriber,
+               (SELECT CAST(coalesce(sum(CASE t.kind WHEN 'pending' THEN t.amount_micros
+                                                     WHEN 'void' THEN -t.amount_micros ELSE 0 END), 0) AS BIGINT)
+                  FROM transfers t WHERE t.lease_id = l.id) AS committed_micros
+          FROM leases l
+          JOIN api_keys k ON k.id = l.key_id
+          LEFT JOIN subscriptions p ON p.account_id = l.account_id AND p.ended_at_ms IS NULL
+         WHERE l.id = $1";
+    let row = query(sql).bind(&transfer.lease.as_bytes()[..]).fetch_one(&mut *tx).await?;
+    let revoked = maybe_int::<u64>(&row, "revoked_at_ms")?.is_some();
+    let key: [u8; 16] = blob(&row, "id")?;
     if change_micros == 0 && !revoked {
+        return Ok(());
+    }
+    let is_release = change_micros < 0;
+    let change_micros = plans::count(tx, &row, (account, transfer), change_micros, now_ms).await?;
+    if change_micros == 0 && (is_release || !revoked) {
         return Ok(());
     }
     let fits =

@@ -3,8 +3,8 @@
 use super::accounts::maybe_id;
 use super::rows::{blob, int, maybe_int, signature, signed, signed_amount, tariff, title, transfer};
 use super::{
-    Connection, DbRow, Fate, Lock, SqlStore, StoreError, Subject, Taken, budgets, lock, outbox, sessions,
-    within,
+    Connection, DbRow, Fate, Lock, SqlStore, StoreError, Subject, Taken, budgets, lock, outbox, plans,
+    sessions, within,
 };
 use crate::store::PostedRow;
 use crate::store::account::{Entry, LeaseState, audit};
@@ -51,6 +51,8 @@ async fn take_in(
             appended => appended?,
         }
     }
+    let posted_micros = lease.reservation.posted_micros + entry.bill.total_micros();
+    plans::cover(tx, &lease.account, posted_micros, receipt.sequence, now_ms).await?;
     Ok(Fate::Keep(Taken::Counted { countersigned: entry.countersigned }))
 }
 

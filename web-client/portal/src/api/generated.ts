@@ -110,6 +110,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/accounts/{account}/charges": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What an account was charged beside its sessions in a time, and what of these its subscription covered. */
+        get: operations["charges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account}/destination": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where an account wants its earnings, by currency. */
+        get: operations["destinations"];
+        /**
+         * Says where a host's account wants its earnings from the next run on: a bank account or an address, each with a checksum
+         *     that is checked. Payouts that were made already go where they said.
+         */
+        put: operations["set_destination"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/accounts/{account}/holdings": {
         parameters: {
             query?: never;
@@ -246,6 +284,29 @@ export interface paths {
         /** A link by which a member signs in on another device, or again. It works once, for three days. */
         post: operations["link_member"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account}/subscription": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What an account subscribes to. */
+        get: operations["subscription"];
+        /**
+         * Subscribes an account of a player or studio to a plan from now on: the month's fee is spent at once, out of the
+         *     account's allowance, and again on the same day of each month. With a subscription, changes its plan for the rest of
+         *     the month: of both, the share of the time is paid. Also takes a cancellation back. Repeating it changes nothing.
+         */
+        put: operations["subscribe"];
+        post?: never;
+        /** Ends an account's subscription with its month, which stays paid and usable until then. Repeating it changes nothing. */
+        delete: operations["cancel_subscription"];
         options?: never;
         head?: never;
         patch?: never;
@@ -602,6 +663,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/invoices/{month}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What an account pays for in a month in UTC, such as `2026-11`, as a document to print and to keep: parties, period,
+         *     sums by currency and title with the platform's fee, a line for each session, and the SHA-256 of each title's statement,
+         *     which has the receipts. A month that is not over is marked as such. Operators who name no account get the month of all
+         *     of them. Where a bill does not follow from its receipts, the answer breaks off.
+         */
+        get: operations["invoice"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/ledger/head": {
         parameters: {
             query?: never;
@@ -872,6 +955,138 @@ export interface paths {
         /** What the caller may expect of each title, by what is known of its network. */
         get: operations["outlook"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/payouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Payouts, the newest run first; of an account, where a member asks. */
+        get: operations["list_payouts"];
+        put?: never;
+        /**
+         * Collects everything that is settled, not paid and has a destination into a run of payouts, and sets it aside. Asking
+         *     again collects nothing twice.
+         */
+        post: operations["run_payouts"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/payouts/{run}/bank-file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A submitted run as a file for the bank. */
+        get: operations["bank_file"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/payouts/{run}/claims": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The claims of a submitted run, by token. */
+        get: operations["claims"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/payouts/{run}/submission": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Writes down that a run is about to be handed to banks and chains. Then its file and its claims can be fetched, as often
+         *     as wanted: they are the same each time. Repeating it changes nothing.
+         */
+        post: operations["submit_payouts"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/payouts/{run}/{payout}/outcome": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Writes down what bank or chain said of a payout: that the money arrived, or that it never will. The last word stays;
+         *     what never arrives is due in the next run again.
+         */
+        put: operations["set_payout_outcome"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/plans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The plans, by name, each in its newest version. */
+        get: operations["list_plans"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/plans/{plan}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Writes the next version of a plan, or its first. Who subscribes already keeps the version that they have until they
+         *     change. Repeating it without a change writes nothing.
+         */
+        put: operations["set_plan"];
         post?: never;
         delete?: never;
         options?: never;
@@ -2057,6 +2272,30 @@ export interface components {
          * @description Something that looks like cheating.
          */
         CaseId: string;
+        /** @description Something that was charged beside sessions. */
+        Charge: {
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            at_ms: number;
+            /** @description What the account pays; below zero where it is paid. */
+            due: components["schemas"]["MoneyJson"];
+            /** @description What for. */
+            kind: components["schemas"]["ChargeKind"];
+        };
+        /**
+         * @description What something was charged for.
+         * @enum {string}
+         */
+        ChargeKind: "fee" | "change" | "covered" | "unused";
+        /** @description What an account was charged beside its sessions in a time. */
+        Charges: {
+            /** @description Oldest first. */
+            charges: components["schemas"]["Charge"][];
+            /** @description What of its sessions was included, posted back, by currency: below zero. */
+            covered: components["schemas"]["MoneyJson"][];
+        };
         /** @description One node that is to send first. */
         Check: {
             /** @description The page's server-reflexive address for this node's connection: `address:port`. */
@@ -2099,6 +2338,29 @@ export interface components {
             name: string;
             /** @enum {string} */
             sign_in_as: "new_account";
+        };
+        /** @description A claim on a distributor contract. */
+        Claim: {
+            /** @description Who claims. */
+            account: string;
+            /** @description The call `claim(uint256,address,uint256,bytes32[])`, as hex. */
+            calldata: string;
+            /** @description Everything that the account may have claimed in all, in the token's smallest unit, decimal. */
+            cumulative: string;
+            /**
+             * Format: int64
+             * @description Its place in the tree.
+             */
+            index: number;
+        };
+        /** @description The claims of a run on one token. */
+        Claims: {
+            /** @description One for each account that was ever paid by this rail. */
+            claims: components["schemas"]["Claim"][];
+            /** @description The token. */
+            currency: components["schemas"]["Currency"];
+            /** @description What the contract is told, as hex. */
+            root: string;
         };
         /** @description One line of control hints. */
         ControlHint: {
@@ -2283,6 +2545,11 @@ export interface components {
              */
             version: number;
         };
+        /**
+         * @description An ISO 4217 code or a token symbol: 3 to 8 upper-case letters or digits.
+         * @example EUR
+         */
+        Currency: string;
         /** @description A decision to take. */
         DecideCase: {
             /** @description Why; 1 to 500 characters. */
@@ -2341,6 +2608,18 @@ export interface components {
          * @enum {string}
          */
         DeliveryState: "pending" | "delivered" | "dead";
+        /** @description Where an account wants its earnings of one currency. */
+        Destination: {
+            /** @description What is earned. */
+            currency: components["schemas"]["Currency"];
+            /** @description Where to. */
+            pay_to: components["schemas"]["PayTo"];
+            /**
+             * Format: int64
+             * @description Since when, Unix ms.
+             */
+            since_ms: number;
+        };
         /**
          * @description Why nothing is sent any more.
          * @enum {string}
@@ -2506,7 +2785,7 @@ export interface components {
             used_us: number;
         };
         /** @description What there is to know of an event. */
-        EventData: components["schemas"]["SessionEvent"] | components["schemas"]["BudgetEvent"] | components["schemas"]["StatementEvent"] | components["schemas"]["TestEvent"];
+        EventData: components["schemas"]["SessionEvent"] | components["schemas"]["BudgetEvent"] | components["schemas"]["StatementEvent"] | components["schemas"]["Payout"] | components["schemas"]["TestEvent"];
         /**
          * Format: uuid
          * @description Something that happened, of which webhooks tell.
@@ -2516,7 +2795,7 @@ export interface components {
          * @description What happened.
          * @enum {string}
          */
-        EventKind: "session.started" | "session.ended" | "session.billed" | "budget.low" | "budget.exhausted" | "statement.ready" | "webhook.test";
+        EventKind: "session.started" | "session.ended" | "session.billed" | "budget.low" | "budget.exhausted" | "statement.ready" | "payout.created" | "payout.settled" | "payout.failed" | "webhook.test";
         /**
          * @description How a round trip feels while playing.
          * @enum {string}
@@ -2919,6 +3198,8 @@ export interface components {
             name: string;
             /** @description The node. */
             node: components["schemas"]["NodeId"];
+            /** @description What of that is paid, or on its way. */
+            paid: components["schemas"]["MoneyJson"];
             /** @description Region, empty if unknown. */
             region: string;
             /** @description What of it is settled and proved. */
@@ -3213,6 +3494,20 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A page of a listing. */
+        Page_Claims: {
+            /** @description The rows. */
+            items: {
+                /** @description One for each account that was ever paid by this rail. */
+                claims: components["schemas"]["Claim"][];
+                /** @description The token. */
+                currency: components["schemas"]["Currency"];
+                /** @description What the contract is told, as hex. */
+                root: string;
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a listing. */
         Page_Delivery: {
             /** @description The rows. */
             items: {
@@ -3249,6 +3544,23 @@ export interface components {
                 tries: number;
                 /** @description Why it was not answered, or not taken. */
                 trouble?: string | null;
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a listing. */
+        Page_Destination: {
+            /** @description The rows. */
+            items: {
+                /** @description What is earned. */
+                currency: components["schemas"]["Currency"];
+                /** @description Where to. */
+                pay_to: components["schemas"]["PayTo"];
+                /**
+                 * Format: int64
+                 * @description Since when, Unix ms.
+                 */
+                since_ms: number;
             }[];
             /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
             next_cursor?: string | null;
@@ -3368,6 +3680,75 @@ export interface components {
                  * @description Since when, Unix ms.
                  */
                 since_ms: number;
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a listing. */
+        Page_Payout: {
+            /** @description The rows. */
+            items: {
+                /** @description Whose. */
+                account: components["schemas"]["AccountId"];
+                /** @description How much. */
+                amount: components["schemas"]["MoneyJson"];
+                /**
+                 * Format: int64
+                 * @description When it came so far, Unix ms.
+                 */
+                changed_at_ms: number;
+                /**
+                 * Format: int64
+                 * @description Unix ms.
+                 */
+                created_at_ms: number;
+                /** @description Names it for ever. */
+                id: components["schemas"]["PayoutId"];
+                /** @description Of which machine's earnings. */
+                node: components["schemas"]["NodeId"];
+                /** @description Where to. */
+                pay_to: components["schemas"]["PayTo"];
+                /**
+                 * Format: int64
+                 * @description The run that made it.
+                 */
+                run: number;
+                /**
+                 * @description The last settled day when it was made.
+                 * @example 2026-11-24
+                 */
+                settled_until: string;
+                /** @description How far it came. */
+                state: components["schemas"]["PayoutState"];
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a listing. */
+        Page_Plan: {
+            /** @description The rows. */
+            items: {
+                /**
+                 * Format: int32
+                 * @description Hours of interactive play in a month.
+                 */
+                included_hours: number;
+                /** @description Whether anybody may still subscribe. */
+                is_offered: boolean;
+                /** @description Which. */
+                name: components["schemas"]["PlanName"];
+                /** @description What a month costs. */
+                price: components["schemas"]["MoneyJson"];
+                /**
+                 * Format: int64
+                 * @description In force since, Unix ms.
+                 */
+                since_ms: number;
+                /**
+                 * Format: int32
+                 * @description Its version; whoever subscribed to an earlier one keeps it.
+                 */
+                version: number;
             }[];
             /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
             next_cursor?: string | null;
@@ -3656,6 +4037,85 @@ export interface components {
              */
             rtt_us: number;
         };
+        /** @description Where money goes. */
+        PayTo: {
+            /** @description The bank (ISO 9362), where it has to be named. */
+            bic?: string | null;
+            /**
+             * @description Its number (ISO 13616), whose checksum is checked.
+             * @example NL91ABNA0417164300
+             */
+            iban: string;
+            /** @description Its holder, 1 to 70 characters. */
+            name: string;
+            /** @enum {string} */
+            rail: "bank";
+        } | {
+            /**
+             * @description `0x` and 40 hex digits, whose mixed case, if any, is checked (EIP-55).
+             * @example 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed
+             */
+            address: string;
+            /** @enum {string} */
+            rail: "evm";
+        };
+        /** @description One amount for one machine's earnings. */
+        Payout: {
+            /** @description Whose. */
+            account: components["schemas"]["AccountId"];
+            /** @description How much. */
+            amount: components["schemas"]["MoneyJson"];
+            /**
+             * Format: int64
+             * @description When it came so far, Unix ms.
+             */
+            changed_at_ms: number;
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            created_at_ms: number;
+            /** @description Names it for ever. */
+            id: components["schemas"]["PayoutId"];
+            /** @description Of which machine's earnings. */
+            node: components["schemas"]["NodeId"];
+            /** @description Where to. */
+            pay_to: components["schemas"]["PayTo"];
+            /**
+             * Format: int64
+             * @description The run that made it.
+             */
+            run: number;
+            /**
+             * @description The last settled day when it was made.
+             * @example 2026-11-24
+             */
+            settled_until: string;
+            /** @description How far it came. */
+            state: components["schemas"]["PayoutState"];
+        };
+        /** @description Names a payout for ever; banks carry it as the end-to-end id. */
+        PayoutId: string;
+        /** @description What a rail said of a payout. */
+        PayoutOutcome: {
+            /** @description Whether the money arrived; false: it never will. */
+            settled: boolean;
+        };
+        /** @description What one run collected. */
+        PayoutRun: {
+            /** @description Its payouts. */
+            payouts: components["schemas"]["Payout"][];
+            /**
+             * Format: int64
+             * @description Counts up; absent: nothing was due.
+             */
+            run?: number | null;
+        };
+        /**
+         * @description How far a payout came.
+         * @enum {string}
+         */
+        PayoutState: "created" | "submitted" | "settled" | "failed";
         /** @description Answer to `POST /v1/sessions` while there is no slot, or while a group gathers: ask again. */
         Pending: {
             /**
@@ -3788,6 +4248,35 @@ export interface components {
             session: components["schemas"]["SessionId"];
             state?: null | components["schemas"]["SessionState"];
         };
+        /** @description A plan, as it is offered now. */
+        Plan: {
+            /**
+             * Format: int32
+             * @description Hours of interactive play in a month.
+             */
+            included_hours: number;
+            /** @description Whether anybody may still subscribe. */
+            is_offered: boolean;
+            /** @description Which. */
+            name: components["schemas"]["PlanName"];
+            /** @description What a month costs. */
+            price: components["schemas"]["MoneyJson"];
+            /**
+             * Format: int64
+             * @description In force since, Unix ms.
+             */
+            since_ms: number;
+            /**
+             * Format: int32
+             * @description Its version; whoever subscribed to an earlier one keeps it.
+             */
+            version: number;
+        };
+        /**
+         * @description What a plan is called in addresses: 1 to 32 lower-case letters, digits and hyphens.
+         * @example weekend
+         */
+        PlanName: string;
         /** @description `GET /v1/prices/index`. */
         PriceIndex: {
             /**
@@ -4233,9 +4722,27 @@ export interface components {
         SetBudget: {
             limit?: null | components["schemas"]["MoneyJson"];
         };
+        /** @description Where an account wants its earnings from now on. */
+        SetDestination: {
+            currency?: null | components["schemas"]["Currency"];
+            /** @description Where to. */
+            pay_to: components["schemas"]["PayTo"];
+        };
         /** @description `PUT /v1/titles/{id}/owner` and `PUT /v1/nodes/{id}/owner`. */
         SetOwner: {
             account?: null | components["schemas"]["AccountId"];
+        };
+        /** @description The next version of a plan. */
+        SetPlan: {
+            /**
+             * Format: int32
+             * @description Hours of interactive play in a month, 1 to 744.
+             */
+            included_hours: number;
+            /** @description Whether anybody may subscribe. */
+            is_offered?: boolean;
+            /** @description What a month costs, in the server's currency. */
+            price: components["schemas"]["MoneyJson"];
         };
         /** @description `PUT /v1/prices`, with `If-Match`. */
         SetPrices: {
@@ -4367,6 +4874,11 @@ export interface components {
         /** @description A month that is over. */
         StatementEvent: {
             /**
+             * @description Path of the month on paper, as PDF, on this server.
+             * @example /v1/invoices/2026-11
+             */
+            invoice: string;
+            /**
              * @description Year and month in UTC.
              * @example 2026-11
              */
@@ -4395,6 +4907,49 @@ export interface components {
              * @description Unix ms.
              */
             received_at_ms: number;
+        };
+        /** @description Which plan. */
+        Subscribe: {
+            /** @description One that is offered. */
+            plan: components["schemas"]["PlanName"];
+        };
+        /** @description An account's subscription, in its current month. */
+        Subscription: {
+            /** @description Whose. */
+            account: components["schemas"]["AccountId"];
+            /** @description What this month costs, parts of plans that it had before included. */
+            fee: components["schemas"]["MoneyJson"];
+            /**
+             * Format: int64
+             * @description When this month began, Unix ms.
+             */
+            from_ms: number;
+            /**
+             * Format: int64
+             * @description Time of play that this month includes, in µs.
+             */
+            included_us: number;
+            /** @description Whether it ends with the month. */
+            is_cancelled: boolean;
+            /**
+             * Format: int64
+             * @description What of it no session holds or has used, in µs.
+             */
+            left_us: number;
+            /** @description To which plan. */
+            plan: components["schemas"]["PlanName"];
+            /** @description What a whole month of it costs. */
+            price: components["schemas"]["MoneyJson"];
+            /**
+             * Format: int64
+             * @description When it is over, Unix ms: then the next one is paid, or the subscription ends.
+             */
+            to_ms: number;
+            /**
+             * Format: int32
+             * @description Which version of it.
+             */
+            version: number;
         };
         /** @description What receipts add up to in one currency. */
         Sums: {
@@ -5000,6 +5555,111 @@ export interface operations {
             };
         };
     };
+    charges: {
+        parameters: {
+            query: {
+                /** @description From then on, Unix ms. */
+                from_ms: number;
+                /** @description Until then, Unix ms, which is not in it. */
+                to_ms: number;
+            };
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most 1000 charges */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Charges"];
+                };
+            };
+            /** @description Any error, such as `not_yours` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    destinations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description None where it never said */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Destination"];
+                };
+            };
+            /** @description Any error, such as `not_yours` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_destination: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetDestination"];
+            };
+        };
+        responses: {
+            /** @description As it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Destination"];
+                };
+            };
+            /** @description Any error, such as `bad_body` where a checksum is wrong */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     holdings: {
         parameters: {
             query?: never;
@@ -5336,6 +5996,106 @@ export interface operations {
                 };
             };
             /** @description Any error, such as `unknown_member` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    subscription: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description In its current month */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Subscription"];
+                };
+            };
+            /** @description Any error, such as `not_found` where it has none */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    subscribe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Subscribe"];
+            };
+        };
+        responses: {
+            /** @description As it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Subscription"];
+                };
+            };
+            /** @description Any error, such as `budget_used_up` where the allowance does not hold the fee */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_subscription: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Subscription"];
+                };
+            };
+            /** @description Any error, such as `not_found` where it has none */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -6083,6 +6843,41 @@ export interface operations {
             };
         };
     };
+    invoice: {
+        parameters: {
+            query?: {
+                /** @description What this account pays for alone. Members and keys see their own account in any case. */
+                account?: components["schemas"]["AccountId"];
+            };
+            header?: never;
+            path: {
+                /** @description Year and month, such as 2026-11 */
+                month: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A4, PDF 1.7 */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/pdf": number[];
+                };
+            };
+            /** @description Any error, such as `sign_in_needed` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     ledger_head: {
         parameters: {
             query?: never;
@@ -6616,6 +7411,266 @@ export interface operations {
                 };
             };
             /** @description Any error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_payouts: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most 50 rows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Payout"];
+                };
+            };
+            /** @description Any error, such as `sign_in_needed` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    run_payouts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The run; empty where nothing is due */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PayoutRun"];
+                };
+            };
+            /** @description Any error, such as `not_found` where this server keeps no ledger */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    bank_file: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the run */
+                run: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description ISO 20022 pain.001.001.09 */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/xml": string;
+                };
+            };
+            /** @description Any error, such as `not_payable` where nothing was submitted */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    claims: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the run */
+                run: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description None where nobody is paid so */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Claims"];
+                };
+            };
+            /** @description Any error, such as `not_found` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    submit_payouts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the run */
+                run: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The run as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PayoutRun"];
+                };
+            };
+            /** @description Any error, such as `not_found` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_payout_outcome: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Number of the run */
+                run: number;
+                /** @description Payout id */
+                payout: components["schemas"]["PayoutId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PayoutOutcome"];
+            };
+        };
+        responses: {
+            /** @description As it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Payout"];
+                };
+            };
+            /** @description Any error, such as `payout_decided` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_plans: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Also those that are not offered any more */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Plan"];
+                };
+            };
+            /** @description Any error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_plan: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name */
+                plan: components["schemas"]["PlanName"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetPlan"];
+            };
+        };
+        responses: {
+            /** @description The plan as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            /** @description Any error, such as `bad_body` */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7853,7 +8908,10 @@ export interface operations {
     };
     statement: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description What this account pays for alone. Members and keys see their own account in any case. */
+                account?: components["schemas"]["AccountId"];
+            };
             header?: never;
             path: {
                 /** @description Title id */

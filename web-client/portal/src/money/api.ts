@@ -99,6 +99,16 @@ export function proofs(id: string): Promise<Outcome<Earnings>> {
   return settle(client.GET('/v1/nodes/{id}/earnings', { params: { path: { id } }, signal: limit() }));
 }
 
+/** What an account was charged beside its sessions, and what of these its subscription covered. */
+export function charges(account: string, { from_ms, to_ms }: Period): Promise<Outcome<Schemas['Charges']>> {
+  return settle(client.GET('/v1/accounts/{account}/charges', { params: { path: { account }, query: { from_ms, to_ms } }, signal: limit() }));
+}
+
+/** Where a month of all titles is downloaded from, as a document. */
+export function invoicePath(month: string): string {
+  return `/v1/invoices/${month}`;
+}
+
 /** Where a title's month is downloaded from. */
 export function statementPath(title: string, month: string): string {
   return `/v1/statements/${title}/${month}`;

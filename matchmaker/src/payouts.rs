@@ -1,0 +1,322 @@
+//! Payouts: a run collects what is settled and not paid; each step is an order of the general ledger first, and a row
+//! second.
+//!
+//! Kept where the general ledger is: with a shared database there is none, and no payout. Sending is a person's: the bank's
+//! file is downloaded once it is submitted, claims are published; a rail's word comes in as an outcome.
+//!
+//! **Architecture invariant:** a row never knows more than the ledger. After a crash between the two, the row is brought to
+//! what the ledger says before anything else happens; a payout that the ledger never set aside is set aside then.
+
+use crate::general::{self, General};
+use crate::settlement;
+use crate::state::Shared;
+use crate::store::StoreError;
+use crate::store::accounts::Holding;
+use crate::store::payouts::{DestinationRow, MOST_PAYOUTS, PayoutRow};
+use crate::store::webhooks::EventRow;
+use nearframe_journal::JournalError;
+use nearframe_ledger::payout::bank::{self, BankError, Debtor};
+use nearframe_ledger::payout::evm::Claims;
+use nearframe_ledger::payout::{
+    Address, Destination, DestinationError, Due, Event, Manifest, ManifestError, PaidSoFar, PayoutError,
+    State,
+};
+use nearframe_ledger::{LedgerError, settlement::Epoch};
+use nearframe_protocol::payout::{PayTo, PayoutId, PayoutState};
+use nearframe_protocol::webhook::{EventData, EventKind};
+use nearframe_protocol::{AccountId, Currency, EventId, Money, NodeId};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+/// Less than this waits for the next run, in micro-units: a cent is the least that a bank moves.
+const LEAST_MICROS: i128 = 10_000;
+
+/// Why nothing was paid.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PayError {
+    /// No general ledger here.
+    #[error(
+        "this server keeps its record in a shared database and no ledger of its own, from which alone it pays"
+    )]
+    NoLedger,
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The ledger.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Sums.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// Sums of claims.
+    #[error(transparent)]
+    Amount(#[from] LedgerError),
+    /// An outcome that cannot be.
+    #[error(transparent)]
+    State(#[from] PayoutError),
+    /// The bank's file.
+    #[error(transparent)]
+    Bank(#[from] BankError),
+    /// Who pays is not configured.
+    #[error("the configuration says no payer: `company` and `payer_iban`")]
+    NoPayer,
+    /// The ledger's limits say no.
+    #[error("the ledger refuses payout {0}: the host has less than that; an operator has to look at it")]
+    Refused(PayoutId),
+    /// No such payout or run.
+    #[error("there is no such payout or run")]
+    Unknown,
+}
+
+/// The destination that somebody wrote, checked.
+pub(crate) fn destination(pay_to: &PayTo) -> Result<Destination, DestinationError> {
+    match pay_to {
+        PayTo::Bank { name, iban, bic } => {
+            let bic = bic.as_ref().map(|bic| bic.parse()).transpose()?;
+            Destination::bank(name, iban.parse()?, bic)
+        }
+        PayTo::Evm { address } => Ok(Destination::Evm { address: address.parse()? }),
+    }
+}
+
+/// A destination in the words of the API.
+pub(crate) fn pay_to(destination: &Destination) -> PayTo {
+    match destination {
+        Destination::Bank { name, iban, bic } => PayTo::Bank {
+            name: name.clone(),
+            iban: iban.to_string(),
+            bic: bic.as_ref().map(ToString::to_string),
+        },
+        Destination::Evm { address } => PayTo::Evm { address: address.to_string() },
+    }
+}
+
+/// A payout in the words of the API.
+pub(crate) fn shown(row: &PayoutRow) -> nearframe_protocol::payout::Payout {
+    let payout = &row.payout;
+    nearframe_protocol::payout::Payout {
+        id: row.id(),
+        run: row.run,
+        settled_until: payout.epoch.to_string(),
+        account: row.account,
+        node: payout.host,
+        amount: Money { amount_micros: payout.amount_micros, currency: payout.currency.clone() },
+        pay_to: pay_to(&payout.destination),
+        state: match row.state {
+            State::Created => PayoutState::Created,
+            State::Submitted => PayoutState::Submitted,
+            State::Settled => PayoutState::Settled,
+            State::Failed => PayoutState::Failed,
+        },
+        created_at_ms: row.created_at_ms,
+        changed_at_ms: row.changed_at_ms,
+    }
+}
+
+/// What is told of a payout that came so far; its id follows from that, so that it is told once.
+fn event(row: &PayoutRow) -> Result<Option<EventRow>, StoreError> {
+    let kind = match row.state {
+        State::Created => EventKind::PayoutCreated,
+        State::Submitted => return Ok(None),
+        State::Settled => EventKind::PayoutSettled,
+        State::Failed => EventKind::PayoutFailed,
+    };
+    let mut hasher = blake3::Hasher::new_derive_key("nearframe payout event v1");
+    hasher.update(row.id().as_bytes()).update(kind.as_str().as_bytes());
+    let mut bytes = [0; 16];
+    hasher.finalize_xof().fill(&mut bytes);
+    let data = EventData::Payout(Box::new(shown(row)));
+    EventRow::with_id(EventId::from_random(bytes), row.account, kind, row.changed_at_ms, data).map(Some)
+}
+
+async fn ledger(shared: &Shared) -> Result<Arc<Mutex<General>>, PayError> {
+    // Whatever is settled has to be on the hosts' accounts before it is set aside.
+    general::post(shared).await?;
+    shared.general.ledger().cloned().ok_or(PayError::NoLedger)
+}
+
+/// Writes a step into the ledger; where the disk is waited for, nobody else is.
+async fn step(
+    general: &Arc<Mutex<General>>,
+    row: &PayoutRow,
+    event: Option<Event>,
+    now_ms: u64,
+) -> Result<(), PayError> {
+    let (general, payout, id) = (Arc::clone(general), row.payout.clone(), row.id());
+    let write = move || general::lock(&general).pay(&payout, event, now_ms);
+    let written = tokio::task::spawn_blocking(write).await;
+    let written = written.unwrap_or_else(|error| Err(JournalError::Io(std::io::Error::other(error))))?;
+    if written { Ok(()) } else { Err(PayError::Refused(id)) }
+}
+
+/// Brings every row that is open to what the ledger says; sets aside what it does not know.
+pub(crate) async fn reconcile(shared: &Shared) -> Result<(), PayError> {
+    let open = shared.store.open_payouts().await?;
+    if open.is_empty() {
+        return Ok(());
+    }
+    let general = ledger(shared).await?;
+    for mut row in open {
+        let known = general::lock(&general).payout_state(&row.payout)?;
+        let state = match known {
+            Some(state) => state,
+            None => match step(&general, &row, None, shared.now_ms()).await {
+                Ok(()) => State::Created,
+                Err(PayError::Refused(id)) => {
+                    tracing::error!(payout = %id, "the ledger does not hold what a payout would set aside");
+                    State::Failed
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        if state != row.state {
+            (row.state, row.changed_at_ms) = (state, shared.now_ms());
+            shared.store.set_payout_state(row.id(), state, row.changed_at_ms, event(&row)?.as_ref()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Collects what is settled and not paid. Whoever asks again gets nothing twice.
+pub(crate) async fn run(shared: &Shared) -> Result<Vec<PayoutRow>, PayError> {
+    let _alone = shared.paying.lock().await;
+    reconcile(shared).await?;
+    ledger(shared).await?;
+    let Some(last) = shared.store.last_settlement().await? else { return Ok(vec![]) };
+    let mut totals = settlement::until(shared, last.epoch).await?.totals;
+    let wanted = shared.store.destinations(None).await?;
+    let mut destinations = BTreeMap::new();
+    let mut accounts: BTreeMap<NodeId, AccountId> = BTreeMap::new();
+    for (host, currency) in totals.keys() {
+        let Some(account) = shared.store.owner(&Holding::Node(*host)).await? else { continue };
+        accounts.insert(*host, account);
+        let is_theirs = |row: &&DestinationRow| row.account == account && row.currency == *currency;
+        if let Some(row) = wanted.iter().find(is_theirs) {
+            destinations.insert((*host, currency.clone()), row.destination.clone());
+        }
+    }
+    totals.retain(|place, _| destinations.contains_key(place));
+    let paid: PaidSoFar = shared
+        .store
+        .paid()
+        .await?
+        .into_iter()
+        .map(|(host, currency, rail, micros)| ((host, currency, rail), micros))
+        .collect();
+    let failed = shared.store.failed_payouts(last.epoch.0).await?;
+    let attempts = failed.into_iter().map(|(host, currency, count)| ((host, currency), count)).collect();
+    let mut manifest = Manifest::of(&Due {
+        epoch: last.epoch,
+        root: last.root,
+        totals: &totals,
+        paid: &paid,
+        destinations: &destinations,
+        attempts: &attempts,
+        least_micros: LEAST_MICROS,
+    })?;
+    manifest.payouts.truncate(MOST_PAYOUTS);
+    let (run, now_ms) = (shared.store.last_payout_run().await? + 1, shared.now_ms());
+    let row = |payout: nearframe_ledger::payout::Payout| {
+        let account = accounts.get(&payout.host).copied()?;
+        Some(PayoutRow {
+            run,
+            account,
+            payout,
+            state: State::Created,
+            created_at_ms: now_ms,
+            changed_at_ms: now_ms,
+        })
+    };
+    let rows: Vec<_> = manifest.payouts.into_iter().filter_map(row).collect();
+    let told = |row: &PayoutRow| Ok::<_, StoreError>(event(row)?.map(|event| (row.clone(), event)));
+    let told = rows.iter().map(told).collect::<Result<Vec<_>, _>>()?;
+    shared.store.add_payouts(&told.into_iter().flatten().collect::<Vec<_>>()).await?;
+    // A crash here is made up for by the next that looks: the rows say what the ledger is still to set aside.
+    reconcile(shared).await?;
+    tracing::info!(run, payouts = rows.len(), until = %last.epoch, "payouts were collected");
+    Ok(shared.store.payouts_of_run(run).await?)
+}
+
+/// Writes down that a run's payouts are about to be handed to their rails. From then on they are only asked about.
+pub(crate) async fn submit(shared: &Shared, run: u64) -> Result<Vec<PayoutRow>, PayError> {
+    let _alone = shared.paying.lock().await;
+    reconcile(shared).await?;
+    let general = ledger(shared).await?;
+    let rows = shared.store.payouts_of_run(run).await?;
+    if rows.is_empty() {
+        return Err(PayError::Unknown);
+    }
+    for row in rows.iter().filter(|row| row.state == State::Created) {
+        step(&general, row, Some(Event::Submitting), shared.now_ms()).await?;
+        shared.store.set_payout_state(row.id(), State::Submitted, shared.now_ms(), None).await?;
+    }
+    Ok(shared.store.payouts_of_run(run).await?)
+}
+
+/// Writes down what a rail said.
+pub(crate) async fn outcome(
+    shared: &Shared,
+    run: u64,
+    id: PayoutId,
+    settled: bool,
+) -> Result<PayoutRow, PayError> {
+    let _alone = shared.paying.lock().await;
+    reconcile(shared).await?;
+    let general = ledger(shared).await?;
+    let rows = shared.store.payouts_of_run(run).await?;
+    let mut row = rows.into_iter().find(|row| row.id() == id).ok_or(PayError::Unknown)?;
+    let said = if settled { Event::Settled } else { Event::Failed };
+    let state = row.state.after(said)?;
+    if state != row.state {
+        let now_ms = shared.now_ms();
+        step(&general, &row, Some(said), now_ms).await?;
+        (row.state, row.changed_at_ms) = (state, now_ms);
+        shared.store.set_payout_state(id, state, now_ms, event(&row)?.as_ref()).await?;
+    }
+    Ok(row)
+}
+
+/// The rows of a run that were submitted, as its manifest.
+fn manifest(rows: &[PayoutRow]) -> Result<Manifest, PayError> {
+    let first = rows.first().ok_or(PayError::Unknown)?;
+    let sent = rows.iter().filter(|row| row.state != State::Created);
+    let payouts = sent.map(|row| row.payout.clone()).collect();
+    Ok(Manifest { epoch: first.payout.epoch, root: first.payout.root, payouts })
+}
+
+/// The bank's file of a run that was submitted: the same bytes whenever it is asked for, so that a bank that gets it twice
+/// can tell.
+pub(crate) async fn bank_file(shared: &Shared, run: u64) -> Result<String, PayError> {
+    let rows = shared.store.payouts_of_run(run).await?;
+    let config = &shared.config;
+    let iban = config.payer_iban.as_ref().and_then(|iban| iban.parse().ok());
+    let (Some(name), Some(iban)) = (config.company.first().cloned(), iban) else {
+        return Err(PayError::NoPayer);
+    };
+    let bic = config.payer_bic.as_ref().and_then(|bic| bic.parse().ok());
+    let made_at_ms = rows.first().map_or(0, |row| row.created_at_ms);
+    Ok(bank::file(&manifest(&rows)?, &Debtor { name, iban, bic }, made_at_ms)?)
+}
+
+/// The claims of a run that was submitted, by token: everybody who was ever paid so, with all that they were paid.
+pub(crate) async fn claims(shared: &Shared, run: u64) -> Result<Vec<(Currency, Claims)>, PayError> {
+    let rows = shared.store.payouts_of_run(run).await?;
+    manifest(&rows)?;
+    let mut totals: BTreeMap<Currency, BTreeMap<[u8; 20], i128>> = BTreeMap::new();
+    for earlier in 1..=run {
+        let rows = if earlier == run { rows.clone() } else { shared.store.payouts_of_run(earlier).await? };
+        for row in rows.iter().filter(|row| matches!(row.state, State::Submitted | State::Settled)) {
+            if let Destination::Evm { address } = row.payout.destination {
+                let of = totals.entry(row.payout.currency.clone()).or_default();
+                *of.entry(*address.as_bytes()).or_default() += row.payout.amount_micros;
+            }
+        }
+    }
+    let none = Manifest { epoch: Epoch(0), root: nearframe_ledger::hash::Hash32::default(), payouts: vec![] };
+    let claims = totals.into_iter().map(|(currency, of)| {
+        let all: Vec<_> =
+            of.into_iter().map(|(bytes, micros)| (Address::from_bytes(bytes), micros)).collect();
+        Ok::<_, PayError>((currency, Claims::of(&none, &all, shared.config.token_decimals)?))
+    });
+    claims.collect()
+}
