@@ -38,6 +38,11 @@ impl Kept {
         of.map(ChargeRow::due_micros).sum()
     }
 
+    /// Whether included hours paid for a part of a lease.
+    pub(super) fn covers_any(&self, lease: LeaseId) -> bool {
+        self.covers.get(&lease).is_some_and(|(cover, _)| cover.included_us > 0)
+    }
+
     /// What of a lease's money is its payer's own.
     pub(super) fn own_micros(&self, lease: LeaseId, committed_micros: i128) -> i128 {
         let own = |(cover, tariff): &(Cover, Tariff)| cover.paid_micros(tariff, committed_micros).ok();

@@ -11,7 +11,7 @@ use nearframe_ledger::chain::LATE_WINDOW_MS;
 use nearframe_ledger::settlement::{SignedRoot, Totals};
 use nearframe_ledger::{Account, Kind, Transfer};
 use nearframe_protocol::trust::WithheldWhy;
-use nearframe_protocol::{CaseId, DisputeId, EndReason, NodeId, SessionId};
+use nearframe_protocol::{CaseId, DisputeId, EndReason, LeaseId, NodeId, SessionId};
 use nearframe_trust::dispute::Paid;
 use nearframe_trust::service::Served;
 use std::cmp::Reverse;
@@ -34,6 +34,11 @@ impl Trust {
     pub(super) fn paid_back(&self, of: impl Fn(&Transfer) -> bool) -> i128 {
         let entries = self.corrections.iter().map(|row| &row.transfer).filter(|entry| of(entry));
         entries.map(|entry| entry.amount_micros).sum()
+    }
+
+    /// The same of each lease.
+    pub(super) fn paid_back_by_lease(&self) -> impl Iterator<Item = (LeaseId, i128)> {
+        self.corrections.iter().map(|row| (row.transfer.lease, row.transfer.amount_micros))
     }
 
     fn open_dispute(&mut self, new: &DisputeRow) -> Opened {

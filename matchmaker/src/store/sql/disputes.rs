@@ -218,6 +218,11 @@ async fn correct(
     .bind(signed(at_ms))
     .execute(&mut *tx)
     .await?;
+    // Hours that a subscription included are no money to spend again.
+    let lease = query("SELECT cover_us FROM leases WHERE id = $1").bind(&entry.lease.as_bytes()[..]);
+    if int::<u64>(&lease.fetch_one(&mut *tx).await?, "cover_us")? > 0 {
+        return Ok(());
+    }
     // What is paid back may be spent again.
     let freed = Transfer {
         kind: Kind::Void,
