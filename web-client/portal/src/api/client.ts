@@ -29,6 +29,8 @@ export type TitleOutlook = Schemas['TitleOutlook'];
 export type FleetView = Schemas['FleetView'];
 /** A node as the operator sees it. */
 export type FleetNode = Schemas['FleetNode'];
+/** A checker's report on a node. */
+export type FiledCheck = Schemas['FiledCheck'];
 /** A decision with its reasons. */
 export type Placement = Schemas['Placement'];
 
@@ -149,6 +151,11 @@ export function fleet(): Promise<Outcome<FleetView>> {
 export function giveOrder(id: string, kind: 'ban' | 'drain', body: Schemas['GiveOrder']): Promise<Outcome<true>> {
   const request = { params: { path: { id } }, body, signal: limit() };
   return done(kind === 'ban' ? client.PUT('/v1/nodes/{id}/ban', request) : client.PUT('/v1/nodes/{id}/drain', request));
+}
+
+/** What checkers reported of a node, newest first; its owner and operators only. */
+export function nodeChecks(id: string): Promise<Outcome<{ items: FiledCheck[] }>> {
+  return settle(client.GET('/v1/nodes/{id}/checks', { params: { path: { id } }, signal: limit() }));
 }
 
 /** Takes such an order back; operators only. */

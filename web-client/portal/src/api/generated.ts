@@ -518,6 +518,92 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/checkers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All checkers, also those whose reports count no more. */
+        get: operations["list_checkers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/checkers/{checker}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Enrols a checker by the key that `nearframe checker key` printed, or gives it another name. */
+        put: operations["enrol_checker"];
+        post?: never;
+        /** Takes no more reports from a checker, for ever; those that were filed stay, with the time of this. */
+        delete: operations["revoke_checker"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/checks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Files a report. Each checker reports a session once; the same report again changes nothing. */
+        post: operations["file_check"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/checks/next": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The audit that is due for the longest; it is the caller's for ten minutes. */
+        get: operations["next_check"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/checks/seeds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What today's draw is bound to, and the seeds of days that are over, with which anybody draws again. */
+        get: operations["check_seeds"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/earnings": {
         parameters: {
             query?: never;
@@ -777,6 +863,23 @@ export interface paths {
         post?: never;
         /** Lets a node in again. */
         delete: operations["lift_ban"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/nodes/{id}/checks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What checkers reported about a node, newest first: for its owner and for operators. */
+        get: operations["node_checks"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1874,6 +1977,19 @@ export interface components {
             /** @description The node's signature over the canonical bytes. */
             signature: components["schemas"]["Signature"];
         };
+        /** @description One audit of a node. */
+        Audit: {
+            /**
+             * Format: int32
+             * @description Days since 1970-01-01, UTC.
+             */
+            day: number;
+            /**
+             * Format: int32
+             * @description Hour of that day.
+             */
+            hour: number;
+        };
         /** @description A line of the audit trail. */
         AuditLine: {
             account?: null | components["schemas"]["AccountId"];
@@ -2117,12 +2233,155 @@ export interface components {
             /** @description Which. */
             node: components["schemas"]["NodeId"];
         };
+        /** @description What a checker measured. All of it was seen at its own end; what is unknown is 0. */
+        CheckReport: {
+            /**
+             * Format: int32
+             * @description From drawing to decoded picture, by the node's clock as its pongs tell it.
+             */
+            age_p50_us: number;
+            /**
+             * Format: int32
+             * @description The same, of the slowest twentieth.
+             */
+            age_p95_us: number;
+            audit?: null | components["schemas"]["Audit"];
+            /**
+             * Format: int64
+             * @description Payload of media that came, repetitions included.
+             */
+            bytes: number;
+            /**
+             * Format: int32
+             * @description From an input to the frame that answers the challenge with it.
+             */
+            challenge_us: number;
+            /** @description Who checked. */
+            checker: components["schemas"]["PublicKey"];
+            /**
+             * Format: int64
+             * @description Bytes that they claim.
+             */
+            claimed_bytes: number;
+            /**
+             * Format: int32
+             * @description Frames that receipts claim, signed or not.
+             */
+            claimed_frames: number;
+            /**
+             * Format: int64
+             * @description Time that they claim.
+             */
+            claimed_us: number;
+            /**
+             * Format: int32
+             * @description From the request for a session to the connection.
+             */
+            connect_ms: number;
+            /** @description What was noticed, in the order of their list, each once. */
+            findings: components["schemas"]["Finding"][];
+            /**
+             * Format: int32
+             * @description From the request to the first frame that could be shown.
+             */
+            first_frame_ms: number;
+            /**
+             * Format: int32
+             * @description Whole frames that came.
+             */
+            frames: number;
+            /**
+             * Format: int32
+             * @description Pauses between frames of more than 200 ms.
+             */
+            freezes: number;
+            /**
+             * Format: int32
+             * @description Their sum.
+             */
+            frozen_ms: number;
+            /**
+             * Format: int32
+             * @description Of the picture, pixels.
+             */
+            height: number;
+            /**
+             * Format: int32
+             * @description Packets of video that never did.
+             */
+            lost: number;
+            /** @description Which node. */
+            node: components["schemas"]["NodeId"];
+            /**
+             * Format: int32
+             * @description Packets of video that came.
+             */
+            packets: number;
+            /**
+             * Format: int32
+             * @description From the first frame to the end.
+             */
+            played_ms: number;
+            /**
+             * Format: int32
+             * @description Receipts that were countersigned.
+             */
+            receipts: number;
+            /**
+             * Format: int32
+             * @description Receipts that were not.
+             */
+            refused: number;
+            /**
+             * Format: int32
+             * @description Median round trip over the facts channel.
+             */
+            rtt_us: number;
+            /** @description In which session. */
+            session: components["schemas"]["SessionId"];
+            /**
+             * Format: int64
+             * @description Unix ms by the matchmaker's clock.
+             */
+            started_at_ms: number;
+            /** @description What follows from the findings. */
+            verdict: components["schemas"]["Verdict"];
+            /**
+             * Format: int32
+             * @description Of the picture, pixels.
+             */
+            width: number;
+        };
         /** @description `POST /v1/surveys/checks`: the page's outside addresses, for nodes behind a NAT. */
         CheckRequest: {
             /** @description At most one address for each candidate. */
             checks: components["schemas"]["Check"][];
             /** @description From the survey. */
             survey: string;
+        };
+        /** @description `GET /v1/checks/seeds`. */
+        CheckSeeds: {
+            /** @description Days that are over, the newest first, at most 60. */
+            past: components["schemas"]["PublishedDay"][];
+            /** @description What today's draw is bound to. */
+            today: components["schemas"]["CommittedDay"];
+        };
+        /** @description A checker that is or was enrolled. */
+        Checker: {
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            enrolled_at_ms: number;
+            /** @description Its key. */
+            key: components["schemas"]["PublicKey"];
+            /** @description What it is called. */
+            name: string;
+            /**
+             * Format: int64
+             * @description When its reports stopped counting, Unix ms.
+             */
+            revoked_at_ms?: number | null;
         };
         /** @description A member to sign in as. */
         ChoiceMember: {
@@ -2175,6 +2434,20 @@ export interface components {
             currency: components["schemas"]["Currency"];
             /** @description What the contract is told, as hex. */
             root: string;
+        };
+        /** @description What binds a matchmaker to a seed before it tells it. */
+        Commitment: string;
+        /** @description A day whose seed is not told yet. */
+        CommittedDay: {
+            /** @description Of the seed, the day and the rules. */
+            commitment: components["schemas"]["Commitment"];
+            /**
+             * Format: int32
+             * @description Days since 1970-01-01, UTC.
+             */
+            day: number;
+            /** @description By which nodes are drawn. */
+            rules: components["schemas"]["Rules"];
         };
         /** @description One line of control hints. */
         ControlHint: {
@@ -2272,6 +2545,8 @@ export interface components {
         CreateSession: {
             /** @description From `POST /v1/bookings`: to play on what was booked. */
             booking?: string | null;
+            /** @description From `GET /v1/checks/next`, for a checker: to be placed on the node that it is to check. */
+            check?: string | null;
             /** @description From `POST /v1/groups`: to be placed together with its other members. */
             group?: string | null;
             /** @description It may be interrupted for players who find no slot, after a notice of 5 s; price decides where it runs. */
@@ -2320,6 +2595,8 @@ export interface components {
         };
         /** @description Answer to `POST /v1/sessions`. */
         CreatedSession: {
+            /** @description What the node answers with its first frames, which are not the title's yet; every session has its own. */
+            challenge: components["schemas"]["Nonce"];
             /** @description For `RTCPeerConnection`. */
             ice_servers: components["schemas"]["IceServer"][];
             /** @description The key that the node's attestation must be signed with. */
@@ -2471,6 +2748,11 @@ export interface components {
          * @enum {string}
          */
         EndReason: "player_left" | "title_exited" | "title_failed" | "node_lost" | "idle_timeout" | "player_unreachable" | "drained" | "operator" | "save_unavailable" | "budget_used_up" | "preempted";
+        /** @description `PUT /v1/checkers/{key}` (operator). */
+        EnrolChecker: {
+            /** @description What to call it. */
+            name: string;
+        };
         /** @description `POST /v1/enrolments` (operator): a one-time code for a new node. */
         Enrolment: {
             /** @description The one-time token alone. */
@@ -2534,6 +2816,23 @@ export interface components {
          * @enum {string}
          */
         ExpectedQuality: "excellent" | "good" | "fair" | "poor" | "unknown";
+        /** @description A report as the matchmaker keeps it. */
+        FiledCheck: {
+            /** @description As it came. */
+            check: components["schemas"]["SignedCheck"];
+            /** @description What the operator calls the checker. */
+            checker_name: string;
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            filed_at_ms: number;
+        };
+        /**
+         * @description What a checker noticed.
+         * @enum {string}
+         */
+        Finding: "no_connection" | "wrong_identity" | "no_picture" | "challenge_unanswered" | "challenge_late" | "not_challenged" | "receipts_overstated" | "receipts_broken";
         /** @description SHA-256 of a DTLS certificate. */
         Fingerprint: string;
         /** @description A node as the operator sees it. */
@@ -2891,6 +3190,22 @@ export interface components {
              */
             currency: string;
         };
+        /** @description `GET /v1/checks/next`: an audit that is the caller's to carry out. */
+        NextCheck: {
+            /** @description Which. */
+            audit: components["schemas"]["Audit"];
+            /** @description Goes with `POST /v1/sessions`, so that the session is placed there. */
+            check: string;
+            /** @description Of which node. */
+            node: components["schemas"]["NodeId"];
+            /** @description What to play. */
+            title: components["schemas"]["TitleId"];
+            /**
+             * Format: int64
+             * @description It holds until then, Unix ms.
+             */
+            until_ms: number;
+        };
         /** @description A node as anyone may see it. */
         Node: {
             /** @description Adapter. */
@@ -3143,6 +3458,28 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A page of a listing. */
+        Page_Checker: {
+            /** @description The rows. */
+            items: {
+                /**
+                 * Format: int64
+                 * @description Unix ms.
+                 */
+                enrolled_at_ms: number;
+                /** @description Its key. */
+                key: components["schemas"]["PublicKey"];
+                /** @description What it is called. */
+                name: string;
+                /**
+                 * Format: int64
+                 * @description When its reports stopped counting, Unix ms.
+                 */
+                revoked_at_ms?: number | null;
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a listing. */
         Page_Claims: {
             /** @description The rows. */
             items: {
@@ -3210,6 +3547,23 @@ export interface components {
                  * @description Since when, Unix ms.
                  */
                 since_ms: number;
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a listing. */
+        Page_FiledCheck: {
+            /** @description The rows. */
+            items: {
+                /** @description As it came. */
+                check: components["schemas"]["SignedCheck"];
+                /** @description What the operator calls the checker. */
+                checker_name: string;
+                /**
+                 * Format: int64
+                 * @description Unix ms.
+                 */
+                filed_at_ms: number;
             }[];
             /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
             next_cursor?: string | null;
@@ -3971,6 +4325,20 @@ export interface components {
         };
         /** @description An Ed25519 public key: 32 bytes. */
         PublicKey: string;
+        /** @description A day whose draw anybody can do again. */
+        PublishedDay: {
+            /** @description What was told on that day. */
+            commitment: components["schemas"]["Commitment"];
+            /**
+             * Format: int32
+             * @description Days since 1970-01-01, UTC.
+             */
+            day: number;
+            /** @description By which nodes were drawn. */
+            rules: components["schemas"]["Rules"];
+            /** @description The seed. */
+            seed: components["schemas"]["Seed"];
+        };
         /** @description Who waits. */
         QueueRow: {
             /**
@@ -4139,6 +4507,27 @@ export interface components {
              */
             deny: string[];
         };
+        /** @description How often nodes are audited. */
+        Rules: {
+            /**
+             * Format: int32
+             * @description Days from its enrolment on in which a node is new.
+             * @default 14
+             */
+            new_days: number;
+            /**
+             * Format: int32
+             * @description Audits of a new node in a day, on average; at most 24.
+             * @default 6
+             */
+            new_per_day: number;
+            /**
+             * Format: int32
+             * @description Audits of any other node in a day, on average; at most 24.
+             * @default 1
+             */
+            per_day: number;
+        };
         /** @description A save of the guest's. */
         Save: {
             based_on?: null | components["schemas"]["SaveVersion"];
@@ -4187,6 +4576,8 @@ export interface components {
          * @enum {string}
          */
         Scope: "quotes" | "sessions" | "usage";
+        /** @description What a day's draw is made from. */
+        Seed: string;
         /** @description A session. */
         Session: {
             /** @description What it cost so far. */
@@ -4426,6 +4817,13 @@ export interface components {
             /** @description What was measured. */
             capability: components["schemas"]["Capability"];
             /** @description By the node's key. */
+            signature: components["schemas"]["Signature"];
+        };
+        /** @description A report with its checker's signature. `POST /v1/checks`. */
+        SignedCheck: {
+            /** @description What was found. */
+            report: components["schemas"]["CheckReport"];
+            /** @description The checker's, over the report's signed bytes. */
             signature: components["schemas"]["Signature"];
         };
         /** @description A receipt with its signatures, as the node reports it. */
@@ -4811,6 +5209,11 @@ export interface components {
             /** @description What `navigator.credentials.get` gave, in its JSON form. */
             credential: Record<string, never>;
         };
+        /**
+         * @description How a check ended.
+         * @enum {string}
+         */
+        Verdict: "passed" | "failed" | "inconclusive";
         /** @description What one side of a door can speak. */
         VersionOffer: {
             /** @description Optional abilities by name; unknown ones are ignored. */
@@ -6126,6 +6529,195 @@ export interface operations {
             };
         };
     };
+    list_checkers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By name */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Checker"];
+                };
+            };
+            /** @description Any error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    enrol_checker: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its Ed25519 key, 64 hex digits */
+                checker: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EnrolChecker"];
+            };
+        };
+        responses: {
+            /** @description Its reports count from now on */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error, such as `not_offered` for a key that was revoked */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revoke_checker: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its Ed25519 key, 64 hex digits */
+                checker: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Revoked */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error, such as `unknown_key` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    file_check: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignedCheck"];
+            };
+        };
+        responses: {
+            /** @description It counts */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error, such as `sign_in_needed` for a checker that is not enrolled */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    next_check: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description To be carried out now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NextCheck"];
+                };
+            };
+            /** @description Nothing is due */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error, such as `sign_in_needed` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    check_seeds: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most 60 days */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckSeeds"];
+                };
+            };
+            /** @description Any error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     earnings: {
         parameters: {
             query?: {
@@ -6604,6 +7196,38 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Any error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    node_checks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Node id */
+                id: components["schemas"]["NodeId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most 100 reports */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_FiledCheck"];
+                };
             };
             /** @description Any error */
             default: {
