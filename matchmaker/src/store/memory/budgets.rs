@@ -71,9 +71,11 @@ impl State {
         for transfer in self.journal.iter().filter(|transfer| own(&transfer.lease)) {
             *leases.entry(transfer.lease).or_default() += change_micros(transfer);
         }
-        let back = self.trust.paid_back(|entry| own(&entry.lease));
-        leases.into_iter().map(|(lease, committed)| self.plans.own_micros(lease, committed)).sum::<i128>()
-            - back
+        let frees = |(lease, _): &(LeaseId, i128)| own(lease) && !self.plans.covers_any(*lease);
+        for (lease, back) in self.trust.paid_back_by_lease().filter(frees) {
+            *leases.entry(lease).or_default() -= back;
+        }
+        leases.into_iter().map(|(lease, committed)| self.plans.own_micros(lease, committed)).sum()
     }
 
     /// What an account has set aside or spent, fees of its subscription included.
