@@ -60,6 +60,8 @@ impl House {
     pub(crate) fn open(data: &Path, ahead: Option<&str>) -> Self {
         let mut command = command();
         command.args(["matchmaker", "--price-micros-per-hour", PRICE_MICROS]);
+        // What a machine earns is not held because it is new: it plays once, and its day settles.
+        command.args(["--new-host-hours", "0", "--new-host-sessions", "0"]);
         command.args([
             "--company",
             "Nearby Games & Co GmbH;Hauptstraße 1",
