@@ -23,7 +23,7 @@ pub(crate) struct Seen {
     pub(crate) lost: u32,
     /// Of video.
     pub(crate) bytes: u64,
-    ages_us: Vec<u32>,
+    pub(crate) ages_us: Vec<u32>,
     /// From an input to the first frame that answers the challenge with it.
     pub(crate) answered: Option<Duration>,
     /// Frames that answered the challenge, with whatever input.

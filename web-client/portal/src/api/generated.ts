@@ -518,6 +518,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/cases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What looks like cheating, newest first, with the evidence for it. While a case is open, its node's earnings are held. */
+        get: operations["cases"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/cases/{case}/decision": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Decides a case. Upheld, a dispute is opened about each session that shows it, which holds what they earned until those
+         *     are decided; dismissed, what was held is free. One case has one decision: the same again changes nothing.
+         */
+        post: operations["decide_case"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/checkers": {
         parameters: {
             query?: never;
@@ -598,6 +635,43 @@ export interface paths {
         get: operations["check_seeds"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/disputes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Disputes, newest first. */
+        get: operations["disputes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/disputes/{dispute}/decision": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Decides a dispute: how much of what was paid for the session is paid back, by new entries; nothing is changed. One
+         *     dispute has one decision: the same again changes nothing. Only once no receipt can come any more, a day after the end.
+         */
+        post: operations["decide_dispute"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1305,6 +1379,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/service-levels/{month}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How reliable machines and sites were in a month in UTC, such as `2026-11`: what players lost, from the record of sessions.
+         *     `scripts/recompute-service-levels.py` computes it again from the counts.
+         */
+        get: operations["service_levels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/sessions": {
         parameters: {
             query?: never;
@@ -1362,6 +1456,45 @@ export interface paths {
         get: operations["session_bill"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sessions/{id}/count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** What the player's page counted by itself: a witness beside the node's receipts. The newest count of a session stays. */
+        put: operations["count"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sessions/{id}/disputes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The disputes about a session, oldest first, with what was decided and paid back. */
+        get: operations["session_disputes"];
+        put?: never;
+        /**
+         * Disputes a session: as its player, as the studio whose title it was or whoever paid, as the host, or as an operator.
+         *     What it earned is held until an operator decides. Possible until the day on which it ended is settled; once for each
+         *     of these four: asked again, the first stands.
+         */
+        post: operations["open_dispute"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2202,6 +2335,59 @@ export interface components {
             sessions: number;
             uplink?: null | components["schemas"]["Uplink"];
         };
+        /** @description Something that looks like cheating, for an operator to decide. */
+        Case: {
+            /**
+             * Format: int64
+             * @description When evidence came in last, Unix ms.
+             */
+            changed_at_ms: number;
+            decision?: null | components["schemas"]["CaseDecision"];
+            /** @description What shows it. */
+            exhibits: components["schemas"]["CaseExhibit"][];
+            /** @description How sure it is: `review`, or `slash` where independent witnesses prove it. Either holds the node's earnings. */
+            grade: string;
+            /** @description Its id: the same finding about the same node on the same day is the same case. */
+            id: components["schemas"]["CaseId"];
+            /** @description What it looks like, such as `inflated_time`. */
+            kind: string;
+            /** @description Whom it is about. */
+            node: components["schemas"]["NodeId"];
+            /** @description What its owner calls it. */
+            node_name: string;
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            opened_at_ms: number;
+            /** @description Who says so: `player`, `checker`, `lease` (this server's own times), `itself` (the node signed a contradiction). */
+            witnesses: string[];
+        };
+        /** @description What was decided about a case. One case has one decision. */
+        CaseDecision: {
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            at_ms: number;
+            /** @description Who decided. */
+            by: components["schemas"]["Actor"];
+            /** @description Why. */
+            reason: string;
+            /** @description Which way. */
+            verdict: components["schemas"]["Verdict"];
+        };
+        /** @description What shows that a node cheats. */
+        CaseExhibit: {
+            session?: null | components["schemas"]["SessionId"];
+            /** @description What, in words. */
+            what: string;
+        };
+        /**
+         * Format: uuid
+         * @description Something that looks like cheating.
+         */
+        CaseId: string;
         /** @description Something that was charged beside sessions. */
         Charge: {
             /**
@@ -2480,6 +2666,24 @@ export interface components {
              */
             width: number;
         };
+        /** @description Money that was paid back: a new entry beside those that it corrects. */
+        Correction: {
+            /** @description How much. */
+            amount: components["schemas"]["MoneyJson"];
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            at_ms: number;
+            /** @description The dispute that it follows from. */
+            dispute: components["schemas"]["DisputeId"];
+            /** @description The account that gives back, such as `host:…` or `platform`. */
+            from: string;
+            /** @description For which lease. */
+            lease: components["schemas"]["LeaseId"];
+            /** @description The account that gets it. */
+            to: string;
+        };
         /** @description `POST /v1/accounts`. A new account may spend nothing until `PUT /v1/accounts/{account}/allowance` lets it. */
         CreateAccount: {
             /** @description What it is for. */
@@ -2623,6 +2827,23 @@ export interface components {
          * @example EUR
          */
         Currency: string;
+        /** @description A decision to take. */
+        DecideCase: {
+            /** @description Why; 1 to 500 characters. */
+            reason: string;
+            /** @description Which way. */
+            verdict: components["schemas"]["Verdict"];
+        };
+        /** @description A decision to take. */
+        DecideDispute: {
+            /** @description Why; 1 to 500 characters. */
+            note: string;
+            /**
+             * Format: int32
+             * @description The part to pay back, in thousandths, 0 to 1000.
+             */
+            refund_permille: number;
+        };
         /** @description The way of one event to one webhook. */
         Delivery: {
             /**
@@ -2681,6 +2902,50 @@ export interface components {
          * @enum {string}
          */
         Disabled: "asked" | "gone" | "failing";
+        /** @description A dispute about a session. What the session earned is held until it is decided. */
+        Dispute: {
+            /** @description Who disputes. */
+            by: components["schemas"]["Party"];
+            case?: null | components["schemas"]["CaseId"];
+            decision?: null | components["schemas"]["DisputeDecision"];
+            /** @description What shows it; empty where nothing was given. */
+            evidence: string;
+            /** @description Its id. */
+            id: components["schemas"]["DisputeId"];
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            opened_at_ms: number;
+            /** @description Why. */
+            reason: string;
+            /** @description The session. */
+            session: components["schemas"]["SessionId"];
+        };
+        /** @description What was decided about a dispute. One dispute has one decision. */
+        DisputeDecision: {
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            at_ms: number;
+            /** @description Who decided. */
+            by: components["schemas"]["Actor"];
+            /** @description What was booked: one entry for each account that gives something back. */
+            corrections: components["schemas"]["Correction"][];
+            /** @description Why. */
+            note: string;
+            /**
+             * Format: int32
+             * @description The part that is paid back of what was paid for the session and not paid back before, in thousandths; 0: nothing.
+             */
+            refund_permille: number;
+        };
+        /**
+         * Format: uuid
+         * @description A dispute about a session.
+         */
+        DisputeId: string;
         /** @description What a node has earned. */
         Earnings: {
             /** @description Everything so far, by currency. */
@@ -2712,9 +2977,11 @@ export interface components {
             now_ms: number;
             /**
              * Format: int64
-             * @description Until when everything is settled, Unix ms.
+             * @description Until when everything that is not held is settled, Unix ms.
              */
             settled_until_ms?: number | null;
+            /** @description What is held beyond those days, by node, currency and reason. */
+            withheld?: components["schemas"]["Withheld"][];
         };
         /** @description What encoding one frame takes. */
         EncoderCapability: {
@@ -3080,6 +3347,8 @@ export interface components {
         KnownBy: "measured" | "history" | "distance" | "nothing";
         /** @description A lease's bill. */
         LeaseBill: {
+            /** @description What was paid back of it after a dispute. */
+            corrections?: components["schemas"]["Correction"][];
             /** @description Placement generation. */
             generation: components["schemas"]["Generation"];
             /** @description The lease. */
@@ -3256,6 +3525,15 @@ export interface components {
          * @description A machine that runs sessions, known by its Ed25519 key.
          */
         NodeId: string;
+        /** @description How reliable a machine was. */
+        NodeService: {
+            /** @description What it served. */
+            level: components["schemas"]["ServiceLevel"];
+            /** @description Which. */
+            node: components["schemas"]["NodeId"];
+            /** @description Its region, empty if unknown. */
+            region: string;
+        };
         /** @description What was used of a node. */
         NodeUsage: {
             /** @description What its owner calls it. */
@@ -3281,6 +3559,13 @@ export interface components {
             raise: components["schemas"]["Raise"];
             /** @description Whose limit stands in the way. */
             short: components["schemas"]["Short"];
+        };
+        /** @description A dispute to open. */
+        OpenDispute: {
+            /** @description What shows it: times, links, measurements; at most 4000 characters. */
+            evidence?: string;
+            /** @description Why; 1 to 500 characters. */
+            reason: string;
         };
         /** @description An order about a node, standing or lifted. */
         Order: {
@@ -3313,6 +3598,39 @@ export interface components {
          * @enum {string}
          */
         PadStick: "left" | "right";
+        /** @description What a player's page counted by itself, from the first receipt to one of them. */
+        PageCount: {
+            /**
+             * Format: int64
+             * @description Media bytes that arrived.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description By the page's clock, µs.
+             */
+            elapsed_us: number;
+            /**
+             * Format: int64
+             * @description Frames that arrived whole.
+             */
+            frames: number;
+            /**
+             * Format: int64
+             * @description Media packets that arrived.
+             */
+            packets: number;
+            /**
+             * Format: int64
+             * @description Media packets that did not, by their numbers.
+             */
+            packets_lost: number;
+            /**
+             * Format: int32
+             * @description The last receipt whose time is in it.
+             */
+            until_sequence: number;
+        };
         /** @description A page of a listing. */
         Page_Account: {
             /** @description The rows. */
@@ -3458,6 +3776,39 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A page of a listing. */
+        Page_Case: {
+            /** @description The rows. */
+            items: {
+                /**
+                 * Format: int64
+                 * @description When evidence came in last, Unix ms.
+                 */
+                changed_at_ms: number;
+                decision?: null | components["schemas"]["CaseDecision"];
+                /** @description What shows it. */
+                exhibits: components["schemas"]["CaseExhibit"][];
+                /** @description How sure it is: `review`, or `slash` where independent witnesses prove it. Either holds the node's earnings. */
+                grade: string;
+                /** @description Its id: the same finding about the same node on the same day is the same case. */
+                id: components["schemas"]["CaseId"];
+                /** @description What it looks like, such as `inflated_time`. */
+                kind: string;
+                /** @description Whom it is about. */
+                node: components["schemas"]["NodeId"];
+                /** @description What its owner calls it. */
+                node_name: string;
+                /**
+                 * Format: int64
+                 * @description Unix ms.
+                 */
+                opened_at_ms: number;
+                /** @description Who says so: `player`, `checker`, `lease` (this server's own times), `itself` (the node signed a contradiction). */
+                witnesses: string[];
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a listing. */
         Page_Checker: {
             /** @description The rows. */
             items: {
@@ -3547,6 +3898,31 @@ export interface components {
                  * @description Since when, Unix ms.
                  */
                 since_ms: number;
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a listing. */
+        Page_Dispute: {
+            /** @description The rows. */
+            items: {
+                /** @description Who disputes. */
+                by: components["schemas"]["Party"];
+                case?: null | components["schemas"]["CaseId"];
+                decision?: null | components["schemas"]["DisputeDecision"];
+                /** @description What shows it; empty where nothing was given. */
+                evidence: string;
+                /** @description Its id. */
+                id: components["schemas"]["DisputeId"];
+                /**
+                 * Format: int64
+                 * @description Unix ms.
+                 */
+                opened_at_ms: number;
+                /** @description Why. */
+                reason: string;
+                /** @description The session. */
+                session: components["schemas"]["SessionId"];
             }[];
             /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
             next_cursor?: string | null;
@@ -3961,6 +4337,11 @@ export interface components {
             /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
             next_cursor?: string | null;
         };
+        /**
+         * @description As what somebody disputes.
+         * @enum {string}
+         */
+        Party: "player" | "studio" | "host" | "operator";
         /** @description A passkey of a member. */
         Passkey: {
             /**
@@ -4578,6 +4959,53 @@ export interface components {
         Scope: "quotes" | "sessions" | "usage";
         /** @description What a day's draw is made from. */
         Seed: string;
+        /** @description What was served, and how much of it was lost. */
+        ServiceLevel: {
+            /**
+             * Format: int64
+             * @description `served_us` by what it would be without loss (`served_us + lost × way_back_us`), in millionths, rounded down.
+             */
+            availability_ppm: number;
+            /**
+             * Format: int64
+             * @description Of those, lost by their machine.
+             */
+            lost: number;
+            /**
+             * Format: int64
+             * @description `lost` by `sessions`, in millionths, rounded up.
+             */
+            lost_ppm: number;
+            /**
+             * Format: int64
+             * @description Time billed, in µs.
+             */
+            served_us: number;
+            /**
+             * Format: int64
+             * @description Sessions that ended in the month and of which something was billed.
+             */
+            sessions: number;
+        };
+        /** @description How reliable machines were in a month in UTC. Everything here follows from the counts beside it. */
+        ServiceLevels: {
+            /** @description Such as `2026-11`. */
+            month: string;
+            /** @description By machine. */
+            nodes: components["schemas"]["NodeService"][];
+            /**
+             * Format: int64
+             * @description What is promised, in millionths of the time.
+             */
+            promised_ppm: number;
+            /** @description By site: the machines of a region together. */
+            sites: components["schemas"]["SiteService"][];
+            /**
+             * Format: int64
+             * @description What a lost session counts as time without service, in µs.
+             */
+            way_back_us: number;
+        };
         /** @description A session. */
         Session: {
             /** @description What it cost so far. */
@@ -4833,6 +5261,13 @@ export interface components {
             player_signature?: null | components["schemas"]["Signature"];
             /** @description The statement. */
             receipt: components["schemas"]["Receipt"];
+        };
+        /** @description How reliable the machines of a region were. */
+        SiteService: {
+            /** @description What they served. */
+            level: components["schemas"]["ServiceLevel"];
+            /** @description Which, empty if unknown. */
+            region: string;
         };
         /** @description A month that is over. */
         StatementEvent: {
@@ -5210,10 +5645,10 @@ export interface components {
             credential: Record<string, never>;
         };
         /**
-         * @description How a check ended.
+         * @description How a case ends.
          * @enum {string}
          */
-        Verdict: "passed" | "failed" | "inconclusive";
+        Verdict: "upheld" | "dismissed";
         /** @description What one side of a door can speak. */
         VersionOffer: {
             /** @description Optional abilities by name; unknown ones are ignored. */
@@ -5288,6 +5723,20 @@ export interface components {
             /** @description The webhook. */
             webhook: components["schemas"]["Webhook"];
         };
+        /** @description What of a node's earnings is held, and why. */
+        Withheld: {
+            /** @description How much. */
+            amount: components["schemas"]["MoneyJson"];
+            /** @description The node. */
+            node: components["schemas"]["NodeId"];
+            /** @description Why. */
+            why: components["schemas"]["WithheldWhy"];
+        };
+        /**
+         * @description Why earnings are held beyond the days of the dispute window.
+         * @enum {string}
+         */
+        WithheldWhy: "disputed" | "under_review" | "new_host";
         /**
          * @description What is paid for.
          * @enum {string}
@@ -6529,6 +6978,76 @@ export interface operations {
             };
         };
     };
+    cases: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before */
+                cursor?: string;
+                /** @description Also those that were decided */
+                decided?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most 50 rows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Case"];
+                };
+            };
+            /** @description Any error, such as `sign_in_needed` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    decide_case: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Case id */
+                case: components["schemas"]["CaseId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DecideCase"];
+            };
+        };
+        responses: {
+            /** @description As it stands now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Case"];
+                };
+            };
+            /** @description Any error, such as `decided_otherwise` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_checkers: {
         parameters: {
             query?: never;
@@ -6708,6 +7227,76 @@ export interface operations {
                 };
             };
             /** @description Any error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    disputes: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before */
+                cursor?: string;
+                /** @description Also those that were decided */
+                decided?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most 50 rows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Dispute"];
+                };
+            };
+            /** @description Any error, such as `sign_in_needed` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    decide_dispute: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Dispute id */
+                dispute: components["schemas"]["DisputeId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DecideDispute"];
+            };
+        };
+        responses: {
+            /** @description As it stands now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Dispute"];
+                };
+            };
+            /** @description Any error, such as `too_early` or `decided_otherwise` */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8056,6 +8645,38 @@ export interface operations {
             };
         };
     };
+    service_levels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Year and month, such as 2026-11 */
+                month: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Machines that served somebody */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServiceLevels"];
+                };
+            };
+            /** @description Any error, such as `bad_request` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_sessions: {
         parameters: {
             query?: {
@@ -8219,6 +8840,117 @@ export interface operations {
                 };
             };
             /** @description Any error, such as `not_yours` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    count: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Session id */
+                id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PageCount"];
+            };
+        };
+        responses: {
+            /** @description Written down */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Any error, such as `not_yours` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    session_disputes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Session id */
+                id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Dispute"];
+                };
+            };
+            /** @description Any error, such as `not_yours` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    open_dispute: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Session id */
+                id: components["schemas"]["SessionId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OpenDispute"];
+            };
+        };
+        responses: {
+            /** @description It stood before */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Dispute"];
+                };
+            };
+            /** @description It stands */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Dispute"];
+                };
+            };
+            /** @description Any error, such as `dispute_too_late` */
             default: {
                 headers: {
                     [name: string]: unknown;
