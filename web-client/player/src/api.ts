@@ -4,6 +4,7 @@ import { toHex, WireError } from './wire/bytes';
 import { asObject, number, object, optionalText, text, type Json } from './wire/json';
 import { CURRENT, readIceServers } from './wire/version';
 import type { Measured } from './measure/measure';
+import type { PageCount } from './stats/witness';
 import { UNREACHABLE, type Problem } from './session/problem';
 import type { Waiting } from './session/state';
 
@@ -109,6 +110,13 @@ function readPending(json: Json): Answer {
 /** Gives a place in the queue up; one that nobody asks for is given up soon anyway. */
 export function leaveQueue(server: string, title: string): void {
   fetch(new URL(`/v1/queue/${title}`, server), { method: 'DELETE', credentials: 'include', keepalive: true }).catch(() => undefined);
+}
+
+/** Tells the matchmaker what this page counted beside the node's receipts. */
+export function tellCount(server: string, session: CreatedSession, count: PageCount): void {
+  const headers = { authorization: `Bearer ${session.ticket}`, 'content-type': 'application/json' };
+  const request: RequestInit = { method: 'PUT', credentials: 'include', keepalive: true, headers, body: JSON.stringify(count) };
+  fetch(new URL(`/v1/sessions/${session.id}/count`, server), request).catch(() => undefined);
 }
 
 /** Tells how far the node is while playing; the next start is placed by it. */

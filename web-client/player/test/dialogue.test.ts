@@ -16,6 +16,7 @@ function dialogue(): { talk: Dialogue; said: ControlFromPage[]; heard: string[] 
     onSession: nothing,
     onBegins: (rtp_timestamp) => heard.push(`begins ${rtp_timestamp ?? 'at once'}`),
     onGreeted: () => heard.push('greeted'),
+    onSigned: (sequence) => heard.push(`signed ${sequence}`),
     onWish: (wish) => heard.push(JSON.stringify(wish)),
   });
   return { talk, said, heard };

@@ -26,7 +26,10 @@ scenario('twelve seconds of play give receipts that both ends signed', async ({ 
   nodeKey = String(field(await (await created).json(), 'node_key'));
   const session = await sessionOf(page);
   await sleep(PLAY_MS);
+  const told = page.waitForResponse((response) => response.url().endsWith(`/v1/sessions/${session}/count`));
   await leave(page);
+  const counted = await told;
+  assert.equal(counted.status(), 204);
 
   const path = `/v1/sessions/${session}/receipts`;
   const rows = await until('a countersigned receipt is kept', DELIVERY_LIMIT_MS, async () => {
@@ -47,12 +50,23 @@ scenario('twelve seconds of play give receipts that both ends signed', async ({ 
     previous = createHash('sha256').update(canonical).digest('hex');
   }
   const first = field(ordered[0], 'receipt');
+  agrees(JSON.parse(counted.request().postData() ?? '{}'), first);
   assert(Number(field(first, 'duration_us')) > 5e6 && Number(field(first, 'frames')) > 0 && Number(field(first, 'bytes')) > 0);
 
   await page.goto(new URL(`sessions/${session}`, base).href, { waitUntil: 'commit' });
   await page.locator('table').first().waitFor();
   await screenshot(page, 'receipts-desktop');
 });
+
+/** What the page counted by itself is what the first receipt claims, within what matchmaker/trust allows. */
+function agrees(count: unknown, receipt: unknown): void {
+  const [of, claimed] = [(name: string) => Number(field(count, name)), (name: string) => Number(field(receipt, name))];
+  assert.equal(of('until_sequence'), 0);
+  assert(of('elapsed_us') + 700_000 >= claimed('duration_us'), 'the page measured less time than the receipt claims');
+  assert(of('frames') + 42 >= claimed('frames'), `${of('frames')} frames came of ${claimed('frames')}`);
+  assert(of('bytes') * 1.03 >= claimed('bytes'), `${of('bytes')} bytes came of ${claimed('bytes')}`);
+  assert(of('packets') > 100);
+}
 
 function sequence(row: unknown): unknown {
   return field(field(row, 'receipt'), 'sequence');

@@ -32,6 +32,8 @@ export interface DialogueOptions {
   readonly onEnded: (reason: string, message: string) => void;
   readonly onRefused: (problem: Problem) => void;
   readonly onRumble: (rumble: Rumble) => void;
+  /** A receipt was countersigned. */
+  readonly onSigned: (sequence: number) => void;
   /** The node answered on a new connection: it is listening from now on. */
   readonly onGreeted: () => void;
   /** From which frame on the title is seen; `undefined`: the node hides nothing before it. */
@@ -162,6 +164,7 @@ export class Dialogue {
     }
     this.stats.signed += 1;
     this.options.sendControl({ type: 'receipt_signature', sequence: verdict.sequence, signature: verdict.signature });
+    this.options.onSigned(verdict.sequence);
   }
 }
 

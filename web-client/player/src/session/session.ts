@@ -6,7 +6,7 @@
  * the ticket.
  */
 
-import { ApiError, createSession, leaveQueue, leaveSession, reportPath, type CreatedSession } from '../api';
+import { ApiError, createSession, leaveQueue, leaveSession, reportPath, tellCount, type CreatedSession } from '../api';
 import { newSessionKey, sessionKey, verifyEd25519, type SessionKey } from '../crypto/ed25519';
 import { Decoders } from '../decoders';
 import { InputSender } from '../input/sender';
@@ -14,8 +14,10 @@ import { measure } from '../measure/measure';
 import { Picture, type ShownFrame } from '../picture';
 import { ReceiptChain } from '../receipts';
 import { Scope } from '../scope';
+import type { Row } from '../stats/rtc';
 import { Statistics } from '../stats/snapshot';
 import { isStalled, isSuspect } from '../stats/stall';
+import { Witness, type PageCount } from '../stats/witness';
 import { watchNetwork } from '../network';
 import { SignalSocket } from '../transport/signal';
 import type { Offer, Peer } from '../transport/peer';
@@ -41,6 +43,8 @@ const FAST_MS = 4;
 const STATS_MS = 1_000;
 /** How far the node is is told after this, and again after so long. */
 const PATH_MS = { first: 10_000, then: 60_000 };
+/** Counts are told with one receipt in so many, and the last one at the end. */
+const TOLD_COUNTS = 6;
 
 export interface PlayOptions {
   /** Origin of the matchmaker. */
@@ -89,6 +93,10 @@ export class Play {
   /** Lowest round trip since the path was told last. */
   #lowest_rtt_ms = Infinity;
   #path_ms = PATH_MS.first;
+  /** None where an earlier page saw a part of the session. */
+  #witness: Witness | undefined;
+  /** What was counted last and not told. */
+  #untold: PageCount | undefined;
   /** When the server last greeted this page on a new socket. */
   #greeted_ms: number | undefined;
 
@@ -183,7 +191,7 @@ export class Play {
       this.input.tick(now_ms);
       this.#dialogue?.tick(now_ms);
     });
-    scope.interval(STATS_MS, () => void this.#sample());
+    scope.interval(STATS_MS, () => void this.#sampleEverySecond());
     scope.listen(window, 'online', () => this.#networkChanged());
     watchNetwork(scope, () => this.#networkChanged());
     scope.listen(document, 'visibilitychange', () => this.#visibility());
@@ -221,13 +229,21 @@ export class Play {
     else if (isSuspect(signs)) this.#signal?.renew(now_ms);
   }
 
-  async #sample(): Promise<void> {
-    const report = await this.#peers.shownPeer?.stats();
-    if (report === undefined || this.#scope.closed) return;
-    this.stats.sample(report.values() as Iterable<Readonly<Record<string, unknown>>>, performance.now());
+  async #sampleEverySecond(): Promise<void> {
+    const report = await this.#sample();
+    if (report === undefined) return;
+    this.stats.sample(report.values() as Iterable<Row>, performance.now());
     this.options.onStats();
     if (this.stats.relayedByTcp) this.#dispatch({ type: 'relayed_by_tcp' });
     this.#tellPath();
+  }
+
+  async #sample(): Promise<RTCStatsReport | undefined> {
+    const peer = this.#peers.shownPeer;
+    const report = await peer?.stats();
+    if (peer === undefined || report === undefined || this.#scope.closed) return undefined;
+    this.#witness?.sample(peer.id, report.values() as Iterable<Row>);
+    return report;
   }
 
   #tellPath(): void {
@@ -238,6 +254,19 @@ export class Play {
     this.#path_ms += PATH_MS.then;
     reportPath(this.options.server, this.#created, this.#lowest_rtt_ms);
     this.#lowest_rtt_ms = Infinity;
+  }
+
+  async #count(sequence: number): Promise<void> {
+    await this.#sample();
+    const [witness, created] = [this.#witness, this.#created];
+    if (witness === undefined || created === undefined || this.#scope.closed) return;
+    this.#untold = witness.count(sequence, performance.now());
+    if ((sequence + 1) % TOLD_COUNTS === 0) this.#tellCount(created);
+  }
+
+  #tellCount(created: CreatedSession): void {
+    if (this.#untold !== undefined) tellCount(this.options.server, created, this.#untold);
+    this.#untold = undefined;
   }
 
   #shown(frame: ShownFrame): void {
@@ -316,8 +345,10 @@ export class Play {
         break;
       case 'tell_leave':
         this.#signal?.leave();
-        if (this.#created !== undefined) leaveSession(this.options.server, this.#created);
-        else if (this.#waits) leaveQueue(this.options.server, this.options.title);
+        if (this.#created !== undefined) {
+          this.#tellCount(this.#created);
+          leaveSession(this.options.server, this.#created);
+        } else if (this.#waits) leaveQueue(this.options.server, this.options.title);
         break;
       case 'release':
         this.#scope.close();
@@ -370,6 +401,7 @@ export class Play {
     this.#created_ms = since_ms;
     this.#iceServers = created.ice_servers;
     this.stats.node = created.node_name;
+    if (this.options.kept === undefined) this.#witness = new Witness(since_ms);
     const decoders = new Decoders(this.#scope, (message) => this.#peers.sendControl(message));
     this.#dialogue = new Dialogue(this.stats, this.input, new ReceiptChain(created.id, key, at_ms), {
       sendFacts: (bytes) => this.#peers.sendFacts(bytes),
@@ -377,6 +409,7 @@ export class Play {
       onEnded: (reason, message) => this.#dispatch({ type: 'ended', reason, message }),
       onRefused: (problem) => this.#refuse(problem),
       onRumble: this.options.onRumble,
+      onSigned: (sequence) => void this.#count(sequence),
       onGreeted: this.options.onGreeted,
       onBegins: (rtp_timestamp) => this.#cover.begins(rtp_timestamp),
       onSession: (facts) => {

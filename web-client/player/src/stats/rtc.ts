@@ -48,9 +48,9 @@ interface SoundCounters {
   readonly played: number;
 }
 
-type Row = Readonly<Record<string, unknown>>;
+export type Row = Readonly<Record<string, unknown>>;
 
-function figure(row: Row | undefined, field: string): number | undefined {
+export function figure(row: Row | undefined, field: string): number | undefined {
   const value = row?.[field];
   return typeof value === 'number' ? value : undefined;
 }
