@@ -298,7 +298,8 @@ mod tests {
         desk.match_up(7, Moment::Shown(start + ms(50)));
         desk.match_up(8, Moment::Shown(start + ms(70)));
         desk.drawn(8, 1_010_000);
-        assert_eq!((desk.seen().age_us(0.5), desk.seen().age_us(1.0)), (30_000, 50_000));
+        let seen = desk.seen().clone();
+        assert_eq!((seen.age_us(0.5), seen.age_us(1.0)), (30_000, 50_000));
         desk.pong(start, start + ms(100), 5);
         assert_eq!(desk.age(1_010_000, start + ms(50)), Some(ms(30)), "the shortest round trip counts");
         assert_eq!(desk.round_trip(), Some(ms(20)));
@@ -317,7 +318,8 @@ mod tests {
         let at = start + Duration::from_millis(40);
         let idle = challenge::answer(&nonce, Heard::default());
         assert!(watcher.is_answer(&idle, at));
-        assert_eq!((desk.seen().answers, desk.seen().answered), (1, None), "it knows no input yet");
+        let seen = desk.seen().clone();
+        assert_eq!((seen.answers, seen.answered), (1, None), "it knows no input yet");
         let heard = Heard { input_serial: 1, frame: 2, pointer: (x, y) };
         assert!(watcher.is_answer(&challenge::answer(&nonce, heard), at));
         assert_eq!(desk.seen().answered, Some(Duration::from_millis(40)));
