@@ -36,6 +36,7 @@ pub const PROOF_SLACK_MS: u64 = 60_000;
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = CheckVerdict)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The node did what it should.

@@ -2531,7 +2531,7 @@ export interface components {
              */
             started_at_ms: number;
             /** @description What follows from the findings. */
-            verdict: components["schemas"]["Verdict"];
+            verdict: components["schemas"]["CheckVerdict"];
             /**
              * Format: int32
              * @description Of the picture, pixels.
@@ -2552,6 +2552,11 @@ export interface components {
             /** @description What today's draw is bound to. */
             today: components["schemas"]["CommittedDay"];
         };
+        /**
+         * @description How a check ended.
+         * @enum {string}
+         */
+        CheckVerdict: "passed" | "failed" | "inconclusive";
         /** @description A checker that is or was enrolled. */
         Checker: {
             /**
