@@ -288,22 +288,31 @@ fn what_a_bank_cannot_pay_is_refused() {
 #[test]
 fn claims_prove_cumulative_amounts_in_the_tokens_units() {
     let mut case = Case::default();
+    let mut earlier = vec![(Address::from_bytes([9; 20]), 4_000_000)];
     for n in 1..=7 {
         case = case
             .earned(n, "USDC", 1_000_000 * i128::from(n) + 3_000_000, on_chain(n))
             .paid(n, "USDC", Rail::Evm, 2_000_000)
             .paid(n, "USDC", Rail::Bank, 500_000);
+        earlier.push((Address::from_bytes([n; 20]), 2_000_000));
     }
-    let claims =
-        Claims::of(&case.manifest().unwrap(), &[(Address::from_bytes([9; 20]), 4_000_000)], 6).unwrap();
+    let claims = Claims::of(&case.manifest().unwrap(), &earlier, 6).unwrap();
     let root = claims.root().unwrap();
     let cumulative: Vec<u128> = claims.claims().iter().map(|claim| claim.cumulative).collect();
     let due: Vec<u128> = (1..=7).map(|n| 1_000_000 * n + 2_500_000).collect();
-    assert_eq!(cumulative, [vec![4_000_000], due].concat(), "what the bank paid is not claimed again");
+    assert_eq!(cumulative, [due, vec![4_000_000]].concat(), "what the bank paid is not claimed again");
     for (index, claim) in claims.claims().iter().enumerate() {
         assert_eq!(root_of_proof(claim.leaf(), &claims.proof(index)), root);
     }
     assert_eq!(claims.calldata(8), None);
+}
+
+#[test]
+#[should_panic(expected = "claims of two tokens in one tree")]
+fn claims_of_two_tokens_are_not_added_up() {
+    let case =
+        Case::default().earned(1, "EURC", 1_000_000, on_chain(1)).earned(1, "USDC", 1_000_000, on_chain(1));
+    let _ = Claims::of(&case.manifest().unwrap(), &[], 6);
 }
 
 #[test]

@@ -98,7 +98,7 @@ impl fmt::Display for Bic {
 }
 
 /// An account on an EVM chain.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address([u8; 20]);
 
 impl Address {

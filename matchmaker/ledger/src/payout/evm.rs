@@ -2,13 +2,15 @@
 //!
 //! A leaf is Keccak-256 over `abi.encodePacked(uint256 index, address account, uint256 cumulativeAmount)` (84 bytes,
 //! big-endian); an inner node Keccak-256 over its two children, the smaller first; an odd node goes up as it is. The
-//! contract keeps what each account claimed and pays the difference, so a claim that is sent twice pays once.
+//! contract (`evm/Distributor.sol`) keeps what each account claimed and pays the difference, so a claim that is sent twice
+//! pays once.
 
 use super::destination::{Address, Destination, Rail};
 use super::manifest::Manifest;
 use crate::LedgerError;
 use crate::hash::Hash32;
 use sha3::{Digest, Keccak256};
+use std::collections::BTreeMap;
 
 /// Keccak-256.
 pub fn keccak(bytes: &[u8]) -> Hash32 {
@@ -57,14 +59,25 @@ pub fn token_units(micros: i128, decimals: u8) -> Result<u128, LedgerError> {
 }
 
 impl Claims {
-    /// Of everyone who was ever paid by this rail: `earlier` are accounts without a payout in this manifest.
+    /// Of everyone who was ever paid by this rail: `earlier` is what accounts were paid before this manifest, whose
+    /// payouts by this rail are of one token. One claim for each account, in the order of their bytes, because that is
+    /// what the contract counts by: hosts may share an account, and a host may have had another one before.
     pub fn of(manifest: &Manifest, earlier: &[(Address, i128)], decimals: u8) -> Result<Self, LedgerError> {
+        let token = manifest.by(Rail::Evm).next().map(|payout| &payout.currency);
         let now = manifest.by(Rail::Evm).filter_map(|payout| match payout.destination {
-            Destination::Evm { address } => Some((address, payout.rail_total_micros)),
+            Destination::Evm { address } => {
+                assert_eq!(Some(&payout.currency), token, "claims of two tokens in one tree");
+                Some((address, payout.amount_micros))
+            }
             Destination::Bank { .. } => None,
         });
+        let mut totals = BTreeMap::<Address, i128>::new();
+        for (account, micros) in earlier.iter().copied().chain(now) {
+            let total = totals.entry(account).or_default();
+            *total = total.checked_add(micros).ok_or(LedgerError::Overflow)?;
+        }
         let mut claims = vec![];
-        for (index, (account, micros)) in earlier.iter().copied().chain(now).enumerate() {
+        for (index, (account, micros)) in totals.into_iter().enumerate() {
             claims.push(Claim { index: index as u64, account, cumulative: token_units(micros, decimals)? });
         }
         Ok(Self::new(claims))
