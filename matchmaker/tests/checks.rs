@@ -120,7 +120,7 @@ async fn house() -> (Service, FakeNode, FakeNode) {
 
 #[tokio::test]
 async fn a_drawn_audit_is_one_checkers_and_places_its_session_where_it_was_drawn() {
-    let (service, first, _second) = house().await;
+    let (service, first, _second) = Box::pin(house()).await;
     let mut audits = BTreeSet::new();
     while let Some(due) = next(&service).await {
         assert_eq!(due.node, first.id, "the second was not there yet");
@@ -144,7 +144,7 @@ async fn a_drawn_audit_is_one_checkers_and_places_its_session_where_it_was_drawn
 
 #[tokio::test]
 async fn a_report_is_taken_as_it_was_signed_and_of_a_session_that_was() {
-    let (service, first, second) = house().await;
+    let (service, first, second) = Box::pin(house()).await;
     let session = service.created("meteor").await.session;
     let (node, other) = if session.node == first.id { (first.id, second.id) } else { (second.id, first.id) };
     let good = report(node, session.id);

@@ -191,7 +191,7 @@ async fn a_dispute_is_opened_once_by_each_party_and_decided_once(store: &dyn Sto
     assert_eq!(decide(mine.id, 500).await, Decided::Again(settled.clone()));
     assert_eq!(decide(mine.id, 0).await, Decided::Otherwise(settled.clone()));
     assert_eq!(decide(DisputeId::from_random([77; 16]), 0).await, Decided::Unknown);
-    assert_eq!(store.disputes(true, None, 9).await.unwrap(), [hosts.clone()]);
+    assert_eq!(store.disputes(true, None, 9).await.unwrap(), std::slice::from_ref(&hosts));
     let all = store.disputes(false, None, 9).await.unwrap();
     assert_eq!((all.len(), all.contains(&settled)), (2, true));
     assert_eq!(store.disputes(false, Some(all[0].id), 9).await.unwrap(), all[1..]);
