@@ -4,7 +4,7 @@
 //
 // group 0
 //   binding 0  texture_2d<f32>                the picture, exactly width × height, values with their transfer
-//                                             (those of HDR10 are tone-mapped where the uniform says so)
+//                                             (those of HDR10 are tone-mapped where `tone_maps` says so)
 //   binding 1  array<vec2<u32>>, read_write   the slot: rows of `pitch`, planes one after the other; samples
 //                                             lowest byte first, 10 bits in the high bits of 16
 //   binding 2  Frame                          sizes and matrix
@@ -22,10 +22,14 @@ struct Frame {
     weights: vec4<f32>,
     // 2 (1 − Kb), 2 (1 − Kr).
     span: vec2<f32>,
-    // Code of the picture's peak in HDR10, where it is to become one in standard range; else 0.
+    // Code of the picture's peak in HDR10, where it is tone-mapped; else 0.
     peak: f32,
     padding: f32,
 }
+
+// Whether the picture is in HDR10 and becomes one in standard range: known when the pipeline is made, so that the others
+// carry nothing of it.
+override tone_maps: bool = false;
 
 @group(0) @binding(0) var picture: texture_2d<f32>;
 @group(0) @binding(1) var<storage, read_write> slot: array<vec2<u32>>;
@@ -34,7 +38,7 @@ struct Frame {
 fn rgb(x: u32, y: u32) -> vec3<f32> {
     let last = vec2<u32>(frame.width, frame.height) - vec2<u32>(1u);
     let colour = textureLoad(picture, min(vec2<u32>(x, y), last), 0).rgb;
-    if (frame.peak > 0.0) {
+    if (tone_maps) {
         return tone_mapped(colour, frame.peak);
     }
     return colour;

@@ -34,7 +34,7 @@ pub struct GpuConverter {
     layout: Layout,
     matrix: ColourMatrix,
     size: (u32, u32),
-    pipeline: wgpu::ComputePipeline,
+    pipelines: Pipelines,
     frame: wgpu::Buffer,
     /// What `frame` says of the picture: its peak, where it is tone-mapped.
     bent_from: Option<u16>,
@@ -42,6 +42,55 @@ pub struct GpuConverter {
     uploaded: Option<wgpu::Texture>,
     /// The texture of the frame before, with its bindings to each slot; titles draw into the same one again.
     bound: Option<(wgpu::Texture, Vec<Option<wgpu::BindGroup>>)>,
+}
+
+/// The shader for pictures as they are, and, once there was one, for those that are tone-mapped.
+#[derive(Debug)]
+struct Pipelines {
+    module: wgpu::ShaderModule,
+    entry_point: &'static str,
+    plain: wgpu::ComputePipeline,
+    tone_mapping: Option<wgpu::ComputePipeline>,
+}
+
+impl Pipelines {
+    fn new(gpu: &Gpu, entry_point: &'static str) -> Self {
+        let module = gpu.device().create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some("convert_planes"),
+            source: wgpu::ShaderSource::Wgsl(SHADER.into()),
+        });
+        let plain = Self::make(gpu, &module, entry_point, false);
+        Self { module, entry_point, plain, tone_mapping: None }
+    }
+
+    fn make(
+        gpu: &Gpu,
+        module: &wgpu::ShaderModule,
+        entry_point: &str,
+        tone_maps: bool,
+    ) -> wgpu::ComputePipeline {
+        gpu.device().create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(entry_point),
+            layout: None,
+            module,
+            entry_point: Some(entry_point),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants: &[("tone_maps", f64::from(u8::from(tone_maps)))],
+                ..wgpu::PipelineCompilationOptions::default()
+            },
+            cache: None,
+        })
+    }
+
+    fn prepare_tone_mapping(&mut self, gpu: &Gpu) {
+        let Self { module, entry_point, tone_mapping, .. } = self;
+        tone_mapping.get_or_insert_with(|| Self::make(gpu, module, entry_point, true));
+    }
+
+    /// The one that tone-maps, if it was prepared and is asked for.
+    fn get(&self, tone_maps: bool) -> &wgpu::ComputePipeline {
+        self.tone_mapping.as_ref().filter(|_| tone_maps).unwrap_or(&self.plain)
+    }
 }
 
 impl GpuConverter {
@@ -68,18 +117,7 @@ impl GpuConverter {
         let ring = SlotRing::new(&gpu, layout, width, height)?;
         let entry_point = entry_point(layout)?;
         let device = gpu.device();
-        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some("convert_planes"),
-            source: wgpu::ShaderSource::Wgsl(SHADER.into()),
-        });
-        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(entry_point),
-            layout: None,
-            module: &module,
-            entry_point: Some(entry_point),
-            compilation_options: wgpu::PipelineCompilationOptions::default(),
-            cache: None,
-        });
+        let pipelines = Pipelines::new(&gpu, entry_point);
         let contents = uniform(&ring, matrix, (width, height), None);
         let frame = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("frame"),
@@ -90,7 +128,7 @@ impl GpuConverter {
         gpu.queue().write_buffer(&frame, 0, &contents);
         let size = (width, height);
         let (compositor, uploaded, bound, bent_from) = (None, None, None, None);
-        Ok(Self { gpu, ring, layout, matrix, size, pipeline, frame, bent_from, compositor, uploaded, bound })
+        Ok(Self { gpu, ring, layout, matrix, size, pipelines, frame, bent_from, compositor, uploaded, bound })
     }
 
     /// The device that its frames lie on.
@@ -167,6 +205,11 @@ impl GpuConverter {
         if self.bent_from != peak_nits {
             let contents = uniform(&self.ring, self.matrix, self.size, peak_nits);
             self.gpu.queue().write_buffer(&self.frame, 0, &contents);
+            if self.bent_from.is_some() != peak_nits.is_some() {
+                // Bindings belong to the pipeline that they were made for.
+                self.bound = None;
+                self.pipelines.prepare_tone_mapping(&self.gpu);
+            }
             self.bent_from = peak_nits;
         }
     }
@@ -257,7 +300,7 @@ impl GpuConverter {
         let (width, height) = self.size;
         let bindings = self.bindings(source, index);
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        pass.set_pipeline(&self.pipeline);
+        pass.set_pipeline(self.pipelines.get(self.bent_from.is_some()));
         pass.set_bind_group(0, &bindings, &[]);
         pass.dispatch_workgroups(width.div_ceil(TILE.0), height.div_ceil(TILE.1), 1);
     }
@@ -297,11 +340,12 @@ impl GpuConverter {
         if self.bound.as_ref().is_none_or(|(bound, _)| bound != source) {
             self.bound = Some((source.clone(), vec![None; self.ring.len()]));
         }
+        let pipeline = self.pipelines.get(self.bent_from.is_some());
         let make = || {
             let view = source.create_view(&wgpu::TextureViewDescriptor::default());
             self.gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
                 label: Some("convert_planes"),
-                layout: &self.pipeline.get_bind_group_layout(0),
+                layout: &pipeline.get_bind_group_layout(0),
                 entries: &[
                     wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::TextureView(&view) },
                     wgpu::BindGroupEntry {
