@@ -1,13 +1,13 @@
 //! Checkers, reports and the draw, on every store.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[macro_use]
+mod contract;
 mod postgres;
 
 use nearframe_ledger::Tariff;
 use nearframe_matchmaker::store::checks::{DayRow, Filed, Take};
-use nearframe_matchmaker::store::{
-    Admission, Created, MemoryStore, NewSession, PostgresStore, SqliteStore, Store,
-};
+use nearframe_matchmaker::store::{Admission, Created, NewSession, Store};
 use nearframe_protocol::check::draw::{Audit, Rules, Seed};
 use nearframe_protocol::check::{CheckReport, SignedCheck, Verdict};
 use nearframe_protocol::link::NodeOffer;
@@ -188,30 +188,6 @@ async fn an_audit_is_one_checkers_until_it_is_done_or_given_up(store: &dyn Store
     assert_eq!(store.closed_audits(AUDIT.day, NOW + 300).await.unwrap(), [(AUDIT, at)]);
     assert!(store.closed_audits(AUDIT.day + 1, 0).await.unwrap().is_empty());
     assert!(!store.take_audit(&take(&one, NOW + 10_000)).await.unwrap(), "it is done");
-}
-
-macro_rules! contract {
-    ($($name:ident)+) => {
-        mod memory {
-            $(#[tokio::test] async fn $name() {
-                super::$name(&super::MemoryStore::new()).await;
-            })+
-        }
-        mod sqlite {
-            $(#[tokio::test] async fn $name() {
-                let folder = tempfile::tempdir().unwrap();
-                super::$name(&super::SqliteStore::open(&folder.path().join("db")).await.unwrap()).await;
-            })+
-        }
-        #[tokio::test]
-        async fn in_postgres() {
-            let server = postgres::Server::start().await;
-            $({
-                let address = server.database(stringify!($name)).await;
-                $name(&PostgresStore::open(&address).await.unwrap()).await;
-            })+
-        }
-    };
 }
 
 contract! {

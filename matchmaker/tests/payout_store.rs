@@ -2,15 +2,16 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[macro_use]
+mod contract;
 mod payers;
 mod postgres;
 
 use nearframe_ledger::hash::Hash32;
 use nearframe_ledger::payout::{Address, Destination, Payout, Rail, State};
 use nearframe_ledger::settlement::Epoch;
+use nearframe_matchmaker::store::Store;
 use nearframe_matchmaker::store::payouts::{DestinationRow, PayoutRow};
 use nearframe_matchmaker::store::webhooks::EventRow;
-use nearframe_matchmaker::store::{MemoryStore, PostgresStore, SqliteStore, Store};
 use nearframe_protocol::webhook::EventKind;
 use nearframe_protocol::{EventId, NodeId};
 use payers::{NOW, account, account_id, enrol, eur};

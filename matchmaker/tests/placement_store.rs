@@ -1,6 +1,8 @@
 //! What every store does for placement, whichever it is.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[macro_use]
+mod contract;
 mod postgres;
 
 use nearframe_ledger::Tariff;
@@ -8,9 +10,7 @@ use nearframe_matchmaker::bus::words::ReplicaId;
 use nearframe_matchmaker::store::placement::{
     BookingRow, BookingTerms, InterruptibleRow, OrderKind, OrderRow, PastRow, RuleKind, RuleRow,
 };
-use nearframe_matchmaker::store::{
-    Admission, Created, Fence, MemoryStore, NewSession, PostgresStore, SqliteStore, Store,
-};
+use nearframe_matchmaker::store::{Admission, Created, Fence, NewSession, Store};
 use nearframe_placement::assign::reserve::NoRoom;
 use nearframe_placement::latency::{Recent, keep};
 use nearframe_protocol::link::NodeOffer;
@@ -244,30 +244,6 @@ async fn who_lost_a_region_leases_nothing_in_it_any_more(store: &dyn Store) {
     assert_eq!(store.busy().await.unwrap().get(&node), Some(&1), "and nothing is taken");
     assert!(matches!(lease(2, 2).await, Created::New(_)));
     assert_eq!(lease(3, 3).await, Created::Fenced, "nor does one that nobody has");
-}
-
-macro_rules! contract {
-    ($($name:ident)+) => {
-        mod memory {
-            $(#[tokio::test] async fn $name() {
-                super::$name(&super::MemoryStore::new()).await;
-            })+
-        }
-        mod sqlite {
-            $(#[tokio::test] async fn $name() {
-                let folder = tempfile::tempdir().unwrap();
-                super::$name(&super::SqliteStore::open(&folder.path().join("db")).await.unwrap()).await;
-            })+
-        }
-        #[tokio::test]
-        async fn in_postgres() {
-            let server = postgres::Server::start().await;
-            $({
-                let address = server.database(stringify!($name)).await;
-                $name(&PostgresStore::open(&address).await.unwrap()).await;
-            })+
-        }
-    };
 }
 
 contract! {

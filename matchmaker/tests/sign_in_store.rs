@@ -1,6 +1,8 @@
 //! Identities, passkeys and sign-ins that are under way, on every store.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[macro_use]
+mod contract;
 mod postgres;
 
 use nearframe_matchmaker::store::accounts::{AccountRow, Arrival, Arrived, LinkRow, MemberRow, Purse};
@@ -290,30 +292,6 @@ async fn on_sqlite_a_rush_gets_in_once() {
 async fn on_postgresql_a_rush_gets_in_once() {
     let server = postgres::Server::start().await;
     a_rush(Arc::new(PostgresStore::open(&server.database("a").await).await.unwrap())).await;
-}
-
-macro_rules! contract {
-    ($($name:ident)+) => {
-        mod memory {
-            $(#[tokio::test] async fn $name() {
-                super::$name(&super::MemoryStore::new()).await;
-            })+
-        }
-        mod sqlite {
-            $(#[tokio::test] async fn $name() {
-                let folder = tempfile::tempdir().unwrap();
-                super::$name(&super::SqliteStore::open(&folder.path().join("db")).await.unwrap()).await;
-            })+
-        }
-        #[tokio::test]
-        async fn in_postgres() {
-            let server = postgres::Server::start().await;
-            $({
-                let address = server.database(stringify!($name)).await;
-                $name(&PostgresStore::open(&address).await.unwrap()).await;
-            })+
-        }
-    };
 }
 
 contract! {

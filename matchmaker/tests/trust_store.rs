@@ -1,6 +1,8 @@
 //! Trust on every store: what is held and why, disputes that are decided once and paid back exactly, cases, testimonies.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[macro_use]
+mod contract;
 mod postgres;
 
 use nearframe_ledger::Tariff;
@@ -13,8 +15,7 @@ use nearframe_matchmaker::store::trust::{
     Trial,
 };
 use nearframe_matchmaker::store::{
-    Admission, Created, MemoryStore, NewSession, PostgresStore, SqliteStore, Store, StoreError, Taken,
-    TrustStore,
+    Admission, Created, MemoryStore, NewSession, Store, StoreError, Taken, TrustStore,
 };
 use nearframe_protocol::account::Actor;
 use nearframe_protocol::link::NodeOffer;
@@ -334,30 +335,6 @@ async fn a_crash_before_the_commit_of_a_decision_leaves_nothing_of_it() {
     assert_eq!(held(&store, NO_TRIAL).await, [(node, WithheldWhy::Disputed, 8_000)]);
     assert!(matches!(store.decide_dispute(row.id, &settling(1000)).await.unwrap(), Decided::Now(_)));
     assert_eq!(store.corrected().await.unwrap()[&(node, currency())], 8_000);
-}
-
-macro_rules! contract {
-    ($($name:ident)+) => {
-        mod memory {
-            $(#[tokio::test] async fn $name() {
-                super::$name(&super::MemoryStore::new()).await;
-            })+
-        }
-        mod sqlite {
-            $(#[tokio::test] async fn $name() {
-                let folder = tempfile::tempdir().unwrap();
-                super::$name(&super::SqliteStore::open(&folder.path().join("db")).await.unwrap()).await;
-            })+
-        }
-        #[tokio::test]
-        async fn in_postgres() {
-            let server = postgres::Server::start().await;
-            $({
-                let address = server.database(stringify!($name)).await;
-                $name(&PostgresStore::open(&address).await.unwrap()).await;
-            })+
-        }
-    };
 }
 
 contract! {

@@ -2,6 +2,8 @@
 //! crash before the commit leaves neither the deed nor the event.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[macro_use]
+mod contract;
 mod postgres;
 
 use nearframe_ledger::Tariff;
@@ -11,9 +13,7 @@ use nearframe_matchmaker::store::webhooks::{
     AT_ONCE_TO_ONE, DeliveryClaim, Due, EventRow, MOST_WEBHOOKS, Next, Refused, Settled, TOLD_AGAIN_MS,
     WebhookChange, WebhookRow,
 };
-use nearframe_matchmaker::store::{
-    Admission, Created, MemoryStore, NewSession, PostgresStore, SqliteStore, Store, StoreError, Taken,
-};
+use nearframe_matchmaker::store::{Admission, Created, MemoryStore, NewSession, Store, StoreError, Taken};
 use nearframe_protocol::account::{AccountKind, Scope};
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
@@ -424,30 +424,6 @@ async fn a_crash_before_the_commit_leaves_neither_the_session_nor_its_event() {
     assert!(waiting(&store, NOW).await.is_empty());
     store.create_session(&request(node, 1, Some((1, 1)))).await.unwrap();
     assert_eq!(waiting(&store, NOW).await.len(), 1);
-}
-
-macro_rules! contract {
-    ($($name:ident)+) => {
-        mod memory {
-            $(#[tokio::test] async fn $name() {
-                super::$name(&super::MemoryStore::new()).await;
-            })+
-        }
-        mod sqlite {
-            $(#[tokio::test] async fn $name() {
-                let folder = tempfile::tempdir().unwrap();
-                super::$name(&super::SqliteStore::open(&folder.path().join("db")).await.unwrap()).await;
-            })+
-        }
-        #[tokio::test]
-        async fn in_postgres() {
-            let server = postgres::Server::start().await;
-            $({
-                let address = server.database(stringify!($name)).await;
-                $name(&PostgresStore::open(&address).await.unwrap()).await;
-            })+
-        }
-    };
 }
 
 contract! {

@@ -131,28 +131,3 @@ pub(crate) async fn committed(store: &dyn Store, account: u8, key: u8) -> (i128,
     let key = keys.iter().find(|row| row.id == key_id(key)).unwrap();
     (row.purse.committed_micros, key.purse.committed_micros)
 }
-
-/// Runs each function on a store of each kind: in memory, in a file, in a database of several.
-macro_rules! contract {
-    ($($name:ident)+) => {
-        mod memory {
-            $(#[tokio::test] async fn $name() {
-                super::$name(&super::MemoryStore::new()).await;
-            })+
-        }
-        mod sqlite {
-            $(#[tokio::test] async fn $name() {
-                let folder = tempfile::tempdir().unwrap();
-                super::$name(&super::SqliteStore::open(&folder.path().join("db")).await.unwrap()).await;
-            })+
-        }
-        #[tokio::test]
-        async fn in_postgres() {
-            let server = postgres::Server::start().await;
-            $({
-                let address = server.database(stringify!($name)).await;
-                $name(&PostgresStore::open(&address).await.unwrap()).await;
-            })+
-        }
-    };
-}
