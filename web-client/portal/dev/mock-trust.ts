@@ -15,8 +15,8 @@ export const CASES: readonly Schemas['Case'][] = [
     grade: 'slash',
     witnesses: ['player', 'player', 'lease'],
     exhibits: [
-      { session, what: 'in 2 sessions of one party receipts claim 1320000000 µs where its pages counted 1200000000: 100000 millionths more' },
-      { session, what: 'the lease refused a receipt that claims 14211 millionths more time than had passed' },
+      { session, what: 'in 2 sessions of one party receipts claim 1320 s where its pages counted 1200: 10.0 % more' },
+      { session, what: 'the lease refused a receipt that claims 1.4 % more time than had passed' },
     ],
     opened_at_ms: Date.now() - 3 * HOUR_MS,
     changed_at_ms: Date.now() - HOUR_MS,

@@ -122,20 +122,26 @@ pub(super) fn look(subject: &Subject<'_>, checks: &[&CheckSeen]) -> Vec<Finding>
 }
 
 fn exhibit(party: &Party<'_>, kind: Kind, pair: &Pair, excess_ppm: i64) -> Exhibit {
-    let unit = match kind {
-        Kind::InflatedTime => "µs",
-        Kind::InflatedFrames => "frames",
-        _ => "bytes",
+    let (unit, of_unit) = match kind {
+        Kind::InflatedTime => ("s", 1_000_000),
+        Kind::InflatedFrames => ("frames", 1),
+        _ => ("bytes", 1),
     };
     Exhibit {
         session: party.first().map(|session| session.session),
         what: format!(
-            "in {} sessions of one party receipts claim {} {unit} where its pages counted {}: {excess_ppm} millionths more",
+            "in {} sessions of one party receipts claim {} {unit} where its pages counted {}: {} more",
             party.len(),
-            pair.claimed,
-            pair.seen
+            pair.claimed / of_unit,
+            pair.seen / of_unit,
+            percent(excess_ppm)
         ),
     }
+}
+
+/// Millionths as a person reads them.
+fn percent(ppm: i64) -> String {
+    format!("{}.{} %", ppm / 10_000, ppm % 10_000 / 1_000)
 }
 
 /// Leases whose chain refused time that a clock does not explain.
@@ -144,7 +150,8 @@ fn refusals(subject: &Subject<'_>, exhibits: &mut Vec<Exhibit>) -> usize {
     for session in &subject.sessions {
         if let Some(excess) = refused_ppm(session).filter(|excess| *excess > CLOCK_PPM) {
             let what = format!(
-                "the lease refused a receipt that claims {excess} millionths more time than had passed"
+                "the lease refused a receipt that claims {} more time than had passed",
+                percent(excess)
             );
             exhibits.push(Exhibit { session: Some(session.session), what });
         }
