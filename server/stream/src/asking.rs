@@ -89,6 +89,11 @@ impl Asking {
         Bytes::copy_from_slice(&[short, request.to_be_bytes()].concat())
     }
 
+    /// Whether this content of the extension asks for a report.
+    pub(crate) fn is_question(content: &[u8]) -> bool {
+        content.get(2..).is_some_and(|request| request.iter().any(|&byte| byte != 0))
+    }
+
     fn ask(&mut self, now: Instant, number: u64) -> u16 {
         if self.answers == Answers::Awaited(None) {
             self.answers = Answers::Awaited(Some(now));

@@ -4,6 +4,7 @@
 //! sent (Lindley's recursion): each packet adds its own transmission, each moment takes its length away. A
 //! report sets it right. Feedback that is overdue tells of a path that stands still, or of a way back that does.
 
+use crate::answers::Answers;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -21,11 +22,23 @@ const STANDSTILL_S: f64 = 0.05;
 /// No usual distance is longer: libwebrtc reports at least every 250 ms.
 const MAX_INTERVAL_S: f64 = 0.25;
 
+/// A packet that no report has followed yet.
+#[derive(Debug)]
+struct Unreported {
+    departure: Instant,
+    bits: f64,
+    /// When it has passed the queue, as predicted.
+    passes: Instant,
+    asks: bool,
+}
+
 /// The predicted queue.
 #[derive(Debug)]
 pub(crate) struct Backlog {
-    /// Departures and bits of packets that no report has followed yet.
-    unreported: VecDeque<(Instant, f64)>,
+    unreported: VecDeque<Unreported>,
+    answers: Answers,
+    /// When the newest packet that was reported had passed the queue, by our clock.
+    passed_at: Instant,
     /// Wait of a packet sent at `at`, seconds.
     wait_s: f64,
     at: Instant,
@@ -36,16 +49,24 @@ pub(crate) struct Backlog {
 
 impl Backlog {
     pub(crate) fn new(now: Instant) -> Self {
-        let (unreported, interval_s) = (VecDeque::new(), 0.05);
-        Self { unreported, wait_s: 0.0, at: now, reported_at: None, interval_s }
+        Self {
+            unreported: VecDeque::new(),
+            answers: Answers::default(),
+            passed_at: now,
+            wait_s: 0.0,
+            at: now,
+            reported_at: None,
+            interval_s: 0.05,
+        }
     }
 
-    pub(crate) fn on_sent(&mut self, now: Instant, bits: f64, capacity_bps: f64) {
+    /// A packet left; `asks` if it is to be answered by a report at once.
+    pub(crate) fn on_sent(&mut self, now: Instant, bits: f64, asks: bool, capacity_bps: f64) {
         if self.unreported.len() >= MAX_UNREPORTED {
             self.unreported.pop_front();
         }
-        self.unreported.push_back((now, bits));
-        self.add(now, bits, capacity_bps);
+        let passes = self.add(now, bits, capacity_bps);
+        self.unreported.push_back(Unreported { departure: now, bits, passes, asks });
     }
 
     /// A packet that left at `departure`, the newest that arrived, had to wait for `queue`.
@@ -57,18 +78,43 @@ impl Backlog {
             self.interval_s += (elapsed - self.interval_s) * weight;
         }
         self.forget_until(departure);
+        self.passed_at = departure.checked_add(queue).unwrap_or(departure);
         (self.wait_s, self.at) = (queue.as_secs_f64(), departure);
         for index in 0..self.unreported.len() {
-            let (at, bits) = self.unreported[index];
-            self.add(at, bits, capacity_bps);
+            let Unreported { departure, bits, .. } = self.unreported[index];
+            self.unreported[index].passes = self.add(departure, bits, capacity_bps);
+        }
+    }
+
+    /// The newest packet of a report left at `departure`; packets queued for `queue` by then.
+    pub(crate) fn answered(&mut self, now: Instant, departure: Instant, queue: Duration) {
+        if self.unreported.iter().any(|packet| packet.asks && packet.departure == departure) {
+            self.answers.came(now, departure, queue);
         }
     }
 
     /// All that left until then was reported, whether or not it tells of the queue: none of it is overdue.
     pub(crate) fn forget_until(&mut self, departure: Instant) {
-        while self.unreported.front().is_some_and(|&(at, _)| at <= departure) {
-            self.unreported.pop_front();
-        }
+        while self.unreported.pop_front_if(|packet| packet.departure <= departure).is_some() {}
+    }
+
+    /// How long a packet sent now would wait at least, as far as answers that should have come by now tell; a path
+    /// that is `lossy` may have lost the question.
+    pub(crate) fn least_wait(&self, now: Instant, lossy: bool) -> Duration {
+        Duration::from_secs_f64(self.least_wait_s(now, lossy).unwrap_or(0.0))
+    }
+
+    fn least_wait_s(&self, now: Instant, lossy: bool) -> Option<f64> {
+        let since = self.unreported.front()?.departure.max(self.passed_at);
+        let asked = |packet: &&Unreported| packet.asks;
+        let question = self.unreported.iter().filter(asked).nth(usize::from(lossy))?;
+        let way = self.answers.overdue(now, question.passes)?;
+        let busy_s = now.checked_sub(way)?.checked_duration_since(since)?.as_secs_f64();
+        // All of this has not passed in that time: the path carries less.
+        let unpassed = self.unreported.iter().take_while(|packet| packet.departure <= question.departure);
+        let bits: f64 = unpassed.map(|packet| packet.bits).sum();
+        let all: f64 = self.unreported.iter().map(|packet| packet.bits).sum();
+        Some((all / bits.max(1.0) * busy_s - now.saturating_duration_since(since).as_secs_f64()).max(0.0))
     }
 
     /// How long a packet sent now would wait in the path, as far as reports tell.
@@ -88,17 +134,19 @@ impl Backlog {
     }
 
     fn overdue_s(&self, now: Instant) -> f64 {
-        let (Some(reported), Some(&(oldest, _))) = (self.reported_at, self.unreported.front()) else {
+        let (Some(reported), Some(oldest)) = (self.reported_at, self.unreported.front()) else {
             return 0.0;
         };
-        let silent = now.saturating_duration_since(reported.max(oldest)).as_secs_f64();
+        let silent = now.saturating_duration_since(reported.max(oldest.departure)).as_secs_f64();
         (silent - self.interval_s * PATIENCE - GRACE_S).max(0.0)
     }
 
-    fn add(&mut self, at: Instant, bits: f64, capacity_bps: f64) {
+    /// Adds a packet; returns when it has passed.
+    fn add(&mut self, at: Instant, bits: f64, capacity_bps: f64) -> Instant {
         let elapsed = at.saturating_duration_since(self.at).as_secs_f64();
         self.wait_s = (self.wait_s - elapsed).max(0.0) + bits / capacity_bps.max(1.0);
         self.at = self.at.max(at);
+        at.checked_add(Duration::from_secs_f64(self.wait_s)).unwrap_or(at)
     }
 }
 
@@ -114,7 +162,7 @@ mod tests {
         let mut backlog = Backlog::new(start);
         // 20 packets of 1 ms each, sent in 10 ms into 10 Mbit/s.
         for i in 0..20 {
-            backlog.on_sent(start + MS * i / 2, 10_000.0, 10e6);
+            backlog.on_sent(start + MS * i / 2, 10_000.0, false, 10e6);
         }
         let close = |wait: Duration, ms: f64| (wait.as_secs_f64() * 1000.0 - ms).abs() < 0.1;
         assert!(close(backlog.wait(start + MS * 10), 10.0));
@@ -129,7 +177,7 @@ mod tests {
         let start = Instant::now();
         let mut backlog = Backlog::new(start);
         backlog.on_report(start, start, Duration::ZERO, 10e6);
-        backlog.on_sent(start + MS, 1000.0, 10e6);
+        backlog.on_sent(start + MS, 1000.0, false, 10e6);
         assert!(backlog.overdue(start + MS * 640) > MS * 500);
         backlog.on_report(start + MS * 20, start, Duration::ZERO, 10e6);
         backlog.forget_until(start + MS);
@@ -143,12 +191,42 @@ mod tests {
         for i in 1..40 {
             let now = start + MS * 50 * i;
             backlog.on_report(now, now - MS * 10, Duration::ZERO, 10e6);
-            backlog.on_sent(now, 1000.0, 10e6);
+            backlog.on_sent(now, 1000.0, false, 10e6);
         }
         let last = start + MS * 50 * 39;
         assert_eq!(backlog.overdue(last + MS * 70), Duration::ZERO);
         let wait = backlog.overdue(last + MS * 400);
         assert!(wait > MS * 310 && wait < MS * 340, "{wait:?}");
         assert!(!backlog.stands_still(last + MS * 110) && backlog.stands_still(last + MS * 140));
+    }
+
+    #[test]
+    fn an_answer_that_does_not_come_tells_of_the_queue_before_any_report_does() {
+        let start = Instant::now();
+        let mut backlog = Backlog::new(start);
+        // Frames of ten packets of 10 kbit, each asking with its last and answered after 20 ms.
+        let frame = |backlog: &mut Backlog, at: Instant| {
+            (0..10).for_each(|i| backlog.on_sent(at, 10_000.0, i == 9, 20e6));
+        };
+        for i in 0..20 {
+            let at = start + MS * 17 * i;
+            frame(&mut backlog, at);
+            backlog.answered(at + MS * 20, at, Duration::ZERO);
+            backlog.on_report(at + MS * 20, at, Duration::ZERO, 20e6);
+        }
+        // Of two frames more nothing is heard: after 32 ms the first has not passed in 12, so that both take more
+        // than 24, and what follows them waits.
+        let at = start + MS * 400;
+        frame(&mut backlog, at);
+        frame(&mut backlog, at + MS * 17);
+        assert_eq!(backlog.least_wait(at + MS * 22, false), Duration::ZERO);
+        assert_eq!(backlog.least_wait(at + MS * 32, false), Duration::ZERO, "24 ms were over by then");
+        let wait = backlog.least_wait(at + MS * 60, false);
+        assert!(wait > MS * 18 && wait < MS * 21, "{wait:?}");
+        // The question itself may be lost: then it takes two of them.
+        assert!(backlog.least_wait(at + MS * 50, false) > Duration::ZERO);
+        assert_eq!(backlog.least_wait(at + MS * 50, true), Duration::ZERO);
+        backlog.on_report(at + MS * 61, at + MS * 17, MS * 24, 5e6);
+        assert_eq!(backlog.least_wait(at + MS * 61, false), Duration::ZERO);
     }
 }

@@ -14,6 +14,7 @@
 
 mod agreement;
 mod annex_b;
+mod answers;
 mod asking;
 mod av1;
 mod backlog;

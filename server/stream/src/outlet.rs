@@ -53,14 +53,14 @@ impl Outlet {
         Self { video, audio, fec: config.fec, asking, history }
     }
 
-    /// The packet as it leaves now, as part of `probe` where one runs.
+    /// The packet as it leaves now, as part of `probe` where one runs, and whether it asks for a report.
     pub(crate) fn label(
         &mut self,
         now: Instant,
         queued: &Queued,
         place: Place,
         probe: Option<u32>,
-    ) -> RtpPacket {
+    ) -> (RtpPacket, bool) {
         self.asking.tick(now);
         let number = Number::of(&self.asking);
         let port = match queued.stream {
@@ -72,15 +72,18 @@ impl Outlet {
             (PacketKind::Fec, Some(ids)) => port.parity(ids, &queued.packet, &number),
             (kind, _) => port.media(&queued.packet, kind, place, &number),
         };
+        let mut asks = false;
         if port.extensions.transport_cc.is_some() {
             let media = queued.kind != PacketKind::Probe;
             let cargo = cargo(queued, packet.ssrc == port.ids.ssrc);
             let number = self.history.stamp(now, packet.wire_len(), probe, media, cargo);
             if !packet.extensions.is_empty() {
-                packet.extensions.finish(&self.asking.content(now, number, packet.marker));
+                let content = self.asking.content(now, number, packet.marker);
+                asks = Asking::is_question(&content);
+                packet.extensions.finish(&content);
             }
         }
-        packet
+        (packet, asks)
     }
 
     /// A packet of video as it will leave, without its transport-wide number.

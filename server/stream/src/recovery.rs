@@ -1,7 +1,8 @@
 //! What is done about loss, by what is cheapest for it.
 //!
-//! Retransmission alone where a round trip fits the frame budget. Parity otherwise, sized by how much is
-//! lost and how much in a row, gathered over a few frames where that still beats a round trip; it is bought
+//! Retransmission alone where a round trip is shorter than the wait of a frame for its turn, some milliseconds: a frame
+//! that comes later gives its turn to the next one and is never shown. Parity otherwise, sized by how much is lost and
+//! how much in a row, gathered over a few frames where that still beats a round trip; it is bought
 //! from an allowance that retransmissions draw on as well. A retransmission is sent twice where it was lost
 //! itself, or where no parity is sent (redundancy on later rounds rather than the first: Hairpin, NSDI '24).
 //! A frame that is later than all that is lost for good.
@@ -13,10 +14,10 @@ use std::time::Duration;
 pub(crate) const REDUNDANCY: f64 = 0.12;
 /// As many packets may be saved up for one block, and overdrawn by retransmissions.
 const MAX_ALLOWANCE: f64 = 8.0;
-/// A round trip of so many frame intervals is short enough to repair by retransmission alone…
-const RETRANSMISSION_INTERVALS: f64 = 1.5;
+/// A round trip of so many frame intervals is short enough to repair by retransmission alone, 5 ms at 60 frames a second…
+const RETRANSMISSION_INTERVALS: f64 = 0.3;
 /// …and one that was not becomes so once it is shorter by this many.
-const HYSTERESIS_INTERVALS: f64 = 0.25;
+const HYSTERESIS_INTERVALS: f64 = 0.1;
 /// Rarer loss is not worth a share of every frame.
 const MIN_LOSS: f64 = 0.002;
 /// More loss than this is more than the allowance repairs: retransmissions make better use of it.
@@ -171,8 +172,8 @@ mod tests {
             policy.protects(path)
         };
         let mut policy = RecoveryPolicy::new(60, true);
-        let after = |ms| path(0.01, 1.0, Duration::from_millis(ms));
-        let answers = [20, 24, 26, 24, 22, 20, 24].map(|ms| protects(&mut policy, after(ms)));
+        let after = |us| path(0.01, 1.0, Duration::from_micros(us));
+        let answers = [3000, 4900, 5200, 4900, 3400, 3200, 4900].map(|us| protects(&mut policy, after(us)));
         assert_eq!(answers, [false, false, true, true, true, false, false]);
         assert!(!protects(&mut policy, path(0.0, 1.0, FAR)));
         assert!(!protects(&mut policy, path(0.1, 1.0, FAR)));
@@ -219,7 +220,7 @@ mod tests {
     #[test]
     fn a_retransmission_is_doubled_where_loss_is_high_and_there_is_allowance() {
         let mut policy = RecoveryPolicy::new(60, true);
-        let near = path(0.05, 1.0, Duration::from_millis(20));
+        let near = path(0.05, 1.0, Duration::from_millis(4));
         assert!(policy.sends_twice(near, true) && !policy.sends_twice(near, false));
         assert!(!policy.sends_twice(path(0.005, 1.0, FAR), true));
         assert!(!policy.sends_twice(Conditions { queued: true, ..near }, true));

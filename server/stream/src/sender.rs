@@ -444,9 +444,9 @@ impl MediaSender {
             (Stream::Audio, _) | (_, PacketKind::Fec) => None,
             (Stream::Video, _) => self.frames.refs(queued.packet.sequence),
         };
-        let packet = self.outlet.label(now, &queued, place, probe);
+        let (packet, asks) = self.outlet.label(now, &queued, place, probe);
         let size = packet.wire_len();
-        self.estimator.on_sent(now, size);
+        self.estimator.on_sent(now, size, asks);
         if let Some(probe) = &mut self.probe {
             probe.sent += size;
             if probe.sent >= probe.plan.bytes {

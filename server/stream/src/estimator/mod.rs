@@ -112,8 +112,8 @@ const MIN_ROOM: f64 = 1500.0;
 
 /// A policy that says how much to send. `now` never goes back.
 pub trait BandwidthEstimator: Debug + Send {
-    /// A packet of `size` bytes on the wire left.
-    fn on_sent(&mut self, now: Instant, size: usize);
+    /// A packet of `size` bytes on the wire left; `asks` if the receiver is to report at once what has arrived by then.
+    fn on_sent(&mut self, now: Instant, size: usize, asks: bool);
     /// Fates of packets, in order of departure, never empty.
     fn on_packets(&mut self, now: Instant, reports: &[PacketReport]);
     /// A receiver report; decides only where there is no per-packet feedback.
@@ -218,6 +218,11 @@ impl DelayEstimator {
     /// Whether others send through a bottleneck that was met. Jitter alone looks like others, but meets none.
     fn is_shared(&self) -> bool {
         self.path.is_shared() && (self.ceiling.is_some() || self.path.jitter() < CLEAN)
+    }
+
+    /// The wait of a packet sent now, as far as answers that do not come tell of it.
+    fn least_wait(&self, now: Instant) -> Duration {
+        self.backlog.least_wait(now, self.path.loss() > 0.0)
     }
 
     /// What a packet's transmission is reckoned with. Beside others, what got through is no limit.
@@ -390,11 +395,13 @@ impl DelayEstimator {
             self.path.on_packets(now, reports);
         }
         let service = self.service_bps(now);
+        let newest = reports.iter().map(|report| report.departure).max();
         if let Some((departure, queue)) = self.path.newest() {
+            self.backlog.answered(now, newest.unwrap_or(departure), queue);
             self.backlog.on_report(now, departure, queue, service);
         }
         // Small packets tell nothing of the queue, but that they arrived.
-        if let Some(newest) = reports.iter().map(|report| report.departure).max() {
+        if let Some(newest) = newest {
             self.backlog.forget_until(newest);
         }
         let target = self.target;
@@ -431,9 +438,9 @@ impl DelayEstimator {
 }
 
 impl BandwidthEstimator for DelayEstimator {
-    fn on_sent(&mut self, now: Instant, size: usize) {
+    fn on_sent(&mut self, now: Instant, size: usize, asks: bool) {
         self.path.on_sent(now, size);
-        self.backlog.on_sent(now, size as f64 * 8.0, self.service_bps(now));
+        self.backlog.on_sent(now, size as f64 * 8.0, asks, self.service_bps(now));
         self.sent_at = now;
         self.unanswered.get_or_insert(now);
     }
@@ -537,8 +544,9 @@ impl BandwidthEstimator for DelayEstimator {
         let ahead = Duration::from_secs_f64(waiting as f64 * 8.0 / service.max(1.0)).min(MAX_AHEAD);
         let wait = (self.backlog.wait(now) + ahead).saturating_sub(lead);
         let overdue = self.backlog.overdue(now);
+        let least = self.least_wait(now).saturating_sub(lead);
         let free = interval.saturating_sub(wait).as_secs_f64() * service;
-        let sure = interval.saturating_sub(wait + overdue).as_secs_f64() * service;
+        let sure = interval.saturating_sub((wait + overdue).max(least)).as_secs_f64() * service;
         let room = if overdue < MAX_BLIND { sure.max(free * BLIND_SHARE) } else { sure };
         let wait = wait + overdue;
         let least = if wait < interval / 4 { MIN_ROOM * 8.0 } else { 0.0 };
@@ -547,7 +555,7 @@ impl BandwidthEstimator for DelayEstimator {
 
     fn is_late(&self, now: Instant) -> bool {
         let queued = self.path.newest().is_some_and(|(_, queue)| queue > LATE + self.path.jitter() * 3);
-        queued || self.backlog.stands_still(now)
+        queued || self.backlog.stands_still(now) || self.least_wait(now) > LATE
     }
 
     fn is_constrained(&self, now: Instant) -> bool {

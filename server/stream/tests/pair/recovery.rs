@@ -74,6 +74,26 @@ fn parity_halves_the_late_frames_where_a_round_trip_is_long() {
     }
 }
 
+#[test]
+fn parity_lets_frames_keep_their_turn_where_a_round_trip_is_short() {
+    // A frame that comes half an interval later than it may finds the next one in its turn.
+    for (loss, burst, share) in [(0.01, 1.0, 0.3), (0.03, 1.0, 0.3), (0.05, 1.0, 0.6), (0.03, 5.0, 0.85)] {
+        let late = |parity| -> usize {
+            (0..2)
+                .map(|seed| {
+                    let ages = run(10, loss, burst, parity, seed).ages_ms(2.0, 11.0);
+                    ages.iter().filter(|&&age| age > 10.0 + FRAME_MS).count()
+                })
+                .sum()
+        };
+        let (with, without) = (late(true), late(false));
+        assert!(
+            with as f64 <= without as f64 * share,
+            "loss {loss}, bursts of {burst}: {with} late, {without} without parity"
+        );
+    }
+}
+
 /// Loses every packet of frame `frame`, however often it is sent.
 fn without_frame(frame: u32) -> Fault {
     let mut first = None;
