@@ -28,6 +28,8 @@ struct Part {
     reported: bool,
     /// When the receiver said last that it misses it.
     asked: Option<Instant>,
+    /// It was reported missing, and nothing came of it since.
+    missed: bool,
 }
 
 #[derive(Debug)]
@@ -48,6 +50,7 @@ struct Sent {
     sequence: u64,
     coverage: Coverage,
     arrived: bool,
+    lost: bool,
     /// All that it covers is there.
     spent: bool,
 }
@@ -106,7 +109,7 @@ impl FrameLog {
             self.parity.pop_front();
         }
         let (sequence, coverage) = (parity.sequence, parity.coverage);
-        self.parity.push_back(Sent { sequence, coverage, arrived: false, spent: false });
+        self.parity.push_back(Sent { sequence, coverage, arrived: false, lost: false, spent: false });
     }
 
     /// The packet's frame, and whether the packet is its first.
@@ -118,7 +121,14 @@ impl FrameLog {
     /// A packet of video arrived.
     pub(crate) fn arrived(&mut self, sequence: u64) {
         if let Some(part) = self.part_mut(sequence) {
-            (part.arrived, part.adds_up, part.reported) = (true, true, true);
+            (part.arrived, part.adds_up, part.reported, part.missed) = (true, true, true, false);
+        }
+    }
+
+    /// A packet of video was reported missing.
+    pub(crate) fn missed(&mut self, sequence: u64) {
+        if let Some(part) = self.part_mut(sequence) {
+            part.missed = !part.reported;
         }
     }
 
@@ -129,11 +139,17 @@ impl FrameLog {
         }
     }
 
-    /// A parity packet arrived.
-    pub(crate) fn parity_arrived(&mut self, sequence: u64) {
-        if let Some(sent) = self.parity.iter_mut().rfind(|sent| sent.sequence == sequence) {
-            sent.arrived = true;
-        }
+    /// A parity packet was reported; returns where its block begins.
+    pub(crate) fn parity_reported(&mut self, sequence: u64, arrived: bool) -> Option<u64> {
+        let sent = self.parity.iter_mut().rfind(|sent| sent.sequence == sequence)?;
+        (sent.arrived, sent.lost) = (arrived, !arrived);
+        Some(sent.coverage.base)
+    }
+
+    /// What parity will not restore of the block that begins there, as far as reports and requests tell.
+    pub(crate) fn left_of(&self, base: u64) -> Vec<u64> {
+        let left = self.block(base).map(|block| self.left_missing(block));
+        left.into_iter().flatten().filter(|&sequence| !self.is_settled(sequence)).collect()
     }
 
     /// Draws conclusions from what arrived; returns the frames that are good now and were not before,
@@ -231,18 +247,21 @@ impl FrameLog {
     }
 
     /// What of a block stays missing: everything where the loss reached its end, behind which the parity
-    /// left.
+    /// left, and none of that is known to have arrived.
     fn left_missing(&self, Block { start, end, coverage }: Block) -> impl Iterator<Item = u64> + use<> {
         let (base, last) = (coverage.base, coverage.end);
-        let lacks = |other: u64| self.part(other).is_some_and(|part| part.asked.is_some() && !part.adds_up);
+        let lacks = |other: u64| {
+            self.part(other).is_some_and(|part| (part.asked.is_some() || part.missed) && !part.adds_up)
+        };
         let mut missing = (base..=last)
             .filter(|&sequence| lacks(sequence))
             .fold(0u128, |missing, sequence| missing | 1 << (sequence - base));
         let under = |missing: u128| {
-            let parity = self.parity.range(start..end).map(move |sent| sent.coverage.mask & missing);
-            parity.into_iter().find(|under| under.count_ones() == 1)
+            let parity = self.parity.range(start..end).filter(|sent| !sent.lost);
+            parity.map(|sent| sent.coverage.mask & missing).find(|under| under.count_ones() == 1)
         };
-        while let Some(restored) = under(missing).filter(|_| !lacks(last)) {
+        let cut_off = lacks(last) && !self.parity.range(start..end).any(|sent| sent.arrived);
+        while let Some(restored) = under(missing).filter(|_| !cut_off) {
             missing &= !restored;
         }
         (base..=last).filter(move |sequence| missing >> (sequence - base) & 1 == 1)
@@ -423,7 +442,7 @@ mod tests {
             packets(0)
                 .filter(|sequence| ![0, 3].contains(sequence))
                 .for_each(|sequence| log.arrived(sequence));
-            (0..3).for_each(|parity| log.parity_arrived(parity));
+            (0..3).for_each(|parity| assert_eq!(log.parity_reported(parity, true), Some(0)));
             // Both are under one parity packet: it restores one where the other came on its own stream.
             if repeated {
                 log.repeat_arrived(3);
@@ -439,7 +458,7 @@ mod tests {
         let (mut log, start) = log(2);
         protect(&mut log, 0);
         packets(0).skip(1).chain(packets(1)).for_each(|sequence| log.arrived(sequence));
-        (0..3).for_each(|parity| log.parity_arrived(parity));
+        (0..3).for_each(|parity| assert_eq!(log.parity_reported(parity, true), Some(0)));
         assert_eq!(log.settle(), [0, 1]);
         // Receivers ask before parity can have come.
         assert!(!log.asked(start, 0));
@@ -478,6 +497,26 @@ mod tests {
         protect(&mut log, 0);
         assert!(to_send_again(&mut log, &[4]).is_empty());
         assert_eq!(to_send_again(&mut log, &[11]), [4, 11]);
+    }
+
+    #[test]
+    fn what_was_left_to_parity_that_is_lost_is_to_be_sent_again() {
+        let (mut log, _) = log(1);
+        protect(&mut log, 0);
+        assert!(to_send_again(&mut log, &[3]).is_empty());
+        log.missed(4);
+        assert!(log.left_of(0).is_empty(), "each is under a parity packet of its own");
+        log.parity_reported(0, false);
+        assert_eq!(log.left_of(0), [3]);
+        log.repeat_arrived(3);
+        assert!(log.left_of(0).is_empty());
+        // Reported missing is as good as asked for, and parity that arrived was not lost with the block's end.
+        log.missed(11);
+        assert_eq!(log.left_of(0), [4, 11]);
+        log.parity_reported(2, true);
+        assert_eq!(log.left_of(0), Vec::<u64>::new());
+        log.missed(1);
+        assert_eq!(log.left_of(0), [1, 4]);
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Outlet {
             let cargo = cargo(queued, packet.ssrc == port.ids.ssrc);
             let number = self.history.stamp(now, packet.wire_len(), probe, media, cargo);
             if !packet.extensions.is_empty() {
-                let content = self.asking.content(now, number, packet.marker);
+                let content = self.asking.content(now, number, queued.packet.marker);
                 asks = Asking::is_question(&content);
                 packet.extensions.finish(&content);
             }

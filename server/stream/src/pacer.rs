@@ -196,7 +196,8 @@ impl Pacer {
     pub(crate) fn drop_video(&mut self) -> u64 {
         self.video_bits = 0.0;
         self.required_bps = 0.0;
-        self.video.drain(..).filter(|queued| queued.packet.marker).count() as u64
+        let ends = |queued: &Queued| queued.kind == PacketKind::Video && queued.packet.marker;
+        self.video.drain(..).filter(ends).count() as u64
     }
 
     pub(crate) fn drop_repairs(&mut self) {

@@ -23,6 +23,7 @@ pub(crate) struct Stored {
     /// Unwrapped sequence number.
     pub(crate) sequence: u64,
     pub(crate) timestamp: u32,
+    /// It ends its frame, or the parity of one.
     pub(crate) marker: bool,
     /// Of its codec, where those are not the stream's own.
     pub(crate) types: Option<PayloadTypes>,

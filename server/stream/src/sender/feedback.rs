@@ -3,6 +3,7 @@
 use super::{ActiveProbe, MediaSender, SenderEvent};
 use crate::feedback::{Feedback, TwccReport};
 use crate::history::{Cargo, CargoFate};
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// A report that says more frames are good than this tells of the newest only, so that other events keep
@@ -51,7 +52,7 @@ impl MediaSender {
     }
 
     fn on_cargo(&mut self, now: Instant, fates: &[CargoFate]) {
-        let mut lost_again = Vec::new();
+        let (mut lost_again, mut blocks) = (Vec::new(), BTreeSet::new());
         for fate in fates {
             match fate {
                 CargoFate { corrected: true, .. } => self.loss.turned_up(now),
@@ -60,14 +61,20 @@ impl MediaSender {
             match fate.cargo {
                 Cargo::Video(sequence) if fate.arrived => self.frames.arrived(sequence),
                 Cargo::Repeat(sequence) if fate.arrived => self.frames.repeat_arrived(sequence),
-                Cargo::Fec(sequence) if fate.arrived => self.frames.parity_arrived(sequence),
-                Cargo::Video(sequence) => self.unasked.missing(now, sequence),
+                Cargo::Fec(sequence) => blocks.extend(self.frames.parity_reported(sequence, fate.arrived)),
+                Cargo::Video(sequence) => {
+                    self.frames.missed(sequence);
+                    self.unasked.missing(now, sequence);
+                }
                 Cargo::Repeat(sequence) => lost_again.push(sequence),
                 _ => {}
             }
         }
         let good = self.frames.settle();
+        // What was left to parity is not repaired where that is lost as well.
+        let left = blocks.into_iter().flat_map(|base| self.frames.left_of(base)).collect();
         self.repair_again(now, lost_again);
+        self.repair_absent(now, left);
         if self.keeps_references() {
             for &frame in &good[good.len().saturating_sub(MAX_FRAMES_TOLD)..] {
                 self.push_event(SenderEvent::FrameReceived { frame });

@@ -59,6 +59,10 @@ impl MediaSender {
         if let Some(last) = packets.last().filter(|_| ends) {
             self.close_block(path, last, &mut parity);
         }
+        // The last one asks for a report: until its fate is known, what is missing is left to it.
+        if let Some(last) = parity.last_mut() {
+            last.packet.marker = true;
+        }
         parity
     }
 

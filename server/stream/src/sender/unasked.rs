@@ -48,13 +48,26 @@ impl MediaSender {
                 unasked.push(sequence);
             }
         }
-        if !unasked.is_empty() {
-            self.repair_missing(now, unasked);
-        }
+        self.repair_missing(now, unasked);
     }
 
     /// Repeats what was lost on its way once more, where no other copy is under way.
     pub(super) fn repair_again(&mut self, now: Instant, lost: Vec<u64>) {
+        let lost = self.absent(now, lost);
+        for &sequence in &lost {
+            self.video_store.was_lost(sequence as u16);
+        }
+        self.repair_missing(now, lost);
+    }
+
+    /// Repeats what is missing, where no copy is under way.
+    pub(super) fn repair_absent(&mut self, now: Instant, missing: Vec<u64>) {
+        let missing = self.absent(now, missing);
+        self.repair_missing(now, missing);
+    }
+
+    /// Those of them that the receiver needs and that are not on their way.
+    fn absent(&self, now: Instant, sequences: Vec<u64>) -> Vec<u64> {
         let way = self.rtt.smoothed().unwrap_or(UNKNOWN_RTT) * 3 / 2;
         let since = now.checked_sub(way).unwrap_or(now);
         let history = &self.outlet.history;
@@ -63,13 +76,7 @@ impl MediaSender {
             waits || history.is_under_way(Cargo::Repeat(sequence), since)
         };
         let is_missed = |&sequence: &u64| !self.frames.is_settled(sequence) && !is_coming(sequence);
-        let lost: Vec<u64> = lost.into_iter().filter(is_missed).collect();
-        for &sequence in &lost {
-            self.video_store.was_lost(sequence as u16);
-        }
-        if !lost.is_empty() {
-            self.repair_missing(now, lost);
-        }
+        sequences.into_iter().filter(is_missed).collect()
     }
 
     fn repair_missing(&mut self, now: Instant, sequences: Vec<u64>) {

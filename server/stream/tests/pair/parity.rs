@@ -5,7 +5,7 @@ use crate::world::{FEC_SSRC, TRANSPORT_CC_ID, VIDEO_SSRC, resilient};
 use nearframe_protocol::VideoCodec;
 use nearframe_stream::{Feedback, MediaSender, PacketKind, RtpPacket, TwccReport, VideoFrame};
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 const INTERVAL: Duration = Duration::from_micros(16_667);
@@ -18,6 +18,8 @@ struct Lossy {
     rtt: Duration,
     frame: u32,
     sent: Vec<(Instant, u16)>,
+    /// Reports on their way back.
+    reports: VecDeque<(Instant, TwccReport)>,
 }
 
 impl Lossy {
@@ -37,7 +39,8 @@ impl Lossy {
             }
         }
         let sender = MediaSender::new(config, start, 9);
-        let mut lossy = Self { sender, start, now: start, rtt, frame: 0, sent: Vec::new() };
+        let mut lossy =
+            Self { sender, start, now: start, rtt, frame: 0, sent: Vec::new(), reports: VecDeque::new() };
         for _ in 0..30 {
             lossy.push(9000);
             lossy.report(&lose);
@@ -64,6 +67,9 @@ impl Lossy {
         let mut packets = Vec::new();
         let end = self.now + INTERVAL;
         while self.now < end {
+            while let Some((at, report)) = self.reports.pop_front_if(|(at, _)| *at <= self.now) {
+                self.sender.handle_feedback(at, Feedback::TransportCc(report));
+            }
             while let Some(packet) = self.sender.poll_packet(self.now) {
                 let (_, number) = packet.extensions.iter().find(|(id, _)| *id == TRANSPORT_CC_ID).unwrap();
                 self.sent.push((self.now, u16::from_be_bytes([number[0], number[1]])));
@@ -86,10 +92,8 @@ impl Lossy {
                 (number, (!lose(usize::from(number))).then_some(arrival))
             })
             .collect();
-        self.sender.handle_feedback(
-            now,
-            Feedback::TransportCc(TwccReport { base_seq: reports[0].0, reports, marked: Vec::new() }),
-        );
+        let report = TwccReport { base_seq: reports[0].0, reports, marked: Vec::new() };
+        self.reports.push_back((now, report));
     }
 
     /// A fresh block, of frames of these sizes until it is closed: media and parity.

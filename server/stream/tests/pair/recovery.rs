@@ -1,7 +1,9 @@
 //! Loss, and what the player sees of it.
 
 use crate::link::{Dice, Path};
-use crate::world::{Encoder, Fault, RTX_SSRC, VIDEO_SSRC, World, percentile, resilient};
+use crate::world::{
+    AUDIO_SSRC, Encoder, FEC_SSRC, Fault, RTX_SSRC, VIDEO_SSRC, World, percentile, resilient,
+};
 use nearframe_stream::PacketKind;
 use std::time::Duration;
 
@@ -92,6 +94,29 @@ fn parity_lets_frames_keep_their_turn_where_a_round_trip_is_short() {
             "loss {loss}, bursts of {burst}: {with} late, {without} without parity"
         );
     }
+}
+
+#[test]
+fn a_packet_that_is_lost_with_its_parity_is_repeated_before_it_is_asked_for_again() {
+    const LOST: u32 = 300;
+    let mut world = World::with(resilient(), &path(20), Encoder::Quiet(8e6), 3);
+    world.receiver.nack_interval = Duration::from_millis(300);
+    let (mut count, mut of_frame) = (0, 0);
+    world.fault = Box::new(move |_, packet| {
+        count += 1;
+        if packet.timestamp != LOST * 1500 || packet.ssrc == AUDIO_SSRC {
+            // There is parity only where packets are lost.
+            return packet.timestamp < LOST * 1500 && count % 60 == 0;
+        }
+        of_frame += u32::from(packet.ssrc == VIDEO_SSRC);
+        packet.ssrc == FEC_SSRC || packet.ssrc == VIDEO_SSRC && of_frame == 4
+    });
+    world.run_until(8 * SECOND);
+    assert!(world.sender.stats().fec_packets > 50);
+    let (_, at) = world.receiver.decoded.iter().find(|(timestamp, _)| *timestamp == LOST * 1500).unwrap();
+    let age_ms = (*at - world.start).as_secs_f64() * 1000.0 - f64::from(LOST) * FRAME_MS;
+    // To the receiver, its report, which comes every 50 ms here, and the way back and forth.
+    assert!(age_ms < 20.0 + 50.0 + 40.0 + 2.0 * FRAME_MS, "{age_ms:.0} ms");
 }
 
 /// Loses every packet of frame `frame`, however often it is sent.
