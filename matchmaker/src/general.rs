@@ -194,6 +194,8 @@ fn movement(posting: &Posting<'_>, debit: AccountNo, credit: AccountNo) -> Group
 pub(crate) struct Place {
     path: OnceLock<PathBuf>,
     open: OnceLock<Arc<Mutex<General>>>,
+    /// Held while it is opened: who comes meanwhile would find it held by another.
+    opening: tokio::sync::Mutex<()>,
 }
 
 impl Place {
@@ -215,6 +217,10 @@ pub(crate) async fn open(shared: &Shared) -> Result<Option<&Arc<Mutex<General>>>
     let (None, Some(path)) = (place.open.get(), place.path.get().cloned()) else {
         return Ok(place.open.get());
     };
+    let _opening = place.opening.lock().await;
+    if let Some(general) = place.open.get() {
+        return Ok(Some(general));
+    }
     let key = shared.ledger_key.clone();
     let opened = tokio::task::spawn_blocking(move || General::open(&path, key)).await;
     match opened.unwrap_or_else(|error| Err(JournalError::Io(Error::other(error)))) {
