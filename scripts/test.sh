@@ -65,9 +65,15 @@ end_to_end() {
     CHROMIUM=$(find_chromium) owner npm --prefix web-client run test:e2e -w e2e
 }
 
+# The pages over a mock: contrast and names of everything, keys and pads, what a visitor has to fetch.
+page_tests() {
+  CHROMIUM=$(find_chromium) owner npm --prefix web-client run --silent axe -w portal
+}
+
 stage "setup" scripts/setup.sh build run test
 stage "web checks" scripts/web.sh check
 stage "web unit tests" scripts/web.sh test
+stage "pages in a browser" page_tests
 stage "rust tests" rust_tests
 stage "end to end" end_to_end
 report

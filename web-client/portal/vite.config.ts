@@ -5,6 +5,9 @@ import { mockApi } from './dev/mock.ts';
 /** The matchmaker that `npm run dev` talks to: what `nearframe up` listens on. */
 const MATCHMAKER = process.env['NEARFRAME_URL'] ?? 'http://127.0.0.1:8080';
 
+/** Shared by pages of money and accounts alone. */
+const MEMBERS = /src\/(money|account)\/|src\/api\/(accounts|payouts|plans|sign-in|trust|webhooks)|components\/(CopyField|MemberList|NodeList)|uplot/;
+
 export default defineConfig(({ mode }) => ({
   plugins: [svelte(), ...(mode === 'mock' ? [mockApi()] : [])],
   server: { proxy: mode === 'mock' ? {} : { '/v1': { target: MATCHMAKER, ws: true } } },
@@ -22,8 +25,10 @@ export default defineConfig(({ mode }) => ({
             // All that stands before a session's first request, and nothing else.
             { name: 'player', test: /player\/dist\/index|src\/(router|pages|play\/stage)|vite\/preload-helper/, priority: 1 },
             // What several pages share is one file: each further request costs more than its bytes.
-            // Bills and earnings apart, so that nobody who plays fetches what they are drawn with.
-            { name: 'shared', test: /^(?!.*(?:src\/money\/|uplot)).*\.(ts|js|svelte)$/, minShareCount: 2 },
+            // Bills and earnings apart, so that nobody who plays fetches what they are drawn with, and what only those
+            // with an account share.
+            { name: 'shared', test: (id) => /\.(ts|js|svelte)$/.test(id) && !MEMBERS.test(id), minShareCount: 2, priority: 1 },
+            { name: 'members', test: /src\/(account|api|components)\//, minShareCount: 2 },
           ],
         },
         entryFileNames: (chunk) => (chunk.name === 'sw' ? 'sw.js' : 'assets/[name]-[hash].js'),

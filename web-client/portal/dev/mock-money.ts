@@ -15,6 +15,11 @@ function money(micros: bigint): Money {
   return { amount: `${micros / 1_000_000n}.${(micros % 1_000_000n).toString().padStart(6, '0')}`, currency: 'EUR' };
 }
 
+/** So many thousandths of an amount. */
+function part({ amount }: Money, permille: bigint): Money {
+  return money((BigInt(amount.replace('.', '')) * permille) / 1000n);
+}
+
 /** By the rule of docs/money.md. */
 function sums(used_us: number, leases = 1): Schemas['Sums'] {
   const total = (PRICE_MICROS * BigInt(used_us)) / 3_600_000_000n;
@@ -150,8 +155,8 @@ export function earnings(node: string | null): Schemas['EarningsOverview'] {
     name: row.name,
     region: row.region,
     earned: row.sums.hosts,
-    settled: money(18_000_041n),
-    paid: money(12_340_000n),
+    settled: part(row.sums.hosts, 750n),
+    paid: part(row.sums.hosts, 500n),
   }));
   const withheld = BY_NODE.slice(0, 1).map((row): Schemas['Withheld'] => ({ node: row.node, why: 'under_review', amount: money(2_004_331n) }));
   return { nodes, held, withheld, settled_until_ms: (today - 3) * DAY_MS, now_ms: Date.now() };

@@ -41,6 +41,14 @@ describe('the map', () => {
       expect(Number(y)).toBeLessThanOrEqual(180);
     }
   });
+
+  it('has no line from one end of the world to the other', () => {
+    for (const [outline] of LAND.matchAll(/M[^M]*/g)) {
+      const steps = [...outline.matchAll(/(-?\d+) -?\d+/g)].slice(1).map(([, across]) => Number(across));
+      const back = steps.reduce((sum, step) => sum + step, 0);
+      for (const step of [...steps, back]) expect(Math.abs(step)).toBeLessThan(60);
+    }
+  });
 });
 
 it('sums up what can be used', () => {
