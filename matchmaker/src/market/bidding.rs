@@ -130,7 +130,7 @@ pub(crate) async fn sealed(shared: &Shared, node: NodeId, sealed: &SealedBid) ->
         return Ok(());
     }
     let key = shared.store.node_key(node).await?;
-    if !key.is_some_and(|key| sealed.verify(&key, node).is_ok()) {
+    if key.is_none_or(|key| sealed.verify(&key, node).is_err()) {
         tracing::warn!(%node, auction = %sealed.auction, "a bid that its node did not sign");
         return Ok(());
     }
