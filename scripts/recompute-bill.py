@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Computes a statement again, without any of nearframe's code.
 
-    recompute-bill.py STATEMENT.csv [--card=CARD.json ...]
+    recompute-bill.py STATEMENT.csv [--card=CARD.json ...] [--auction=AUCTION.json ...]
 
 Reads what `GET /v1/statements/{title}/{month}` gave: checks every receipt's bytes, hash, chain and both signatures
 (Ed25519, RFC 8032, below in plain Python and therefore slow: --without-signatures leaves them out), computes what each
 costs as docs/money.md says, and compares. With rate cards, as `GET /v1/prices/{version}` gave them, also checks that every
-price follows from its card. Prints the sums; ends with 1 at the first line that differs.
+price follows from its card; that of standing by, from an auction that the machine won, as `GET /v1/auctions/{auction}` gave
+it (recompute-auction.py computes that again). Prints the sums; ends with 1 at the first line that differs.
 """
 
 import csv
@@ -125,10 +126,22 @@ def covers(code, region):
     return code in ("", region) or region.startswith(code + "-")
 
 
-def check_price(row, cards):
+def check_standing(row, auctions, fee):
+    """The price of an auction in which the machine won, or took the place of one that did."""
+    machine = row["node"]
+    won = [it for it in auctions if machine in it["winners"] + it["next"]]
+    assert won, "no auction that is given was won by its machine"
+    terms = (int(row["price_micros_per_hour"]), row["currency"])
+    assert terms in [(it["price_micros_per_hour"], it["currency"]) for it in won], "its auctions came to other prices"
+    assert int(row["fee_permille"]) == fee, f"the rate card says {fee} thousandths"
+
+
+def check_price(row, cards, auctions):
     """The rate of the closest region, then of the highest tier that the machine reaches."""
     card = cards.get(row["rate_card"])
     assert card is not None, f"its price follows from rate card {row['rate_card'] or 'none'}, which is not given"
+    if row["work"] == "reserve":
+        return check_standing(row, auctions, card["fee_permille"])
     own = [rate for rate in card["rates"] if rate["work"] == row["work"]]
     rates = own or [rate for rate in card["rates"] if rate["work"] == "interactive"]
     tier, region = int(row["gpu_tier"]), row["rate_region"]
@@ -149,20 +162,28 @@ def read_cards(arguments):
     return cards
 
 
+def read_auctions(arguments):
+    auctions = []
+    for path in (it.removeprefix("--auction=") for it in arguments if it.startswith("--auction=")):
+        with open(path, encoding="utf-8") as file:
+            auctions.append(json.load(file))
+    return auctions
+
+
 def main():
     paths = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
     signatures = "--without-signatures" not in sys.argv
     if len(paths) != 1:
         sys.exit(__doc__)
     chains, sums, lines = {}, {}, 0
-    cards = read_cards(sys.argv[1:])
+    cards, auctions = read_cards(sys.argv[1:]), read_auctions(sys.argv[1:])
     with open(paths[0], newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             lines += 1
             try:
                 chains[row["lease"]] = check(row, chains.get(row["lease"]), signatures)
                 if cards:
-                    check_price(row, cards)
+                    check_price(row, cards, auctions)
             except AssertionError as error:
                 sys.exit(f"line {lines + 1}, lease {row['lease']}, receipt {row['sequence']}: {error}")
             sums[row["currency"]] = sums.get(row["currency"], 0) + int(row["total_micros"])

@@ -35,6 +35,7 @@ pub(crate) fn configure(
         private_webhooks: options.private_webhooks.unwrap_or_default(),
         ..Config::default()
     };
+    config.auction_s = options.auction_s.unwrap_or(config.auction_s);
     if let Some(decimals) = options.token_decimals {
         config.token_decimals = decimals;
     }

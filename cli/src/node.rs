@@ -3,10 +3,10 @@
 use crate::options::{Enrolment, Node as NodeOptions};
 use anyhow::{Context, Result, bail};
 use nearframe_matchmaker::tls::network_addresses;
-use nearframe_protocol::TitleId;
 use nearframe_protocol::network::MediaNetwork;
 use nearframe_protocol::terms::{Evidence, Location};
 use nearframe_protocol::title::Trust;
+use nearframe_protocol::{Currency, Money, TitleId};
 use nearframe_server::agent::Config;
 use nearframe_server::encoders;
 use std::net::{IpAddr, Ipv4Addr};
@@ -18,6 +18,8 @@ use url::Url;
 const DEFAULT_MAX_BITRATE_BPS: u32 = 10_000_000;
 /// What a session may be allowed at all, in bit/s: a picture is recognisable above the first.
 const BITRATES_BPS: std::ops::RangeInclusive<u32> = 300_000..=100_000_000;
+/// Dearest hour of standing by, in micro-units: a million units of the currency.
+const MOST_STANDBY_MICROS: u64 = 1_000_000_000_000;
 /// Sessions that one machine may offer.
 const SLOTS: std::ops::RangeInclusive<u32> = 1..=256;
 
@@ -82,6 +84,7 @@ pub(crate) fn configure(
         prepare: prepare(options)?,
         least_trust: least_trust(options)?,
         slots,
+        standby_price_micros: standby_price(options)?,
         network: network(options, reached_at)?,
         max_bitrate_bps,
         video: encoders::options(
@@ -97,6 +100,18 @@ pub(crate) fn configure(
 fn prepare(options: &NodeOptions) -> Result<Vec<TitleId>> {
     let ids = options.prepare.iter().flatten();
     ids.map(|id| TitleId::new(id).with_context(|| format!("prepare = {id:?}"))).collect()
+}
+
+/// `standby_price`: a decimal amount in whatever the matchmaker counts in.
+fn standby_price(options: &NodeOptions) -> Result<Option<u64>> {
+    let Some(text) = options.standby_price.as_deref() else { return Ok(None) };
+    // The matchmaker says what it counts in, so any currency does here.
+    let amount = Currency::new("EUR").and_then(|currency| Money::of_decimal(text, currency)).ok();
+    let micros = amount.and_then(|money| u64::try_from(money.amount_micros).ok());
+    match micros.filter(|micros| *micros <= MOST_STANDBY_MICROS) {
+        Some(micros) => Ok(Some(micros)),
+        None => bail!("standby_price = {text:?}: allowed are amounts of zero or more such as 0.05"),
+    }
 }
 
 fn least_trust(options: &NodeOptions) -> Result<Trust> {
@@ -199,6 +214,7 @@ mod tests {
         let wrong = [
             ("prepare", NodeOptions { prepare: Some(vec!["A b".to_owned()]), ..NodeOptions::default() }),
             ("least_trust", NodeOptions { least_trust: Some("none".to_owned()), ..NodeOptions::default() }),
+            ("standby_price", NodeOptions { standby_price: Some("-1".to_owned()), ..NodeOptions::default() }),
             ("slots", NodeOptions { slots: Some(0), ..NodeOptions::default() }),
             ("max_bitrate_bps", NodeOptions { max_bitrate_bps: Some(1), ..NodeOptions::default() }),
             ("region", NodeOptions { region: Some("Germany".to_owned()), ..NodeOptions::default() }),
@@ -219,6 +235,15 @@ mod tests {
         let place = configured(&at("-33.87, 151.21"), "127.0.0.1").unwrap().location.unwrap();
         assert_eq!((place.latitude_deg, place.longitude_deg), (-33.87, 151.21));
         assert!(configured(&at("Sydney"), "127.0.0.1").is_err());
+    }
+
+    #[test]
+    fn the_price_of_standing_by_is_a_decimal_amount() {
+        let with =
+            |text: &str| NodeOptions { standby_price: Some(text.to_owned()), ..NodeOptions::default() };
+        let micros = |text| configured(&with(text), "127.0.0.1").unwrap().standby_price_micros;
+        assert_eq!((micros("0.05"), micros("0")), (Some(50_000), Some(0)));
+        assert_eq!(configured(&NodeOptions::default(), "127.0.0.1").unwrap().standby_price_micros, None);
     }
 
     #[test]

@@ -168,6 +168,9 @@ section! {
         /// Decimals of the token that claims on a chain are counted in [default: 6]
         #[arg(long, env = "NEARFRAME_TOKEN_DECIMALS", value_name = "N")]
         token_decimals: u8,
+        /// Seconds in which machines bid for a reservation [default: 10]
+        #[arg(long, env = "NEARFRAME_AUCTION_S", value_name = "SECONDS")]
+        auction_s: u32,
         /// Hours after its enrolment for which a machine's earnings are held [default: 72]
         #[arg(long, env = "NEARFRAME_NEW_HOST_HOURS", value_name = "HOURS")]
         new_host_hours: u32,
@@ -210,6 +213,9 @@ section! {
         /// Sessions at once [default: measured at the first start]
         #[arg(long, env = "NEARFRAME_SLOTS", value_name = "N")]
         slots: u32,
+        /// The least that it takes for an hour of standing by, such as 0.05 [default: what the rate card gives]
+        #[arg(long, env = "NEARFRAME_STANDBY_PRICE", value_name = "AMOUNT")]
+        standby_price: String,
         /// Highest video bitrate of a session, in bit/s [default: 10000000]
         #[arg(long, env = "NEARFRAME_MAX_BITRATE_BPS", value_name = "BPS")]
         max_bitrate_bps: u32,

@@ -5,11 +5,13 @@ use crate::store::deeds::TrailRow;
 use crate::store::{Store, StoreError};
 use crate::{LEDGER, SECRET, random};
 use nearframe_journal::{Folder, JournalError, Verified};
+use nearframe_ledger::auction::clear;
 use nearframe_ledger::bill::{BillError, Evidence};
 use nearframe_ledger::books::{BlockHash, SignedHead};
 use nearframe_ledger::rates::RateCard;
-use nearframe_ledger::{Account, Imbalance, verify};
+use nearframe_ledger::{Account, Imbalance, Tariff, verify};
 use nearframe_protocol::api::LedgerHead;
+use nearframe_protocol::prices::Work;
 use nearframe_protocol::{Currency, LeaseId, NodeId};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -56,6 +58,14 @@ pub enum AuditError {
         lease: LeaseId,
         /// The version that it names.
         rate_card: u32,
+    },
+    /// A lease's price is not that of its auction, or its machine did not win it.
+    #[error(
+        "lease {lease}: its price does not follow from the auction of its reservation; compare with a backup"
+    )]
+    Auction {
+        /// The lease.
+        lease: LeaseId,
     },
     /// The journal as a whole breaks a rule.
     #[error("the journal: {0}; compare with a backup")]
@@ -156,12 +166,31 @@ async fn price(
     // Leases from before rate cards have their price alone.
     let Some(basis) = &evidence.basis else { return Ok(()) };
     let rate_card = basis.rate_card;
+    if basis.work == Work::Reserve {
+        return stood(store, evidence).await;
+    }
     if let Entry::Vacant(place) = cards.entry(rate_card) {
         place.insert(store.card(rate_card).await?.map(|row| row.card));
     }
     let card = cards.get(&rate_card).and_then(Option::as_ref);
     let follows = card.is_some_and(|card| card.tariff(basis) == evidence.account.tariff);
     if follows { Ok(()) } else { Err(AuditError::Price { lease: evidence.account.lease, rate_card }) }
+}
+
+/// Compares the price of a lease that stood by with the auction of its reservation, which is cleared again.
+async fn stood(store: &dyn Store, evidence: &Evidence) -> Result<(), AuditError> {
+    let lease = evidence.account.lease;
+    let wrong = || AuditError::Auction { lease };
+    let session = store.session(evidence.terms.session).await?;
+    let id = session.and_then(|row| row.reservation).ok_or_else(wrong)?;
+    let row = store.reservation(id).await?.ok_or_else(wrong)?;
+    let bids = store.bids(row.auction.wanted.auction).await?;
+    let cleared = clear(&row.auction.wanted, &bids, &row.auction.seed).map_err(|_| wrong())?;
+    let price = cleared.price_micros_per_hour.ok_or_else(wrong)?;
+    let tariff = Tariff { price_micros_per_hour: price, ..row.tariff() };
+    let mut paid = cleared.winners.iter().chain(&cleared.next);
+    let is_right = tariff == evidence.account.tariff && paid.any(|node| *node == evidence.account.node);
+    if is_right { Ok(()) } else { Err(wrong()) }
 }
 
 /// A general ledger that was read, and found right.

@@ -55,6 +55,8 @@ pub struct Config {
     pub payer_bic: Option<String>,
     /// Decimals of the token that claims are counted in.
     pub token_decimals: u8,
+    /// How long machines may bid for a reservation, in seconds: one half to seal what they ask, the other to open it.
+    pub auction_s: u32,
     /// A session that never became live ends after this, in seconds.
     pub connect_timeout_s: u32,
     /// Nodes that ran sessions before a restart have this long to call again, in seconds.
@@ -145,6 +147,7 @@ impl Default for Config {
             payer_iban: None,
             payer_bic: None,
             token_decimals: 6,
+            auction_s: 10,
             connect_timeout_s: 30,
             restart_grace_s: 10,
             private_webhooks: false,
@@ -240,6 +243,9 @@ impl Config {
             return bad("token_decimals", "0 to 18");
         }
         self.card().check()?;
+        if !(2..=3600).contains(&self.auction_s) {
+            return bad("auction_s", "2 to 3600");
+        }
         if !(1..=3600).contains(&self.connect_timeout_s) {
             return bad("connect_timeout_s", "1 to 3600");
         }
@@ -326,6 +332,7 @@ mod tests {
             (Config { payer_iban: Some("NL91ABNA0417164301".into()), ..Config::default() }, "payer_iban"),
             (Config { token_decimals: 19, ..Config::default() }, "token_decimals"),
             (Config { company: vec!["x".repeat(71)], ..Config::default() }, "company"),
+            (Config { auction_s: 1, ..Config::default() }, "auction_s"),
             (Config { connect_timeout_s: 0, ..Config::default() }, "connect_timeout_s"),
             (Config { restart_grace_s: 0, ..Config::default() }, "restart_grace_s"),
             (Config { bus_url: Some("nats://h".into()), ..Config::default() }, "bus_url"),

@@ -21,6 +21,7 @@ mod http;
 mod ice;
 mod jobs;
 mod keys;
+mod market;
 mod metrics;
 mod oidc;
 mod passkeys;

@@ -3,8 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use nearframe_protocol::{
-    AccountId, ApiKeyId, DisputeId, GuestId, IdentityId, LeaseId, MemberId, PasskeyId, SessionId, TransferId,
-    WebhookId,
+    AccountId, ApiKeyId, AuctionId, DisputeId, GuestId, IdentityId, LeaseId, MemberId, PasskeyId,
+    ReservationId, SessionId, TransferId, WebhookId,
 };
 
 /// `N` random bytes.
@@ -39,6 +39,12 @@ pub(crate) fn member_id() -> MemberId {
 }
 pub(crate) fn webhook_id() -> WebhookId {
     WebhookId::from_random(bytes())
+}
+pub(crate) fn auction_id() -> AuctionId {
+    AuctionId::from_random(bytes())
+}
+pub(crate) fn reservation_id() -> ReservationId {
+    ReservationId::from_random(bytes())
 }
 pub(crate) fn key_id() -> ApiKeyId {
     ApiKeyId::from_random(bytes())

@@ -4,7 +4,7 @@
 //! then tells node and pages; whoever missed the telling reads the store when it comes back.
 
 mod checked;
-mod offer;
+pub(crate) mod offer;
 mod together;
 
 pub(crate) use together::gather;
@@ -13,6 +13,7 @@ use crate::bus::{BusError, SessionEvent};
 use crate::catalogue;
 use crate::http::problem::{Code, Problem};
 use crate::ice;
+use crate::market;
 use crate::placements;
 use crate::placing::waiting::{self, Admission};
 use crate::placing::{Asker, preempt, rules};
@@ -22,12 +23,13 @@ use crate::random;
 use crate::replicas;
 use crate::saves;
 use crate::state::{Phase, Shared};
-use crate::store::{Created, Idempotency, NewSession, Payer, SaveOwner, SessionRow, StoreError};
+use crate::store::{Created, Hash, Idempotency, NewSession, Payer, SaveOwner, SessionRow, StoreError};
 use nearframe_placement::region::Residency;
 use nearframe_placement::{Request, Weights};
 use nearframe_protocol::api::{CreateSession, CreatedSession};
 use nearframe_protocol::fleet::{Gathered, Pending};
 use nearframe_protocol::link::ToNode;
+use nearframe_protocol::market::MAX_PLAYER_BYTES;
 use nearframe_protocol::measure::Wait;
 use nearframe_protocol::prices::Work;
 use nearframe_protocol::signal::ToPage;
@@ -112,6 +114,8 @@ pub(crate) async fn create(shared: &Shared, wanted: Wanted) -> Result<(Answer, G
         // Shown by the owner of the node's region.
         fence: None,
         payer,
+        reservation: None,
+        player: player(&asked, payer)?,
     };
     let leased = match (&asked.check, &asked.group, &asked.booking) {
         (Some(check), _, _) => checked::lease(shared, check, new, &request).await?,
@@ -123,7 +127,11 @@ pub(crate) async fn create(shared: &Shared, wanted: Wanted) -> Result<(Answer, G
         },
         (None, None, Some(booking)) => booked(shared, booking, new, request, &asker).await?,
         (None, None, None) => {
-            let leased = queued(shared, new, request, &asker, &asked).await;
+            let reserved = market::playing::lease(shared, &new, &request, &asker).await?;
+            let leased = match reserved {
+                Some(created) => leased_of(shared, created, &new).await,
+                None => queued(shared, new, request, &asker, &asked).await,
+            };
             waiting::tell(shared).await;
             leased?
         }
@@ -155,6 +163,39 @@ pub(crate) async fn create(shared: &Shared, wanted: Wanted) -> Result<(Answer, G
         session: (*row).into(),
     };
     Ok((Answer::Created(Box::new(created)), guest))
+}
+
+/// What became of a lease under a reservation.
+async fn leased_of(shared: &Shared, created: Created, new: &NewSession) -> Result<Leased, Problem> {
+    match created {
+        Created::New(row) => {
+            shared.metrics.sessions_created.add();
+            Ok(Leased::New(Box::new(row)))
+        }
+        Created::Again(row) => Ok(Leased::Again(Box::new(row))),
+        Created::TooMany => Err(too_many(new)),
+        Created::OverBudget => Err(offer::over_budget(shared, new).await?),
+        Created::OverCap => Err(over_cap()),
+        Created::KeyReused => Err(key_reused()),
+        Created::NoCapacity | Created::Fenced => Err(no_capacity("others were faster")),
+    }
+}
+
+/// What a studio calls its player, hashed together with whose word it is.
+fn player(asked: &CreateSession, payer: Option<Payer>) -> Result<Option<Hash>, Problem> {
+    let Some(name) = asked.player.as_deref() else { return Ok(None) };
+    let fits = (1..=MAX_PLAYER_BYTES).contains(&name.len());
+    match payer {
+        Some(payer) if fits => {
+            let words = [&payer.account.as_bytes()[..], name.as_bytes()].concat();
+            Ok(Some(blake3::derive_key("nearframe player of an account v1", &words)))
+        }
+        Some(_) => {
+            let detail = format!("player is what you call your player: 1 to {MAX_PLAYER_BYTES} bytes.");
+            Err(Problem::new(Code::BadBody, detail))
+        }
+        None => Err(Problem::new(Code::BadBody, "player is named by keys alone: send one, or leave it out.")),
+    }
 }
 
 /// What is asked of placement.
@@ -224,6 +265,7 @@ async fn queued(
             Created::Again(row) => Ok(Leased::Again(Box::new(row))),
             Created::TooMany => Err(too_many(&new)),
             Created::OverBudget => Err(offer::over_budget(shared, &new).await?),
+            Created::OverCap => Err(over_cap()),
             Created::KeyReused => Err(key_reused()),
             _ if asked.wait => {
                 if !asked.interruptible {
@@ -334,6 +376,7 @@ async fn lease(
             Created::NoCapacity | Created::Fenced => {}
             Created::TooMany => return Err(too_many(&new)),
             Created::OverBudget => return Err(offer::over_budget(shared, &new).await?),
+            Created::OverCap => return Err(over_cap()),
             Created::KeyReused => return Err(key_reused()),
         }
         if let Err(no) = decision {
@@ -350,6 +393,12 @@ fn too_many(new: &NewSession) -> Problem {
     let most = new.guest_limit;
     let detail = format!("You have {most} sessions already. Leave one and try again.");
     Problem::new(Code::TooManySessions, detail)
+}
+
+fn over_cap() -> Problem {
+    let detail = "What this player may spend in a month does not hold another hour. The month begins anew on its first \
+                  day, in UTC; whoever set the limit can raise it.";
+    Problem::new(Code::PlayerCapReached, detail)
 }
 
 fn key_reused() -> Problem {
@@ -407,6 +456,9 @@ async fn start(shared: &Shared, row: &SessionRow) -> Result<(), Problem> {
 
 /// What tells a node to start this session.
 pub(crate) async fn start_command(shared: &Shared, row: &SessionRow) -> Result<ToNode, StoreError> {
+    if row.stands_by {
+        return Ok(ToNode::StandBy { session: row.id, generation: row.generation });
+    }
     Ok(ToNode::Start {
         session: row.id,
         generation: row.generation,
@@ -438,9 +490,21 @@ pub(crate) async fn end(
     id: SessionId,
     reason: EndReason,
 ) -> Result<Option<SessionRow>, StoreError> {
-    let Some(ended) = shared.store.end_session(id, reason, shared.now_ms()).await? else { return Ok(None) };
+    end_at(shared, id, reason, shared.now_ms()).await
+}
+
+/// The same with a time that may have passed already.
+pub(crate) async fn end_at(
+    shared: &Shared,
+    id: SessionId,
+    reason: EndReason,
+    at_ms: u64,
+) -> Result<Option<SessionRow>, StoreError> {
+    let Some(ended) = shared.store.end_session(id, reason, at_ms).await? else { return Ok(None) };
     if ended.first {
-        shared.metrics.session_ended(reason);
+        if !ended.session.stands_by {
+            shared.metrics.session_ended(reason);
+        }
         tracing::info!(session = %id, %reason, "session ended");
         replicas::say_held(shared, ended.session.node_slots).await;
         // Nodes of the release before know no interruption; for them it is the same.
@@ -448,7 +512,7 @@ pub(crate) async fn end(
         let stop = ToNode::Stop { session: id, reason: told_reason };
         // A node that is gone has nothing to stop; one that comes back is told then.
         let told = shared.bus.command(ended.session.node, stop).await.is_ok();
-        if told && reason != EndReason::NodeLost {
+        if told && reason != EndReason::NodeLost && !ended.session.stands_by {
             shared.saves.expect_last(&ended.session);
         }
         let message = reason.advice().to_owned();

@@ -185,6 +185,8 @@ mod tests {
             idempotency: None,
             fence: None,
             payer: None,
+            reservation: None,
+            player: None,
         };
         assert!(matches!(shared.store.create_session(&new).await.unwrap(), Created::New(_)));
         let receipt = Receipt {

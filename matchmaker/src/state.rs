@@ -5,6 +5,7 @@ use crate::bus::Bus;
 use crate::config::Config;
 use crate::general;
 use crate::http::limits::Limiter;
+use crate::market::Market;
 use crate::metrics::Metrics;
 use crate::oidc::Providers;
 use crate::passkeys::Passkeys;
@@ -52,6 +53,10 @@ pub(crate) struct Shared {
     pub(crate) placements: Placements,
     /// What placement needs beside the fleet.
     pub(crate) placing: Placing,
+    /// Who bids, and whose machines stand by.
+    pub(crate) market: Market,
+    /// Countersigns what stands by.
+    pub(crate) witness: NodeKey,
     /// What hours cost.
     pub(crate) prices: InForce,
     pub(crate) price_index: prices::Index,
@@ -145,6 +150,8 @@ impl Shared {
             node_keys: Mutex::default(),
             placements: Placements::default(),
             placing: Placing::new(),
+            market: Market::default(),
+            witness: NodeKey::from_seed(blake3::derive_key("nearframe standby witness v1", &key)),
             reading: Reading::default(),
             metrics: Metrics::default(),
             phase: watch::Sender::new(Phase::Open),

@@ -91,6 +91,8 @@ fn request(node: NodeId, n: u32) -> NewSession {
         idempotency: None,
         fence: None,
         payer: None,
+        reservation: None,
+        player: None,
     }
 }
 

@@ -59,6 +59,8 @@ async fn session(store: &dyn Store, node: NodeId, n: u8) -> SessionId {
         idempotency: None,
         fence: None,
         payer: None,
+        reservation: None,
+        player: None,
     };
     assert!(matches!(store.create_session(&new).await.unwrap(), Created::New(_)));
     new.id

@@ -91,6 +91,8 @@ fn new(session: u8, lease: [u8; 16], node: NodeId) -> NewSession {
         idempotency: Some(Idempotency { key: [session; 32], request: [session; 32] }),
         fence: None,
         payer: None,
+        reservation: None,
+        player: None,
     }
 }
 

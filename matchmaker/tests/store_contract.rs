@@ -66,6 +66,8 @@ fn request(node: NodeId, n: u8) -> NewSession {
         idempotency: None,
         fence: None,
         payer: None,
+        reservation: None,
+        player: None,
     }
 }
 

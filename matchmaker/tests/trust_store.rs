@@ -79,6 +79,8 @@ fn new_session(node: NodeId, n: u8) -> NewSession {
         idempotency: None,
         fence: None,
         payer: None,
+        reservation: None,
+        player: None,
     }
 }
 

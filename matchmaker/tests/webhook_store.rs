@@ -122,11 +122,13 @@ fn request(node: NodeId, n: u8, payer: Option<(u8, u8)>) -> NewSession {
         player_key: NodeKey::from_seed([2; 32]).public(),
         lease: LeaseId::from_bytes([n; 16]),
         tariff: Tariff { price_micros_per_hour: HOUR_MICROS, fee_permille: 100, currency: eur() },
-        payer: payer.map(|(account, key)| Payer { account: account_id(account), key: key_id(key) }),
+        payer: payer.map(|(account, key)| Payer { account: account_id(account), key: Some(key_id(key)) }),
         now_ms: NOW,
         basis: None,
         idempotency: None,
         fence: None,
+        reservation: None,
+        player: None,
     }
 }
 
@@ -271,7 +273,7 @@ async fn a_budget_that_does_not_hold_something_is_told_with_what_would(store: &d
     key(store, 1, 1, Some(1_500_000)).await;
     store.create_session(&request(node, 1, Some((1, 1)))).await.unwrap();
     let needed = Money { amount_micros: HOUR_MICROS.into(), currency: eur() };
-    let payer = Some(Payer { account: account_id(1), key: key_id(1) });
+    let payer = Some(Payer { account: account_id(1), key: Some(key_id(1)) });
     let refused = |now_ms| Refused { payer, title: title(), needed: needed.clone(), now_ms };
     store.tell_exhausted(&refused(NOW)).await.unwrap();
     store.tell_exhausted(&refused(NOW + TOLD_AGAIN_MS - 1)).await.unwrap();

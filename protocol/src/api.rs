@@ -97,6 +97,10 @@ pub struct CreateSession {
     /// From `GET /v1/checks/next`, for a checker: to be placed on the node that it is to check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<String>,
+    /// What a studio calls its player, with a key alone: what each of them may spend in a month is limited by
+    /// `PUT /v1/titles/{id}/player-cap`. Kept hashed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub player: Option<String>,
 }
 
 impl CreateSession {
@@ -116,6 +120,7 @@ impl CreateSession {
             booking: None,
             interruptible: false,
             check: None,
+            player: None,
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::id::{LeaseId, NodeId, SessionId};
 use crate::money::{Money, MoneyJson};
-use crate::prices::Basis;
+use crate::prices::{Basis, Work};
 use crate::session::{Generation, SessionState};
 use crate::title::TitleId;
 use crate::trust::{Correction, Withheld};
@@ -36,6 +36,15 @@ pub struct Sums {
 pub struct TitleUsage {
     /// The title.
     pub title: TitleId,
+    /// In one currency.
+    pub sums: Sums,
+}
+
+/// What was used of a kind of work.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct WorkUsage {
+    /// The kind: play, what may be interrupted, or standing by.
+    pub work: Work,
     /// In one currency.
     pub sums: Sums,
 }

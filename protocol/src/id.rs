@@ -114,3 +114,11 @@ id!(
     /// A passkey of a member.
     PasskeyId
 );
+id!(
+    /// One sealed-bid auction.
+    AuctionId
+);
+id!(
+    /// Machines that stand by for an account in a time.
+    ReservationId
+);

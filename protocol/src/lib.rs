@@ -10,6 +10,7 @@
 pub mod account;
 pub mod api;
 pub mod attest;
+pub mod auction;
 pub mod bill;
 pub mod capability;
 pub mod check;
@@ -21,6 +22,7 @@ pub mod id;
 pub mod input;
 pub mod key;
 pub mod link;
+pub mod market;
 pub mod measure;
 pub mod money;
 pub mod network;
@@ -44,8 +46,8 @@ pub mod worker;
 
 pub use codec::VideoCodec;
 pub use id::{
-    AccountId, ApiKeyId, CaseId, DisputeId, EventId, GuestId, IdentityId, LeaseId, MemberId, NodeId,
-    PasskeyId, PeerId, SessionId, TransferId, WebhookId,
+    AccountId, ApiKeyId, AuctionId, CaseId, DisputeId, EventId, GuestId, IdentityId, LeaseId, MemberId,
+    NodeId, PasskeyId, PeerId, ReservationId, SessionId, TransferId, WebhookId,
 };
 pub use key::{NodeKey, PublicKey, Signature};
 pub use money::{Currency, Money};

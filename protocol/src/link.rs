@@ -6,6 +6,7 @@
 //! itself; sessions outlive a lost link, and receipts are spooled until acknowledged.
 
 use crate::attest::Attestation;
+use crate::auction::{Call, OpenBid, SealedBid};
 use crate::capability::SignedCapability;
 use crate::key::{NodeKey, Nonce, PublicKey, Signature};
 use crate::measure::{self, Reflector};
@@ -17,7 +18,7 @@ use crate::terms::NodeTerms;
 use crate::title::{TitleEntry, TitleHash, TitleId};
 use crate::uplink::{self, Uplink};
 use crate::version::VersionOffer;
-use crate::{NodeId, PeerId, SessionId};
+use crate::{AuctionId, NodeId, PeerId, SessionId};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use utoipa::ToSchema;
@@ -33,6 +34,8 @@ pub const NODE_LOST_MS: u64 = 3000;
 
 /// Feature: the node keeps titles warm when it is told to.
 pub const PREWARM: &str = "prewarm";
+/// Feature: the node bids in auctions and stands by.
+pub const AUCTIONS: &str = "auctions";
 
 const HELLO_DOMAIN: &[u8] = b"nearframe/node-hello/v1\0";
 
@@ -142,6 +145,16 @@ pub enum FromNode {
     Receipt {
         /// The receipt.
         receipt: Box<SignedReceipt>,
+    },
+    /// What the node asks, sealed. Only to a matchmaker that called for it.
+    Seal {
+        /// The seal.
+        sealed: SealedBid,
+    },
+    /// What was sealed, opened when the matchmaker asks for it.
+    Open {
+        /// The bid and what it was sealed with.
+        open: Box<OpenBid>,
     },
     /// A session ended on the node.
     Ended {
@@ -277,6 +290,23 @@ pub enum ToNode {
         /// Which; replaces what was said before.
         titles: Vec<TitleId>,
     },
+    /// Machines are wanted: bid, if you want to be one. Only to a node that has [`AUCTIONS`], as the next two.
+    Auction {
+        /// What is wanted.
+        call: Box<Call>,
+    },
+    /// All seals are in: open yours.
+    Reveal {
+        /// Of which auction.
+        auction: AuctionId,
+    },
+    /// Keep a slot free for whoever reserved it, and state the time with receipts, until `stop` comes.
+    StandBy {
+        /// What it is called, as a session is.
+        session: SessionId,
+        /// Its generation.
+        generation: Generation,
+    },
     /// This receipt is safe; the node may forget it.
     ReceiptTaken {
         /// Which session.
@@ -301,7 +331,7 @@ pub enum ToNode {
 
 /// What this release speaks on the link.
 pub fn versions() -> VersionOffer {
-    let features = [measure::FEATURE, PREWARM, uplink::FEATURE].map(str::to_owned).to_vec();
+    let features = [measure::FEATURE, PREWARM, uplink::FEATURE, AUCTIONS].map(str::to_owned).to_vec();
     VersionOffer { features, ..VersionOffer::current() }
 }
 

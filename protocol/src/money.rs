@@ -69,6 +69,10 @@ pub struct MoneyJson {
 }
 
 impl Money {
+    /// The amount that a decimal with at most six places says.
+    pub fn of_decimal(text: &str, currency: Currency) -> Result<Self, MoneyError> {
+        Ok(Self { amount_micros: parse_micros(text)?, currency })
+    }
     /// The amount alone, a decimal with six places.
     pub fn decimal(&self) -> String {
         let sign = if self.amount_micros < 0 { "-" } else { "" };

@@ -9,6 +9,7 @@
 //! micro-units; transfers are only ever appended; each has a key that makes repeating it harmless.
 
 pub mod account;
+pub mod auction;
 pub mod bill;
 pub mod books;
 pub mod chain;

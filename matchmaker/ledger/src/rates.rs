@@ -162,11 +162,12 @@ impl Rate {
 }
 
 /// Whether a code covers a region: the same, a part of it, or everything.
-fn covers(code: &str, region: &str) -> bool {
+pub fn covers(code: &str, region: &str) -> bool {
     code.is_empty() || region.strip_prefix(code).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
-fn is_region(code: &str) -> bool {
+/// Whether a text is an ISO 3166 code such as DE or US-CA, or empty.
+pub fn is_region(code: &str) -> bool {
     let (country, part) = code.split_once('-').unwrap_or((code, "X"));
     let upper = |text: &str| text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
     code.is_empty() || country.len() == 2 && upper(country) && (1..=3).contains(&part.len()) && upper(part)

@@ -45,8 +45,12 @@ pub struct LeaseAccount {
 impl LeaseAccount {
     /// The transfer that a new lease starts with.
     pub fn open(&self, id: TransferId) -> Result<Transfer, LedgerError> {
-        let amount = self.tariff.cost_micros(RESERVE_US)?;
-        self.transfer(id, Kind::Pending, self.host(), amount, "open")
+        self.open_with(id, self.tariff.cost_micros(RESERVE_US)?)
+    }
+
+    /// The same with another amount than an hour's.
+    pub fn open_with(&self, id: TransferId, amount_micros: i128) -> Result<Transfer, LedgerError> {
+        self.transfer(id, Kind::Pending, self.host(), amount_micros, "open")
     }
 
     /// The transfers of one counted receipt: more set aside where needed, then the host's and the

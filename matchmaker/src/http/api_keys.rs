@@ -163,7 +163,7 @@ pub(crate) async fn revoke(
     }
     if asked.end_sessions {
         let active = shared.store.active_sessions().await?;
-        for row in active.into_iter().filter(|row| row.payer.is_some_and(|payer| payer.key == key)) {
+        for row in active.into_iter().filter(|row| row.payer.is_some_and(|payer| payer.key == Some(key))) {
             sessions::end(&shared, row.id, EndReason::Operator).await?;
         }
     }

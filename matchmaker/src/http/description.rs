@@ -1,9 +1,9 @@
 //! The API's description, generated from the doors.
 
 use super::{
-    accounts, api_keys, bills, budgets, cases, checks, disputes, earnings, fleet, invoices, members, nodes,
-    operator, passkeys, payouts, plans, prices, probes, queue, quotes, saves, service_levels, sessions,
-    sign_in, statements, surveys, titles, trail, usage, webhooks, who,
+    accounts, api_keys, bills, budgets, caps, cases, checks, disputes, earnings, fleet, invoices, members,
+    nodes, operator, passkeys, payouts, plans, prices, probes, queue, quotes, reservations, saves,
+    service_levels, sessions, sign_in, statements, surveys, titles, trail, usage, webhooks, who,
 };
 use crate::signalling;
 use nearframe_protocol::check::PROOF_HEADER;
@@ -71,6 +71,15 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
         prices::version,
         prices::set,
         quotes::create,
+        reservations::create,
+        reservations::list,
+        reservations::one,
+        reservations::cancel,
+        reservations::auction,
+        caps::of_title,
+        caps::set_of_title,
+        caps::of_account,
+        caps::set_of_account,
         plans::list,
         plans::set,
         plans::one,
@@ -92,6 +101,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
         usage::list,
         usage::titles,
         usage::nodes,
+        usage::work,
         usage::series,
         usage::sessions,
         bills::of_session,

@@ -2,9 +2,9 @@
 
 use super::role::{Guard, Role};
 use super::{
-    accounts, api_keys, bills, budgets, cases, checks, disputes, earnings, fleet, invoices, members, nodes,
-    operator, passkeys, payouts, plans, prices, probes, queue, quotes, saves, service_levels, sessions,
-    sign_in, statements, static_files, surveys, titles, trail, usage, webhooks,
+    accounts, api_keys, bills, budgets, caps, cases, checks, disputes, earnings, fleet, invoices, members,
+    nodes, operator, passkeys, payouts, plans, prices, probes, queue, quotes, reservations, saves,
+    service_levels, sessions, sign_in, statements, static_files, surveys, titles, trail, usage, webhooks,
 };
 use crate::signalling;
 use crate::state::Shared;
@@ -82,6 +82,34 @@ pub(super) fn doors() -> Vec<Door> {
         door("GET", "/v1/prices/{version}", Role::Anyone, get(prices::version)),
         door("PUT", "/v1/prices", Role::Operator(MemberRole::Member), put(prices::set)),
         door("POST", "/v1/quotes", Role::Anyone, post(quotes::create)).key(Scope::Quotes),
+        door("POST", "/v1/reservations", Role::Books(MemberRole::Member), post(reservations::create))
+            .key(Scope::Sessions),
+        door("GET", "/v1/reservations", Role::Books(MemberRole::Viewer), get(reservations::list))
+            .key(Scope::Sessions),
+        door(
+            "GET",
+            "/v1/reservations/{reservation}",
+            Role::Books(MemberRole::Viewer),
+            get(reservations::one),
+        )
+        .key(Scope::Sessions),
+        door(
+            "DELETE",
+            "/v1/reservations/{reservation}",
+            Role::Books(MemberRole::Member),
+            delete(reservations::cancel),
+        )
+        .key(Scope::Sessions),
+        door("GET", "/v1/auctions/{auction}", Role::Anyone, get(reservations::auction)),
+        door("GET", "/v1/titles/{id}/player-cap", Role::Books(MemberRole::Viewer), get(caps::of_title)),
+        door("PUT", "/v1/titles/{id}/player-cap", Role::Books(MemberRole::Member), put(caps::set_of_title)),
+        door("GET", "/v1/accounts/{account}/cap", Role::Account(MemberRole::Viewer), get(caps::of_account)),
+        door(
+            "PUT",
+            "/v1/accounts/{account}/cap",
+            Role::Account(MemberRole::Owner),
+            put(caps::set_of_account),
+        ),
         door("GET", "/v1/plans", Role::Anyone, get(plans::list)),
         door("PUT", "/v1/plans/{plan}", Role::Operator(MemberRole::Member), put(plans::set)),
         door(
@@ -146,6 +174,7 @@ pub(super) fn doors() -> Vec<Door> {
         door("GET", "/v1/usage/titles", Role::Books(MemberRole::Viewer), get(usage::titles))
             .key(Scope::Usage),
         door("GET", "/v1/usage/nodes", Role::Books(MemberRole::Viewer), get(usage::nodes)).key(Scope::Usage),
+        door("GET", "/v1/usage/work", Role::Books(MemberRole::Viewer), get(usage::work)).key(Scope::Usage),
         door("GET", "/v1/usage/series", Role::Books(MemberRole::Viewer), get(usage::series))
             .key(Scope::Usage),
         door("GET", "/v1/usage/sessions", Role::Books(MemberRole::Viewer), get(usage::sessions))

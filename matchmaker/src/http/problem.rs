@@ -17,6 +17,7 @@ pub(crate) enum Code {
     VersionMismatch,
     SignInNeeded,
     BudgetUsedUp,
+    PlayerCapReached,
     NotYours,
     OriginNotAllowed,
     NotFound,
@@ -37,6 +38,8 @@ pub(crate) enum Code {
     PasskeyRefused,
     UnknownCase,
     UnknownDispute,
+    UnknownReservation,
+    UnknownAuction,
     DecidedOtherwise,
     TooEarly,
     DisputeTooLate,
@@ -79,13 +82,14 @@ pub(crate) enum Code {
 }
 
 impl Code {
-    pub(crate) const ALL: [Self; 65] = [
+    pub(crate) const ALL: [Self; 68] = [
         Self::BadRequest,
         Self::BadId,
         Self::BadCursor,
         Self::VersionMismatch,
         Self::SignInNeeded,
         Self::BudgetUsedUp,
+        Self::PlayerCapReached,
         Self::NotYours,
         Self::OriginNotAllowed,
         Self::NotFound,
@@ -106,6 +110,8 @@ impl Code {
         Self::PasskeyRefused,
         Self::UnknownCase,
         Self::UnknownDispute,
+        Self::UnknownReservation,
+        Self::UnknownAuction,
         Self::DecidedOtherwise,
         Self::TooEarly,
         Self::DisputeTooLate,
@@ -161,6 +167,7 @@ impl Code {
             Self::VersionMismatch => ("version_mismatch", 400, "No common protocol version"),
             Self::SignInNeeded => ("sign_in_needed", 401, "Proof of who you are is missing"),
             Self::BudgetUsedUp => ("budget_used_up", 402, "The budget is used up"),
+            Self::PlayerCapReached => ("player_cap_reached", 402, "The player has spent enough this month"),
             Self::NotYours => ("not_yours", 403, "Only its owner may do this"),
             Self::OriginNotAllowed => ("origin_not_allowed", 403, "This site may not use the API"),
             Self::NotFound => ("not_found", 404, "Nothing is here"),
@@ -181,6 +188,8 @@ impl Code {
             Self::PasskeyRefused => ("passkey_refused", 401, "The passkey does not prove who you are"),
             Self::UnknownCase => ("unknown_case", 404, "There is no such case"),
             Self::UnknownDispute => ("unknown_dispute", 404, "There is no such dispute"),
+            Self::UnknownReservation => ("unknown_reservation", 404, "There is no such reservation"),
+            Self::UnknownAuction => ("unknown_auction", 404, "There is no such auction"),
             Self::DecidedOtherwise => ("decided_otherwise", 409, "It was decided the other way"),
             Self::TooEarly => ("too_early", 409, "It cannot be decided yet"),
             Self::DisputeTooLate => ("dispute_too_late", 409, "The time for disputes is over"),

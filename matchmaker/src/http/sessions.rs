@@ -51,7 +51,8 @@ pub(crate) async fn create(
     let taken = match payer {
         // One address may ask for all the players of a studio.
         Some(payer) => {
-            let prefix = payer.key.as_bytes().first_chunk().expect("an id has 16 bytes");
+            let whose = payer.key.map_or(*payer.account.as_bytes(), |key| *key.as_bytes());
+            let prefix = whose.first_chunk().expect("an id has 16 bytes");
             shared.session_limit.take_for(*prefix, Instant::now())
         }
         None => shared.session_limit.take(address, Instant::now()),

@@ -15,12 +15,12 @@ use axum::extract::State;
 use nearframe_ledger::Tariff;
 use nearframe_protocol::api::{self, Page, Usage};
 use nearframe_protocol::bill::{
-    BillTerms, NodeUsage, SessionUsage, Sums, TitleUsage, UsageSeries, UsageStep,
+    BillTerms, NodeUsage, SessionUsage, Sums, TitleUsage, UsageSeries, UsageStep, WorkUsage,
 };
-use nearframe_protocol::prices::Basis;
+use nearframe_protocol::prices::{Basis, Work};
 use nearframe_protocol::{AccountId, Currency, LeaseId, Money, NodeId, TitleId};
 use serde::Deserialize;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use utoipa::IntoParams;
 
@@ -152,6 +152,38 @@ pub(crate) async fn nodes(
         _ => None,
     };
     Ok(axum::Json(Page { items: rows.into_iter().filter_map(usage).collect(), next_cursor: None }))
+}
+
+/// What was used in a time, and what it cost or earned, by kind of work: play, what may be interrupted, and standing by.
+/// Sessions from before there were rate cards are not in it.
+#[utoipa::path(get, path = "/v1/usage/work", tag = "money", operation_id = "usage_by_work",
+    params(Span), security(("operator" = []), ("member" = []), ("key" = [])), responses(
+    (status = 200, description = "By kind of work and currency", body = Page<WorkUsage>),
+    (status = "default", description = "Any error, such as `sign_in_needed`", body = api::Problem,
+     content_type = "application/problem+json"),
+))]
+pub(crate) async fn work(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    Query(span): Query<Span>,
+) -> Result<axum::Json<Page<WorkUsage>>, Problem> {
+    let rows = shared.store.usage(&span.of(&shared, &caller).await?, UsageBy::Rate).await?;
+    let mut kinds: BTreeMap<(Work, Currency), UsageSums> = BTreeMap::new();
+    for row in rows {
+        if let UsageKey::Rate { work, .. } = row.key {
+            let of = kinds.entry((work, row.currency)).or_default();
+            of.leases += row.sums.leases;
+            of.receipts += row.sums.receipts;
+            of.billed_us += row.sums.billed_us;
+            of.host_micros += row.sums.host_micros;
+            of.platform_micros += row.sums.platform_micros;
+        }
+    }
+    let usage = |((work, currency), of): ((Work, Currency), UsageSums)| WorkUsage {
+        work,
+        sums: sums(&of, &currency),
+    };
+    Ok(axum::Json(Page { items: kinds.into_iter().map(usage).collect(), next_cursor: None }))
 }
 
 /// What was used in a time, step by step from its beginning on: whoever shows days or hours of another zone begins

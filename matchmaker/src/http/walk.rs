@@ -259,7 +259,9 @@ async fn house() -> House {
         now_ms: wall_ms(),
         idempotency: None,
         fence: None,
-        payer: Some(Payer { account, key }),
+        payer: Some(Payer { account, key: Some(key) }),
+        reservation: None,
+        player: None,
     };
     assert!(matches!(store.create_session(&new).await.unwrap(), Created::New(_)));
     store.set_owner(&Holding::Node(node), Some(account)).await.unwrap();
@@ -373,6 +375,8 @@ impl House {
         let path = path.replace("{webhook}", &random::webhook_id().to_string());
         let path = path.replace("{event}", &random::webhook_id().to_string());
         let path = path.replace("{case}", &random::webhook_id().to_string());
+        let path = path.replace("{reservation}", &random::reservation_id().to_string());
+        let path = path.replace("{auction}", &random::auction_id().to_string());
         let path = path.replace("{dispute}", &random::dispute_id().to_string());
         path.replace("{member}", &random::member_id().to_string()).replace(['{', '}', '*'], "")
     }

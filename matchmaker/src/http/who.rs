@@ -91,7 +91,7 @@ impl Who {
 
     /// Who pays for what the caller starts, in the studio's place.
     pub(crate) fn payer(&self) -> Option<Payer> {
-        self.key.as_ref().map(|key| Payer { account: key.account, key: key.id })
+        self.key.as_ref().map(|key| Payer { account: key.account, key: Some(key.id) })
     }
 
     /// As the audit trail names them: a person rather than a link.

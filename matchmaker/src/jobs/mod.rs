@@ -7,7 +7,7 @@ use crate::http::repeat;
 use crate::placing::{history, plan, preempt, rules, warm};
 use crate::state::{Phase, Shared};
 use crate::store::StoreError;
-use crate::{general, payouts, prices, replicas, saves, settlement, trust, webhooks};
+use crate::{general, market, payouts, prices, replicas, saves, settlement, trust, webhooks};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -47,6 +47,9 @@ const HISTORY_TICK: Duration = Duration::from_secs(15);
 const PREEMPT_TICK: Duration = Duration::from_millis(500);
 /// The assignment of a full house is solved this often.
 const PLAN_TICK: Duration = Duration::from_secs(2);
+
+/// Auctions and reservations are looked at this often: what ends, ends that much later at most.
+const MARKET_TICK: Duration = Duration::from_millis(500);
 
 /// Starts all jobs; they stop when the service closes.
 pub(crate) fn spawn(shared: &Arc<Shared>) -> JoinSet<()> {
@@ -91,6 +94,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>) -> JoinSet<()> {
     jobs.spawn(every(Arc::clone(shared), PREEMPT_TICK, "interruptible sessions", |shared| {
         Box::pin(preempt::end_due(shared))
     }));
+    jobs.spawn(every(Arc::clone(shared), MARKET_TICK, "market", |shared| Box::pin(market::tick(shared))));
     jobs.spawn(every(Arc::clone(shared), PLAN_TICK, "plan", |shared| Box::pin(plan::tick(shared))));
     let warm = Duration::from_secs(warm::INTERVAL_S.into());
     jobs.spawn(every(Arc::clone(shared), warm, "warm titles", |shared| Box::pin(warm::tell(shared))));

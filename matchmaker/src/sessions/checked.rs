@@ -38,6 +38,7 @@ pub(super) async fn lease(
         Created::NoCapacity | Created::Fenced => Err(no_capacity("others were faster")),
         Created::TooMany => Err(too_many(&new)),
         Created::OverBudget => Err(offer::over_budget(shared, &new).await?),
+        Created::OverCap => Err(super::over_cap()),
         Created::KeyReused => Err(key_reused()),
     }
 }

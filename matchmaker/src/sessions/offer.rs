@@ -2,8 +2,8 @@
 
 use crate::http::problem::{Code, Problem};
 use crate::state::Shared;
-use crate::store::NewSession;
 use crate::store::accounts::Purse;
+use crate::store::{NewSession, Payer};
 use crate::webhooks;
 use nearframe_ledger::RESERVE_US;
 use nearframe_protocol::account::{Offer, Raise, Short};
@@ -36,11 +36,20 @@ pub(super) async fn of(shared: &Shared, new: &NewSession) -> Result<Option<Offer
     let Some(payer) = new.payer else { return Ok(None) };
     let uncountable = |error| Problem::new(Code::Internal, format!("The price cannot be counted: {error}."));
     let needed = new.tariff.cost_micros(RESERVE_US).map_err(uncountable)?;
-    let price = i128::from(new.tariff.price_micros_per_hour);
+    of_payer(shared, payer, i128::from(new.tariff.price_micros_per_hour), needed).await
+}
+
+/// What it would take of whoever pays; `None` where its key is gone, or there is room by now.
+pub(crate) async fn of_payer(
+    shared: &Shared,
+    payer: Payer,
+    price_micros: i128,
+    needed: i128,
+) -> Result<Option<Offer>, Problem> {
     let make = |purse: &Purse, short, path: String, by: &str| {
         let left = purse.limit_micros? - purse.committed_micros;
         (left < needed).then(|| Offer {
-            price_per_hour: purse.money(price),
+            price_per_hour: purse.money(price_micros),
             needed: purse.money(needed),
             left: purse.money(left.max(0)),
             short,
@@ -53,15 +62,16 @@ pub(super) async fn of(shared: &Shared, new: &NewSession) -> Result<Option<Offer
         })
     };
     let base = format!("/v1/accounts/{}", payer.account);
-    let keys = shared.store.keys(payer.account).await?;
-    let key = keys.into_iter().find(|key| key.id == payer.key && key.revoked_at_ms.is_none());
-    let path = format!("{base}/keys/{}/allowance", payer.key);
-    if let Some(offer) =
-        key.as_ref().and_then(|key| make(&key.purse, Short::Key, path, "a member of the account"))
-    {
-        return Ok(Some(offer));
+    if let Some(id) = payer.key {
+        let keys = shared.store.keys(payer.account).await?;
+        let key = keys.into_iter().find(|key| key.id == id && key.revoked_at_ms.is_none());
+        let Some(key) = key else { return Ok(None) };
+        let path = format!("{base}/keys/{id}/allowance");
+        if let Some(offer) = make(&key.purse, Short::Key, path, "a member of the account") {
+            return Ok(Some(offer));
+        }
     }
     let account = shared.store.account(payer.account).await?;
     let whole = |purse: &Purse| make(purse, Short::Account, format!("{base}/allowance"), "an operator");
-    Ok(account.filter(|_| key.is_some()).as_ref().and_then(|account| whole(&account.purse)))
+    Ok(account.as_ref().and_then(|account| whole(&account.purse)))
 }

@@ -150,6 +150,7 @@ async fn place(
                     let problem = super::offer::over_budget(shared, &new).await?;
                     return give_up(shared, rows, problem).await;
                 }
+                Ok(Created::OverCap) => return give_up(shared, rows, super::over_cap()).await,
                 Ok(Created::Again(_) | Created::NoCapacity | Created::Fenced | Created::KeyReused) => break,
                 Err(problem) => return give_up(shared, rows, problem).await,
             }

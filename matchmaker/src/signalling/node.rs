@@ -7,6 +7,7 @@ use crate::bus::{NodeCommands, SessionEvent};
 use crate::catalogue::{check_offer, mark_covers};
 use crate::http::Address;
 use crate::http::problem::Problem;
+use crate::market;
 use crate::random;
 use crate::replicas;
 use crate::sessions;
@@ -22,7 +23,7 @@ use axum::response::Response;
 use nearframe_placement::Stage;
 use nearframe_protocol::key::Nonce;
 use nearframe_protocol::link::{
-    FromNode, MAX_LINK_BYTES, NodeOffer, PREWARM, RunningSession, ToNode, hello_bytes, versions,
+    AUCTIONS, FromNode, MAX_LINK_BYTES, NodeOffer, PREWARM, RunningSession, ToNode, hello_bytes, versions,
 };
 use nearframe_protocol::measure::{MOST_ADDRESSES, Reflector};
 use nearframe_protocol::receipt::SignedReceipt;
@@ -165,6 +166,7 @@ async fn greet<'a>(
     if hello.theirs.has(PREWARM) {
         shared.placing.warmth.joined(node);
     }
+    shared.market.joined(node, hello.theirs.has(AUCTIONS));
     if !shared.fleet().join(node, number, hello.offer, shared.uptime_ms()) {
         return refuse("replaced", "Another link with this node's key took over.");
     }
@@ -344,7 +346,12 @@ impl Link<'_> {
             FromNode::Candidate { session, peer, candidate, sdp_mid } => {
                 self.relay(session, peer, ToPage::Candidate { peer, candidate, sdp_mid }).await?;
             }
-            FromNode::Receipt { receipt } => return self.receipt(&receipt).await.map(Some),
+            FromNode::Receipt { receipt } => {
+                let receipt = market::witness(self.shared, self.node, *receipt).await?;
+                return self.receipt(&receipt).await.map(Some);
+            }
+            FromNode::Seal { sealed } => market::sealed(self.shared, self.node, &sealed).await?,
+            FromNode::Open { open } => market::opened(self.shared, self.node, &open).await?,
             FromNode::Ended { session, generation, reason, detail } => {
                 self.seen.remove(&session);
                 if self.leased(session, Some(generation)).await?.is_some() {

@@ -180,8 +180,8 @@ pub struct KeyRow {
 pub struct Payer {
     /// The account.
     pub account: AccountId,
-    /// The key that asked.
-    pub key: ApiKeyId,
+    /// The key that asked; `None`: a member did.
+    pub key: Option<ApiKeyId>,
 }
 
 /// What an account owns.

@@ -55,7 +55,7 @@ impl EventRow {
             total: row.cost.clone(),
             is_final: kind == EventKind::SessionBilled,
         });
-        let key = row.payer.map(|payer| payer.key);
+        let key = row.payer.and_then(|payer| payer.key);
         let data = SessionEvent { session: row.clone().into(), key, bill };
         Self::new(account, kind, at_ms, EventData::Session(Box::new(data)))
     }

@@ -30,6 +30,7 @@ mod checks;
 mod clock;
 mod deeds;
 mod evidence;
+mod market;
 mod nodes;
 mod payouts;
 mod placement;
@@ -66,6 +67,7 @@ struct State {
     idempotency: HashMap<Hash, (Hash, SessionId)>,
     journal: Vec<Transfer>,
     limits: budgets::Limits,
+    market: market::Market,
     cards: billing::Cards,
     checks: checks::Checks,
     settlement: settlements::Last,
@@ -143,6 +145,8 @@ impl State {
             generation: Generation(0),
             lease: new.lease,
             payer: new.payer,
+            reservation: new.reservation,
+            stands_by: new.stands_by(),
             node: new.node,
             node_slots: self.slots_of(new.node),
             node_name: self.nodes.get(&new.node).map(|(_, node)| node.name.clone()).unwrap_or_default(),
@@ -210,11 +214,6 @@ impl State {
         rows
     }
 
-    fn held(&self, node: NodeId) -> u32 {
-        let active = |held: &&Held| held.new.node == node && held.state != SessionState::Ended;
-        self.sessions.values().filter(active).count() as u32
-    }
-
     fn create(&mut self, new: &NewSession) -> Result<Created, StoreError> {
         if new.fence.as_ref().is_some_and(|fence| !self.replicas.holds(fence)) {
             return Ok(Created::Fenced);
@@ -234,16 +233,28 @@ impl State {
             return Ok(Created::TooMany);
         }
         let slots = self.nodes.get(&new.node).map_or(0, |(_, node)| node.slots);
-        if self.held(new.node) >= slots {
+        let takes_slot = new.reservation.is_none();
+        if takes_slot && self.held(new.node) >= slots {
+            return Ok(Created::NoCapacity);
+        }
+        let before = new.reservation.map(|_| self.clone());
+        if let Some(id) = new.reservation
+            && !self.make_way(id, new)?
+        {
             return Ok(Created::NoCapacity);
         }
         self.payers.extend(new.payer.map(|payer| (new.lease, payer)));
         let opening = account(new).open(crate::random::transfer_id())?;
         let plans = self.plans.clone();
         self.take_included(new, std::slice::from_ref(&opening), new.now_ms);
-        if !self.holds(std::slice::from_ref(&opening)) {
+        let is_capped = !self.caps_hold(new, std::slice::from_ref(&opening));
+        if is_capped || !self.holds(std::slice::from_ref(&opening)) {
             self.plans = plans;
-            return Ok(Created::OverBudget);
+            // What stood by goes on.
+            if let Some(before) = before {
+                *self = before;
+            }
+            return Ok(if is_capped { Created::OverCap } else { Created::OverBudget });
         }
         self.journal.push(opening.clone());
         self.tell_low(&[opening], new.now_ms)?;
@@ -257,7 +268,7 @@ impl State {
             closed: false,
             receipts: Vec::new(),
         };
-        self.change_slots(new.node, |held| held + 1);
+        self.change_slots(new.node, |slots| slots + u32::from(takes_slot));
         let row = self.row(&held);
         self.sessions.insert(new.id, held);
         self.tell_session(EventKind::SessionStarted, new.now_ms, &row)?;
@@ -273,7 +284,8 @@ impl State {
             self.give_included_back(&held.new);
             (held.state, held.ended) = (SessionState::Ended, Some((ended_at_ms, reason)));
             self.sessions.insert(id, held.clone());
-            self.change_slots(held.new.node, |slots| slots - 1);
+            let gives_slot = self.gives_slot(&held.new);
+            self.change_slots(held.new.node, |slots| slots - u32::from(gives_slot));
             let row = self.row(&held);
             self.tell_session(EventKind::SessionEnded, ended_at_ms, &row)?;
         }
@@ -293,7 +305,7 @@ impl State {
         };
         let (new, plans) = (held.new.clone(), self.plans.clone());
         self.take_included(&new, &entry.transfers, now_ms);
-        if !self.holds(&entry.transfers) {
+        if !self.holds(&entry.transfers) || !self.caps_hold(&new, &entry.transfers) {
             self.plans = plans;
             return Ok(Taken::OverBudget);
         }

@@ -13,7 +13,9 @@ pub mod billing;
 pub mod checks;
 pub mod deeds;
 mod event;
+pub mod market;
 mod memory;
+mod months;
 pub mod payouts;
 pub mod placement;
 pub mod plans;
@@ -31,6 +33,7 @@ pub use accounts::{AccountStore, Payer};
 pub use billing::BillingStore;
 pub use checks::CheckStore;
 pub use deeds::DeedStore;
+pub use market::MarketStore;
 pub use memory::MemoryStore;
 pub use payouts::PayoutStore;
 pub use placement::PlacementStore;
@@ -83,6 +86,9 @@ pub enum StoreError {
     /// A budget does not hold what was to be set aside.
     #[error("the budget of {0} is used up")]
     OverBudget(Account),
+    /// What a player may spend in a month does not hold what was to be set aside.
+    #[error("a player has spent as much as it may in a month")]
+    OverCap,
     /// The process died before the commit (only from [`MemoryStore`]).
     #[error("crashed before the commit")]
     Crashed,
@@ -99,6 +105,8 @@ pub enum Created {
     NoCapacity,
     /// The budget of the title, or of the account or the key that asked, does not hold another hour.
     OverBudget,
+    /// What the player may spend in a month does not hold another hour.
+    OverCap,
     /// The guest has as many sessions as a guest may have.
     TooMany,
     /// The idempotency key was used for another request.
@@ -203,6 +211,7 @@ pub trait Store:
     + BillingStore
     + CheckStore
     + DeedStore
+    + MarketStore
     + PayoutStore
     + PlacementStore
     + PlanStore

@@ -3,10 +3,10 @@
 use super::{Fence, Hash, Payer};
 use crate::bus::words::HeldSlots;
 use nearframe_ledger::Tariff;
-use nearframe_protocol::prices::Basis;
+use nearframe_protocol::prices::{Basis, Work};
 use nearframe_protocol::{
-    EndReason, Generation, GuestId, LeaseId, Money, NodeId, PublicKey, SessionId, SessionState, TitleHash,
-    TitleId, api,
+    EndReason, Generation, GuestId, LeaseId, Money, NodeId, PublicKey, ReservationId, SessionId,
+    SessionState, TitleHash, TitleId, api,
 };
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,25 @@ pub struct NewSession {
     pub idempotency: Option<Idempotency>,
     /// By which right it is leased in its node's region; none where nobody else leases.
     pub fence: Option<Fence>,
+    /// Under which reservation: then it takes the place of what stands by for that on its node.
+    #[serde(default)]
+    pub reservation: Option<ReservationId>,
+    /// A hash of what the studio calls its player; without one, of the guest.
+    #[serde(default)]
+    pub player: Option<Hash>,
+}
+
+impl NewSession {
+    /// Whether nobody plays.
+    pub(super) fn stands_by(&self) -> bool {
+        self.basis.as_ref().is_some_and(|basis| basis.work == Work::Reserve)
+    }
+
+    /// Who plays, for what players may spend.
+    pub(super) fn player(&self) -> Hash {
+        self.player
+            .unwrap_or_else(|| blake3::derive_key("nearframe guest as player v1", self.guest.as_bytes()))
+    }
 }
 
 /// A session with its newest lease.
@@ -76,6 +95,12 @@ pub struct SessionRow {
     /// Who pays in the studio's place.
     #[serde(default)]
     pub payer: Option<Payer>,
+    /// Under which reservation.
+    #[serde(default)]
+    pub reservation: Option<ReservationId>,
+    /// Nobody plays: a slot stands by.
+    #[serde(default)]
+    pub stands_by: bool,
     /// Where it runs.
     pub node: NodeId,
     /// What the node's owner calls it.
@@ -109,6 +134,8 @@ impl SessionRow {
             generation: Generation(0),
             lease: new.lease,
             payer: new.payer,
+            reservation: new.reservation,
+            stands_by: new.stands_by(),
             node: new.node,
             node_name,
             node_slots,

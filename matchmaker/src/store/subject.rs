@@ -1,7 +1,7 @@
 //! What a transaction decides about, for databases in which several write at once.
 
 use super::Hash;
-use nearframe_protocol::{AccountId, CaseId, GuestId, MemberId, NodeId, PublicKey, SessionId};
+use nearframe_protocol::{AccountId, CaseId, GuestId, MemberId, NodeId, PublicKey, ReservationId, SessionId};
 
 /// What a transaction decides about.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,10 @@ pub(super) enum Subject<'a> {
     NodeKey(PublicKey),
     /// What is known and decided about a case.
     Case(CaseId),
+    /// Which machines are promised to whom.
+    Market,
+    /// Which machines a reservation holds.
+    Reservation(ReservationId),
     /// A session with its lease, receipts and transfers.
     Session(SessionId),
     /// What an account subscribes to, and what leases hold of that.
@@ -47,7 +51,7 @@ pub(super) enum Subject<'a> {
 }
 
 /// What nobody else decides about while a transaction runs, or only together with it. In the order in which
-/// transactions take them: regions, requests, guests, sessions.
+/// transactions take them: regions, requests, guests, reservations, sessions.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Lock<'a> {
     /// Nobody else does.
@@ -75,6 +79,8 @@ impl Subject<'_> {
             Self::Orders(node) => hasher.update(b"orders").update(node.as_bytes()),
             Self::NodeKey(key) => hasher.update(b"node key").update(key.as_bytes()),
             Self::Case(case) => hasher.update(b"case").update(case.as_bytes()),
+            Self::Market => hasher.update(b"market"),
+            Self::Reservation(id) => hasher.update(b"reservation").update(id.as_bytes()),
             Self::Session(session) => hasher.update(b"session").update(session.as_bytes()),
             Self::Plan(account) => hasher.update(b"plan").update(account.as_bytes()),
             Self::Saves => hasher.update(b"saves"),

@@ -96,11 +96,13 @@ pub(crate) fn request(node: NodeId, n: u32, payer: Option<(u8, u8)>) -> NewSessi
         player_key: NodeKey::from_seed([2; 32]).public(),
         lease: LeaseId::from_bytes(*session_id(n).as_bytes()),
         tariff: Tariff { price_micros_per_hour: HOUR_MICROS, fee_permille: 137, currency: eur() },
-        payer: payer.map(|(account, key)| Payer { account: account_id(account), key: key_id(key) }),
+        payer: payer.map(|(account, key)| Payer { account: account_id(account), key: Some(key_id(key)) }),
         now_ms: NOW + u64::from(n),
         basis: None,
         idempotency: None,
         fence: None,
+        reservation: None,
+        player: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use super::dice::Dice;
 use async_trait::async_trait;
 use nearframe_ledger::Transfer;
+use nearframe_ledger::auction::Entry;
 use nearframe_ledger::bill::Evidence;
 use nearframe_ledger::payout::{Rail, State};
 use nearframe_ledger::rates::RateCard;
@@ -14,6 +15,9 @@ use nearframe_matchmaker::store::accounts::{
 use nearframe_matchmaker::store::billing::{CardRow, CardSource, LeaseUsageRow, UsageBy, UsageOf, UsageRow};
 use nearframe_matchmaker::store::checks::{CheckRow, CheckerRow, DayRow, Filed, Take};
 use nearframe_matchmaker::store::deeds::{AnswerRow, Asked, Claim, Deed, DeedStore, TrailRow};
+use nearframe_matchmaker::store::market::{
+    AuctionRow, CapOf, CapRow, MachineRow, MarketStore, NewStandBy, ReservationRow, Reserved, Stood,
+};
 use nearframe_matchmaker::store::payouts::{DestinationRow, PayoutRow, PayoutStore};
 use nearframe_matchmaker::store::placement::{
     BookingRow, BookingTerms, InterruptibleRow, OrderKind, OrderRow, PastRow, PlacementStore, RuleKind,
@@ -38,6 +42,7 @@ use nearframe_matchmaker::store::{
 use nearframe_placement::assign::reserve::NoRoom;
 use nearframe_protocol::account::MemberRole;
 use nearframe_protocol::api::StoredReceipt;
+use nearframe_protocol::auction::{OpenBid, SealedBid};
 use nearframe_protocol::check::SignedCheck;
 use nearframe_protocol::check::draw::Audit;
 use nearframe_protocol::link::NodeOffer;
@@ -46,8 +51,9 @@ use nearframe_protocol::plan::ChargeKind;
 use nearframe_protocol::receipt::SignedReceipt;
 use nearframe_protocol::webhook::EventKind;
 use nearframe_protocol::{
-    AccountId, ApiKeyId, CaseId, Currency, DisputeId, EndReason, EventId, Generation, GuestId, IdentityId,
-    LeaseId, MemberId, NodeId, PasskeyId, PublicKey, SessionId, TitleId, WebhookId,
+    AccountId, ApiKeyId, AuctionId, CaseId, Currency, DisputeId, EndReason, EventId, Generation, GuestId,
+    IdentityId, LeaseId, MemberId, NodeId, PasskeyId, PublicKey, ReservationId, SessionId, TitleId,
+    WebhookId,
 };
 use std::collections::HashMap;
 use std::ops::Range;
@@ -326,6 +332,26 @@ through! { CheckStore {
     enrolled() -> Vec<(NodeId, u64)>;
     closed_audits(from_day: u32, stale_before_ms: u64) -> Vec<(Audit, NodeId)>;
     take_audit(take: &Take) -> bool;
+}}
+
+through! { MarketStore {
+    reserve(new: &ReservationRow) -> Reserved;
+    reservation(id: ReservationId) -> Option<ReservationRow>;
+    reservations(account: Option<AccountId>, after: Option<ReservationId>, limit: u32) -> Vec<ReservationRow>;
+    reservations_alive() -> Vec<ReservationRow>;
+    auction(id: AuctionId) -> Option<AuctionRow>;
+    seal_bid(node: NodeId, sealed: &SealedBid, now_ms: u64) -> bool;
+    open_bid(node: NodeId, open: &OpenBid, now_ms: u64) -> bool;
+    bids(auction: AuctionId) -> Vec<Entry>;
+    close_auction(id: ReservationId, now_ms: u64) -> Option<ReservationRow>;
+    machines(id: ReservationId) -> Vec<MachineRow>;
+    stand_by(new: &NewStandBy) -> Stood;
+    let_go(id: ReservationId, node: NodeId, gone: bool) -> Option<HeldSlots>;
+    cancel_reservation(id: ReservationId, now_ms: u64) -> Option<ReservationRow>;
+    finish_reservation(id: ReservationId, now_ms: u64) -> bool;
+    stood_micros(id: ReservationId) -> i128;
+    set_cap(of: &CapOf, cap: Option<&CapRow>) -> ();
+    cap(of: &CapOf) -> Option<CapRow>;
 }}
 
 through! { DeedStore {

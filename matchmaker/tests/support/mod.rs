@@ -277,6 +277,28 @@ impl FakeNode {
         node
     }
 
+    /// Enrols a node that bids in auctions and stands by, with a key and a name of its own.
+    pub(crate) async fn bidder(service: &Service, n: u8, slots: u32) -> Self {
+        let code = service.matchmaker.enrolment_code().await.unwrap();
+        let key = NodeKey::from_seed([n; 32]);
+        let offer = NodeOffer { name: format!("bidder {n}"), ..Self::offer(slots) };
+        let mut wire = Wire::open(service.address, "/v1/nodes/link").await;
+        let Some(ToNode::Challenge { nonce, .. }) = wire.hear().await else {
+            panic!("a challenge comes first")
+        };
+        let FromNode::Hello { public_key, signature, enrolment_code, offer, sessions, .. } =
+            hello(&key, &nonce, Some(code), offer, vec![])
+        else {
+            panic!("a hello is a hello")
+        };
+        let versions = nearframe_protocol::link::versions();
+        wire.say(&FromNode::Hello { versions, public_key, signature, enrolment_code, offer, sessions }).await;
+        match wire.hear().await {
+            Some(ToNode::Welcome { node, .. }) => Self { key, id: node, wire, sequence: 0 },
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// Links again with a known key.
     pub(crate) async fn again(address: SocketAddr, slots: u32, sessions: Vec<RunningSession>) -> Self {
         Self::hello(address, NodeKey::from_seed([7; 32]), None, Self::offer(slots), sessions).await.unwrap()

@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use nearframe_protocol::auction::Bid;
 use nearframe_protocol::check::CheckReport;
 use nearframe_protocol::facts::FactsMessage;
 use nearframe_protocol::input::InputPacket;
@@ -18,6 +19,9 @@ fuzz_target!(|bytes: &[u8]| {
     }
     if let Ok(receipt) = Receipt::parse(bytes) {
         assert_eq!(receipt.canonical(), bytes);
+    }
+    if let Ok(bid) = Bid::parse(bytes) {
+        assert_eq!(bid.canonical(), bytes);
     }
     if let Ok(report) = CheckReport::parse(bytes) {
         assert_eq!(report.canonical(), bytes);

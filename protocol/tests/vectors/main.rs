@@ -4,6 +4,7 @@
 //! vectors` rewrites them; a difference that was not meant is a broken protocol.
 #![allow(clippy::unwrap_used, reason = "a vector that cannot be made or read fails its test")]
 
+mod auction;
 mod capability;
 mod check;
 mod facts;

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use nearframe_protocol::NodeKey;
+use nearframe_protocol::key::Nonce;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -37,6 +38,13 @@ pub fn load_or_create(dir: &Path, name: &str) -> Result<NodeKey> {
         }
         Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
     }
+}
+
+/// 32 bytes that nobody can guess.
+pub(super) fn nonce() -> Nonce {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).expect("the operating system has randomness once it runs processes");
+    Nonce::from_bytes(bytes)
 }
 
 #[cfg(test)]

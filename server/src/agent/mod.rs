@@ -3,6 +3,7 @@
 //! Everything that happens to a node arrives here as one [`Event`] on one channel, and one loop acts on
 //! it; sockets and processes are tasks that feed the channel.
 
+mod bidder;
 mod chain;
 mod identity;
 mod link;
@@ -11,6 +12,7 @@ mod pool;
 mod reflector;
 mod saves;
 mod spool;
+mod standby;
 mod supervisor;
 mod worker_process;
 
@@ -69,6 +71,9 @@ pub struct Config {
     pub least_trust: Trust,
     /// Sessions at once; `None`: as many as the machine was measured to hold.
     pub slots: Option<u32>,
+    /// The least that it takes for an hour of standing by, in micro-units of what the matchmaker counts in; `None`: what
+    /// the rate card gives.
+    pub standby_price_micros: Option<u64>,
     /// Where media may flow.
     pub network: MediaNetwork,
     /// Highest video bitrate of a session.
@@ -268,6 +273,7 @@ fn config_for_tests(data: &std::path::Path) -> Config {
         prepare: Vec::new(),
         least_trust: Trust::Sandboxed,
         slots: Some(1),
+        standby_price_micros: None,
         network: MediaNetwork::default(),
         max_bitrate_bps: 1,
         video: VideoOptions::default(),

@@ -1,11 +1,13 @@
 //! Sessions of this node and the workers that run them.
 
+use super::bidder::Bidder;
 use super::chain::Chain;
 use super::link::{Greeting, Running};
 use super::pool::Pool;
 use super::reflector::Reflector;
 use super::saves::{SaveEvent, Saves};
 use super::spool::Spool;
+use super::standby::StandBy;
 use super::worker_process::{WorkerEvent, WorkerId, WorkerProcess};
 use super::{Config, Event};
 use nearframe_protocol::attest::{Attestation, Fingerprint};
@@ -84,6 +86,8 @@ pub(crate) struct Supervisor {
     reflector: Option<Reflector>,
     endings: Vec<Ending>,
     sessions: HashMap<SessionId, SessionEntry>,
+    bidder: Bidder,
+    standby: StandBy,
     link: Option<mpsc::Sender<FromNode>>,
     /// Ends that could not be told yet.
     untold: Vec<(SessionId, Generation, EndReason, String)>,
@@ -104,6 +108,8 @@ impl Supervisor {
         reflector: Option<Reflector>,
     ) -> Self {
         Self {
+            bidder: Bidder::new(config.standby_price_micros),
+            standby: StandBy::default(),
             config,
             key,
             titles,
@@ -160,7 +166,7 @@ impl Supervisor {
         let now = Instant::now();
         let ready: Vec<_> =
             self.sessions.values_mut().flat_map(|session| session.chain.ready(now, false)).collect();
-        for receipt in ready {
+        for receipt in ready.into_iter().chain(self.standby.due(&self.key, now)) {
             self.deliver(receipt).await;
         }
         self.saves.look_at_leftovers(now);
@@ -185,7 +191,8 @@ impl Supervisor {
         self.draining = true;
         self.tell(FromNode::Draining).await;
         self.pool.drain().await;
-        let all: Vec<_> = self.sessions.keys().copied().collect();
+        let standing = self.standby.all().into_iter().map(|(session, _)| session);
+        let all: Vec<_> = self.sessions.keys().copied().chain(standing).collect();
         for session in all {
             self.stop(session, EndReason::Drained).await;
         }
@@ -230,7 +237,7 @@ impl Supervisor {
         }
         let live: Vec<_> =
             self.sessions.iter().filter(|(_, s)| s.live).map(|(&id, s)| (id, s.generation)).collect();
-        for (session, generation) in live {
+        for (session, generation) in live.into_iter().chain(self.standby.all()) {
             self.tell(FromNode::Live { session, generation }).await;
         }
         if self.draining {
@@ -280,6 +287,18 @@ impl Supervisor {
                 }
             }
             ToNode::Prewarm { titles } => self.prewarm(&titles),
+            ToNode::Auction { call } => {
+                let sealed = self.bidder.seal(&self.key, &call, super::identity::nonce, Instant::now());
+                if let Some(sealed) = sealed.filter(|_| !self.draining) {
+                    self.tell(FromNode::Seal { sealed }).await;
+                }
+            }
+            ToNode::Reveal { auction } => {
+                if let Some(open) = self.bidder.open(auction) {
+                    self.tell(FromNode::Open { open: Box::new(open) }).await;
+                }
+            }
+            ToNode::StandBy { session, generation } => self.stand_by(session, generation).await,
             ToNode::ReceiptTaken { session, generation, sequence } => {
                 self.spool.taken((session, generation, sequence));
             }
@@ -293,6 +312,20 @@ impl Supervisor {
                 warn!("the matchmaker speaks of a measurement that nobody asked for; ignored");
             }
         }
+    }
+
+    async fn stand_by(&mut self, session: SessionId, generation: Generation) {
+        if self.draining {
+            let detail = "the node is draining".to_owned();
+            return self.tell_end(session, generation, EndReason::Drained, detail).await;
+        }
+        if self.standby.begin(&self.key, session, generation, Instant::now()) {
+            info!(%session, "a slot stands by");
+            if let Ok(mut running) = self.running.lock() {
+                running.push(RunningSession { session, generation });
+            }
+        }
+        self.tell(FromNode::Live { session, generation }).await;
     }
 
     /// Keeps these titles at their menu, besides those that this host wants so.
@@ -425,6 +458,12 @@ impl Supervisor {
     }
 
     async fn stop(&mut self, session: SessionId, reason: EndReason) {
+        if let Some((generation, receipts)) = self.standby.end(&self.key, session, Instant::now()) {
+            for receipt in receipts {
+                self.deliver(receipt).await;
+            }
+            return self.tell_end(session, generation, reason, "a slot stands by no more".to_owned()).await;
+        }
         let Some(entry) = self.sessions.get_mut(&session) else { return };
         match &entry.worker {
             Some(worker) if worker.send(ToWorker::Stop { reason }) => {

@@ -182,3 +182,48 @@ export function proof(node: string): Schemas['Earnings'] {
   const of = { version: 1, epoch: 20_780, date: '2026-11-23', host: node, earned, index: 0, leaves: 1, path: [], root: '00'.repeat(32) };
   return { node, earned: [earned], settled: [earned], ledger_key: 'ab'.repeat(32), proofs: [of as unknown as Record<string, never>] };
 }
+
+/** The same by kind of work. */
+export const BY_WORK: Schemas['WorkUsage'][] = [
+  { work: 'interactive', sums: sums(412_000e6, 218) },
+  { work: 'reserve', sums: sums(9_400e6, 12) },
+];
+
+const RESERVED: Schemas['Reservation'] = {
+  id: '0b9d1f6e-7c7c-4a52-8a57-5f0a5b1b2c01',
+  auction: '0b9d1f6e-7c7c-4a52-8a57-5f0a5b1b2c02',
+  account: '0b9d1f6e-7c7c-4a52-8a57-5f0a5b1b2c03',
+  title: 'meteor',
+  region: 'DE',
+  gpu_tier: 0,
+  machines: 2,
+  from_ms: Date.now() - HOUR_MS,
+  until_ms: Date.now() + HOUR_MS,
+  state: 'booked',
+  decided_at_ms: Date.now() - DAY_MS,
+  price_ceiling: money(120_000n),
+  price_per_hour: money(90_001n),
+  fee_permille: Number(FEE_PERMILLE),
+  held: money(90_004n),
+  paid: money(150_002n),
+  machine_states: FLEET.slice(0, 2).map(({ id }, at) => ({ node: id, state: at === 0 ? 'standing' : 'playing', is_next: false })),
+  created_at_ms: Date.now() - DAY_MS,
+};
+
+/** Reservations: one that runs, and one that found too few machines. */
+export const RESERVATIONS: Schemas['Reservation'][] = [
+  RESERVED,
+  { ...RESERVED, id: '0b9d1f6e-7c7c-4a52-8a57-5f0a5b1b2c04', region: '', state: 'failed', price_per_hour: null, held: money(0n), paid: money(0n), machine_states: [] },
+];
+
+/** What standing by costs. */
+export const QUOTE: Schemas['Quote'] = {
+  quote: 'q',
+  title: 'meteor',
+  work: 'reserve',
+  price_per_hour: money(120_000n),
+  lowest_price_per_hour: money(120_000n),
+  fee_permille: Number(FEE_PERMILLE),
+  rate_card: 1,
+  valid_until_ms: Date.now() + HOUR_MS,
+};

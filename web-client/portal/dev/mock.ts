@@ -27,7 +27,7 @@ import {
   WEBHOOK_SECRET,
   choice,
 } from './mock-accounts.ts';
-import { BUDGETS, BY_NODE, BY_SESSION, BY_TITLE, PAYOUTS, PRICES, PRICE_INDEX, bill, earnings, proof, series } from './mock-money.ts';
+import { BUDGETS, BY_NODE, BY_SESSION, BY_TITLE, BY_WORK, PAYOUTS, PRICES, PRICE_INDEX, QUOTE, RESERVATIONS, bill, earnings, proof, series } from './mock-money.ts';
 import { EMPTY_FLEET, FLEET_VIEW, OUTLOOK, PLACEMENT } from './mock-fleet.ts';
 import { CASES, DISPUTES } from './mock-trust.ts';
 
@@ -103,6 +103,15 @@ function moneyBody(method: string, [kind, id = '', part = '']: readonly string[]
       return rows(BY_TITLE);
     case 'GET usage/nodes':
       return rows(BY_NODE.filter(({ node }) => [null, node].includes(query.get('node'))));
+    case 'GET usage/work':
+      return rows(BY_WORK);
+    case 'GET reservations/':
+      return rows(RESERVATIONS);
+    case 'POST quotes/':
+      return QUOTE;
+    case 'POST reservations/':
+    case 'DELETE reservations/':
+      return RESERVATIONS[0];
     case 'GET usage/sessions':
       return rows(BY_SESSION);
     case 'GET sessions/bill':

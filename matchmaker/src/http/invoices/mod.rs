@@ -22,6 +22,7 @@ use futures_util::stream;
 use nearframe_ledger::Tariff;
 use nearframe_ledger::bill::{Evidence, LeaseBill, Line};
 use nearframe_protocol::plan::ChargeKind;
+use nearframe_protocol::prices::Work;
 use nearframe_protocol::{Currency, SessionId, TitleId, api};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -66,6 +67,8 @@ struct LeaseMonth {
     first_ms: u64,
     session: SessionId,
     tariff: Tariff,
+    /// A machine stood by.
+    stands_by: bool,
     sums: UsageSums,
 }
 
@@ -167,6 +170,7 @@ impl LeaseMonth {
         Some(Self {
             first_ms: lines.first()?.received_at_ms,
             session: evidence.terms.session,
+            stands_by: evidence.basis.as_ref().is_some_and(|basis| basis.work == Work::Reserve),
             tariff: evidence.account.tariff.clone(),
             sums,
         })

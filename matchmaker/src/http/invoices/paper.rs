@@ -143,14 +143,27 @@ fn of_title(document: &mut Document, month: &TitleMonth, room: &mut usize) {
     if left > 0 {
         document.text(&format!("{left} more sessions are in the statement."));
     }
+    for (currency, standing) in month.standing() {
+        let total = micros(standing.host_micros + standing.platform_micros);
+        document.text(&format!("Of this, {total} {currency} are for machines that stood by."));
+    }
     document.text("Every receipt behind these lines, with its signatures and price, is in the title's statement (CSV) of the same month, whose SHA-256 is");
     document.text(&month.sha256);
 }
 
 impl TitleMonth {
     fn sums(&self) -> BTreeMap<&Currency, UsageSums> {
+        self.sums_of(|_| true)
+    }
+
+    /// Of reservations alone.
+    fn standing(&self) -> BTreeMap<&Currency, UsageSums> {
+        self.sums_of(|lease| lease.stands_by)
+    }
+
+    fn sums_of(&self, wanted: impl Fn(&LeaseMonth) -> bool) -> BTreeMap<&Currency, UsageSums> {
         let mut sums: BTreeMap<&Currency, UsageSums> = BTreeMap::new();
-        for lease in &self.leases {
+        for lease in self.leases.iter().filter(|lease| wanted(lease)) {
             let sum = sums.entry(&lease.tariff.currency).or_default();
             *sum = added(*sum, &lease.sums);
         }

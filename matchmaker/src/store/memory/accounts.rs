@@ -87,7 +87,7 @@ impl State {
 
     fn key_row(&self, row: &KeyRow) -> KeyRow {
         let mut row = row.clone();
-        row.purse.committed_micros = self.set_aside(|payer| payer.key == row.id);
+        row.purse.committed_micros = self.key_spent(row.id);
         row
     }
 }
@@ -267,7 +267,9 @@ impl AccountStore for MemoryStore {
         after: Option<SessionId>,
         limit: u32,
     ) -> Result<Vec<SessionRow>, StoreError> {
-        let mine = |held: &Held| held.new.payer.is_some_and(|payer| payer.account == account);
+        let mine = |held: &Held| {
+            !held.new.stands_by() && held.new.payer.is_some_and(|payer| payer.account == account)
+        };
         let mut rows = self.read(|state| state.rows(mine));
         rows.reverse();
         if let Some(after) = after {

@@ -4,7 +4,7 @@ use super::State;
 use crate::store::accounts::Purse;
 use crate::store::{BudgetRow, Payer};
 use nearframe_ledger::{Account, Kind, Transfer};
-use nearframe_protocol::{AccountId, Currency, LeaseId, Money, TitleId};
+use nearframe_protocol::{AccountId, ApiKeyId, Currency, LeaseId, Money, TitleId};
 use std::collections::BTreeMap;
 
 /// Limits by title and currency, in micro-units.
@@ -31,7 +31,10 @@ impl State {
         let Some(first) = transfers.first().filter(|first| first.kind == Kind::Pending) else { return true };
         let title = match &first.debit {
             Account::Studio(title) => title,
-            Account::Customer(account) => return self.purses_hold(*account, first, transfers),
+            Account::Customer(account) => {
+                let held = self.reservation_holds(transfers);
+                return held.unwrap_or_else(|| self.purses_hold(*account, first, transfers));
+            }
             _ => return true,
         };
         let more: i128 = transfers.iter().map(change_micros).sum();
@@ -43,8 +46,8 @@ impl State {
 
     /// Whether account and key hold it, and the key still sets anything aside.
     fn purses_hold(&self, account: AccountId, transfer: &Transfer, transfers: &[Transfer]) -> bool {
-        let Some(key) = self.payers.get(&transfer.lease).and_then(|payer| self.who.keys.get(&payer.key))
-        else {
+        let key = self.payers.get(&transfer.lease).and_then(|payer| payer.key);
+        let Some(key) = key.and_then(|key| self.who.keys.get(&key)) else {
             return false;
         };
         let Some(account) = self.who.accounts.get(&account) else { return false };
@@ -55,7 +58,7 @@ impl State {
         };
         key.revoked_at_ms.is_none()
             && holds(&account.purse, self.account_spent(account.id))
-            && holds(&key.purse, self.set_aside(|payer| payer.key == key.id))
+            && holds(&key.purse, self.key_spent(key.id))
     }
 
     /// What a lease would take of its payer's own money with these transfers.
@@ -80,7 +83,14 @@ impl State {
 
     /// What an account has set aside or spent, fees of its subscription included.
     pub(super) fn account_spent(&self, account: AccountId) -> i128 {
-        self.set_aside(|payer| payer.account == account) + self.plans.fees_micros(account)
+        let of = |payer: &Payer| payer.account == account;
+        self.set_aside(of) + self.reserved_micros(of) + self.plans.fees_micros(account)
+    }
+
+    /// What a key has set aside or spent.
+    pub(super) fn key_spent(&self, key: ApiKeyId) -> i128 {
+        let of = |payer: &Payer| payer.key == Some(key);
+        self.set_aside(of) + self.reserved_micros(of)
     }
 
     pub(super) fn set_limit(&mut self, title: &TitleId, currency: &Currency, limit_micros: Option<i128>) {

@@ -61,8 +61,9 @@ impl State {
         if self.trust.cases.values().any(|row| row.node == node && row.verdict.is_none()) {
             return Some(WithheldWhy::UnderReview);
         }
-        let ended =
-            self.sessions.values().filter(|other| other.new.node == node && other.ended.is_some()).count();
+        let played =
+            |other: &&Held| other.new.node == node && other.ended.is_some() && !other.new.stands_by();
+        let ended = self.sessions.values().filter(played).count();
         let enrolled = self.trust.enrolled.get(&node).copied().unwrap_or(0);
         let is_new = enrolled > trial.enrolled_before_ms || (ended as u64) < u64::from(trial.sessions);
         is_new.then_some(WithheldWhy::NewHost)
@@ -153,7 +154,11 @@ impl State {
     }
 
     fn played(&self, since_ms: u64, limit: u32) -> Vec<PlayedRow> {
-        let mut all: Vec<&Held> = self.sessions.values().filter(|held| held.new.now_ms >= since_ms).collect();
+        let mut all: Vec<&Held> = self
+            .sessions
+            .values()
+            .filter(|held| held.new.now_ms >= since_ms && !held.new.stands_by())
+            .collect();
         all.sort_by_key(|held| held.new.lease);
         let row = |held: &Held| PlayedRow {
             session: held.new.id,
@@ -170,7 +175,7 @@ impl State {
 
 fn served(state: &State, ended: &Range<u64>) -> Vec<ServedRow> {
     let mut nodes: BTreeMap<NodeId, Served> = BTreeMap::new();
-    for held in state.sessions.values() {
+    for held in state.sessions.values().filter(|held| !held.new.stands_by()) {
         let Some((_, reason)) = held.ended.filter(|(at_ms, _)| ended.contains(at_ms)) else { continue };
         let served_us = held.receipts.iter().map(|(_, billed_us)| billed_us).sum();
         if served_us > 0 {

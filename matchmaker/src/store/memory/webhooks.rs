@@ -169,7 +169,7 @@ impl State {
         row: &SessionRow,
     ) -> Result<(), StoreError> {
         let Some(account) = self.who_pays(row.payer, &row.title) else { return Ok(()) };
-        if self.hooks.is_wanted(account, kind) {
+        if !row.stands_by && self.hooks.is_wanted(account, kind) {
             self.hooks.add(&EventRow::of_session(account, kind, at_ms, row)?, None);
         }
         Ok(())
@@ -193,7 +193,7 @@ impl State {
             }
             BudgetOf::Key { id } => {
                 let row = self.who.keys.get(id)?;
-                Some(purse(&row.purse, self.set_aside(|payer| payer.key == *id)))
+                Some(purse(&row.purse, self.key_spent(*id)))
             }
             BudgetOf::Title { id } => {
                 let rows = self.budgets();
@@ -238,7 +238,7 @@ impl State {
         let Some(transfer) = transfers.iter().find(sets_aside) else { return Ok(()) };
         let places = match &transfer.debit {
             Account::Customer(account) => {
-                let key: Option<ApiKeyId> = self.payers.get(&transfer.lease).map(|payer| payer.key);
+                let key: Option<ApiKeyId> = self.payers.get(&transfer.lease).and_then(|payer| payer.key);
                 let key = key.map(|id| (BudgetOf::Key { id }, *account));
                 [Some((BudgetOf::Account, *account)), key]
             }
@@ -259,7 +259,10 @@ impl State {
     fn tell_exhausted(&mut self, refused: &Refused) -> Result<(), StoreError> {
         let Some(account) = self.who_pays(refused.payer, &refused.title) else { return Ok(()) };
         let places = match refused.payer {
-            Some(payer) => vec![BudgetOf::Key { id: payer.key }, BudgetOf::Account],
+            Some(payer) => {
+                let of_key = payer.key.map(|id| BudgetOf::Key { id });
+                of_key.into_iter().chain([BudgetOf::Account]).collect()
+            }
             None => vec![BudgetOf::Title { id: refused.title.clone() }],
         };
         for of in places {

@@ -2,7 +2,7 @@
 
 use super::outbox::{self, Place};
 use super::rows::{currency, maybe_int, signed_amount, title};
-use super::{Connection, DbRow, SqlStore, StoreError, keys};
+use super::{Connection, DbRow, SqlStore, StoreError, caps, keys};
 use crate::store::BudgetRow;
 use nearframe_ledger::{Account, Kind, Transfer};
 use nearframe_protocol::{Currency, Money, TitleId};
@@ -11,6 +11,11 @@ use sqlx::query;
 /// Counts what a transfer sets aside or releases; refuses what the payer's budget does not hold. What is posted was
 /// set aside before. The row is locked from here to the end of the transaction, so that no two decide by one balance.
 pub(super) async fn count(tx: &mut Connection, transfer: &Transfer, now_ms: u64) -> Result<(), StoreError> {
+    count_payer(tx, transfer, now_ms).await?;
+    caps::count(tx, transfer).await
+}
+
+async fn count_payer(tx: &mut Connection, transfer: &Transfer, now_ms: u64) -> Result<(), StoreError> {
     let change_micros = match transfer.kind {
         Kind::Pending => signed_amount(transfer.amount_micros)?,
         Kind::Void => -signed_amount(transfer.amount_micros)?,

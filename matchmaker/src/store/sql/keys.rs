@@ -3,13 +3,14 @@
 use super::accounts::{maybe_id, purse};
 use super::outbox::{self, Place};
 use super::rows::{blob, int, maybe_int, signed, signed_amount, text};
-use super::{Connection, DbRow, SqlStore, StoreError, Subject, lock, plans};
+use super::{Connection, DbRow, SqlStore, StoreError, Subject, lock, market, plans};
 use crate::store::Hash;
 use crate::store::accounts::{Holding, KeyRow, LISTED, MOST_KEYS, USE_NOTED_MS};
 use nearframe_ledger::{Account, Transfer};
 use nearframe_protocol::account::Scope;
-use nearframe_protocol::{AccountId, ApiKeyId, MemberId};
-use sqlx::query;
+use nearframe_protocol::prices::Work;
+use nearframe_protocol::{AccountId, ApiKeyId, Currency, MemberId, ReservationId};
+use sqlx::{Row, query};
 
 const KEY_COLUMNS: &str =
     "SELECT id, account_id, name, prefix, scopes, created_at_ms, created_by, expires_at_ms,
@@ -132,18 +133,23 @@ pub(super) async fn count(
     now_ms: u64,
 ) -> Result<(), StoreError> {
     let sql = "
-        SELECT k.id, k.revoked_at_ms, l.price_micros_per_hour, l.fee_permille, l.currency, l.work, l.cover_us,
-               l.cover_current_us, l.cover_from_ms, l.cover_micros, p.account_id AS subscriber,
+        SELECT l.key_id, k.revoked_at_ms, l.price_micros_per_hour, l.fee_permille, l.currency, l.work, l.reservation_id,
+               l.cover_us, l.cover_current_us, l.cover_from_ms, l.cover_micros, p.account_id AS subscriber,
                (SELECT CAST(coalesce(sum(CASE t.kind WHEN 'pending' THEN t.amount_micros
                                                      WHEN 'void' THEN -t.amount_micros ELSE 0 END), 0) AS BIGINT)
                   FROM transfers t WHERE t.lease_id = l.id) AS committed_micros
           FROM leases l
-          JOIN api_keys k ON k.id = l.key_id
+          LEFT JOIN api_keys k ON k.id = l.key_id
           LEFT JOIN subscriptions p ON p.account_id = l.account_id AND p.ended_at_ms IS NULL
          WHERE l.id = $1";
     let row = query(sql).bind(&transfer.lease.as_bytes()[..]).fetch_one(&mut *tx).await?;
+    let key = maybe_id(&row, "key_id")?.map(ApiKeyId::from_bytes);
+    if row.try_get::<Option<&str>, _>("work")? == Some(Work::Reserve.as_str()) {
+        let reservation = ReservationId::from_bytes(blob(&row, "reservation_id")?);
+        return market::draw(tx, reservation, (account, key), (&transfer.currency, change_micros), now_ms)
+            .await;
+    }
     let revoked = maybe_int::<u64>(&row, "revoked_at_ms")?.is_some();
-    let key: [u8; 16] = blob(&row, "id")?;
     if change_micros == 0 && !revoked {
         return Ok(());
     }
@@ -152,6 +158,17 @@ pub(super) async fn count(
     if change_micros == 0 && (is_release || !revoked) {
         return Ok(());
     }
+    set_aside(tx, (account, key), (&transfer.currency, change_micros), now_ms).await
+}
+
+/// Sets an amount aside in the budgets of an account and of a key, or frees it there; refuses what one of them does not
+/// hold.
+pub(super) async fn set_aside(
+    tx: &mut Connection,
+    (account, key): (AccountId, Option<ApiKeyId>),
+    (currency, change_micros): (&Currency, i64),
+    now_ms: u64,
+) -> Result<(), StoreError> {
     let fits =
         "($1 <= 0 OR (currency = $3 AND (limit_micros IS NULL OR committed_micros + $1 <= limit_micros)))";
     let stands = "RETURNING limit_micros, committed_micros, low_told_ms";
@@ -162,18 +179,18 @@ pub(super) async fn count(
         "UPDATE api_keys SET committed_micros = committed_micros + $1
           WHERE id = $2 AND {fits} AND ($1 < 0 OR revoked_at_ms IS NULL) {stands}"
     );
-    let key_place = Place::Key(account, ApiKeyId::from_bytes(key));
-    let places = [(of_account, account.as_bytes(), Place::Account(account)), (of_key, &key, key_place)];
-    for (sql, id, place) in places {
+    let by_account = (of_account, *account.as_bytes(), Place::Account(account));
+    let by_key = key.map(|key| (of_key, *key.as_bytes(), Place::Key(account, key)));
+    for (sql, id, place) in std::iter::once(by_account).chain(by_key) {
         let row = query(&sql)
             .bind(change_micros)
             .bind(&id[..])
-            .bind(transfer.currency.as_str())
+            .bind(currency.as_str())
             .fetch_optional(&mut *tx)
             .await?;
         let row = row.ok_or(StoreError::OverBudget(Account::Customer(account)))?;
         if change_micros > 0 {
-            outbox::low(tx, &row, place, &transfer.currency, now_ms).await?;
+            outbox::low(tx, &row, place, currency, now_ms).await?;
         }
     }
     Ok(())

@@ -9,13 +9,17 @@
 
 mod account_store;
 mod accounts;
+mod auctions;
 mod billing;
 mod budgets;
+mod caps;
 mod checks;
 mod deeds;
 mod disputes;
 mod evidence;
 mod keys;
+mod market;
+mod market_store;
 mod nodes;
 mod outbox;
 mod payouts;

@@ -94,6 +94,9 @@ pub(super) async fn session(
     at_ms: u64,
     row: &SessionRow,
 ) -> Result<(), StoreError> {
+    if row.stands_by {
+        return Ok(());
+    }
     let whose = row.payer.map_or(Whose::Owner(&row.title), |payer| Whose::Account(payer.account));
     if let Some(account) = who_wants(tx, whose, kind).await? {
         add(tx, &EventRow::of_session(account, kind, at_ms, row)?, None).await?;
@@ -204,7 +207,10 @@ pub(super) async fn low(
 /// Tells which budget did not hold something, where that was not told lately.
 pub(super) async fn exhausted(tx: &mut Connection, refused: &Refused) -> Result<(), StoreError> {
     let places = match refused.payer {
-        Some(payer) => vec![Place::Key(payer.account, payer.key), Place::Account(payer.account)],
+        Some(payer) => {
+            let of_key = payer.key.map(|key| Place::Key(payer.account, key));
+            of_key.into_iter().chain([Place::Account(payer.account)]).collect()
+        }
         None => vec![Place::Title(&refused.title, &refused.needed.currency)],
     };
     for place in places {

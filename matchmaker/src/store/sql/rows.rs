@@ -8,7 +8,7 @@ use nearframe_ledger::{Kind, LedgerError, Tariff, Transfer};
 use nearframe_protocol::prices::{Basis, Work};
 use nearframe_protocol::{
     AccountId, ApiKeyId, Currency, EndReason, Generation, GuestId, LeaseId, Money, NodeId, PublicKey,
-    SessionId, SessionState, Signature, TitleHash, TitleId, TransferId,
+    ReservationId, SessionId, SessionState, Signature, TitleHash, TitleId, TransferId,
 };
 use sqlx::Row;
 
@@ -82,8 +82,9 @@ pub(super) fn title(row: &DbRow) -> Result<TitleId, StoreError> {
 fn payer(row: &DbRow) -> Result<Option<Payer>, StoreError> {
     match (maybe_id(row, "account_id")?, maybe_id(row, "key_id")?) {
         (None, None) => Ok(None),
-        (Some(account), Some(key)) => {
-            Ok(Some(Payer { account: AccountId::from_bytes(account), key: ApiKeyId::from_bytes(key) }))
+        (Some(account), key) => {
+            let key = key.map(ApiKeyId::from_bytes);
+            Ok(Some(Payer { account: AccountId::from_bytes(account), key }))
         }
         _ => Err(StoreError::Corrupt("key_id")),
     }
@@ -103,6 +104,8 @@ pub(super) fn session(row: &DbRow) -> Result<SessionRow, StoreError> {
         generation: Generation(int(row, "generation")?),
         lease: LeaseId::from_bytes(blob(row, "lease_id")?),
         payer: payer(row)?,
+        reservation: maybe_id(row, "reservation_id")?.map(ReservationId::from_bytes),
+        stands_by: row.try_get::<Option<&str>, _>("work")? == Some(Work::Reserve.as_str()),
         node: NodeId::from_bytes(blob(row, "node_id")?),
         node_name: text(row, "node_name")?.to_owned(),
         node_slots: HeldSlots {

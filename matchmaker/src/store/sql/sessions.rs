@@ -5,7 +5,7 @@ use super::receipts::{append, lease_state};
 use super::rows::{blob, int, session, signed, text};
 use super::{
     Connection, Created, Db, Ended, Fate, HeldSlots, Idempotency, Lock, NewSession, SessionRow, SqlStore,
-    StoreError, Subject, outbox, replicas, within,
+    StoreError, Subject, market, outbox, replicas, within,
 };
 use crate::store::webhooks::EventRow;
 use nearframe_ledger::LeaseAccount;
@@ -16,7 +16,7 @@ use std::collections::HashMap;
 
 const SESSION_COLUMNS: &str = "
     SELECT s.id, s.guest_id, s.title, s.player_key, s.state, s.generation, s.created_at_ms, s.ended_at_ms,
-           s.end_reason, l.id AS lease_id, l.account_id, l.key_id, l.node_id, l.title_hash, l.currency, n.name AS node_name, n.held, n.held_changes,
+           s.end_reason, l.id AS lease_id, l.account_id, l.key_id, l.reservation_id, l.work, l.node_id, l.title_hash, l.currency, n.name AS node_name, n.held, n.held_changes,
            (SELECT count(*) FROM receipts r WHERE r.session_id = s.id) AS receipts,
            (SELECT CAST(coalesce(sum(r.billed_us), 0) AS BIGINT) FROM receipts r WHERE r.session_id = s.id) AS billed_us,
            (SELECT CAST(coalesce(sum(t.amount_micros), 0) AS BIGINT) FROM leases p JOIN transfers t ON t.lease_id = p.id
@@ -61,7 +61,7 @@ pub(super) async fn of_account(
     limit: u32,
 ) -> Result<Vec<SessionRow>, StoreError> {
     let sql = format!(
-        "{SESSION_COLUMNS} WHERE l.account_id = $1 AND ($2 IS NULL OR (s.created_at_ms, s.id) <
+        "{SESSION_COLUMNS} WHERE l.account_id = $1 AND (l.work IS NULL OR l.work <> 'reserve') AND ($2 IS NULL OR (s.created_at_ms, s.id) <
             (SELECT c.created_at_ms, c.id FROM sessions c WHERE c.id = $2))
          ORDER BY s.created_at_ms DESC, s.id DESC LIMIT $3"
     );
@@ -105,7 +105,9 @@ pub(super) async fn busy(store: &SqlStore) -> Result<HashMap<NodeId, u32>, Store
 pub(super) async fn create(store: &SqlStore, new: &NewSession) -> Result<Created, StoreError> {
     let region = new.fence.iter().map(|fence| Lock::Shared(Subject::Region(&fence.region)));
     let request = new.idempotency.iter().map(|request| Lock::Alone(Subject::Request(request.key)));
-    let locks: Vec<_> = region.chain(request).chain([Lock::Alone(Subject::Guest(new.guest))]).collect();
+    let reserved = new.reservation.iter().map(|id| Lock::Alone(Subject::Reservation(*id)));
+    let guest = [Lock::Alone(Subject::Guest(new.guest))];
+    let locks: Vec<_> = region.chain(request).chain(guest).chain(reserved).collect();
     let new = new.clone();
     within(store, &locks, move |tx| Box::pin(async move { create_in(tx, &new).await })).await
 }
@@ -134,7 +136,13 @@ async fn create_in(tx: &mut Connection, new: &NewSession) -> Result<Fate<Created
         let earlier = one(&mut *tx, new.id).await?.ok_or(StoreError::Corrupt("id"))?;
         return Ok(Fate::Undo(Created::Again(earlier)));
     }
-    let Some(Slot { node_name, slots, guest_sessions, told }) = take_slot(tx, new).await? else {
+    // Under a reservation the slot is there already: what stands by in it makes way.
+    let holds = match new.reservation {
+        Some(reservation) => market::make_way(tx, reservation, new).await?,
+        None => true,
+    };
+    let taken = if holds { take_slot(tx, new).await? } else { None };
+    let Some(Slot { node_name, slots, guest_sessions, told }) = taken else {
         return Ok(Fate::Undo(Created::NoCapacity));
     };
     if guest_sessions > new.guest_limit {
@@ -145,8 +153,9 @@ async fn create_in(tx: &mut Connection, new: &NewSession) -> Result<Fate<Created
         let event = EventRow::of_session(account, EventKind::SessionStarted, new.now_ms, &row)?;
         outbox::add(tx, &event, None).await?;
     }
-    match insert_lease(tx, new).await {
+    match insert_lease(tx, new, None).await {
         Err(StoreError::OverBudget(_)) => return Ok(Fate::Undo(Created::OverBudget)),
+        Err(StoreError::OverCap) => return Ok(Fate::Undo(Created::OverCap)),
         inserted => inserted?,
     }
     Ok(Fate::Keep(Created::New(row)))
@@ -166,7 +175,8 @@ struct Slot {
 /// database and back. The row stays locked until the transaction ends.
 async fn take_slot(tx: &mut Connection, new: &NewSession) -> Result<Option<Slot>, StoreError> {
     let sql = format!(
-        "UPDATE nodes SET held = held + 1, held_changes = held_changes + 1 WHERE id = $1 AND held < slots
+        "UPDATE nodes SET held = held + $6, held_changes = held_changes + 1
+          WHERE id = $1 AND (held < slots OR $6 = 0)
          RETURNING name, held, held_changes, ({}) AS told,
                    (SELECT count(*) FROM sessions WHERE guest_id = $2 AND state <> 'ended') AS guest_sessions",
         outbox::told_account("$3", "$4", "$5")
@@ -177,6 +187,7 @@ async fn take_slot(tx: &mut Connection, new: &NewSession) -> Result<Option<Slot>
         .bind(new.payer.map(|payer| payer.account.as_bytes().to_vec()))
         .bind(new.title.as_str())
         .bind(EventKind::SessionStarted.as_str())
+        .bind(i64::from(new.reservation.is_none()))
         .fetch_optional(tx)
         .await?;
     let taken = |row| {
@@ -192,7 +203,7 @@ async fn take_slot(tx: &mut Connection, new: &NewSession) -> Result<Option<Slot>
 }
 
 /// Gives a slot back.
-async fn give_slot(tx: &mut Connection, node: NodeId) -> Result<(), StoreError> {
+pub(super) async fn give_slot(tx: &mut Connection, node: NodeId) -> Result<(), StoreError> {
     query("UPDATE nodes SET held = held - 1, held_changes = held_changes + 1 WHERE id = $1")
         .bind(&node.as_bytes()[..])
         .execute(tx)
@@ -201,7 +212,7 @@ async fn give_slot(tx: &mut Connection, node: NodeId) -> Result<(), StoreError> 
 }
 
 /// False where it is there already.
-async fn insert_session(tx: &mut Connection, new: &NewSession) -> Result<bool, StoreError> {
+pub(super) async fn insert_session(tx: &mut Connection, new: &NewSession) -> Result<bool, StoreError> {
     let done = query(
         "INSERT INTO sessions (id, guest_id, title, player_key, state, generation, created_at_ms)
          VALUES ($1, $2, $3, $4, 'starting', 0, $5) ON CONFLICT (id) DO NOTHING",
@@ -216,13 +227,18 @@ async fn insert_session(tx: &mut Connection, new: &NewSession) -> Result<bool, S
     Ok(done.rows_affected() == 1)
 }
 
-async fn insert_lease(tx: &mut Connection, new: &NewSession) -> Result<(), StoreError> {
+/// Writes a lease that begins with an hour set aside, or with this amount.
+pub(super) async fn insert_lease(
+    tx: &mut Connection,
+    new: &NewSession,
+    open_micros: Option<i128>,
+) -> Result<(), StoreError> {
     let now = signed(new.now_ms);
     query(
         "INSERT INTO leases (id, session_id, generation, node_id, title_hash, price_micros_per_hour,
                              fee_permille, currency, started_at_ms, rate_card, work, rate_region, gpu_tier,
-                             account_id, key_id)
-         VALUES ($1, $2, 0, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+                             account_id, key_id, reservation_id, player)
+         VALUES ($1, $2, 0, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
     )
     .bind(&new.lease.as_bytes()[..])
     .bind(&new.id.as_bytes()[..])
@@ -237,7 +253,9 @@ async fn insert_lease(tx: &mut Connection, new: &NewSession) -> Result<(), Store
     .bind(new.basis.as_ref().map(|basis| basis.region.clone()))
     .bind(new.basis.as_ref().map(|basis| i64::from(basis.gpu_tier)))
     .bind(new.payer.map(|payer| payer.account.as_bytes().to_vec()))
-    .bind(new.payer.map(|payer| payer.key.as_bytes().to_vec()))
+    .bind(new.payer.and_then(|payer| payer.key).map(|key| key.as_bytes().to_vec()))
+    .bind(new.reservation.map(|id| id.as_bytes().to_vec()))
+    .bind(&new.player()[..])
     .execute(&mut *tx)
     .await?;
     if let Some(Idempotency { key, request }) = &new.idempotency {
@@ -251,14 +269,21 @@ async fn insert_lease(tx: &mut Connection, new: &NewSession) -> Result<(), Store
         .execute(&mut *tx)
         .await?;
     }
-    let account = LeaseAccount {
+    let opening = match open_micros {
+        Some(micros) => account(new).open_with(crate::random::transfer_id(), micros)?,
+        None => account(new).open(crate::random::transfer_id())?,
+    };
+    append(tx, &opening, new.now_ms).await
+}
+
+fn account(new: &NewSession) -> LeaseAccount {
+    LeaseAccount {
         lease: new.lease,
         title: new.title.clone(),
         payer: new.payer.map(|payer| payer.account),
         node: new.node,
         tariff: new.tariff.clone(),
-    };
-    append(tx, &account.open(crate::random::transfer_id())?, new.now_ms).await
+    }
 }
 
 pub(super) async fn set_live(
@@ -285,7 +310,7 @@ pub(super) async fn end(
         .await
 }
 
-async fn end_in(
+pub(super) async fn end_in(
     tx: &mut Connection,
     id: SessionId,
     reason: EndReason,
@@ -306,7 +331,10 @@ async fn end_in(
         let row = one(&mut *tx, id).await?.ok_or(StoreError::Corrupt("id"))?;
         let ended_at_ms = row.ended_at_ms.unwrap_or(now_ms);
         // Node before budget, as where a session begins: nobody waits for the other in a circle.
-        give_slot(tx, row.node).await?;
+        match row.reservation {
+            Some(reservation) => market::give_slot(tx, reservation, row.node).await?,
+            None => give_slot(tx, row.node).await?,
+        }
         if let Some(lease) = lease_state(tx, id, row.generation).await?
             && let Some(release) = lease.at_end(ended_at_ms)?
         {

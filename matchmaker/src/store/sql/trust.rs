@@ -156,7 +156,8 @@ fn testimony(row: &DbRow) -> Result<Testimony, StoreError> {
 async fn played(store: &SqlStore, since_ms: u64, limit: u32) -> Result<Vec<PlayedRow>, StoreError> {
     let leases = query(
         "SELECT l.session_id, l.generation, l.node_id, l.account_id, l.started_at_ms, l.ended_at_ms, s.guest_id
-           FROM leases l JOIN sessions s ON s.id = l.session_id WHERE l.started_at_ms >= $1 ORDER BY l.id LIMIT $2",
+           FROM leases l JOIN sessions s ON s.id = l.session_id WHERE l.started_at_ms >= $1 AND (l.work IS NULL OR l.work <> 'reserve')
+          ORDER BY l.id LIMIT $2",
     )
     .bind(signed(since_ms))
     .bind(i64::from(limit))
@@ -197,7 +198,8 @@ const HELD: &str = "SELECT t.credit, t.currency, h.why, CAST(sum(t.amount_micros
                       WHEN EXISTS (SELECT 1 FROM trust_cases c WHERE c.node_id = l.node_id
                                       AND c.decided_at_ms IS NULL) THEN 'under_review'
                       WHEN n.enrolled_at_ms > $2
-                        OR (SELECT count(*) FROM leases o WHERE o.node_id = n.id AND o.ended_at_ms IS NOT NULL) < $3
+                        OR (SELECT count(*) FROM leases o WHERE o.node_id = n.id AND o.ended_at_ms IS NOT NULL
+                                                                AND (o.work IS NULL OR o.work <> 'reserve')) < $3
                       THEN 'new_host' ELSE '' END AS why
             FROM leases l JOIN nodes n ON n.id = l.node_id) h
     JOIN transfers t ON t.lease_id = h.id
@@ -230,7 +232,7 @@ const SERVED: &str = "SELECT e.node_id, e.region, count(*) AS sessions, CAST(sum
                (SELECT coalesce(sum(r.billed_us), 0) FROM receipts r
                  WHERE r.session_id = l.session_id AND r.generation = l.generation) AS billed_us
           FROM leases l JOIN sessions s ON s.id = l.session_id JOIN nodes n ON n.id = l.node_id
-         WHERE l.ended_at_ms >= $1 AND l.ended_at_ms < $2) e
+         WHERE l.ended_at_ms >= $1 AND l.ended_at_ms < $2 AND (l.work IS NULL OR l.work <> 'reserve')) e
  WHERE e.billed_us > 0 GROUP BY e.node_id, e.region ORDER BY e.node_id";
 
 async fn served(store: &SqlStore, ended: &Range<u64>) -> Result<Vec<ServedRow>, StoreError> {

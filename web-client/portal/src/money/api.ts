@@ -8,6 +8,7 @@ type Schemas = components['schemas'];
 export type Sums = Schemas['Sums'];
 export type TitleUsage = Schemas['TitleUsage'];
 export type NodeUsage = Schemas['NodeUsage'];
+export type WorkUsage = Schemas['WorkUsage'];
 export type SessionUsage = Schemas['SessionUsage'];
 export type UsageStep = Schemas['UsageStep'];
 export type SessionBill = Schemas['SessionBill'];
@@ -55,6 +56,11 @@ export function byTitle(period: Period, whose: Whose): Promise<Outcome<TitleUsag
 /** What was used of each node. */
 export function byNode(period: Period, whose: Whose): Promise<Outcome<NodeUsage[]>> {
   return items(client.GET('/v1/usage/nodes', { params: { query: span(period, whose) }, signal: limit() }));
+}
+
+/** What was used of each kind of work. */
+export function byWork(period: Period, whose: Whose): Promise<Outcome<WorkUsage[]>> {
+  return items(client.GET('/v1/usage/work', { params: { query: span(period, whose) }, signal: limit() }));
 }
 
 /** The sessions behind the sums, newest first, and how to go on. */
