@@ -20,9 +20,11 @@ pub mod plans;
 mod postgres;
 mod replica;
 mod save;
+pub mod service;
 mod session;
 pub mod sign_in;
 mod sqlite;
+pub mod stake;
 mod subject;
 pub mod trust;
 pub mod webhooks;
@@ -38,9 +40,11 @@ pub use plans::PlanStore;
 pub use postgres::PostgresStore;
 pub use replica::{Fence, RegionOwner, Replicas, Stranded};
 pub use save::{NewSave, SaveOwner, SaveRow, Saved};
+pub use service::ServiceStore;
 pub use session::{Idempotency, NewSession, SessionRow};
 pub use sign_in::SignInStore;
 pub use sqlite::SqliteStore;
+pub use stake::StakeStore;
 pub use trust::TrustStore;
 pub use webhooks::WebhookStore;
 
@@ -206,7 +210,9 @@ pub trait Store:
     + PayoutStore
     + PlacementStore
     + PlanStore
+    + ServiceStore
     + SignInStore
+    + StakeStore
     + TrustStore
     + WebhookStore
 {
