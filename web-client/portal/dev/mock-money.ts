@@ -152,6 +152,7 @@ export function earnings(node: string | null): Schemas['EarningsOverview'] {
     earned: row.sums.hosts,
     settled: money(18_000_041n),
     paid: money(12_340_000n),
+    deducted: money(5_000_000n),
   }));
   const withheld = BY_NODE.slice(0, 1).map((row): Schemas['Withheld'] => ({ node: row.node, why: 'under_review', amount: money(2_004_331n) }));
   return { nodes, held, withheld, settled_until_ms: (today - 3) * DAY_MS, now_ms: Date.now() };
