@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""Computes service levels again, without any of nearframe's code.
+"""Computes service levels and credits again, without any of nearframe's code.
 
     recompute-service-levels.py LEVELS.json
 
-Reads what `GET /v1/service-levels/{month}` gave: checks that every site is the sum of its machines, and that every share
-follows from the counts beside it, in integers, as docs/trust.md says. Prints each site; ends with 1 at the first difference.
+Reads what `GET /v1/service-levels/{month}` gave: checks that every site is the sum of its machines, that every share
+follows from the counts beside it, and that what was credited follows from levels, table and what was paid, in integers,
+as docs/trust.md says. Prints each site; ends with 1 at the first difference.
 """
 
 import json
 import sys
+from decimal import Decimal
 
 COUNTS = ("sessions", "lost", "served_us")
 
@@ -29,6 +31,43 @@ def check(name, level, way_back_us):
         sys.exit(f"{name}: more was lost than there was")
 
 
+def check_reach(name, reach):
+    due, up = reach["due_ms"], reach["up_ms"]
+    computed = up * 1_000_000 // due if due else 1_000_000
+    if reach["reachable_ppm"] != computed:
+        sys.exit(f"{name}: it says {reach['reachable_ppm']}, but its times come to {computed}")
+    if up + reach["excused_ms"] > due:
+        sys.exit(f"{name}: it was reached and excused for longer than it was due")
+
+
+def micros(money):
+    return int(Decimal(money["amount"]) * 1_000_000)
+
+
+def check_credits(credits, sites):
+    """The level of each site, what that is worth, and what each payer got."""
+    worth = {}
+    for site in credits["sites"]:
+        region = site["region"]
+        level = sites[region]["level"]["availability_ppm"]
+        if region in credits["promised_regions"] and sites[region]["reach"]["due_ms"]:
+            level = min(level, sites[region]["reach"]["reachable_ppm"])
+        permille = max((step["permille"] for step in credits["steps"] if level < step["below_ppm"]), default=0)
+        if (site["level_ppm"], site["permille"]) != (level, permille):
+            sys.exit(f"credits of {region or 'unknown'}: it says {site['level_ppm']} and {site['permille']}, but its level "
+                     f"is {level}, which is worth {permille}")
+        worth[region] = permille
+    for credit in credits["credits"]:
+        paid, credited, by_host = (micros(credit[key]) for key in ("paid", "credited", "by_host"))
+        if len({credit[key]["currency"] for key in ("paid", "credited", "by_host")}) != 1:
+            sys.exit("a credit in several currencies")
+        if credited != paid * worth[credit["region"]] // 1000:
+            sys.exit(f"a credit of {credited} millionths, but {paid} were paid, of which {worth[credit['region']]} ‰ are due")
+        if not 0 <= by_host <= credited * credits["host_permille"] // 1000:
+            sys.exit(f"a host bore {by_host} millionths of {credited}")
+    return len(credits["credits"])
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
@@ -37,6 +76,7 @@ def main():
     way_back_us, sums = levels["way_back_us"], {}
     for node in levels["nodes"]:
         check(f"machine {node['node']}", node["level"], way_back_us)
+        check_reach(f"machine {node['node']}", node["reach"])
         site = sums.setdefault(node["region"], dict.fromkeys(COUNTS, 0))
         for count in COUNTS:
             site[count] += node["level"][count]
@@ -45,11 +85,15 @@ def main():
         sys.exit(f"the sites are {said}, but their machines come to {sums}")
     for site in levels["sites"]:
         check(f"site {site['region'] or 'unknown'}", site["level"], way_back_us)
-        available = site["level"]["availability_ppm"]
-        kept = "kept" if available >= levels["promised_ppm"] else "not kept"
+        check_reach(f"site {site['region'] or 'unknown'}", site["reach"])
+        available, reachable = site["level"]["availability_ppm"], site["reach"]["reachable_ppm"]
+        kept = "kept" if available >= levels["promised_ppm"] or not site["level"]["sessions"] else "not kept"
         print(f"{site['region'] or 'unknown'}: {available / 10_000:.4f} % of the time, {site['level']['lost']} of "
-              f"{site['level']['sessions']} sessions lost: the promise is {kept}")
-    print(f"right: {len(levels['nodes'])} machines, {len(levels['sites'])} sites")
+              f"{site['level']['sessions']} sessions lost: the promise is {kept}; reachable {reachable / 10_000:.4f} %")
+    posted = "nothing credited yet"
+    if "credits" in levels:
+        posted = f"{check_credits(levels['credits'], {site['region']: site for site in levels['sites']})} credits"
+    print(f"right: {len(levels['nodes'])} machines, {len(levels['sites'])} sites, {posted}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ use nearframe_matchmaker::tls::Door;
 use nearframe_matchmaker::{Config, IceConfig};
 use nearframe_protocol::Currency;
 use nearframe_protocol::prices::Work;
+use serde::de::DeserializeOwned;
 use std::fs;
 use std::path::Path;
 use url::Url;
@@ -46,6 +47,12 @@ pub(crate) fn configure(
     trust.new_host_hours = options.new_host_hours.unwrap_or(trust.new_host_hours);
     trust.new_host_sessions = options.new_host_sessions.unwrap_or(trust.new_host_sessions);
     trust.judge = options.judge.unwrap_or(trust.judge);
+    if let Some(path) = &options.stake_rules {
+        trust.stake = table(path).with_context(|| format!("stake_rules: {}", path.display()))?;
+    }
+    if let Some(path) = &options.credit_rules {
+        trust.credit = table(path).with_context(|| format!("credit_rules: {}", path.display()))?;
+    }
     let checks = &mut config.checks;
     checks.new_days = options.check_new_days.unwrap_or(checks.new_days);
     checks.new_per_day = options.check_new_per_day.unwrap_or(checks.new_per_day);
@@ -60,6 +67,12 @@ pub(crate) fn configure(
         config.currency = Currency::new(code).with_context(|| format!("currency = {code:?}"))?;
     }
     Ok(config)
+}
+
+/// Reads a table of rules from a file of its own; the error names the line, the key and what is allowed.
+fn table<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = fs::read_to_string(path)?;
+    toml::from_str(&text).map_err(|error| anyhow::anyhow!("{}", error.to_string().trim_end()))
 }
 
 /// Reads `WORK[@REGION][/TIER]=MICROS`.
@@ -111,6 +124,30 @@ mod tests {
         for wrong in ["", "batch", "play=1", "batch=1.5", "batch/x=1", "batch@DE"] {
             assert!(rate(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn tables_of_rules_are_read_from_files_of_their_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("rules.toml");
+        let mut trust = nearframe_matchmaker::TrustConfig::default();
+        let stake = "version = 2\nnotice_days = 30\n[[tiers]]\ngpu_tier = 3\nleast_micros = 50000000\n\
+                     [[kinds]]\nkind = \"cloned_key\"\npermille = 1000\n";
+        fs::write(&path, stake).unwrap();
+        trust.stake = table(&path).unwrap();
+        let rules = &trust.stake;
+        assert_eq!(
+            (rules.version, rules.notice_days, rules.appeal_days),
+            (2, 30, 14),
+            "the rest is as usual"
+        );
+        assert_eq!((rules.tiers[0].gpu_tier, rules.kinds[0].permille), (3, 1000));
+        fs::write(&path, "version = 3\nsteps = [{ below_ppm = 990000, permille = 300 }]\n").unwrap();
+        trust.credit = table(&path).unwrap();
+        assert_eq!((trust.credit.version, trust.credit.steps.len()), (3, 1));
+        fs::write(&path, "notice = 30\n").unwrap();
+        let wrong = table(&path).map(|rules| trust.stake = rules).unwrap_err().to_string();
+        assert!(wrong.contains("notice"), "{wrong}");
     }
 
     #[test]

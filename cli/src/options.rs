@@ -181,6 +181,12 @@ section! {
         #[arg(long, env = "NEARFRAME_JUDGE", value_name = "BOOL",
               num_args = 0..=1, default_missing_value = "true")]
         judge: bool,
+        /// File with the rules of stakes (TOML): what hosts stake, and lose for what
+        #[arg(long, env = "NEARFRAME_STAKE_RULES", value_name = "FILE")]
+        stake_rules: PathBuf,
+        /// File with the table of credits (TOML): what is paid back below which service level
+        #[arg(long, env = "NEARFRAME_CREDIT_RULES", value_name = "FILE")]
+        credit_rules: PathBuf,
         /// Let webhooks name plain HTTP and hosts that are not public: for tests and closed networks
         #[arg(long, env = "NEARFRAME_PRIVATE_WEBHOOKS", value_name = "BOOL",
               num_args = 0..=1, default_missing_value = "true")]

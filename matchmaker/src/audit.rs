@@ -224,7 +224,10 @@ pub async fn audit_ledger(
     // The ledger first: what it has, the record had before.
     let folder = Folder::inspect(&path).map_err(JournalError::Io)?;
     let Verified { books, unfinished_bytes, .. } = nearframe_journal::verify(&folder, &key, &heads)?;
-    let totals = store.host_totals(u64::MAX).await?;
+    let mut totals = store.host_totals(u64::MAX).await?;
+    for (place, released_micros) in store.released().await? {
+        *totals.entry(place).or_default() += released_micros;
+    }
     for state in books.accounts() {
         let Account::Host(host) = state.account else { continue };
         let record_micros = totals.get(&(host, state.currency.clone())).copied().unwrap_or(0);

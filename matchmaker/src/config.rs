@@ -6,6 +6,8 @@ use nearframe_ledger::rates::{Rate, RateCard};
 use nearframe_protocol::Currency;
 use nearframe_protocol::account::AccountKind;
 use nearframe_protocol::check::draw::{HOURS, Rules};
+use nearframe_trust::credit::CreditRules;
+use nearframe_trust::stake::Rules as StakeRules;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -81,11 +83,16 @@ pub struct TrustConfig {
     pub new_host_sessions: u32,
     /// Whether what witnesses say is judged, and cases are opened.
     pub judge: bool,
+    /// What hosts stake, and lose for what.
+    pub stake: StakeRules,
+    /// What is credited where less was given than promised.
+    pub credit: CreditRules,
 }
 
 impl Default for TrustConfig {
     fn default() -> Self {
-        Self { new_host_hours: 72, new_host_sessions: 3, judge: true }
+        let (stake, credit) = (StakeRules::default(), CreditRules::default());
+        Self { new_host_hours: 72, new_host_sessions: 3, judge: true, stake, credit }
     }
 }
 
@@ -254,6 +261,12 @@ impl Config {
         }
         if self.trust.new_host_hours > 24 * 366 {
             return bad("trust.new_host_hours", "at most a year, 8784");
+        }
+        if let Err(wrong) = self.trust.stake.check() {
+            return bad(wrong.key, wrong.allowed);
+        }
+        if let Err((key, allowed)) = self.trust.credit.check() {
+            return bad(key, allowed);
         }
         if self.checks.new_per_day > HOURS || self.checks.per_day > HOURS {
             return bad("checks", "at most 24 audits a day");

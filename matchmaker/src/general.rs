@@ -4,8 +4,13 @@
 //! written, so that doing it again does nothing. Kept where the record is a file on this machine: several matchmakers
 //! with one database would sign several histories.
 
+mod stakes;
+
+pub(crate) use stakes::slashed;
+
 use crate::state::Shared;
 use crate::store::plans::ChargeRow;
+use crate::store::stake::CreditRow;
 use crate::store::{PostedRow, StoreError};
 use nearframe_journal::{Folder, Journal, JournalError, Settings, Storage};
 use nearframe_ledger::books::{AccountNo, Action, Answer, Books, Group, Key, Limit, Memo, Order, SignedHead};
@@ -34,6 +39,9 @@ pub(crate) struct General {
     charges_until: u64,
     /// The same of what was paid back. Not kept: there is little of it, and keys decide.
     corrected_until: u64,
+    /// The same of stakes and of credits.
+    stakes_until: u64,
+    credited_until: u64,
 }
 
 /// What becomes an order.
@@ -56,6 +64,11 @@ impl<'a> Posting<'a> {
         let ChargeRow { debit, credit, amount_micros, currency, key, account, .. } = row;
         Self { debit, credit, amount_micros: *amount_micros, currency, key, subject: *account.as_bytes() }
     }
+
+    fn of_credit(row: &'a CreditRow) -> Self {
+        let CreditRow { debit, credit, amount_micros, currency, key, .. } = row;
+        Self { debit, credit, amount_micros: *amount_micros, currency, key, subject: [0; 16] }
+    }
 }
 
 impl General {
@@ -68,7 +81,14 @@ impl General {
         if opened.cut_bytes > 0 {
             tracing::warn!(bytes = opened.cut_bytes, "a write to the ledger had not ended and was cut off");
         }
-        Ok(Self { journal, read_until, charges_until, corrected_until: 0 })
+        Ok(Self {
+            journal,
+            read_until,
+            charges_until,
+            corrected_until: 0,
+            stakes_until: 0,
+            credited_until: 0,
+        })
     }
 
     /// How far it goes, signed.
@@ -98,9 +118,21 @@ impl General {
         Ok(())
     }
 
+    /// Last of all: what hosts bear of credits was left to them by everything else.
+    fn credit(&mut self, rows: &[CreditRow], now_ms: u64) -> Result<(), JournalError> {
+        let Some(last) = rows.last() else { return Ok(()) };
+        self.write(&rows.iter().map(Posting::of_credit).collect::<Vec<_>>(), now_ms)?;
+        self.credited_until = last.seq;
+        Ok(())
+    }
+
     fn write(&mut self, postings: &[Posting<'_>], now_ms: u64) -> Result<(), JournalError> {
         let groups = orders(self.journal.books(), postings);
-        let answers = self.journal.write(&groups, now_ms)?;
+        self.carry_out(&groups, now_ms)
+    }
+
+    fn carry_out(&mut self, groups: &[Group], now_ms: u64) -> Result<(), JournalError> {
+        let answers = self.journal.write(groups, now_ms)?;
         for (group, answer) in groups.iter().zip(answers) {
             if let Answer::Refused { refusal, .. } = answer {
                 // A posted transfer is right by itself; where the ledger says no, one of the two is broken.
@@ -153,31 +185,46 @@ fn cursor(folder: &Folder, name: &str) -> Result<u64, JournalError> {
     Ok(u64::from_le_bytes(bytes))
 }
 
+/// Numbers of accounts, with the orders that open those that are not there.
+struct Numbers<'a> {
+    books: &'a Books,
+    opened: HashMap<(Account, Currency), AccountNo>,
+    openings: Vec<Group>,
+}
+
+impl<'a> Numbers<'a> {
+    fn new(books: &'a Books) -> Self {
+        Self { books, opened: HashMap::new(), openings: vec![] }
+    }
+
+    fn of(&mut self, account: &Account, currency: &Currency) -> AccountNo {
+        let place = (account.clone(), currency.clone());
+        let known = self.books.number(account, currency).or_else(|| self.opened.get(&place).copied());
+        known.unwrap_or_else(|| {
+            let number = AccountNo(self.books.next_number().0 + self.openings.len() as u32);
+            self.openings.push(opening(account, currency));
+            self.opened.insert(place, number);
+            number
+        })
+    }
+}
+
 /// The orders for transfers, and before them those that open their accounts.
 fn orders(books: &Books, postings: &[Posting<'_>]) -> Vec<Group> {
-    let mut opened: HashMap<(Account, Currency), AccountNo> = HashMap::new();
-    let mut openings = vec![];
+    let mut numbers = Numbers::new(books);
     let mut moves = Vec::with_capacity(postings.len());
     for posting in postings.iter().filter(|posting| posting.amount_micros > 0) {
-        let mut number = |account: &Account| {
-            let place = (account.clone(), posting.currency.clone());
-            let known = books.number(account, posting.currency).or_else(|| opened.get(&place).copied());
-            known.unwrap_or_else(|| {
-                let number = AccountNo(books.next_number().0 + openings.len() as u32);
-                openings.push(opening(account, posting.currency));
-                opened.insert(place, number);
-                number
-            })
-        };
-        let (debit, credit) = (number(posting.debit), number(posting.credit));
+        let debit = numbers.of(posting.debit, posting.currency);
+        let credit = numbers.of(posting.credit, posting.currency);
         moves.push(movement(posting, debit, credit));
     }
-    openings.into_iter().chain(moves).collect()
+    numbers.openings.into_iter().chain(moves).collect()
 }
 
 fn opening(account: &Account, currency: &Currency) -> Group {
-    // A host is never paid what it has not earned; a studio may owe.
-    let limit = if matches!(account, Account::Host(_)) { Limit::Debits } else { Limit::None };
+    // A host is never paid what it has not earned, and loses no more than it staked; a studio may owe.
+    let limit =
+        if matches!(account, Account::Host(_) | Account::Stake(_)) { Limit::Debits } else { Limit::None };
     let key = Key::of(&format!("open:{account}:{currency}"));
     let action = Action::Open { account: account.clone(), currency: currency.clone(), limit };
     vec![Order { key, action, memo: Memo { code: CODE, ..Memo::default() } }]
@@ -259,11 +306,30 @@ pub(crate) async fn post(shared: &Shared) -> Result<(), StoreError> {
             return Ok(());
         }
     }
+    if stakes::bring(shared, general).await? {
+        beside_leases(shared, general).await?;
+    }
+    Ok(())
+}
+
+/// What was paid back, and what was credited.
+async fn beside_leases(shared: &Shared, general: &Arc<Mutex<General>>) -> Result<(), StoreError> {
     loop {
         let after = lock(general).corrected_until;
         let rows = shared.store.corrections_after(after, AT_ONCE).await?;
         let done = rows.is_empty();
-        if !written(shared, general, move |general, now_ms| general.correct(&rows, now_ms)).await || done {
+        if !written(shared, general, move |general, now_ms| general.correct(&rows, now_ms)).await {
+            return Ok(());
+        }
+        if done {
+            break;
+        }
+    }
+    loop {
+        let after = lock(general).credited_until;
+        let rows = shared.store.credits_after(after, AT_ONCE).await?;
+        let done = rows.is_empty();
+        if !written(shared, general, move |general, now_ms| general.credit(&rows, now_ms)).await || done {
             return Ok(());
         }
     }

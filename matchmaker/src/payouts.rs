@@ -9,6 +9,7 @@
 
 use crate::general::{self, General};
 use crate::settlement;
+use crate::stakes;
 use crate::state::Shared;
 use crate::store::StoreError;
 use crate::store::accounts::Holding;
@@ -184,6 +185,12 @@ pub(crate) async fn run(shared: &Shared) -> Result<Vec<PayoutRow>, PayError> {
     ledger(shared).await?;
     let Some(last) = shared.store.last_settlement().await? else { return Ok(vec![]) };
     let mut totals = settlement::until(shared, last.epoch).await?.totals;
+    let deducted = shared.store.deducted().await?;
+    // What was released of a stake is due, however little its machine has earned.
+    for (place, _) in deducted.iter().filter(|(_, micros)| **micros < 0) {
+        totals.entry(place.clone()).or_default();
+    }
+    let retained = stakes::retained(shared, &totals).await?;
     let wanted = shared.store.destinations(None).await?;
     let mut destinations = BTreeMap::new();
     let mut accounts: BTreeMap<NodeId, AccountId> = BTreeMap::new();
@@ -210,6 +217,8 @@ pub(crate) async fn run(shared: &Shared) -> Result<Vec<PayoutRow>, PayError> {
         root: last.root,
         totals: &totals,
         paid: &paid,
+        deducted: &deducted,
+        retained: &retained,
         destinations: &destinations,
         attempts: &attempts,
         least_micros: LEAST_MICROS,

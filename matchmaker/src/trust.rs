@@ -113,9 +113,24 @@ pub(crate) async fn look(shared: &Shared) -> Result<(), StoreError> {
 }
 
 async fn open(shared: &Shared, finding: Finding, now_ms: u64) -> Result<(), StoreError> {
+    // Across midnight the same evidence is seen again: while a case of this kind is open, it belongs there.
+    let standing = shared.store.cases(true, None, u32::MAX).await?;
+    let about = (finding.node, finding.kind);
+    let earlier = standing.iter().find(|known| (known.node, known.kind) == about).map(|known| known.id);
+    let id = earlier.unwrap_or_else(|| case_id(about.0, about.1, Epoch::of(now_ms)));
+    open_case(shared, id, finding, now_ms).await
+}
+
+/// Opens a case with this id, or adds to it.
+pub(crate) async fn open_case(
+    shared: &Shared,
+    id: CaseId,
+    finding: Finding,
+    now_ms: u64,
+) -> Result<(), StoreError> {
     let Finding { node, kind, grade, witnesses, exhibits } = finding;
     let row = CaseRow {
-        id: case_id(node, kind, Epoch::of(now_ms)),
+        id,
         node,
         kind,
         grade,
@@ -124,11 +139,6 @@ async fn open(shared: &Shared, finding: Finding, now_ms: u64) -> Result<(), Stor
         changed_at_ms: now_ms,
         verdict: None,
     };
-    // Across midnight the same evidence is seen again: while a case of this kind is open, it belongs there.
-    let standing = shared.store.cases(true, None, u32::MAX).await?;
-    let earlier =
-        standing.iter().find(|known| (known.node, known.kind) == (node, kind)).map(|known| known.id);
-    let row = CaseRow { id: earlier.unwrap_or(row.id), ..row };
     if shared.store.add_case(&row).await? {
         tracing::warn!(%node, %kind, grade = grade.as_str(), case = %row.id, "a case was opened");
     }

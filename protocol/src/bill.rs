@@ -215,6 +215,10 @@ pub struct NodeEarned {
     /// What of that is paid, or on its way.
     #[schema(value_type = MoneyJson)]
     pub paid: Money,
+    /// What of that was staked or borne of credits, less what was released of stakes: below zero where more was. What is due
+    /// is `settled` less `paid` less this.
+    #[schema(value_type = MoneyJson)]
+    pub deducted: Money,
 }
 
 /// What was earned on a day in UTC that is not settled yet.

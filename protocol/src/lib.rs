@@ -35,6 +35,7 @@ pub mod save;
 pub mod session;
 pub mod sign_in;
 pub mod signal;
+pub mod stake;
 pub mod terms;
 pub mod title;
 pub mod trust;

@@ -19,7 +19,8 @@ pub struct Case {
     pub kind: String,
     /// How sure it is: `review`, or `slash` where independent witnesses prove it. Either holds the node's earnings.
     pub grade: String,
-    /// Who says so: `player`, `checker`, `lease` (this server's own times), `itself` (the node signed a contradiction).
+    /// Who says so: `player`, `checker`, `lease` (this server's own times), `itself` (the node signed a contradiction),
+    /// `peer` (another owner's machine, which was reachable meanwhile).
     pub witnesses: Vec<String>,
     /// What shows it.
     pub exhibits: Vec<CaseExhibit>,
@@ -30,6 +31,9 @@ pub struct Case {
     /// What was decided; absent while it is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<CaseDecision>,
+    /// What was set aside of the machine's stake because of it, and the host's appeal; absent where nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slash: Option<Box<crate::stake::Slash>>,
 }
 
 /// What shows that a node cheats.
@@ -237,6 +241,105 @@ pub struct ServiceLevels {
     pub nodes: Vec<NodeService>,
     /// By site: the machines of a region together.
     pub sites: Vec<SiteService>,
+    /// What was credited for the month; absent until that is posted, and of months before the first table of credits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credits: Option<MonthCredits>,
+}
+
+/// How long a machine, or one of a site's, should have been and was reachable. It counts while the matchmaker itself ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Reachability {
+    /// Since it was enrolled, in ms.
+    pub due_ms: u64,
+    /// Of that, reached.
+    pub up_ms: u64,
+    /// Of the rest, excused because it was shared by many; counts for hosts alone.
+    pub excused_ms: u64,
+    /// `up_ms` by `due_ms`, in millionths, rounded down; a million where nothing was due.
+    pub reachable_ppm: u64,
+}
+
+/// Below a level, so much is credited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CreditStep {
+    /// In millionths of the time.
+    pub below_ppm: u64,
+    /// Of what was paid, in thousandths.
+    pub permille: u16,
+}
+
+/// The credits of a month: everything follows from the levels, and from what was paid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MonthCredits {
+    /// When they were posted, Unix ms.
+    pub at_ms: u64,
+    /// Version of the table.
+    pub version: u32,
+    /// What is credited below which level; the most of those that fit.
+    pub steps: Vec<CreditStep>,
+    /// Regions in which the lower of `availability_ppm` and `reachable_ppm` counts; elsewhere the former does.
+    pub promised_regions: Vec<String>,
+    /// What a host bears at most, in thousandths of a credit.
+    pub host_permille: u16,
+    /// The level of each site that somebody paid on.
+    pub sites: Vec<SiteCredit>,
+    /// What was credited, without names; none where the promise was kept.
+    pub credits: Vec<PostedCredit>,
+}
+
+/// Why somebody was credited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CreditWhy {
+    /// A month below what was promised.
+    Service,
+    /// A machine that deceived lost stake.
+    Slash,
+}
+
+/// What an account was credited.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AccountCredit {
+    /// Unix ms.
+    pub at_ms: u64,
+    /// Why.
+    pub why: CreditWhy,
+    /// The month, such as `2026-11`, or the case.
+    pub about: String,
+    /// Who paid and is credited, such as `studio:…` or `customer:…`.
+    pub to: String,
+    /// How much.
+    #[schema(value_type = MoneyJson)]
+    pub amount: Money,
+}
+
+/// The level of a site, and what that is worth.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SiteCredit {
+    /// Which, empty if unknown.
+    pub region: String,
+    /// In millionths of the time.
+    pub level_ppm: u64,
+    /// Of what was paid, in thousandths.
+    pub permille: u16,
+}
+
+/// What somebody was credited for play on a machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PostedCredit {
+    /// The machine's region, empty if unknown.
+    pub region: String,
+    /// The machine.
+    pub node: NodeId,
+    /// What was paid in the month, less what was paid back.
+    #[schema(value_type = MoneyJson)]
+    pub paid: Money,
+    /// What of it was credited: the floor of the site's part.
+    #[schema(value_type = MoneyJson)]
+    pub credited: Money,
+    /// What of that the machine's host bore.
+    #[schema(value_type = MoneyJson)]
+    pub by_host: Money,
 }
 
 /// How reliable a machine was.
@@ -248,6 +351,8 @@ pub struct NodeService {
     pub region: String,
     /// What it served.
     pub level: ServiceLevel,
+    /// How long it was reachable.
+    pub reach: Reachability,
 }
 
 /// How reliable the machines of a region were.
@@ -257,6 +362,8 @@ pub struct SiteService {
     pub region: String,
     /// What they served.
     pub level: ServiceLevel,
+    /// How long at least one of them was reachable.
+    pub reach: Reachability,
 }
 
 /// What was served, and how much of it was lost.

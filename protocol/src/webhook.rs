@@ -53,6 +53,18 @@ pub enum EventKind {
     /// It will never arrive; it is due again.
     #[serde(rename = "payout.failed")]
     PayoutFailed,
+    /// A part of the stake of one of the account's machines is set aside because of a case; the host may appeal.
+    #[serde(rename = "stake.pending")]
+    StakePending,
+    /// It was taken.
+    #[serde(rename = "stake.slashed")]
+    StakeSlashed,
+    /// An appeal was allowed: it is free again.
+    #[serde(rename = "stake.freed")]
+    StakeFreed,
+    /// The time of a notice is over: the stake is the account's to be paid.
+    #[serde(rename = "stake.released")]
+    StakeReleased,
     /// Somebody asked for it, to see whether a webhook works. Sent to that one alone, whatever it wants.
     #[serde(rename = "webhook.test")]
     WebhookTest,
@@ -67,6 +79,10 @@ words!(EventKind {
     PayoutCreated => "payout.created",
     PayoutSettled => "payout.settled",
     PayoutFailed => "payout.failed",
+    StakePending => "stake.pending",
+    StakeSlashed => "stake.slashed",
+    StakeFreed => "stake.freed",
+    StakeReleased => "stake.released",
     WebhookTest => "webhook.test",
 });
 
@@ -97,6 +113,8 @@ pub enum EventData {
     Statement(StatementEvent),
     /// Of `payout.*`.
     Payout(Box<crate::payout::Payout>),
+    /// Of `stake.*`.
+    Stake(Box<crate::stake::StakeEvent>),
     /// Of `webhook.test`.
     Test(TestEvent),
 }

@@ -197,6 +197,8 @@ fn manifest(hosts: &[(Account, i128, i128)]) -> Manifest {
         root: Hash32([8; 32]),
         totals: &totals,
         paid: &paid,
+        deducted: &BTreeMap::new(),
+        retained: &BTreeMap::new(),
         destinations: &destinations,
         attempts: &BTreeMap::new(),
         least_micros: 10_000,

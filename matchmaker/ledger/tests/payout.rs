@@ -41,6 +41,8 @@ fn on_chain(n: u8) -> Destination {
 struct Case {
     totals: Totals,
     paid: PaidSoFar,
+    deducted: Totals,
+    retained: Totals,
     destinations: BTreeMap<(NodeId, Currency), Destination>,
     attempts: BTreeMap<(NodeId, Currency), u32>,
 }
@@ -61,6 +63,8 @@ impl Case {
             root: Hash32([8; 32]),
             totals: &self.totals,
             paid: &self.paid,
+            deducted: &self.deducted,
+            retained: &self.retained,
             destinations: &self.destinations,
             attempts: &self.attempts,
             least_micros: 10_000,
@@ -70,6 +74,23 @@ impl Case {
 
 fn amounts(manifest: &Manifest) -> Vec<i128> {
     manifest.payouts.iter().map(|payout| payout.amount_micros).collect()
+}
+
+#[test]
+fn what_was_staked_is_not_paid_what_was_released_is_and_what_is_missing_of_a_stake_waits() {
+    let mut case = Case::default()
+        .earned(1, "EUR", 5_000_000, at_bank("Ada"))
+        .earned(2, "EUR", 0, at_bank("Grace"))
+        .earned(3, "EUR", 5_000_000, at_bank("Edsger"))
+        .paid(1, "EUR", Rail::Bank, 1_000_000);
+    case.deducted.insert((host(1), currency("EUR")), 1_500_000);
+    case.deducted.insert((host(2), currency("EUR")), -2_000_000);
+    case.retained.insert((host(1), currency("EUR")), 500_000);
+    case.retained.insert((host(3), currency("EUR")), 9_000_000);
+    assert_eq!(amounts(&case.manifest().unwrap()), [2_000_000, 2_000_000]);
+    case.deducted.insert((host(1), currency("EUR")), 4_000_001);
+    let overpaid = ManifestError::Overpaid { host: host(1), currency: currency("EUR") };
+    assert_eq!(case.manifest().unwrap_err(), overpaid);
 }
 
 #[test]

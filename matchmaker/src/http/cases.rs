@@ -3,18 +3,20 @@
 use super::paging::{self, Cursor, page};
 use super::problem::{Code, Json, Path, Problem, Query};
 use super::role::Caller;
+use super::stakes::{slash_of, words};
 use super::usage::names;
 use crate::random;
+use crate::stakes;
 use crate::state::Shared;
 use crate::store::trust::{CaseRow, CaseVerdict, Decided, DisputeRow};
 use axum::Extension;
 use axum::extract::State;
 use nearframe_protocol::account::Actor;
 use nearframe_protocol::api::{self, Page};
+use nearframe_protocol::stake::Slash;
 use nearframe_protocol::trust::{Case, CaseDecision, CaseExhibit, DecideCase, Party, Verdict};
 use nearframe_protocol::{CaseId, SessionId};
 use nearframe_trust::fraud::Exhibit;
-use nearframe_trust::witness::Witness;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -60,17 +62,16 @@ pub(crate) async fn list(
 ) -> Result<axum::Json<Page<Case>>, Problem> {
     let after: Option<CaseId> = cursor.read()?;
     let rows = shared.store.cases(!which.decided, after, paging::ROWS + 1).await?;
-    let known = names(&shared, rows.iter().map(|row| row.node)).await?;
-    let shown = |row: CaseRow| {
-        let name = known.get(&row.node).map(|(name, _)| name.clone()).unwrap_or_default();
-        case(row, name)
-    };
-    let rows = rows.into_iter().map(shown).collect();
-    Ok(axum::Json(page(rows, paging::ROWS, |last: &Case, _| last.id.to_string())))
+    let mut items = Vec::with_capacity(rows.len());
+    for row in rows {
+        items.push(shown(&shared, row).await?);
+    }
+    Ok(axum::Json(page(items, paging::ROWS, |last: &Case, _| last.id.to_string())))
 }
 
 /// Decides a case. Upheld, a dispute is opened about each session that shows it, which holds what they earned until those
-/// are decided; dismissed, what was held is free. One case has one decision: the same again changes nothing.
+/// are decided, and where independent witnesses prove the case, a part of the machine's stake is set aside; dismissed, what was
+/// held is free. One case has one decision: the same again changes nothing.
 #[utoipa::path(post, path = "/v1/cases/{case}/decision", tag = "trust", operation_id = "decide_case",
     params(("case" = CaseId, Path, description = "Case id")), request_body = DecideCase,
     security(("operator" = [])), responses(
@@ -99,9 +100,19 @@ pub(crate) async fn decide(
             return Err(Problem::new(Code::UnknownCase, "No case has this id. See GET /v1/cases."));
         }
     };
-    let known = names(&shared, [row.node].into_iter()).await?;
+    // What it costs the machine's stake is set aside at once; should that fail, soon.
+    if let Err(error) = stakes::set_aside(&shared).await {
+        tracing::warn!(%error, case = %row.id, "its part of the stake is set aside later");
+    }
+    Ok(axum::Json(shown(&shared, row).await?))
+}
+
+/// A case in the words of the API.
+pub(super) async fn shown(shared: &Shared, row: CaseRow) -> Result<Case, Problem> {
+    let slash = slash_of(shared, &row).await?;
+    let known = names(shared, [row.node].into_iter()).await?;
     let name = known.get(&row.node).map(|(name, _)| name.clone()).unwrap_or_default();
-    Ok(axum::Json(case(row, name)))
+    Ok(case(row, name, slash))
 }
 
 /// One for each session that shows it.
@@ -123,10 +134,7 @@ async fn disputes(shared: &Shared, id: CaseId, now_ms: u64) -> Result<Vec<Disput
     Ok(sessions.into_iter().map(dispute).collect())
 }
 
-fn case(row: CaseRow, node_name: String) -> Case {
-    let word = |witness: Witness| {
-        serde_json::to_value(witness).ok().and_then(|word| word.as_str().map(str::to_owned))
-    };
+fn case(row: CaseRow, node_name: String, slash: Option<Box<Slash>>) -> Case {
     let exhibit = |exhibit: Exhibit| CaseExhibit { session: exhibit.session, what: exhibit.what };
     Case {
         id: row.id,
@@ -134,7 +142,7 @@ fn case(row: CaseRow, node_name: String) -> Case {
         node_name,
         kind: row.kind.as_str().to_owned(),
         grade: row.grade.as_str().to_owned(),
-        witnesses: row.body.witnesses.into_iter().filter_map(word).collect(),
+        witnesses: words(&row.body.witnesses),
         exhibits: row.body.exhibits.into_iter().map(exhibit).collect(),
         opened_at_ms: row.opened_at_ms,
         changed_at_ms: row.changed_at_ms,
@@ -144,5 +152,6 @@ fn case(row: CaseRow, node_name: String) -> Case {
             by: verdict.actor,
             at_ms: verdict.at_ms,
         }),
+        slash,
     }
 }

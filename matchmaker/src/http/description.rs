@@ -1,9 +1,9 @@
 //! The API's description, generated from the doors.
 
 use super::{
-    accounts, api_keys, bills, budgets, caps, cases, checks, disputes, earnings, fleet, invoices, members,
-    nodes, operator, passkeys, payouts, plans, prices, probes, queue, quotes, reservations, saves,
-    service_levels, sessions, sign_in, statements, surveys, titles, trail, usage, webhooks, who,
+    accounts, api_keys, bills, budgets, caps, cases, checks, credits, disputes, earnings, fleet, invoices,
+    members, nodes, operator, passkeys, payouts, plans, prices, probes, queue, quotes, reservations, saves,
+    service_levels, sessions, sign_in, stakes, statements, surveys, titles, trail, usage, webhooks, who,
 };
 use crate::signalling;
 use nearframe_protocol::check::PROOF_HEADER;
@@ -113,6 +113,15 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
         disputes::decide,
         cases::list,
         cases::decide,
+        credits::list,
+        stakes::appeal,
+        stakes::decide,
+        stakes::appeals,
+        stakes::rules,
+        stakes::of_account,
+        stakes::post,
+        stakes::notice,
+        stakes::deposit,
         earnings::overview,
         earnings::head,
         earnings::root,

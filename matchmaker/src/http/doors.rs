@@ -2,9 +2,10 @@
 
 use super::role::{Guard, Role};
 use super::{
-    accounts, api_keys, bills, budgets, caps, cases, checks, disputes, earnings, fleet, invoices, members,
-    nodes, operator, passkeys, payouts, plans, prices, probes, queue, quotes, reservations, saves,
-    service_levels, sessions, sign_in, statements, static_files, surveys, titles, trail, usage, webhooks,
+    accounts, api_keys, bills, budgets, caps, cases, checks, credits, disputes, earnings, fleet, invoices,
+    members, nodes, operator, passkeys, payouts, plans, prices, probes, queue, quotes, reservations, saves,
+    service_levels, sessions, sign_in, stakes, statements, static_files, surveys, titles, trail, usage,
+    webhooks,
 };
 use crate::signalling;
 use crate::state::Shared;
@@ -196,6 +197,35 @@ pub(super) fn doors() -> Vec<Door> {
         ),
         door("GET", "/v1/cases", Role::Operator(MemberRole::Viewer), get(cases::list)),
         door("POST", "/v1/cases/{case}/decision", Role::Operator(MemberRole::Member), post(cases::decide)),
+        door("GET", "/v1/accounts/{account}/credits", Role::Account(MemberRole::Viewer), get(credits::list)),
+        door("POST", "/v1/cases/{case}/appeal", Role::SignedIn, post(stakes::appeal)),
+        door(
+            "POST",
+            "/v1/cases/{case}/appeal/decision",
+            Role::Operator(MemberRole::Member),
+            post(stakes::decide),
+        ),
+        door("GET", "/v1/appeals", Role::Operator(MemberRole::Viewer), get(stakes::appeals)),
+        door("GET", "/v1/stake/rules", Role::Anyone, get(stakes::rules)),
+        door(
+            "GET",
+            "/v1/accounts/{account}/stake",
+            Role::Account(MemberRole::Viewer),
+            get(stakes::of_account),
+        ),
+        door("POST", "/v1/accounts/{account}/stake", Role::Account(MemberRole::Owner), post(stakes::post)),
+        door(
+            "POST",
+            "/v1/accounts/{account}/stake/notice",
+            Role::Account(MemberRole::Owner),
+            post(stakes::notice),
+        ),
+        door(
+            "POST",
+            "/v1/nodes/{id}/stake/deposits",
+            Role::Operator(MemberRole::Owner),
+            post(stakes::deposit),
+        ),
         door("GET", "/v1/earnings", Role::Books(MemberRole::Viewer), get(earnings::overview)),
         door("GET", "/v1/ledger/head", Role::Anyone, get(earnings::head)),
         door("GET", "/v1/settlement", Role::Anyone, get(earnings::root)),

@@ -131,6 +131,11 @@ pub(crate) async fn overview(
     let held = settlement::held(&shared, settled_until, among.clone(), now_ms).await?;
     let withheld = settlement::withheld(&shared, among.as_deref(), now_ms).await?;
     let mut earned = net(&shared).await?;
+    // A machine may have a stake to be paid and have earned nothing.
+    let deducted = shared.store.deducted().await?;
+    for place in deducted.keys() {
+        earned.entry(place.clone()).or_default();
+    }
     earned.retain(|(host, _), _| among.as_ref().is_none_or(|among| among.contains(host)));
     let known = names(&shared, earned.keys().map(|(host, _)| *host)).await?;
     let mut paid = Totals::new();
@@ -142,7 +147,8 @@ pub(crate) async fn overview(
         let money = |amount_micros| Money { amount_micros, currency: place.1.clone() };
         let settled = money(settled.get(&place).copied().unwrap_or(0));
         let paid = money(paid.get(&place).copied().unwrap_or(0));
-        NodeEarned { node: place.0, name, region, earned: money(amount_micros), settled, paid }
+        let deducted = money(deducted.get(&place).copied().unwrap_or(0));
+        NodeEarned { node: place.0, name, region, earned: money(amount_micros), settled, paid, deducted }
     });
     Ok(axum::Json(EarningsOverview {
         nodes: nodes.collect(),

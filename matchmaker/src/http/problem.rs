@@ -42,6 +42,10 @@ pub(crate) enum Code {
     UnknownAuction,
     DecidedOtherwise,
     TooEarly,
+    AppealTooLate,
+    NothingToAppeal,
+    SameOperator,
+    NotStakable,
     DisputeTooLate,
     LastOwner,
     TooManyKeys,
@@ -82,7 +86,7 @@ pub(crate) enum Code {
 }
 
 impl Code {
-    pub(crate) const ALL: [Self; 68] = [
+    pub(crate) const ALL: [Self; 72] = [
         Self::BadRequest,
         Self::BadId,
         Self::BadCursor,
@@ -114,6 +118,10 @@ impl Code {
         Self::UnknownAuction,
         Self::DecidedOtherwise,
         Self::TooEarly,
+        Self::AppealTooLate,
+        Self::NothingToAppeal,
+        Self::SameOperator,
+        Self::NotStakable,
         Self::DisputeTooLate,
         Self::LastOwner,
         Self::TooManyKeys,
@@ -192,6 +200,12 @@ impl Code {
             Self::UnknownAuction => ("unknown_auction", 404, "There is no such auction"),
             Self::DecidedOtherwise => ("decided_otherwise", 409, "It was decided the other way"),
             Self::TooEarly => ("too_early", 409, "It cannot be decided yet"),
+            Self::AppealTooLate => ("appeal_too_late", 409, "The time for an appeal is over"),
+            Self::NothingToAppeal => {
+                ("nothing_to_appeal", 409, "There is nothing to appeal against or to rule on")
+            }
+            Self::SameOperator => ("same_operator", 409, "Another operator has to rule"),
+            Self::NotStakable => ("not_stakable", 409, "The stake cannot be changed so"),
             Self::DisputeTooLate => ("dispute_too_late", 409, "The time for disputes is over"),
             Self::LastOwner => ("last_owner", 409, "An account keeps an owner"),
             Self::TooManyKeys => ("too_many_keys", 409, "The account has too many keys"),

@@ -2,12 +2,12 @@
 
 use super::problem::{Code, Path, Problem};
 use super::statements::month_of;
+use crate::months::{self, levels};
 use crate::state::Shared;
 use axum::extract::State;
 use nearframe_protocol::api;
 use nearframe_protocol::trust::{NodeService, ServiceLevel, ServiceLevels, SiteService};
 use nearframe_trust::service::{PROMISED_PPM, Served, WAY_BACK_US};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 fn level(served: &Served) -> ServiceLevel {
@@ -20,11 +20,12 @@ fn level(served: &Served) -> ServiceLevel {
     }
 }
 
-/// How reliable machines and sites were in a month in UTC, such as `2026-11`: what players lost, from the record of sessions.
-/// `scripts/recompute-service-levels.py` computes it again from the counts.
+/// How reliable machines and sites were in a month in UTC, such as `2026-11`: what players lost, from the record of sessions,
+/// and how long machines were reachable. Of a month that is closed, what was credited, without names.
+/// `scripts/recompute-service-levels.py` computes all of it again from the counts.
 #[utoipa::path(get, path = "/v1/service-levels/{month}", tag = "trust", operation_id = "service_levels",
     params(("month" = String, Path, description = "Year and month, such as 2026-11")), responses(
-    (status = 200, description = "Machines that served somebody", body = ServiceLevels),
+    (status = 200, description = "Machines that served somebody or were reachable", body = ServiceLevels),
     (status = "default", description = "Any error, such as `bad_request`", body = api::Problem,
      content_type = "application/problem+json"),
 ))]
@@ -34,23 +35,31 @@ pub(crate) async fn of_month(
 ) -> Result<axum::Json<ServiceLevels>, Problem> {
     let range = month_of(&month)
         .ok_or_else(|| Problem::new(Code::BadRequest, "A month is a year and a month, such as 2026-11."))?;
-    let rows = shared.store.served(range).await?;
-    let mut sites: BTreeMap<String, Served> = BTreeMap::new();
-    for row in &rows {
-        let site = sites.entry(row.region.clone()).or_default();
-        *site = [*site, row.served].into_iter().sum();
-    }
-    let nodes = rows.into_iter().map(|row| NodeService {
-        node: row.node,
-        region: row.region,
-        level: level(&row.served),
+    let levels = levels(&shared, &range).await?;
+    let credits = match shared.store.month(&month).await? {
+        Some(row) => Some(serde_json::from_str(&row.body).map_err(|error| {
+            tracing::error!(%error, month, "a month's credits are no JSON");
+            Problem::new(Code::Internal, "The month's credits cannot be read. Tell whoever runs this server.")
+        })?),
+        None => None,
+    };
+    let nodes = levels.nodes.into_iter().map(|(node, of)| NodeService {
+        node,
+        region: of.region,
+        level: level(&of.served),
+        reach: months::shown(&of.reach),
     });
-    let sites = sites.into_iter().map(|(region, served)| SiteService { region, level: level(&served) });
+    let sites = levels.sites.into_iter().map(|(region, (served, reach))| SiteService {
+        region,
+        level: level(&served),
+        reach: months::shown(&reach),
+    });
     Ok(axum::Json(ServiceLevels {
         month,
         promised_ppm: PROMISED_PPM,
         way_back_us: WAY_BACK_US,
         nodes: nodes.collect(),
         sites: sites.collect(),
+        credits,
     }))
 }

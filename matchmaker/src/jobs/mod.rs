@@ -7,7 +7,7 @@ use crate::http::repeat;
 use crate::placing::{history, plan, preempt, rules, warm};
 use crate::state::{Phase, Shared};
 use crate::store::StoreError;
-use crate::{general, market, payouts, prices, replicas, saves, settlement, trust, webhooks};
+use crate::{general, market, months, payouts, prices, replicas, saves, settlement, stakes, trust, webhooks};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -83,6 +83,12 @@ pub(crate) fn spawn(shared: &Arc<Shared>) -> JoinSet<()> {
     jobs.spawn(every(Arc::clone(shared), SETTLEMENT_TICK, "settlement", |shared| Box::pin(settle(shared))));
     jobs.spawn(every(Arc::clone(shared), ACCOUNT_TICK, "payouts", |shared| Box::pin(open_payouts(shared))));
     jobs.spawn(every(Arc::clone(shared), TRUST_TICK, "trust", |shared| Box::pin(trust::look(shared))));
+    jobs.spawn(every(Arc::clone(shared), TRUST_TICK, "leaving", |shared| Box::pin(stakes::look(shared))));
+    jobs.spawn(every(Arc::clone(shared), ACCOUNT_TICK, "stakes", |shared| Box::pin(stakes::tick(shared))));
+    jobs.spawn(every(Arc::clone(shared), stakes::TICK, "reach", |shared| Box::pin(stakes::note(shared))));
+    jobs.spawn(every(Arc::clone(shared), SETTLEMENT_TICK, "service levels", |shared| {
+        Box::pin(months::close_due(shared))
+    }));
     jobs.spawn(every(Arc::clone(shared), LEDGER_TICK, "general ledger", |shared| {
         Box::pin(general::post(shared))
     }));

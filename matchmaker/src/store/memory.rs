@@ -37,8 +37,10 @@ mod placement;
 mod plans;
 mod replicas;
 mod saves;
+mod service;
 mod settlements;
 mod sign_in;
+mod stakes;
 mod trust;
 mod webhooks;
 
@@ -83,6 +85,8 @@ struct State {
     hooks: webhooks::Hooks,
     ways: sign_in::Ways,
     trust: trust::Trust,
+    stakes: stakes::Kept,
+    service: service::Kept,
 }
 
 #[derive(Debug, Clone)]

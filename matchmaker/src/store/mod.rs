@@ -22,9 +22,11 @@ pub mod plans;
 mod postgres;
 mod replica;
 mod save;
+pub mod service;
 mod session;
 pub mod sign_in;
 mod sqlite;
+pub mod stake;
 mod subject;
 pub mod trust;
 pub mod webhooks;
@@ -41,9 +43,11 @@ pub use plans::PlanStore;
 pub use postgres::PostgresStore;
 pub use replica::{Fence, RegionOwner, Replicas, Stranded};
 pub use save::{NewSave, SaveOwner, SaveRow, Saved};
+pub use service::ServiceStore;
 pub use session::{Idempotency, NewSession, SessionRow};
 pub use sign_in::SignInStore;
 pub use sqlite::SqliteStore;
+pub use stake::StakeStore;
 pub use trust::TrustStore;
 pub use webhooks::WebhookStore;
 
@@ -215,7 +219,9 @@ pub trait Store:
     + PayoutStore
     + PlacementStore
     + PlanStore
+    + ServiceStore
     + SignInStore
+    + StakeStore
     + TrustStore
     + WebhookStore
 {

@@ -2,12 +2,12 @@
 
 use super::dice::Dice;
 use async_trait::async_trait;
-use nearframe_ledger::Transfer;
 use nearframe_ledger::auction::Entry;
 use nearframe_ledger::bill::Evidence;
 use nearframe_ledger::payout::{Rail, State};
 use nearframe_ledger::rates::RateCard;
 use nearframe_ledger::settlement::{SignedRoot, Totals};
+use nearframe_ledger::{Account, Transfer};
 use nearframe_matchmaker::bus::words::{HeldSlots, ReplicaId};
 use nearframe_matchmaker::store::accounts::{
     AccountRow, AccountStore, Arrival, Arrived, Changed, Holding, KeyRow, LinkRow, MemberRow,
@@ -24,9 +24,11 @@ use nearframe_matchmaker::store::placement::{
     RuleRow,
 };
 use nearframe_matchmaker::store::plans::{ChargeRow, PlanRow, PlanStore, Subscribed, SubscriptionRow};
+use nearframe_matchmaker::store::service::{MonthRow, PaidRow, ReachRow, Reached, ServiceStore};
 use nearframe_matchmaker::store::sign_in::{
     Added, IdentityRow, NewCookie, Newcomer, Outsider, PasskeyRow, PendingRow,
 };
+use nearframe_matchmaker::store::stake::{CreditRow, RuleTable, RulesRow, StakeRow, StakeStore};
 use nearframe_matchmaker::store::trust::{
     CaseRow, CaseVerdict, CorrectionRow, Decided, DisputeRow, HeldRow, Opened, PlayedRow, ServedRow,
     Settling, Testimony, Trial, TrustStore,
@@ -299,6 +301,29 @@ through! { PayoutStore {
     paid() -> Vec<(NodeId, Currency, Rail, i128)>;
     failed_payouts(epoch: u32) -> Vec<(NodeId, Currency, u32)>;
     last_payout_run() -> u64;
+}}
+
+through! { StakeStore {
+    add_rules(table: RuleTable, row: &RulesRow) -> RulesRow;
+    rule_tables(table: RuleTable) -> Vec<RulesRow>;
+    add_stake_entry(row: &StakeRow, credits: &[CreditRow], event: Option<&EventRow>) -> bool;
+    stake_entries(node: Option<NodeId>) -> Vec<StakeRow>;
+    stake_entries_after(after: u64, limit: u32) -> Vec<StakeRow>;
+    case(id: CaseId) -> Option<CaseRow>;
+    unpunished() -> Vec<CaseRow>;
+    credits_after(after: u64, limit: u32) -> Vec<CreditRow>;
+    credits_to(accounts: &[Account], range: Range<u64>) -> Vec<CreditRow>;
+    deducted() -> Totals;
+    released() -> Totals;
+}}
+
+through! { ServiceStore {
+    note_reached(subjects: &[Reached], now_ms: u64, gap_ms: u64) -> ();
+    reached(range: Range<u64>) -> Vec<ReachRow>;
+    paid_for(ended: Range<u64>) -> Vec<PaidRow>;
+    undecided(ended: Range<u64>) -> u64;
+    close_month(month: &MonthRow, credits: &[CreditRow]) -> bool;
+    month(month: &str) -> Option<MonthRow>;
 }}
 
 through! { SignInStore {

@@ -21,6 +21,8 @@ pub enum Witness {
     Lease,
     /// The node itself: it signed two things that cannot both be true.
     Itself,
+    /// Another owner's machine, which was reachable meanwhile.
+    Peer,
 }
 
 /// The sessions of one party.

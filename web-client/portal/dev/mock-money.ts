@@ -157,6 +157,7 @@ export function earnings(node: string | null): Schemas['EarningsOverview'] {
     earned: row.sums.hosts,
     settled: part(row.sums.hosts, 750n),
     paid: part(row.sums.hosts, 500n),
+    deducted: part(row.sums.hosts, 100n),
   }));
   const withheld = BY_NODE.slice(0, 1).map((row): Schemas['Withheld'] => ({ node: row.node, why: 'under_review', amount: money(2_004_331n) }));
   return { nodes, held, withheld, settled_until_ms: (today - 3) * DAY_MS, now_ms: Date.now() };

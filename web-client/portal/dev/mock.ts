@@ -2,7 +2,7 @@
  * A stand-in for the matchmaker's API, for looking at the pages without one (`npm run dev:mock`) and for the
  * browser checks. It proves only the pages' side. The cookie `mock` chooses what it plays: `empty`, `error`,
  * `slow`, `pending` (a session is asked for and never given), `guest` (not signed in),
- * `operator` (signed in as operator as well), `newcomer` (comes from a provider for the first time); anything else is a busy day.
+ * `operator` (signed in as operator as well), `host` (a member of a host's account), `newcomer` (comes from a provider for the first time); anything else is a busy day.
  */
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -29,7 +29,7 @@ import {
 } from './mock-accounts.ts';
 import { BUDGETS, BY_NODE, BY_SESSION, BY_TITLE, BY_WORK, PAYOUTS, PRICES, PRICE_INDEX, QUOTE, RESERVATIONS, bill, earnings, proof, series } from './mock-money.ts';
 import { EMPTY_FLEET, FLEET_VIEW, OUTLOOK, PLACEMENT } from './mock-fleet.ts';
-import { CASES, DISPUTES } from './mock-trust.ts';
+import { APPEALS, CASES, DISPUTES, STAKES } from './mock-trust.ts';
 
 type Schemas = components['schemas'];
 
@@ -130,6 +130,10 @@ function moneyBody(method: string, [kind, id = '', part = '']: readonly string[]
     case 'GET disputes/':
     case 'GET sessions/disputes':
       return rows(DISPUTES);
+    case 'GET appeals/':
+      return rows(APPEALS);
+    case 'POST cases/appeal':
+      return APPEALS[0];
     case 'POST cases/decision':
       return CASES[0];
     case 'POST disputes/decision':
@@ -181,6 +185,7 @@ function route(method: string, path: string, mode: string): Answer {
     case 'DELETE nodes/:id/drain':
       return { status: 204, body: undefined };
     case 'GET me':
+      if (mode === 'host') return { status: 200, body: { ...ME, account: { ...ACCOUNT, kind: 'host', name: 'Vera’s attic' } } };
       return { status: 200, body: mode === 'guest' ? {} : mode === 'operator' ? { ...ME, operator: 'owner' } : ME };
     case 'GET me/:id':
       return { status: 200, body: empty ? { identities: [], passkeys: [] } : OWN_WAYS };
@@ -206,6 +211,10 @@ function route(method: string, path: string, mode: string): Answer {
       return page(empty ? [] : PAYOUTS);
     case 'GET accounts/:id/destination':
       return page([]);
+    case 'GET accounts/:id/stake':
+      return page(empty ? [] : STAKES);
+    case 'POST accounts/:id/stake':
+      return { status: 200, body: STAKES[0] };
     case 'GET plans':
       return page(empty ? [] : PLANS);
     case 'GET accounts/:id/subscription':

@@ -77,6 +77,11 @@ async function cancel(page: Page): Promise<void> {
   await page.getByRole('button', { name: 'Play again' }).first().waitFor();
 }
 
+async function askToLeave(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Give notice' }).first().click();
+  await page.getByRole('button', { name: /it is not taken back/ }).waitFor();
+}
+
 /** A page, what the mock plays there, and what to do first. */
 interface Place {
   readonly what: string;
@@ -126,6 +131,7 @@ const PLACES: readonly Place[] = [
   { what: 'signed-out costs', path: '/costs', mock: 'guest' },
   { what: 'failed costs', path: '/costs', mock: 'error' },
   { what: 'the earnings', path: '/earnings', act: chooseHost },
+  { what: 'the earnings and stakes of a host', path: '/earnings', mock: 'host', act: askToLeave },
   { what: 'no earnings', path: '/earnings', mock: 'empty' },
   { what: 'signed-out earnings', path: '/earnings', mock: 'guest' },
   { what: 'loading earnings', path: '/earnings', mock: 'slow' },

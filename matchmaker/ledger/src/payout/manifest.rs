@@ -39,6 +39,10 @@ pub struct Due<'a> {
     pub totals: &'a Totals,
     /// What they have, or have under way.
     pub paid: &'a PaidSoFar,
+    /// What of it went elsewhere, such as into a stake; below zero where more came back than went.
+    pub deducted: &'a Totals,
+    /// What waits on the account, however much is due.
+    pub retained: &'a Totals,
     /// Where they want it. Who is not named is not paid; the amount stays.
     pub destinations: &'a BTreeMap<(NodeId, Currency), Destination>,
     /// How many payouts of this epoch failed before.
@@ -79,17 +83,21 @@ fn unit_micros(rail: Rail, currency: &Currency) -> i128 {
 }
 
 impl Manifest {
-    /// What is due: everything settled less everything paid, in whole coins; the remainder stays on the account.
+    /// What is due: everything settled less everything paid or deducted, and what is retained, in whole coins; the
+    /// remainder stays on the account.
     pub fn of(due: &Due<'_>) -> Result<Self, ManifestError> {
         let mut payouts = vec![];
         for ((host, currency), earned_micros) in due.totals {
             let paid = |rail| due.paid.get(&(*host, currency.clone(), rail)).copied().unwrap_or(0);
             let all = paid(Rail::Bank).checked_add(paid(Rail::Evm)).ok_or(LedgerError::Overflow)?;
+            let place = (*host, currency.clone());
+            let of = |totals: &Totals| totals.get(&place).copied().unwrap_or(0);
             let open_micros = earned_micros.checked_sub(all).ok_or(LedgerError::Overflow)?;
+            let open_micros = open_micros.checked_sub(of(due.deducted)).ok_or(LedgerError::Overflow)?;
             if open_micros < 0 {
                 return Err(ManifestError::Overpaid { host: *host, currency: currency.clone() });
             }
-            let place = (*host, currency.clone());
+            let open_micros = open_micros.saturating_sub(of(due.retained)).max(0);
             let Some(destination) = due.destinations.get(&place) else { continue };
             let rail = destination.rail();
             let amount_micros = open_micros - open_micros % unit_micros(rail, currency);

@@ -13,6 +13,7 @@ use crate::state::Shared;
 use crate::store::accounts::AccountRow;
 use crate::store::billing::{UsageBy, UsageKey, UsageOf, UsageSums};
 use crate::store::plans::ChargeRow;
+use crate::store::stake::CreditRow;
 use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -49,6 +50,8 @@ struct Invoice {
     charges: Vec<ChargeRow>,
     /// What is to be paid by each kind of charge, covered sessions included, in micro-units.
     charged: Vec<(ChargeKind, Currency, i128)>,
+    /// What was credited in the month, oldest first.
+    credits: Vec<CreditRow>,
 }
 
 /// A title's month.
@@ -128,14 +131,15 @@ async fn read(
     for title in titles {
         read.push(title_month(shared, books, title, &range).await?);
     }
-    let (mut charges, mut charged) = (vec![], vec![]);
+    let (mut charges, mut charged, mut credits) = (vec![], vec![], vec![]);
     if let Some(account) = account {
         charges = shared.store.charges(account, range.clone(), MOST_CHARGES).await.map_err(Error::other)?;
         charged = shared.store.charge_sums(account, range.clone()).await.map_err(Error::other)?;
+        credits = super::credits::of(shared, account, range.clone()).await.map_err(Error::other)?;
     }
     let from = shared.config.company.clone();
     let made_at_ms = shared.now_ms();
-    Ok(Invoice { month, range, made_at_ms, from, to, titles: read, charges, charged })
+    Ok(Invoice { month, range, made_at_ms, from, to, titles: read, charges, charged, credits })
 }
 
 async fn title_month(

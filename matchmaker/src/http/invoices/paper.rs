@@ -3,6 +3,7 @@
 use super::{Invoice, LeaseMonth, TitleMonth};
 use crate::document::{Column, Document};
 use crate::store::billing::UsageSums;
+use crate::store::stake::{CreditKind, CreditRow};
 use nearframe_ledger::settlement::Epoch;
 use nearframe_protocol::plan::ChargeKind;
 use nearframe_protocol::{Currency, Money};
@@ -44,6 +45,7 @@ pub(super) fn write(invoice: &Invoice) -> Vec<u8> {
     parties(&mut document, invoice);
     sums(&mut document, invoice);
     subscription(&mut document, invoice);
+    credits(&mut document, invoice);
     let mut room = MOST_LINES;
     for title in &invoice.titles {
         of_title(&mut document, title, &mut room);
@@ -119,6 +121,35 @@ fn subscription(document: &mut Document, invoice: &Invoice) {
         let used: i128 = used.map(|sums| sums.host_micros + sums.platform_micros).sum();
         rows.push(row(String::new(), "Sessions, as above", used));
         document.table(&CHARGES, &rows, &[row(String::new(), "To pay", charged + used)]);
+    }
+}
+
+/// What is credited, which lowers what is to be paid.
+fn credits(document: &mut Document, invoice: &Invoice) {
+    let mut by_currency: BTreeMap<&Currency, Vec<&CreditRow>> = BTreeMap::new();
+    for row in &invoice.credits {
+        by_currency.entry(&row.currency).or_default().push(row);
+    }
+    for (currency, credits) in by_currency {
+        document.heading(&format!("Credits in {currency}"));
+        let row = |at: String, what: String, micros: i128| vec![at, what, self::micros(micros)];
+        let rows: Vec<_> = credits
+            .iter()
+            .map(|credit| row(timestamp(credit.at_ms), credited_for(credit), -credit.amount_micros))
+            .collect();
+        let sum: i128 = credits.iter().map(|credit| credit.amount_micros).sum();
+        document.table(
+            &CHARGES,
+            &rows,
+            &[row(String::new(), "Credited, off the amounts above".to_owned(), -sum)],
+        );
+    }
+}
+
+fn credited_for(credit: &CreditRow) -> String {
+    match credit.kind {
+        CreditKind::Service => format!("Service level of {}", credit.about),
+        CreditKind::Slash => format!("Stake of a machine, case {}", credit.about),
     }
 }
 

@@ -30,6 +30,16 @@ pub(super) struct Trust {
 }
 
 impl Trust {
+    /// All of them.
+    pub(super) fn cases(&self) -> impl Iterator<Item = &CaseRow> {
+        self.cases.values()
+    }
+
+    /// Sessions of disputes that nobody decided.
+    pub(super) fn undecided(&self) -> impl Iterator<Item = SessionId> {
+        self.disputes.values().filter(|row| row.settled.is_none()).map(|row| row.session)
+    }
+
     /// What was paid back by such entries, in micro-units.
     pub(super) fn paid_back(&self, of: impl Fn(&Transfer) -> bool) -> i128 {
         let entries = self.corrections.iter().map(|row| &row.transfer).filter(|entry| of(entry));

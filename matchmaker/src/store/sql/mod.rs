@@ -29,9 +29,11 @@ mod receipts;
 mod replicas;
 mod rows;
 mod saves;
+mod service;
 mod sessions;
 mod settlements;
 mod sign_in;
+mod stakes;
 mod trust;
 mod webhooks;
 

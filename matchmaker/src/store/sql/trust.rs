@@ -19,7 +19,7 @@ use nearframe_trust::service::Served;
 use sqlx::{Row, query};
 use std::ops::Range;
 
-const CASE_COLUMNS: &str =
+pub(super) const CASE_COLUMNS: &str =
     "SELECT id, node_id, kind, grade, body, opened_at_ms, changed_at_ms, verdict, reason, actor,
     decided_at_ms FROM trust_cases";
 
@@ -30,7 +30,7 @@ fn verdict_text(verdict: Verdict) -> &'static str {
     }
 }
 
-fn case(row: &DbRow) -> Result<CaseRow, StoreError> {
+pub(super) fn case(row: &DbRow) -> Result<CaseRow, StoreError> {
     let verdict = match maybe_int(row, "decided_at_ms")? {
         None => None,
         Some(at_ms) => Some(CaseVerdict {

@@ -44,11 +44,13 @@ pub enum Kind {
     SharedCapacity,
     /// The owner plays on the own machine, and is paid for it.
     OwnPlay,
+    /// A machine with stake went away without notice. No deception: [`reach`](crate::reach) finds it.
+    LeftEarly,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::InflatedTime,
         Self::InflatedFrames,
         Self::InflatedBytes,
@@ -58,6 +60,7 @@ impl Kind {
         Self::RecordedPicture,
         Self::SharedCapacity,
         Self::OwnPlay,
+        Self::LeftEarly,
     ];
 
     /// The form in databases and JSON.
@@ -72,6 +75,7 @@ impl Kind {
             Self::RecordedPicture => "recorded_picture",
             Self::SharedCapacity => "shared_capacity",
             Self::OwnPlay => "own_play",
+            Self::LeftEarly => "left_early",
         }
     }
 

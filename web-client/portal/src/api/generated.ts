@@ -110,27 +110,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/accounts/{account}/cap": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** What an account may spend on sessions in a month. */
-        get: operations["account_cap"];
-        /**
-         * Sets the most that an account, such as a player's, spends on sessions in a month, in UTC, within its allowance. What a
-         *     subscription covers counts too. Repeating it changes nothing.
-         */
-        put: operations["set_account_cap"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/v1/accounts/{account}/charges": {
         parameters: {
             query?: never;
@@ -140,6 +119,26 @@ export interface paths {
         };
         /** What an account was charged beside its sessions in a time, and what of these its subscription covered. */
         get: operations["charges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account}/credits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What an account was credited, the oldest first: for months below what was promised, and out of stakes of machines that
+         *     deceived it. Invoices have it in the month in which it was posted.
+         */
+        get: operations["credits"];
         put?: never;
         post?: never;
         delete?: never;
@@ -310,6 +309,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/accounts/{account}/stake": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What an account's machines have at stake: what is staked and what has to be, what is set aside and why, what could be
+         *     staked of their earnings.
+         */
+        get: operations["stakes"];
+        put?: never;
+        /**
+         * Moves earnings of a machine into its stake: what is settled, and neither paid out nor staked. It is not paid out then,
+         *     until the time of a notice is over.
+         */
+        post: operations["post_stake"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/accounts/{account}/stake/notice": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Gives notice for a machine: its stake is free when the time of the rules is over, and its earnings' to be paid. What cases
+         *     cost until then is set aside all the same. A machine that goes away after its notice has not left early.
+         */
+        post: operations["give_notice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/accounts/{account}/subscription": {
         parameters: {
             query?: never;
@@ -446,18 +489,15 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/auctions/{auction}": {
+    "/v1/appeals": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /**
-         * An auction, with everything that its result follows from: `scripts/recompute-auction.py` computes it again. Bids and the
-         *     seed are told when it is over; before that, seals alone.
-         */
-        get: operations["get_auction"];
+        /** Cases with an appeal that nobody ruled on, the oldest appeal first. */
+        get: operations["appeals"];
         put?: never;
         post?: never;
         delete?: never;
@@ -576,6 +616,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/cases/{case}/appeal": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Appeals against what was set aside of a stake because of a case: by an owner of the account that has the machine, once,
+         *     until it is taken. Nothing is taken until somebody ruled.
+         */
+        post: operations["appeal_case"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/cases/{case}/appeal/decision": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rules on an appeal: allowed, what was set aside is free again; refused, it is taken when its time has come. Once: the same
+         *     again changes nothing. Another operator than the one who decided the case has to, where there is one.
+         */
+        post: operations["decide_appeal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/cases/{case}/decision": {
         parameters: {
             query?: never;
@@ -587,7 +667,8 @@ export interface paths {
         put?: never;
         /**
          * Decides a case. Upheld, a dispute is opened about each session that shows it, which holds what they earned until those
-         *     are decided; dismissed, what was held is free. One case has one decision: the same again changes nothing.
+         *     are decided, and where independent witnesses prove the case, a part of the machine's stake is set aside; dismissed, what was
+         *     held is free. One case has one decision: the same again changes nothing.
          */
         post: operations["decide_case"];
         delete?: never;
@@ -1072,6 +1153,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/nodes/{id}/stake/deposits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Books money that came from outside into a machine's stake. The same reference again is the same deposit. */
+        post: operations["deposit_stake"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/openapi.json": {
         parameters: {
             query?: never;
@@ -1369,51 +1467,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/reservations": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** The account's reservations, newest first; an operator sees all. */
-        get: operations["list_reservations"];
-        put?: never;
-        /**
-         * Reserves machines: they are called to bid at once, sealed, and the cheapest stand by from `from_ms` until `until_ms`
-         *     for sessions of the account on this title. All are paid what the first one that lost had asked, or the ceiling where
-         *     none lost; the money for all of them is set aside at the ceiling now. Where fewer machines bid than are wanted, the
-         *     reservation fails and nothing is paid. While a session plays on a machine, it is paid as any session, and standing by
-         *     is not. `POST /v1/quotes` with `"work": "reserve"` tells the rate card's price.
-         */
-        post: operations["create_reservation"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/reservations/{reservation}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** One reservation. */
-        get: operations["get_reservation"];
-        put?: never;
-        post?: never;
-        /**
-         * Cancels a reservation: before it begins, nothing is paid; after that its machines stand by, and are paid, for 15
-         *     minutes in all at least. Repeating it changes nothing.
-         */
-        delete: operations["cancel_reservation"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/v1/saves": {
         parameters: {
             query?: never;
@@ -1473,8 +1526,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * How reliable machines and sites were in a month in UTC, such as `2026-11`: what players lost, from the record of sessions.
-         *     `scripts/recompute-service-levels.py` computes it again from the counts.
+         * How reliable machines and sites were in a month in UTC, such as `2026-11`: what players lost, from the record of sessions,
+         *     and how long machines were reachable. Of a month that is closed, what was credited, without names.
+         *     `scripts/recompute-service-levels.py` computes all of it again from the counts.
          */
         get: operations["service_levels"];
         put?: never;
@@ -1811,6 +1865,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/stake/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The rules of stakes, in all versions, the oldest first. What is set aside names the version that was in force when its
+         *     case was opened.
+         */
+        get: operations["stake_rules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/statements/{title}/{month}": {
         parameters: {
             query?: never;
@@ -1952,28 +2026,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/titles/{id}/player-cap": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** What each player of a title may spend in a month. */
-        get: operations["player_cap"];
-        /**
-         * Sets the most that any player of a title may spend in a month, in UTC, all of that month included: by what the studio
-         *     calls its player with its key, else by the guest. A session that it does not hold is refused with
-         *     `player_cap_reached`, one that runs ends when its hour cannot be renewed. Repeating it changes nothing.
-         */
-        put: operations["set_player_cap"];
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/v1/titles/{id}/residency": {
         parameters: {
             query?: never;
@@ -2065,26 +2117,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/usage/work": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * What was used in a time, and what it cost or earned, by kind of work: play, what may be interrupted, and standing by.
-         *     Sessions from before there were rate cards are not in it.
-         */
-        get: operations["usage_by_work"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/v1/usage/{month}": {
         parameters: {
             query?: never;
@@ -2125,6 +2157,22 @@ export interface components {
             kind: components["schemas"]["AccountKind"];
             /** @description What people call it. */
             name: string;
+        };
+        /** @description What an account was credited. */
+        AccountCredit: {
+            /** @description The month, such as `2026-11`, or the case. */
+            about: string;
+            /** @description How much. */
+            amount: components["schemas"]["MoneyJson"];
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            at_ms: number;
+            /** @description Who paid and is credited, such as `studio:…` or `customer:…`. */
+            to: string;
+            /** @description Why. */
+            why: components["schemas"]["CreditWhy"];
         };
         /**
          * Format: uuid
@@ -2222,6 +2270,22 @@ export interface components {
          * @description A program's key to an account.
          */
         ApiKeyId: string;
+        /** @description An appeal against what was set aside. One for each case. */
+        Appeal: {
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            at_ms: number;
+            ruling?: null | components["schemas"]["Ruling"];
+            /** @description Why. */
+            text: string;
+        };
+        /** @description An appeal to make. */
+        AppealCase: {
+            /** @description Why; 1 to 4000 characters. */
+            text: string;
+        };
         /** @description {session, fingerprint, nonce, expiry}, signed by the node. */
         Attestation: {
             /**
@@ -2237,105 +2301,6 @@ export interface components {
             session: components["schemas"]["SessionId"];
             /** @description The node's signature over the canonical bytes. */
             signature: components["schemas"]["Signature"];
-        };
-        /** @description A machine's part in an auction, as it is published. */
-        AuctionBid: {
-            /** @description The bid's bytes, hex; absent until the auction is over, and of a seal that was not opened. */
-            bid?: string | null;
-            /** @description Its key. */
-            key: components["schemas"]["PublicKey"];
-            /** @description Which machine. */
-            node: components["schemas"]["NodeId"];
-            nonce?: null | components["schemas"]["Nonce"];
-            /**
-             * Format: int64
-             * @description When it was opened, Unix ms.
-             */
-            opened_at_ms?: number | null;
-            /** @description Why it is out, where it is. */
-            out?: string | null;
-            /** @description SHA-256 over its bid and its nonce. */
-            seal: components["schemas"]["Seal"];
-            /**
-             * Format: int64
-             * @description When the seal came, Unix ms.
-             */
-            sealed_at_ms: number;
-            /** @description The machine's, over the seal. */
-            signature: components["schemas"]["Signature"];
-            /** @description Auctions that the machine had won for the same time. */
-            taken_by?: components["schemas"]["AuctionId"][];
-        };
-        /**
-         * Format: uuid
-         * @description One sealed-bid auction.
-         */
-        AuctionId: string;
-        /** @description An auction as it is published: everything that its result follows from. */
-        AuctionRecord: {
-            /** @description Its id. */
-            auction: components["schemas"]["AuctionId"];
-            /** @description All that were sealed, by machine. */
-            bids: components["schemas"]["AuctionBid"][];
-            /**
-             * Format: int64
-             * @description The most that an hour of one may cost, in micro-units.
-             */
-            ceiling_micros_per_hour: number;
-            /**
-             * Format: int64
-             * @description When it was over, Unix ms.
-             */
-            closed_at_ms?: number | null;
-            /** @description What that is counted in. */
-            currency: string;
-            /**
-             * Format: int64
-             * @description From then on, Unix ms.
-             */
-            from_ms: number;
-            /**
-             * Format: int32
-             * @description Least GPU tier.
-             */
-            gpu_tier: number;
-            /**
-             * Format: int32
-             * @description How many machines.
-             */
-            machines: number;
-            /** @description Who takes a winner's place at the same price should it go. */
-            next: components["schemas"]["NodeId"][];
-            /**
-             * Format: int64
-             * @description Seals were opened until then, Unix ms.
-             */
-            open_until_ms: number;
-            /**
-             * Format: int64
-             * @description What an hour costs, in micro-units; absent until it is over, and where too few have bid.
-             */
-            price_micros_per_hour?: number | null;
-            /** @description ISO 3166 code; empty: anywhere. */
-            region: string;
-            /**
-             * Format: int64
-             * @description Seals were taken until then, Unix ms.
-             */
-            seal_until_ms: number;
-            /** @description The seed, hex; absent until the auction is over. */
-            seed?: string | null;
-            /** @description SHA-256 of the seed, told with the call. */
-            seed_hash: components["schemas"]["Seal"];
-            /**
-             * Format: int64
-             * @description Until then, Unix ms.
-             */
-            until_ms: number;
-            /** @description Who won, the cheapest first. */
-            winners: components["schemas"]["NodeId"][];
-            /** @description What is paid for. */
-            work: components["schemas"]["Work"];
         };
         /** @description One audit of a node. */
         Audit: {
@@ -2587,7 +2552,11 @@ export interface components {
              * @description Unix ms.
              */
             opened_at_ms: number;
-            /** @description Who says so: `player`, `checker`, `lease` (this server's own times), `itself` (the node signed a contradiction). */
+            slash?: null | components["schemas"]["Slash"];
+            /**
+             * @description Who says so: `player`, `checker`, `lease` (this server's own times), `itself` (the node signed a contradiction),
+             *     `peer` (another owner's machine, which was reachable meanwhile).
+             */
             witnesses: string[];
         };
         /** @description What was decided about a case. One case has one decision. */
@@ -2977,37 +2946,6 @@ export interface components {
             /** @description What would be paid for. */
             work?: components["schemas"]["Work"];
         };
-        /** @description `POST /v1/reservations`. */
-        CreateReservation: {
-            account?: null | components["schemas"]["AccountId"];
-            /**
-             * Format: int64
-             * @description From then on, Unix ms; a time that is too early for the auction becomes the end of the auction.
-             */
-            from_ms: number;
-            /**
-             * Format: int32
-             * @description Least GPU tier, 0 to 7.
-             */
-            gpu_tier?: number;
-            /**
-             * Format: int32
-             * @description How many machines, 1 to 100. Each stands by with one slot.
-             */
-            machines: number;
-            price_ceiling?: null | components["schemas"]["MoneyJson"];
-            /** @description A quote of `POST /v1/quotes` for `reserve`, whose prices then hold. */
-            quote?: string | null;
-            /** @description ISO 3166 code of where the machines stand: `DE` takes all of Germany; empty: anywhere. */
-            region?: string;
-            /** @description What will be played. */
-            title: components["schemas"]["TitleId"];
-            /**
-             * Format: int64
-             * @description Until then, Unix ms: at most 31 days later.
-             */
-            until_ms: number;
-        };
         /** @description `POST /v1/sessions`. */
         CreateSession: {
             /** @description From `POST /v1/bookings`: to play on what was booked. */
@@ -3019,11 +2957,6 @@ export interface components {
             /** @description It may be interrupted for players who find no slot, after a notice of 5 s; price decides where it runs. */
             interruptible?: boolean;
             measured?: null | components["schemas"]["Measured"];
-            /**
-             * @description What a studio calls its player, with a key alone: what each of them may spend in a month is limited by
-             *     `PUT /v1/titles/{id}/player-cap`. Kept hashed.
-             */
-            player?: string | null;
             /** @description Ed25519 key, made by the page for this session, that will countersign receipts. */
             player_key: components["schemas"]["PublicKey"];
             price_ceiling?: null | components["schemas"]["MoneyJson"];
@@ -3090,11 +3023,36 @@ export interface components {
              */
             version: number;
         };
+        /** @description Below a level, so much is credited. */
+        CreditStep: {
+            /**
+             * Format: int64
+             * @description In millionths of the time.
+             */
+            below_ppm: number;
+            /**
+             * Format: int32
+             * @description Of what was paid, in thousandths.
+             */
+            permille: number;
+        };
+        /**
+         * @description Why somebody was credited.
+         * @enum {string}
+         */
+        CreditWhy: "service" | "slash";
         /**
          * @description An ISO 4217 code or a token symbol: 3 to 8 upper-case letters or digits.
          * @example EUR
          */
         Currency: string;
+        /** @description A ruling to make. */
+        DecideAppeal: {
+            /** @description Whether what was set aside is free again. */
+            allowed: boolean;
+            /** @description Why; 1 to 500 characters. */
+            reason: string;
+        };
         /** @description A decision to take. */
         DecideCase: {
             /** @description Why; 1 to 500 characters. */
@@ -3153,6 +3111,13 @@ export interface components {
          * @enum {string}
          */
         DeliveryState: "pending" | "delivered" | "dead";
+        /** @description Money from outside that is staked. */
+        DepositStake: {
+            /** @description How much. */
+            amount: components["schemas"]["MoneyJson"];
+            /** @description The operator's, such as a bank's end-to-end id, 1 to 140 characters; the same one again is the same deposit. */
+            reference: string;
+        };
         /** @description Where an account wants its earnings of one currency. */
         Destination: {
             /** @description What is earned. */
@@ -3335,7 +3300,7 @@ export interface components {
             used_us: number;
         };
         /** @description What there is to know of an event. */
-        EventData: components["schemas"]["SessionEvent"] | components["schemas"]["BudgetEvent"] | components["schemas"]["StatementEvent"] | components["schemas"]["Payout"] | components["schemas"]["TestEvent"];
+        EventData: components["schemas"]["SessionEvent"] | components["schemas"]["BudgetEvent"] | components["schemas"]["StatementEvent"] | components["schemas"]["Payout"] | components["schemas"]["StakeEvent"] | components["schemas"]["TestEvent"];
         /**
          * Format: uuid
          * @description Something that happened, of which webhooks tell.
@@ -3345,7 +3310,7 @@ export interface components {
          * @description What happened.
          * @enum {string}
          */
-        EventKind: "session.started" | "session.ended" | "session.billed" | "budget.low" | "budget.exhausted" | "statement.ready" | "payout.created" | "payout.settled" | "payout.failed" | "webhook.test";
+        EventKind: "session.started" | "session.ended" | "session.billed" | "budget.low" | "budget.exhausted" | "statement.ready" | "payout.created" | "payout.settled" | "payout.failed" | "stake.pending" | "stake.slashed" | "stake.freed" | "stake.released" | "webhook.test";
         /**
          * @description How a round trip feels while playing.
          * @enum {string}
@@ -3489,6 +3454,11 @@ export interface components {
          * @description Placement generation of a session: 0 at first, one more each time it moves to another node.
          */
         Generation: number;
+        /** @description Notice to give. */
+        GiveNotice: {
+            /** @description For which machine. */
+            node: components["schemas"]["NodeId"];
+        };
         /** @description `PUT /v1/nodes/{id}/ban` and `/drain` (operator). */
         GiveOrder: {
             /** @description Ends the sessions that run there, too. */
@@ -3727,6 +3697,32 @@ export interface components {
              */
             currency: string;
         };
+        /** @description The credits of a month: everything follows from the levels, and from what was paid. */
+        MonthCredits: {
+            /**
+             * Format: int64
+             * @description When they were posted, Unix ms.
+             */
+            at_ms: number;
+            /** @description What was credited, without names; none where the promise was kept. */
+            credits: components["schemas"]["PostedCredit"][];
+            /**
+             * Format: int32
+             * @description What a host bears at most, in thousandths of a credit.
+             */
+            host_permille: number;
+            /** @description Regions in which the lower of `availability_ppm` and `reachable_ppm` counts; elsewhere the former does. */
+            promised_regions: string[];
+            /** @description The level of each site that somebody paid on. */
+            sites: components["schemas"]["SiteCredit"][];
+            /** @description What is credited below which level; the most of those that fit. */
+            steps: components["schemas"]["CreditStep"][];
+            /**
+             * Format: int32
+             * @description Version of the table.
+             */
+            version: number;
+        };
         /** @description `GET /v1/checks/next`: an audit that is the caller's to carry out. */
         NextCheck: {
             /** @description Which. */
@@ -3775,6 +3771,11 @@ export interface components {
         };
         /** @description A node's balance in one currency. */
         NodeEarned: {
+            /**
+             * @description What of that was staked or borne of credits, less what was released of stakes: below zero where more was. What is due
+             *     is `settled` less `paid` less this.
+             */
+            deducted: components["schemas"]["MoneyJson"];
             /** @description Everything so far. */
             earned: components["schemas"]["MoneyJson"];
             /** @description What its owner calls it. */
@@ -3799,6 +3800,8 @@ export interface components {
             level: components["schemas"]["ServiceLevel"];
             /** @description Which. */
             node: components["schemas"]["NodeId"];
+            /** @description How long it was reachable. */
+            reach: components["schemas"]["Reachability"];
             /** @description Its region, empty if unknown. */
             region: string;
         };
@@ -3916,6 +3919,27 @@ export interface components {
                 kind: components["schemas"]["AccountKind"];
                 /** @description What people call it. */
                 name: string;
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a listing. */
+        Page_AccountCredit: {
+            /** @description The rows. */
+            items: {
+                /** @description The month, such as `2026-11`, or the case. */
+                about: string;
+                /** @description How much. */
+                amount: components["schemas"]["MoneyJson"];
+                /**
+                 * Format: int64
+                 * @description Unix ms.
+                 */
+                at_ms: number;
+                /** @description Who paid and is credited, such as `studio:…` or `customer:…`. */
+                to: string;
+                /** @description Why. */
+                why: components["schemas"]["CreditWhy"];
             }[];
             /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
             next_cursor?: string | null;
@@ -4070,7 +4094,11 @@ export interface components {
                  * @description Unix ms.
                  */
                 opened_at_ms: number;
-                /** @description Who says so: `player`, `checker`, `lease` (this server's own times), `itself` (the node signed a contradiction). */
+                slash?: null | components["schemas"]["Slash"];
+                /**
+                 * @description Who says so: `player`, `checker`, `lease` (this server's own times), `itself` (the node signed a contradiction),
+                 *     `peer` (another owner's machine, which was reachable meanwhile).
+                 */
                 witnesses: string[];
             }[];
             /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
@@ -4393,70 +4421,6 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A page of a listing. */
-        Page_Reservation: {
-            /** @description The rows. */
-            items: {
-                /** @description Who pays. */
-                account: components["schemas"]["AccountId"];
-                /** @description Its auction, which `GET /v1/auctions/{auction}` tells all about. */
-                auction: components["schemas"]["AuctionId"];
-                /**
-                 * Format: int64
-                 * @description Unix ms.
-                 */
-                created_at_ms: number;
-                /**
-                 * Format: int64
-                 * @description Bids are taken until then, and it is booked or failed within a second, Unix ms.
-                 */
-                decided_at_ms: number;
-                /**
-                 * Format: int32
-                 * @description The platform's share, in thousandths.
-                 */
-                fee_permille: number;
-                /**
-                 * Format: int64
-                 * @description From then on, Unix ms.
-                 */
-                from_ms: number;
-                /**
-                 * Format: int32
-                 * @description Least GPU tier.
-                 */
-                gpu_tier: number;
-                /** @description Set aside for it, and not posted, of machines that do not stand by now. */
-                held: components["schemas"]["MoneyJson"];
-                /** @description Its id. */
-                id: components["schemas"]["ReservationId"];
-                /** @description Its machines, the cheapest first. */
-                machine_states: components["schemas"]["ReservedMachine"][];
-                /**
-                 * Format: int32
-                 * @description How many machines.
-                 */
-                machines: number;
-                /** @description What was paid for standing by so far. */
-                paid: components["schemas"]["MoneyJson"];
-                /** @description The most that an hour of a machine may cost. */
-                price_ceiling: components["schemas"]["MoneyJson"];
-                price_per_hour?: null | components["schemas"]["MoneyJson"];
-                /** @description ISO 3166 code; empty: anywhere. */
-                region: string;
-                /** @description Where it stands. */
-                state: components["schemas"]["ReservationState"];
-                /** @description What may be played on its machines. */
-                title: components["schemas"]["TitleId"];
-                /**
-                 * Format: int64
-                 * @description Until then, Unix ms.
-                 */
-                until_ms: number;
-            }[];
-            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
-            next_cursor?: string | null;
-        };
-        /** @description A page of a listing. */
         Page_Save: {
             /** @description The rows. */
             items: {
@@ -4571,6 +4535,92 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A page of a listing. */
+        Page_Stake: {
+            /** @description The rows. */
+            items: {
+                /** @description What could be staked of its earnings: settled, and neither paid out nor staked. */
+                available: components["schemas"]["MoneyJson"];
+                /** @description Everything that happened, the oldest first. */
+                entries: components["schemas"]["StakeEntry"][];
+                /** @description What has to be staked. As much as is missing of it is not paid out. */
+                least: components["schemas"]["MoneyJson"];
+                /** @description The machine. */
+                node: components["schemas"]["NodeId"];
+                /** @description What its owner calls it. */
+                node_name: string;
+                /**
+                 * Format: int64
+                 * @description When the stake is free by the notice that was given, Unix ms; absent where none was.
+                 */
+                releases_at_ms?: number | null;
+                /** @description What of it is set aside because of cases. */
+                set_aside: components["schemas"]["MoneyJson"];
+                /** @description What was ever set aside, by case, the oldest first. */
+                slashes: components["schemas"]["Slash"][];
+                /** @description What is staked, with what is set aside. */
+                staked: components["schemas"]["MoneyJson"];
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a listing. */
+        Page_StakeRules: {
+            /** @description The rows. */
+            items: {
+                /**
+                 * Format: int32
+                 * @description Days in which the host may appeal.
+                 */
+                appeal_days: number;
+                /**
+                 * Format: int32
+                 * @description What cases of one day set aside of a stake at most, in thousandths of it.
+                 */
+                cap_permille: number;
+                /**
+                 * Format: int32
+                 * @description What a proved deception costs, in thousandths of the stake.
+                 */
+                deceived_permille: number;
+                /** @description The same of kinds that differ. */
+                kinds: components["schemas"]["StakeKind"][];
+                /**
+                 * Format: int64
+                 * @description What a machine has to stake, in micro-units of this server's currency.
+                 */
+                least_micros: number;
+                /**
+                 * Format: int32
+                 * @description A machine that cannot be reached for longer than so many hours, without notice, has left early.
+                 */
+                leave_hours: number;
+                /**
+                 * Format: int32
+                 * @description What that costs, in thousandths of the stake.
+                 */
+                left_early_permille: number;
+                /**
+                 * Format: int32
+                 * @description Days from a notice until the stake is free.
+                 */
+                notice_days: number;
+                /**
+                 * Format: int64
+                 * @description In force since, Unix ms.
+                 */
+                since_ms: number;
+                /** @description The same of GPU tiers that differ. */
+                tiers: components["schemas"]["StakeTier"][];
+                /**
+                 * Format: int32
+                 * @description Counts up.
+                 */
+                version: number;
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a listing. */
         Page_StoredReceipt: {
             /** @description The rows. */
             items: (components["schemas"]["SignedReceipt"] & {
@@ -4665,18 +4715,6 @@ export interface components {
                 old_secret_until_ms?: number | null;
                 /** @description Where events are sent to. */
                 url: string;
-            }[];
-            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
-            next_cursor?: string | null;
-        };
-        /** @description A page of a listing. */
-        Page_WorkUsage: {
-            /** @description The rows. */
-            items: {
-                /** @description In one currency. */
-                sums: components["schemas"]["Sums"];
-                /** @description The kind: play, what may be interrupted, or standing by. */
-                work: components["schemas"]["Work"];
             }[];
             /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
             next_cursor?: string | null;
@@ -4975,6 +5013,26 @@ export interface components {
          * @example weekend
          */
         PlanName: string;
+        /** @description A stake to post from earnings. */
+        PostStake: {
+            /** @description How much of what is settled and not paid out. */
+            amount: components["schemas"]["MoneyJson"];
+            /** @description For which machine; it has to have earned as much. */
+            node: components["schemas"]["NodeId"];
+        };
+        /** @description What somebody was credited for play on a machine. */
+        PostedCredit: {
+            /** @description What of that the machine's host bore. */
+            by_host: components["schemas"]["MoneyJson"];
+            /** @description What of it was credited: the floor of the site's part. */
+            credited: components["schemas"]["MoneyJson"];
+            /** @description The machine. */
+            node: components["schemas"]["NodeId"];
+            /** @description What was paid in the month, less what was paid back. */
+            paid: components["schemas"]["MoneyJson"];
+            /** @description The machine's region, empty if unknown. */
+            region: string;
+        };
         /** @description `GET /v1/prices/index`. */
         PriceIndex: {
             /**
@@ -5123,6 +5181,29 @@ export interface components {
             /** @description The lowest limit that would do. */
             to_at_least: components["schemas"]["MoneyJson"];
         };
+        /** @description How long a machine, or one of a site's, should have been and was reachable. It counts while the matchmaker itself ran. */
+        Reachability: {
+            /**
+             * Format: int64
+             * @description Since it was enrolled, in ms.
+             */
+            due_ms: number;
+            /**
+             * Format: int64
+             * @description Of the rest, excused because it was shared by many; counts for hosts alone.
+             */
+            excused_ms: number;
+            /**
+             * Format: int64
+             * @description `up_ms` by `due_ms`, in millionths, rounded down; a million where nothing was due.
+             */
+            reachable_ppm: number;
+            /**
+             * Format: int64
+             * @description Of that, reached.
+             */
+            up_ms: number;
+        };
         /** @description What was used between the previous receipt and this one. */
         Receipt: {
             /**
@@ -5208,75 +5289,6 @@ export interface components {
             /** @description The code of what stands in its way. */
             obstacle: string;
         };
-        /** @description A reservation. */
-        Reservation: {
-            /** @description Who pays. */
-            account: components["schemas"]["AccountId"];
-            /** @description Its auction, which `GET /v1/auctions/{auction}` tells all about. */
-            auction: components["schemas"]["AuctionId"];
-            /**
-             * Format: int64
-             * @description Unix ms.
-             */
-            created_at_ms: number;
-            /**
-             * Format: int64
-             * @description Bids are taken until then, and it is booked or failed within a second, Unix ms.
-             */
-            decided_at_ms: number;
-            /**
-             * Format: int32
-             * @description The platform's share, in thousandths.
-             */
-            fee_permille: number;
-            /**
-             * Format: int64
-             * @description From then on, Unix ms.
-             */
-            from_ms: number;
-            /**
-             * Format: int32
-             * @description Least GPU tier.
-             */
-            gpu_tier: number;
-            /** @description Set aside for it, and not posted, of machines that do not stand by now. */
-            held: components["schemas"]["MoneyJson"];
-            /** @description Its id. */
-            id: components["schemas"]["ReservationId"];
-            /** @description Its machines, the cheapest first. */
-            machine_states: components["schemas"]["ReservedMachine"][];
-            /**
-             * Format: int32
-             * @description How many machines.
-             */
-            machines: number;
-            /** @description What was paid for standing by so far. */
-            paid: components["schemas"]["MoneyJson"];
-            /** @description The most that an hour of a machine may cost. */
-            price_ceiling: components["schemas"]["MoneyJson"];
-            price_per_hour?: null | components["schemas"]["MoneyJson"];
-            /** @description ISO 3166 code; empty: anywhere. */
-            region: string;
-            /** @description Where it stands. */
-            state: components["schemas"]["ReservationState"];
-            /** @description What may be played on its machines. */
-            title: components["schemas"]["TitleId"];
-            /**
-             * Format: int64
-             * @description Until then, Unix ms.
-             */
-            until_ms: number;
-        };
-        /**
-         * Format: uuid
-         * @description Machines that stand by for an account in a time.
-         */
-        ReservationId: string;
-        /**
-         * @description Where a reservation stands.
-         * @enum {string}
-         */
-        ReservationState: "bidding" | "booked" | "failed" | "cancelled" | "over";
         /** @description `PUT /v1/regions/{region}/reserve` (operator). */
         Reserve: {
             /**
@@ -5284,18 +5296,6 @@ export interface components {
              * @description Slots that players without a booking never get; 0 takes the reserve back.
              */
             slots: number;
-        };
-        /** @description A machine of a reservation. */
-        ReservedMachine: {
-            /** @description Whether it takes the place of another that goes. */
-            is_next: boolean;
-            /** @description Which. */
-            node: components["schemas"]["NodeId"];
-            /**
-             * @description `waiting`: it did not stand by yet; `standing`: it does; `playing`: a session runs on it, and standing by is not
-             *     paid meanwhile; `gone`: it went away; `done`.
-             */
-            state: string;
         };
         /**
          * @description Where something may run: ISO 3166 codes, of which `DE` covers `DE-BY`. A node whose region is not known is allowed
@@ -5333,6 +5333,22 @@ export interface components {
              * @default 1
              */
             per_day: number;
+        };
+        /** @description What was ruled on an appeal. */
+        Ruling: {
+            /** @description Whether what was set aside is free again. */
+            allowed: boolean;
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            at_ms: number;
+            /** @description Who ruled. */
+            by: components["schemas"]["Actor"];
+            /** @description Why. */
+            reason: string;
+            /** @description Whether that is who decided the case: there was nobody else. */
+            same_operator: boolean;
         };
         /** @description A save of the guest's. */
         Save: {
@@ -5382,8 +5398,6 @@ export interface components {
          * @enum {string}
          */
         Scope: "quotes" | "sessions" | "usage";
-        /** @description SHA-256 over a bid and its nonce. */
-        Seal: string;
         /** @description What a day's draw is made from. */
         Seed: string;
         /** @description What was served, and how much of it was lost. */
@@ -5416,6 +5430,7 @@ export interface components {
         };
         /** @description How reliable machines were in a month in UTC. Everything here follows from the counts beside it. */
         ServiceLevels: {
+            credits?: null | components["schemas"]["MonthCredits"];
             /** @description Such as `2026-11`. */
             month: string;
             /** @description By machine. */
@@ -5689,16 +5704,201 @@ export interface components {
             /** @description The statement. */
             receipt: components["schemas"]["Receipt"];
         };
+        /** @description The level of a site, and what that is worth. */
+        SiteCredit: {
+            /**
+             * Format: int64
+             * @description In millionths of the time.
+             */
+            level_ppm: number;
+            /**
+             * Format: int32
+             * @description Of what was paid, in thousandths.
+             */
+            permille: number;
+            /** @description Which, empty if unknown. */
+            region: string;
+        };
         /** @description How reliable the machines of a region were. */
         SiteService: {
             /** @description What they served. */
             level: components["schemas"]["ServiceLevel"];
+            /** @description How long at least one of them was reachable. */
+            reach: components["schemas"]["Reachability"];
             /** @description Which, empty if unknown. */
             region: string;
         };
-        /** @description The most that is spent in a month, in UTC. */
-        SpendCap: {
-            per_month?: null | components["schemas"]["MoneyJson"];
+        /** @description A part of a stake that was set aside because of a case. */
+        Slash: {
+            /** @description How much. */
+            amount: components["schemas"]["MoneyJson"];
+            appeal?: null | components["schemas"]["Appeal"];
+            /** @description The case. */
+            case: components["schemas"]["CaseId"];
+            /** @description What shows it. */
+            exhibits: components["schemas"]["CaseExhibit"][];
+            /** @description What was found, such as `inflated_time` or `left_early`. */
+            kind: string;
+            /** @description Why it was upheld. */
+            reason: string;
+            /**
+             * Format: int32
+             * @description Version of the rules that say how much: `GET /v1/stake/rules`.
+             */
+            rules: number;
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            set_aside_at_ms: number;
+            /** @description Where it stands. */
+            state: components["schemas"]["SlashState"];
+            /**
+             * Format: int64
+             * @description When it is taken, Unix ms; until then the host may appeal.
+             */
+            takes_at_ms: number;
+            /** @description Who says so. */
+            witnesses: string[];
+        };
+        /**
+         * @description Where a part of a stake that was set aside stands.
+         * @enum {string}
+         */
+        SlashState: "pending" | "appealed" | "confirmed" | "taken" | "freed";
+        /** @description A machine's stake. */
+        Stake: {
+            /** @description What could be staked of its earnings: settled, and neither paid out nor staked. */
+            available: components["schemas"]["MoneyJson"];
+            /** @description Everything that happened, the oldest first. */
+            entries: components["schemas"]["StakeEntry"][];
+            /** @description What has to be staked. As much as is missing of it is not paid out. */
+            least: components["schemas"]["MoneyJson"];
+            /** @description The machine. */
+            node: components["schemas"]["NodeId"];
+            /** @description What its owner calls it. */
+            node_name: string;
+            /**
+             * Format: int64
+             * @description When the stake is free by the notice that was given, Unix ms; absent where none was.
+             */
+            releases_at_ms?: number | null;
+            /** @description What of it is set aside because of cases. */
+            set_aside: components["schemas"]["MoneyJson"];
+            /** @description What was ever set aside, by case, the oldest first. */
+            slashes: components["schemas"]["Slash"][];
+            /** @description What is staked, with what is set aside. */
+            staked: components["schemas"]["MoneyJson"];
+        };
+        /** @description Something that happened to a stake. */
+        StakeEntry: {
+            /** @description How much; zero of what moves nothing. */
+            amount: components["schemas"]["MoneyJson"];
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            at_ms: number;
+            by?: null | components["schemas"]["Actor"];
+            case?: null | components["schemas"]["CaseId"];
+            /**
+             * Format: int32
+             * @description Counts up from 1, for each machine.
+             */
+            number: number;
+            /** @description The operator's reference of a deposit from outside. */
+            reference?: string | null;
+            /** @description `posted`, `noticed`, `released`, `set_aside`, `appealed`, `confirmed`, `freed` or `taken`. */
+            what: string;
+        };
+        /** @description Something that happened to a stake, as webhooks are told. */
+        StakeEvent: {
+            /** @description What happened. */
+            entry: components["schemas"]["StakeEntry"];
+            /** @description The machine. */
+            node: components["schemas"]["NodeId"];
+            /** @description What is staked now. */
+            staked: components["schemas"]["MoneyJson"];
+            /**
+             * Format: int64
+             * @description When a part that was set aside is taken, Unix ms; until then the host may appeal.
+             */
+            takes_at_ms?: number | null;
+        };
+        /** @description What a kind of deception costs. */
+        StakeKind: {
+            /** @description Such as `cloned_key`. */
+            kind: string;
+            /**
+             * Format: int32
+             * @description In thousandths of the stake.
+             */
+            permille: number;
+        };
+        /** @description A version of the rules of stakes. */
+        StakeRules: {
+            /**
+             * Format: int32
+             * @description Days in which the host may appeal.
+             */
+            appeal_days: number;
+            /**
+             * Format: int32
+             * @description What cases of one day set aside of a stake at most, in thousandths of it.
+             */
+            cap_permille: number;
+            /**
+             * Format: int32
+             * @description What a proved deception costs, in thousandths of the stake.
+             */
+            deceived_permille: number;
+            /** @description The same of kinds that differ. */
+            kinds: components["schemas"]["StakeKind"][];
+            /**
+             * Format: int64
+             * @description What a machine has to stake, in micro-units of this server's currency.
+             */
+            least_micros: number;
+            /**
+             * Format: int32
+             * @description A machine that cannot be reached for longer than so many hours, without notice, has left early.
+             */
+            leave_hours: number;
+            /**
+             * Format: int32
+             * @description What that costs, in thousandths of the stake.
+             */
+            left_early_permille: number;
+            /**
+             * Format: int32
+             * @description Days from a notice until the stake is free.
+             */
+            notice_days: number;
+            /**
+             * Format: int64
+             * @description In force since, Unix ms.
+             */
+            since_ms: number;
+            /** @description The same of GPU tiers that differ. */
+            tiers: components["schemas"]["StakeTier"][];
+            /**
+             * Format: int32
+             * @description Counts up.
+             */
+            version: number;
+        };
+        /** @description Least stake of a GPU tier. */
+        StakeTier: {
+            /**
+             * Format: int32
+             * @description The tier, and higher ones that have none of their own.
+             */
+            gpu_tier: number;
+            /**
+             * Format: int64
+             * @description In micro-units.
+             */
+            least_micros: number;
         };
         /** @description A month that is over. */
         StatementEvent: {
@@ -6173,13 +6373,6 @@ export interface components {
          * @enum {string}
          */
         Work: "interactive" | "batch" | "reserve";
-        /** @description What was used of a kind of work. */
-        WorkUsage: {
-            /** @description In one currency. */
-            sums: components["schemas"]["Sums"];
-            /** @description The kind: play, what may be interrupted, or standing by. */
-            work: components["schemas"]["Work"];
-        };
     };
     responses: never;
     parameters: never;
@@ -6391,74 +6584,6 @@ export interface operations {
             };
         };
     };
-    account_cap: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description Account id */
-                account: components["schemas"]["AccountId"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The cap; empty where there is none */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SpendCap"];
-                };
-            };
-            /** @description Any error, such as `not_yours` */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    set_account_cap: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description Account id */
-                account: components["schemas"]["AccountId"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["SpendCap"];
-            };
-        };
-        responses: {
-            /** @description The cap as it is now */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SpendCap"];
-                };
-            };
-            /** @description Any error, such as `not_yours` */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     charges: {
         parameters: {
             query: {
@@ -6483,6 +6608,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Charges"];
+                };
+            };
+            /** @description Any error, such as `not_yours` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    credits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AccountCredit"];
                 };
             };
             /** @description Any error, such as `not_yours` */
@@ -6910,6 +7067,113 @@ export interface operations {
             };
         };
     };
+    stakes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One for each machine */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Stake"];
+                };
+            };
+            /** @description Any error, such as `not_yours` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_stake: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Chosen by the caller, at most 128 bytes */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PostStake"];
+            };
+        };
+        responses: {
+            /** @description As it stands now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Stake"];
+                };
+            };
+            /** @description Any error, such as `not_stakable` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    give_notice: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GiveNotice"];
+            };
+        };
+        responses: {
+            /** @description As it stands now; the first notice stays */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Stake"];
+                };
+            };
+            /** @description Any error, such as `not_stakable` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     subscription: {
         parameters: {
             query?: never;
@@ -7295,28 +7559,25 @@ export interface operations {
             };
         };
     };
-    get_auction: {
+    appeals: {
         parameters: {
             query?: never;
             header?: never;
-            path: {
-                /** @description Auction id */
-                auction: components["schemas"]["AuctionId"];
-            };
+            path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The transcript */
+            /** @description All of them */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["AuctionRecord"];
+                    "application/json": components["schemas"]["Page_Case"];
                 };
             };
-            /** @description Any error, such as `unknown_auction` */
+            /** @description Any error, such as `sign_in_needed` */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7540,6 +7801,78 @@ export interface operations {
                 };
             };
             /** @description Any error, such as `sign_in_needed` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    appeal_case: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Case id */
+                case: components["schemas"]["CaseId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AppealCase"];
+            };
+        };
+        responses: {
+            /** @description The machine's stake as it stands now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Stake"];
+                };
+            };
+            /** @description Any error, such as `appeal_too_late` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    decide_appeal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Case id */
+                case: components["schemas"]["CaseId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DecideAppeal"];
+            };
+        };
+        responses: {
+            /** @description The case as it stands now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Case"];
+                };
+            };
+            /** @description Any error, such as `same_operator` */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -8529,6 +8862,42 @@ export interface operations {
             };
         };
     };
+    deposit_stake: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Node id */
+                id: components["schemas"]["NodeId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DepositStake"];
+            };
+        };
+        responses: {
+            /** @description As it stands now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Stake"];
+                };
+            };
+            /** @description Any error, such as `bad_body` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     openapi: {
         parameters: {
             query?: never;
@@ -9090,135 +9459,6 @@ export interface operations {
             };
         };
     };
-    list_reservations: {
-        parameters: {
-            query?: {
-                /** @description `next_cursor` of the page before */
-                cursor?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description At most 50 rows */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_Reservation"];
-                };
-            };
-            /** @description Any error, such as `sign_in_needed` */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    create_reservation: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["CreateReservation"];
-            };
-        };
-        responses: {
-            /** @description Bids are taken until `decided_at_ms` */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Reservation"];
-                };
-            };
-            /** @description Any error, such as `budget_used_up`, with an offer */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    get_reservation: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description Reservation id */
-                reservation: components["schemas"]["ReservationId"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Where it and its machines stand */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Reservation"];
-                };
-            };
-            /** @description Any error, such as `unknown_reservation` */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    cancel_reservation: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description Reservation id */
-                reservation: components["schemas"]["ReservationId"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description As it is now: `until_ms` says when it ends */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Reservation"];
-                };
-            };
-            /** @description Any error, such as `unknown_reservation` */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     list_saves: {
         parameters: {
             query?: never;
@@ -9324,7 +9564,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Machines that served somebody */
+            /** @description Machines that served somebody or were reachable */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -10192,6 +10432,35 @@ export interface operations {
             };
         };
     };
+    stake_rules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All versions */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_StakeRules"];
+                };
+            };
+            /** @description Any error, such as `unavailable` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     statement: {
         parameters: {
             query?: {
@@ -10460,74 +10729,6 @@ export interface operations {
             };
         };
     };
-    player_cap: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description Title id */
-                id: components["schemas"]["TitleId"];
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The cap; empty where there is none */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SpendCap"];
-                };
-            };
-            /** @description Any error, such as `unknown_title` */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    set_player_cap: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description Title id */
-                id: components["schemas"]["TitleId"];
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["SpendCap"];
-            };
-        };
-        responses: {
-            /** @description The cap as it is now */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SpendCap"];
-                };
-            };
-            /** @description Any error, such as `unknown_title` */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     set_residency: {
         parameters: {
             query?: never;
@@ -10713,46 +10914,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_TitleUsage"];
-                };
-            };
-            /** @description Any error, such as `sign_in_needed` */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    usage_by_work: {
-        parameters: {
-            query: {
-                /** @description From then on, Unix ms. */
-                from_ms: number;
-                /** @description Until then, Unix ms, which is not in it. */
-                to_ms: number;
-                /** @description Of this title alone. */
-                title?: components["schemas"]["TitleId"];
-                /** @description Of this node alone. */
-                node?: components["schemas"]["NodeId"];
-                /** @description Of what the account's machines earned, in place of what it pays for. Operators see everything either way. */
-                earned?: boolean;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description By kind of work and currency */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Page_WorkUsage"];
                 };
             };
             /** @description Any error, such as `sign_in_needed` */

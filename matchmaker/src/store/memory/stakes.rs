@@ -1,0 +1,159 @@
+//! Stakes, tables of rules and credits, in memory.
+
+use super::MemoryStore;
+use crate::store::StoreError;
+use crate::store::stake::{CreditRow, RuleTable, RulesRow, StakeRow, StakeStore};
+use crate::store::trust::CaseRow;
+use crate::store::webhooks::EventRow;
+use async_trait::async_trait;
+use nearframe_ledger::Account;
+use nearframe_ledger::settlement::Totals;
+use nearframe_protocol::trust::Verdict;
+use nearframe_protocol::{CaseId, NodeId};
+use nearframe_trust::fraud::Grade;
+use nearframe_trust::stake::{Deed, Source};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// What is known of stakes.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Kept {
+    rules: BTreeMap<(RuleTable, u32), RulesRow>,
+    entries: Vec<StakeRow>,
+    credits: Vec<CreditRow>,
+}
+
+impl Kept {
+    /// Writes credits; those whose key is there stay.
+    pub(super) fn add_credits(&mut self, credits: &[CreditRow]) {
+        for row in credits {
+            if self.credits.iter().all(|known| known.key != row.key) {
+                let seq = self.credits.len() as u64 + 1;
+                self.credits.push(CreditRow { seq, ..row.clone() });
+            }
+        }
+    }
+
+    fn add(&mut self, row: &StakeRow, credits: &[CreditRow]) -> bool {
+        let own = self.entries.iter().filter(|known| known.node == row.node);
+        let set_aside = |row: &StakeRow| match row.entry.deed {
+            Deed::SetAside { case, .. } => Some(case),
+            _ => None,
+        };
+        let case = set_aside(row);
+        let is_twice = case.is_some() && self.entries.iter().any(|known| set_aside(known) == case);
+        if own.count() as u32 + 1 != row.entry.number || is_twice {
+            return false;
+        }
+        let seq = self.entries.len() as u64 + 1;
+        self.entries.push(StakeRow { seq, ..row.clone() });
+        self.add_credits(credits);
+        true
+    }
+
+    fn sums(&self, of: impl Fn(&Deed) -> i128) -> Totals {
+        let mut totals = Totals::new();
+        for row in &self.entries {
+            let place = (row.node, row.currency.clone());
+            *totals.entry(place).or_default() += of(&row.entry.deed) * row.entry.amount_micros;
+        }
+        totals.retain(|_, micros| *micros != 0);
+        totals
+    }
+}
+
+#[async_trait]
+impl StakeStore for MemoryStore {
+    async fn add_rules(&self, table: RuleTable, row: &RulesRow) -> Result<RulesRow, StoreError> {
+        self.transact(|state| {
+            Ok(state.stakes.rules.entry((table, row.version)).or_insert_with(|| row.clone()).clone())
+        })
+    }
+    async fn rule_tables(&self, table: RuleTable) -> Result<Vec<RulesRow>, StoreError> {
+        Ok(self.read(|state| {
+            let all = state.stakes.rules.iter().filter(|((of, _), _)| *of == table);
+            all.map(|(_, row)| row.clone()).collect()
+        }))
+    }
+    async fn add_stake_entry(
+        &self,
+        row: &StakeRow,
+        credits: &[CreditRow],
+        event: Option<&EventRow>,
+    ) -> Result<bool, StoreError> {
+        self.transact(|state| {
+            let is_new = state.stakes.add(row, credits);
+            if let Some(event) = event.filter(|_| is_new) {
+                state.hooks.add(event, None);
+            }
+            Ok(is_new)
+        })
+    }
+    async fn stake_entries(&self, node: Option<NodeId>) -> Result<Vec<StakeRow>, StoreError> {
+        Ok(self.read(|state| {
+            let all = state.stakes.entries.iter().filter(|row| node.is_none_or(|node| node == row.node));
+            let mut rows: Vec<_> = all.cloned().collect();
+            rows.sort_by_key(|row| (row.node, row.entry.number));
+            rows
+        }))
+    }
+    async fn stake_entries_after(&self, after: u64, limit: u32) -> Result<Vec<StakeRow>, StoreError> {
+        Ok(self.read(|state| {
+            let rows = state.stakes.entries.iter().filter(|row| row.seq > after);
+            rows.take(limit as usize).cloned().collect()
+        }))
+    }
+    async fn case(&self, id: CaseId) -> Result<Option<CaseRow>, StoreError> {
+        Ok(self.read(|state| state.trust.cases().find(|row| row.id == id).cloned()))
+    }
+    async fn unpunished(&self) -> Result<Vec<CaseRow>, StoreError> {
+        Ok(self.read(|state| {
+            let upheld = |row: &CaseRow| {
+                row.verdict.as_ref().is_some_and(|decided| decided.verdict == Verdict::Upheld)
+            };
+            let is_done = |id: CaseId| {
+                let mut deeds = state.stakes.entries.iter().map(|row| &row.entry.deed);
+                deeds.any(|deed| matches!(deed, Deed::SetAside { case, .. } if *case == id))
+            };
+            let all = state.trust.cases().filter(|row| row.grade == Grade::Slash && upheld(row));
+            let mut rows: Vec<_> = all.filter(|row| !is_done(row.id)).cloned().collect();
+            rows.sort_by_key(|row| (row.verdict.as_ref().map(|verdict| verdict.at_ms), row.id));
+            rows
+        }))
+    }
+    async fn credits_after(&self, after: u64, limit: u32) -> Result<Vec<CreditRow>, StoreError> {
+        Ok(self.read(|state| {
+            let rows = state.stakes.credits.iter().filter(|row| row.seq > after);
+            rows.take(limit as usize).cloned().collect()
+        }))
+    }
+    async fn credits_to(
+        &self,
+        accounts: &[Account],
+        range: Range<u64>,
+    ) -> Result<Vec<CreditRow>, StoreError> {
+        Ok(self.read(|state| {
+            let theirs = |row: &&CreditRow| accounts.contains(&row.credit) && range.contains(&row.at_ms);
+            state.stakes.credits.iter().filter(theirs).cloned().collect()
+        }))
+    }
+    async fn deducted(&self) -> Result<Totals, StoreError> {
+        Ok(self.read(|state| {
+            let mut sums = state.stakes.sums(|deed| match deed {
+                Deed::Posted { from: Source::Earnings } => 1,
+                Deed::Released => -1,
+                _ => 0,
+            });
+            for row in &state.stakes.credits {
+                if let Account::Host(host) = row.debit {
+                    *sums.entry((host, row.currency.clone())).or_default() += row.amount_micros;
+                }
+            }
+            sums.retain(|_, micros| *micros != 0);
+            sums
+        }))
+    }
+    async fn released(&self) -> Result<Totals, StoreError> {
+        Ok(self.read(|state| state.stakes.sums(|deed| i128::from(matches!(deed, Deed::Released)))))
+    }
+}
