@@ -195,7 +195,7 @@ pub async fn audit_ledger(
     // The ledger first: what it has, the record had before.
     let folder = Folder::inspect(&path).map_err(JournalError::Io)?;
     let Verified { books, unfinished_bytes, .. } = nearframe_journal::verify(&folder, &key, &heads)?;
-    let totals = store.host_totals(u64::MAX).await?;
+    let totals = store.host_totals(u64::MAX, None).await?;
     for state in books.accounts() {
         let Account::Host(host) = state.account else { continue };
         let record_micros = totals.get(&(host, state.currency.clone())).copied().unwrap_or(0);

@@ -183,7 +183,7 @@ pub(crate) async fn run(shared: &Shared) -> Result<Vec<PayoutRow>, PayError> {
     reconcile(shared).await?;
     ledger(shared).await?;
     let Some(last) = shared.store.last_settlement().await? else { return Ok(vec![]) };
-    let mut totals = settlement::until(shared, last.epoch).await?.totals;
+    let mut totals = settlement::until(shared, last.epoch, None).await?.totals;
     let wanted = shared.store.destinations(None).await?;
     let mut destinations = BTreeMap::new();
     let mut accounts: BTreeMap<NodeId, AccountId> = BTreeMap::new();

@@ -2,9 +2,9 @@
 
 use super::role::{Guard, Role};
 use super::{
-    accounts, api_keys, bills, budgets, cases, checks, disputes, earnings, fleet, invoices, members, nodes,
-    operator, passkeys, payouts, plans, prices, probes, queue, quotes, saves, service_levels, sessions,
-    sign_in, statements, static_files, surveys, titles, trail, usage, webhooks,
+    accounts, api_keys, bills, budgets, cases, checks, disputes, earnings, fleet, invoices, mcp, members,
+    nodes, operator, passkeys, payouts, plans, prices, probes, queue, quotes, saves, service_levels,
+    sessions, sign_in, statements, static_files, surveys, titles, trail, usage, webhooks,
 };
 use crate::signalling;
 use crate::state::Shared;
@@ -301,6 +301,8 @@ pub(super) fn doors() -> Vec<Door> {
             Role::Account(MemberRole::Member),
             post(webhooks::redeliver),
         ),
+        door("POST", "/mcp", Role::Key, post(mcp::serve)),
+        door("GET", "/mcp", Role::Key, get(mcp::no_stream)),
         door("GET", "/v1/audit", Role::Books(MemberRole::Owner), get(trail::list)),
         door("GET", "/v1/openapi.json", Role::Anyone, get(probes::openapi)),
         door("GET", "/livez", Role::Anyone, get(probes::live)),

@@ -88,6 +88,15 @@ pub enum StoreError {
     Crashed,
 }
 
+impl StoreError {
+    /// Whether the database's disk has no room.
+    pub fn is_full(&self) -> bool {
+        let Self::Database(sqlx::Error::Database(error)) = self else { return false };
+        // SQLITE_FULL, and `disk_full` of PostgreSQL.
+        error.code().is_some_and(|code| code == "13" || code == "53100")
+    }
+}
+
 /// What became of a request for a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Created {
@@ -303,8 +312,8 @@ pub trait Store:
 
     /// At most `limit` posted transfers after the row `after`, in writing order.
     async fn posted_after(&self, after: u64, limit: u32) -> Result<Vec<PostedRow>, StoreError>;
-    /// Everything that was posted to hosts before `before_ms`.
-    async fn host_totals(&self, before_ms: u64) -> Result<Totals, StoreError>;
+    /// Everything that was posted to hosts before `before_ms`; to some of them where they are named.
+    async fn host_totals(&self, before_ms: u64, among: Option<&[NodeId]>) -> Result<Totals, StoreError>;
     /// The root of the last settled epoch.
     async fn last_settlement(&self) -> Result<Option<SignedRoot>, StoreError>;
 
