@@ -40,14 +40,18 @@ struct House {
     _server: postgres::Server,
 }
 
-async fn house() -> House {
+/// With so many disputed sessions, which were there before the server: its jobs end what nobody plays.
+async fn house(disputes: u32) -> House {
     let server = postgres::Server::start().await;
     let direct = server.database("away").await;
+    let store = PostgresStore::open(&direct).await.unwrap();
+    let node = enrol(&store).await;
+    for n in 0..disputes {
+        disputed(&store, node, n).await;
+    }
     let line = Line::to(server.socket_folder());
     let config = Config { database_url: Some(line.address(&direct)), ..Config::default() };
     let service = Service::with(config).await;
-    let store = PostgresStore::open(&direct).await.unwrap();
-    let node = enrol(&store).await;
     let operator = service.operator().await;
     House { service, operator, node, store, line, _server: server }
 }
@@ -102,15 +106,14 @@ async fn at_every_moment(mut each: impl AsyncFnMut(u32, u32, Lost) -> bool) {
 }
 
 /// A session of ten seconds whose account is closed, and a dispute of it.
-async fn disputed(house: &House, n: u32) -> DisputeId {
-    let store = &house.store;
-    assert!(matches!(store.create_session(&request(house.node, n, None)).await.unwrap(), Created::New(_)));
+async fn disputed(store: &PostgresStore, node: NodeId, n: u32) {
+    assert!(matches!(store.create_session(&request(node, n, None)).await.unwrap(), Created::New(_)));
     let signed = receipt(n, 0, ReceiptHash::ZERO, 10_000_000);
     assert!(matches!(store.take_receipt(&signed, NOW + 20_000).await.unwrap(), Taken::Counted { .. }));
     store.end_session(session_id(n), EndReason::PlayerLeft, NOW + 20_000).await.unwrap();
     store.close_accounts(NOW + 20_001 + LATE_WINDOW_MS).await.unwrap();
     let row = DisputeRow {
-        id: DisputeId::from_bytes(*session_id(n).as_bytes()),
+        id: dispute_id(n),
         session: session_id(n),
         party: Party::Player,
         reason: "it froze".into(),
@@ -120,7 +123,10 @@ async fn disputed(house: &House, n: u32) -> DisputeId {
         settled: None,
     };
     store.open_dispute(&row).await.unwrap();
-    row.id
+}
+
+fn dispute_id(n: u32) -> DisputeId {
+    DisputeId::from_bytes(*session_id(n).as_bytes())
 }
 
 async fn paid_back(house: &House, n: u32) -> Vec<i128> {
@@ -134,25 +140,25 @@ async fn committed(house: &House) -> i128 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_is_made_once_whenever_the_database_goes_away() {
-    let house = house().await;
-    let decision = |id: DisputeId| {
-        Request::post(format!("/v1/disputes/{id}/decision"))
+    // The last one is decided where nothing goes wrong.
+    let house = house(2 * MOST_QUESTIONS + 1).await;
+    let undisturbed = 2 * MOST_QUESTIONS;
+    let decision = |n: u32| {
+        Request::post(format!("/v1/disputes/{}/decision", dispute_id(n)))
             .header(header::COOKIE, &house.operator)
             .header(header::CONTENT_TYPE, "application/json")
             .body(Body::from(object!({"refund_permille": 500, "note": "seen"}).to_string()))
             .unwrap()
     };
-    // How it is where nothing goes wrong.
-    let undisturbed = 9_999;
-    let id = disputed(&house, undisturbed).await;
-    assert!(house.service.ask(decision(id)).await.status().is_success());
-    let (back, each) = (paid_back(&house, undisturbed).await, committed(&house).await);
-    assert_eq!(back.len(), 2, "{back:?}");
+    let before = committed(&house).await;
+    assert!(house.service.ask(decision(undisturbed)).await.status().is_success());
+    let back = paid_back(&house, undisturbed).await;
+    let sum: i128 = back.iter().sum();
+    assert!(back.len() == 2 && committed(&house).await == before - sum, "{back:?}");
     at_every_moment(async |n, moment, lost| {
-        let id = disputed(&house, n).await;
-        let was_cut = house.ask(moment, lost, || decision(id)).await;
+        let was_cut = house.ask(moment, lost, || decision(n)).await;
         assert_eq!(paid_back(&house, n).await, back, "{moment} {lost:?}");
-        assert_eq!(committed(&house).await, each * i128::from(n + 2), "{moment} {lost:?}");
+        assert_eq!(committed(&house).await, before - sum * i128::from(n + 2), "{moment} {lost:?}");
         was_cut
     })
     .await;
@@ -197,7 +203,7 @@ fn report(checker: &NodeKey, node: NodeId, session: SessionId) -> CheckReport {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checkers_report_counts_once_whenever_the_database_goes_away() {
-    let house = house().await;
+    let house = house(0).await;
     let checker = NodeKey::from_seed([90; 32]);
     assert!(house.store.enrol_checker(&checker.public(), "attic", now_ms()).await.unwrap());
     at_every_moment(async |n, moment, lost| {

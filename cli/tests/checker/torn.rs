@@ -57,6 +57,11 @@ fn a_checker_whose_network_fails_while_it_plays_accuses_nobody() {
     }
     network::make();
     let (server, machine) = (Host::new(1), Host::new(2));
+    // Whoever asks its own network for names by multicast needs a way for it.
+    for host in [&server, &machine] {
+        let mut route = host.command("ip");
+        assert!(route.args(["route", "add", "default", "dev", "cable"]).status().unwrap().success());
+    }
     let (data, own) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let house = House::up_at(data.path(), server.command(env!("CARGO_BIN_EXE_nearframe")), server.door());
     let key = command().args(["checker", "key", "--data"]).arg(own.path()).output().unwrap();

@@ -80,8 +80,11 @@ impl Disk {
 
     /// The folder gets what is on it.
     pub(crate) fn take_back(&self) {
+        // Where the folder goes, what is mounted over it goes as well.
+        let kept = tempfile::tempdir().unwrap();
+        copy(&self.path(), kept.path());
         fs::remove_dir_all(&self.folder).unwrap();
-        copy(&self.path(), &self.folder);
+        copy(kept.path(), &self.folder);
     }
 }
 

@@ -76,7 +76,7 @@ fn verifies(data: &Path, head: &Value) {
 fn a_ledger_whose_disk_is_full_says_so_and_goes_on_without_a_restart_once_there_is_room() {
     let data = tempfile::tempdir().unwrap();
     let (settled, _) = earned(data.path());
-    let disk = Disk::over(&data.path().join("ledger"), "1m");
+    let disk = Disk::over(&data.path().join("matchmaker/ledger"), "1m");
     let house = House::open_on(data.path(), disk.command(env!("CARGO_BIN_EXE_nearframe")));
     disk.fill();
     let refused = until_refused(&house);

@@ -83,6 +83,9 @@ pub enum StoreError {
     /// A budget does not hold what was to be set aside.
     #[error("the budget of {0} is used up")]
     OverBudget(Account),
+    /// The database's disk has no room for what was to be committed.
+    #[error("database: its disk is full")]
+    Full,
     /// The process died before the commit (only from [`MemoryStore`]).
     #[error("crashed before the commit")]
     Crashed,
@@ -91,10 +94,18 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the database's disk has no room.
     pub fn is_full(&self) -> bool {
-        let Self::Database(sqlx::Error::Database(error)) = self else { return false };
-        // SQLITE_FULL, and `disk_full` of PostgreSQL.
-        error.code().is_some_and(|code| code == "13" || code == "53100")
+        match self {
+            Self::Full => true,
+            Self::Database(error) => is_full(error),
+            _ => false,
+        }
     }
+}
+
+/// SQLITE_FULL, and `disk_full` of PostgreSQL.
+fn is_full(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == "13" || code == "53100")
 }
 
 /// What became of a request for a session.

@@ -1,9 +1,6 @@
 //! The last order that the books take and the first that they refuse.
 
-use nearframe_ledger::books::{
-    AccountNo, Action, Amount, Answer, BlockHash, Books, Fingerprint, Group, Key, KeyMap, Keys, Limit,
-    MAX_ORDERS, Memo, MemoryKeys, Order, Refusal, WriteError,
-};
+use nearframe_ledger::books::{AccountNo, Action, Amount, Answer, BlockHash, Books, Fingerprint, Group, HEADER_LEN, Key, KeyMap, Keys, Limit, MAX_ORDERS, MAX_RECORDS, Memo, MemoryKeys, Order, RECORD_LEN, Refusal, WriteError};
 use nearframe_ledger::{Account, Label};
 use nearframe_protocol::Currency;
 use std::hash::BuildHasher;
@@ -145,6 +142,7 @@ fn sums_are_counted_up_to_the_most_and_not_beyond() {
 
 #[test]
 fn a_write_holds_as_many_orders_as_it_says_in_however_many_groups() {
+    assert_eq!((MAX_ORDERS, MAX_RECORDS, HEADER_LEN, RECORD_LEN), (8_192, 16_384, 104, 128));
     let mut house = House::new();
     let single = |n: usize| pay(&format!("{n}"), RAIL, CAP, 1);
     let mut groups: Vec<Group> = (0..MAX_ORDERS - 3).map(single).collect();

@@ -1,9 +1,11 @@
 //! A lease's receipts, what it sets aside and releases, and journals that cannot be.
 
-use nearframe_ledger::chain::{LATE_WINDOW_MS, SLACK_US};
+use nearframe_ledger::chain::{DRIFT_DIVISOR, LATE_WINDOW_MS, SLACK_US};
+use nearframe_ledger::meter::WITNESS_TOLERANCE_US;
+use nearframe_ledger::settlement::{DAY_MS, DISPUTE_WINDOW_MS};
 use nearframe_ledger::{
-    Account, Bill, Chain, Imbalance, Kind, LeaseAccount, LedgerError, Refusal, Reservation, Tariff, Terms,
-    Transfer, verify,
+    Account, Bill, Chain, Imbalance, Kind, LeaseAccount, LedgerError, RESERVE_US, Refusal, Reservation,
+    Tariff, Terms, Transfer, verify,
 };
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
 use nearframe_protocol::{
@@ -44,6 +46,13 @@ fn receipt(sequence: u32, previous: ReceiptHash, duration_us: u64) -> SignedRece
         packets_lost: 0,
     };
     SignedReceipt::sign(&key(), receipt)
+}
+
+#[test]
+fn the_times_that_are_promised_are_these() {
+    assert_eq!((LATE_WINDOW_MS, SLACK_US, DRIFT_DIVISOR), (86_400_000, 2_000_000, 1_000));
+    assert_eq!((RESERVE_US, WITNESS_TOLERANCE_US), (3_600_000_000, 12_000_000));
+    assert_eq!((DAY_MS, DISPUTE_WINDOW_MS), (86_400_000, 259_200_000));
 }
 
 #[test]
