@@ -1,6 +1,9 @@
 //! The last order that the books take and the first that they refuse.
 
-use nearframe_ledger::books::{AccountNo, Action, Amount, Answer, BlockHash, Books, Fingerprint, Group, HEADER_LEN, Key, KeyMap, Keys, Limit, MAX_ORDERS, MAX_RECORDS, Memo, MemoryKeys, Order, RECORD_LEN, Refusal, WriteError};
+use nearframe_ledger::books::{
+    AccountNo, Action, Amount, Answer, BlockHash, Books, Fingerprint, Group, HEADER_LEN, Key, KeyMap, Keys,
+    Limit, MAX_ORDERS, MAX_RECORDS, Memo, MemoryKeys, Order, RECORD_LEN, Refusal, WriteError,
+};
 use nearframe_ledger::{Account, Label};
 use nearframe_protocol::Currency;
 use std::hash::BuildHasher;
