@@ -224,7 +224,7 @@ pub async fn audit_ledger(
     // The ledger first: what it has, the record had before.
     let folder = Folder::inspect(&path).map_err(JournalError::Io)?;
     let Verified { books, unfinished_bytes, .. } = nearframe_journal::verify(&folder, &key, &heads)?;
-    let mut totals = store.host_totals(u64::MAX).await?;
+    let mut totals = store.host_totals(u64::MAX, None).await?;
     for (place, released_micros) in store.released().await? {
         *totals.entry(place).or_default() += released_micros;
     }

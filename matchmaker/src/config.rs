@@ -120,6 +120,8 @@ pub struct Limits {
     pub sockets_per_minute: u32,
     /// Requests of sign-ins that one address may make in a minute; one sign-in takes two or three.
     pub sign_ins_per_minute: u32,
+    /// Messages that one key may send to `/mcp` in a minute; a tool's call is one, and a start takes two or three.
+    pub agent_messages_per_minute: u32,
 }
 
 impl Default for Limits {
@@ -129,6 +131,7 @@ impl Default for Limits {
             sessions_per_minute: 120,
             sockets_per_minute: 600,
             sign_ins_per_minute: 60,
+            agent_messages_per_minute: 300,
         }
     }
 }
@@ -277,6 +280,7 @@ impl Config {
             limits.sessions_per_minute,
             limits.sockets_per_minute,
             limits.sign_ins_per_minute,
+            limits.agent_messages_per_minute,
         ];
         if each.contains(&0) {
             return bad("limits", "1 or more each");

@@ -71,6 +71,15 @@ impl<'a> Posting<'a> {
     }
 }
 
+/// The journal, after a write that failed, such as on a full disk, with what is surely on the disk.
+fn recovered(journal: &mut Journal<Folder>) -> Result<&mut Journal<Folder>, JournalError> {
+    if journal.is_poisoned() {
+        let opened = journal.recover(Settings::default())?;
+        tracing::warn!(cut_bytes = opened.cut_bytes, "the ledger goes on after a write that failed");
+    }
+    Ok(journal)
+}
+
 impl General {
     /// Opens or begins the ledger in a folder.
     pub(crate) fn open(path: &Path, key: NodeKey) -> Result<Self, JournalError> {
@@ -91,9 +100,9 @@ impl General {
         })
     }
 
-    /// How far it goes, signed.
-    pub(crate) fn head(&self) -> SignedHead {
-        self.journal.head()
+    /// How far it goes, signed: never further than what is surely on the disk.
+    pub(crate) fn head(&mut self) -> Result<SignedHead, JournalError> {
+        Ok(recovered(&mut self.journal)?.head())
     }
 
     fn post(&mut self, rows: &[PostedRow], now_ms: u64) -> Result<(), JournalError> {
@@ -127,12 +136,12 @@ impl General {
     }
 
     fn write(&mut self, postings: &[Posting<'_>], now_ms: u64) -> Result<(), JournalError> {
-        let groups = orders(self.journal.books(), postings);
+        let groups = orders(recovered(&mut self.journal)?.books(), postings);
         self.carry_out(&groups, now_ms)
     }
 
     fn carry_out(&mut self, groups: &[Group], now_ms: u64) -> Result<(), JournalError> {
-        let answers = self.journal.write(groups, now_ms)?;
+        let answers = recovered(&mut self.journal)?.write(groups, now_ms)?;
         for (group, answer) in groups.iter().zip(answers) {
             if let Answer::Refused { refusal, .. } = answer {
                 // A posted transfer is right by itself; where the ledger says no, one of the two is broken.
@@ -150,7 +159,8 @@ impl General {
         event: Option<Event>,
         now_ms: u64,
     ) -> Result<bool, JournalError> {
-        let (books, currency) = (self.journal.books(), &payout.currency);
+        let journal = recovered(&mut self.journal)?;
+        let (books, currency) = (journal.books(), &payout.currency);
         let Some(host) = books.number(&Account::Host(payout.host), currency) else { return Ok(false) };
         let account = Account::Rail(payout.destination.rail().label());
         let mut groups = vec![];
@@ -162,13 +172,14 @@ impl General {
             None => payout.creation(host, rail),
             Some(event) => payout.orders(event, host, rail),
         });
-        let answers = self.journal.write(&groups, now_ms)?;
+        let answers = journal.write(&groups, now_ms)?;
         Ok(answers.iter().all(|answer| !matches!(answer, Answer::Refused { .. })))
     }
 
     /// How far a payout came; `None`: it was never set aside.
-    pub(crate) fn payout_state(&self, payout: &Payout) -> Result<Option<State>, JournalError> {
-        payout.state(self.journal.books(), |key| self.journal.find(key))
+    pub(crate) fn payout_state(&mut self, payout: &Payout) -> Result<Option<State>, JournalError> {
+        let journal = recovered(&mut self.journal)?;
+        payout.state(journal.books(), |key| journal.find(key))
     }
 
     fn keep(&self, cursor: &str, seq: u64) -> Result<(), JournalError> {
@@ -401,7 +412,7 @@ mod tests {
         let all = [row(1, 1, 10), row(2, 2, 20), row(4, 1, 5), row(5, 3, 7)];
         general.post(&all, 3).unwrap();
         assert_eq!([1, 2, 3].map(|host| earned(&general, host)), [15, 20, 7]);
-        let head = general.head();
+        let head = general.head().unwrap();
         let verified = verify(&Folder::inspect(folder.path()).unwrap(), &key().public(), &[head]).unwrap();
         assert_eq!(verified.books.accounts().len(), 4);
     }

@@ -184,7 +184,7 @@ pub(crate) async fn run(shared: &Shared) -> Result<Vec<PayoutRow>, PayError> {
     reconcile(shared).await?;
     ledger(shared).await?;
     let Some(last) = shared.store.last_settlement().await? else { return Ok(vec![]) };
-    let mut totals = settlement::until(shared, last.epoch).await?.totals;
+    let mut totals = settlement::until(shared, last.epoch, None).await?.totals;
     let deducted = shared.store.deducted().await?;
     // What was released of a stake is due, however little its machine has earned.
     for (place, _) in deducted.iter().filter(|(_, micros)| **micros < 0) {

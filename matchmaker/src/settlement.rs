@@ -26,11 +26,11 @@ pub(crate) async fn settle(shared: &Shared, now_ms: u64) -> Result<Option<Signed
     if last.as_ref().is_some_and(|last| last.epoch >= due) {
         return Ok(last);
     }
-    let posted = shared.store.host_totals(due.ends_at_ms()).await?;
+    let posted = shared.store.host_totals(due.ends_at_ms(), None).await?;
     let held = held_totals(&shared.store.held_earnings(due.ends_at_ms(), trial(shared, now_ms)).await?);
     let corrected = shared.store.corrected().await?;
     let before = match &last {
-        Some(last) => until(shared, last.epoch).await?.totals,
+        Some(last) => until(shared, last.epoch, None).await?.totals,
         None => Totals::new(),
     };
     let Free { totals, withheld } = free(&posted, &held, &corrected, &before)?;
@@ -49,7 +49,7 @@ pub(crate) async fn settle(shared: &Shared, now_ms: u64) -> Result<Option<Signed
 /// The proofs of a node's earnings, by currency, under the last root.
 pub(crate) async fn proofs(shared: &Shared, node: NodeId) -> Result<Vec<PayoutProof>, StoreError> {
     let Some(last) = shared.store.last_settlement().await? else { return Ok(vec![]) };
-    let settlement = until(shared, last.epoch).await?;
+    let settlement = until(shared, last.epoch, None).await?;
     let again = SignedRoot::sign(&settlement, last.previous, &shared.ledger_key);
     if again.is_none_or(|again| again.root != last.root) {
         tracing::error!(epoch = %last.epoch, root = %last.root, "the record does not lead to the root that was signed");
@@ -84,10 +84,17 @@ pub(crate) async fn held(
     Ok(rows.iter().filter_map(day).collect())
 }
 
-/// What a settled epoch says: what was posted until its end, less what was kept out of it.
-pub(crate) async fn until(shared: &Shared, epoch: Epoch) -> Result<Settlement, StoreError> {
-    let mut totals = shared.store.host_totals(epoch.ends_at_ms()).await?;
-    for (place, withheld_micros) in shared.store.withheld(epoch.0).await? {
+/// What a settled epoch says: what was posted until its end, less what was kept out of it; of some nodes where they are
+/// named.
+pub(crate) async fn until(
+    shared: &Shared,
+    epoch: Epoch,
+    among: Option<&[NodeId]>,
+) -> Result<Settlement, StoreError> {
+    let mut totals = shared.store.host_totals(epoch.ends_at_ms(), among).await?;
+    let mut withheld = shared.store.withheld(epoch.0).await?;
+    withheld.retain(|(host, _), _| among.is_none_or(|among| among.contains(host)));
+    for (place, withheld_micros) in withheld {
         *totals.entry(place).or_default() -= withheld_micros;
     }
     totals.retain(|_, settled_micros| *settled_micros > 0);

@@ -17,6 +17,7 @@ use crate::replicas::{Clock, Cluster};
 use crate::saves::Saves;
 use crate::signalling::uplink::AT_ONCE;
 use crate::store::{Hash, Store};
+use crate::trust;
 use crate::webhooks::Post;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -66,6 +67,7 @@ pub(crate) struct Shared {
     pub(crate) session_limit: Limiter,
     pub(crate) socket_limit: Limiter,
     pub(crate) sign_in_limit: Limiter,
+    pub(crate) agent_limit: Limiter,
     /// Who vouches for identities.
     pub(crate) providers: Providers,
     pub(crate) passkeys: Passkeys,
@@ -82,6 +84,8 @@ pub(crate) struct Shared {
     pub(crate) general: general::Place,
     /// One payout run, submission or outcome at a time.
     pub(crate) paying: tokio::sync::Mutex<()>,
+    /// Browsers of members that were written down lately.
+    pub(crate) devices: trust::Devices,
     /// Who may be measured now.
     pub(crate) uplinks: Semaphore,
     /// Carries events to those who want to know.
@@ -135,6 +139,7 @@ impl Shared {
             session_limit: Limiter::per_minute(config.limits.sessions_per_minute),
             socket_limit: Limiter::per_minute(config.limits.sockets_per_minute),
             sign_in_limit: Limiter::per_minute(config.limits.sign_ins_per_minute),
+            agent_limit: Limiter::per_minute(config.limits.agent_messages_per_minute),
             providers,
             passkeys: Passkeys::of(config.public_url.as_ref()),
             fleet: Mutex::new(Fleet::new(config.currency.clone())),
@@ -160,6 +165,7 @@ impl Shared {
             cluster,
             ledger_key: ledger_key(&key),
             general: general::Place::default(),
+            devices: trust::Devices::default(),
             uplinks: Semaphore::new(AT_ONCE),
             key,
         }

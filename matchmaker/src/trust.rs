@@ -9,14 +9,15 @@ use crate::store::trust::{CaseBody, CaseRow, PlayedRow, Testimony, TestimonyKind
 use nearframe_ledger::settlement::{DAY_MS, Epoch};
 use nearframe_protocol::check::CheckReport;
 use nearframe_protocol::trust::PageCount;
-use nearframe_protocol::{CaseId, NodeId, SessionId};
+use nearframe_protocol::{AccountId, CaseId, GuestId, NodeId, SessionId};
 use nearframe_trust::fraud::{Finding, Grade, Kind, judge};
 use nearframe_trust::seen::{
     CheckSeen, LinkSeen, Mark, NodeSeen, PageSeen, Player, ReceiptSeen, RefusedSeen, Seen, SessionSeen,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
 
 /// Leases that one look takes in; beyond that, the oldest by id are enough to find what repeats.
 const MOST_LEASES: u32 = 50_000;
@@ -24,6 +25,12 @@ const MOST_LEASES: u32 = 50_000;
 const MOST_CHECKS: u32 = 10_000;
 /// Testimonies are kept for eight days: longer than anything is judged by.
 const KEPT_MS: u64 = 8 * DAY_MS;
+/// Browsers of members are kept for longer than a member stays signed in.
+const DEVICE_KEPT_MS: u64 = 30 * DAY_MS;
+/// How old what is written down of a browser may be.
+const DEVICE_NOTED_MS: u64 = DAY_MS / 4;
+/// Browsers that are remembered as written down.
+const MOST_NOTED: usize = 10_000;
 /// A link that was replaced after it had fallen silent was silent for at least this long.
 const SILENT_MS: u64 = 10_000;
 /// Titles play at this rate; one that asks for less only seems slow, which is never more than a review.
@@ -69,6 +76,44 @@ pub(crate) async fn counted(
     note(shared, TestimonyKind::Page, *session.as_bytes(), node, &words).await;
 }
 
+/// A member of an account is signed in in this browser: who plays in it later plays for that account's machines as their
+/// owner.
+pub(crate) async fn signed_in(shared: &Shared, account: AccountId, guest: GuestId) {
+    let (device, now_ms) = (mark_of_device(shared, guest), shared.now_ms());
+    if !shared.devices.is_news(account, device, now_ms) {
+        return;
+    }
+    if let Err(error) = shared.store.note_device(account, device, now_ms).await {
+        tracing::warn!(%error, %account, "a member's browser is not written down");
+    }
+}
+
+/// Browsers that were written down by this process not long ago, so that not every request writes.
+#[derive(Debug, Default)]
+pub(crate) struct Devices(Mutex<HashMap<(AccountId, Mark), u64>>);
+
+impl Devices {
+    fn is_news(&self, account: AccountId, device: Mark, now_ms: u64) -> bool {
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = |at_ms: &u64| *at_ms + DEVICE_NOTED_MS <= now_ms;
+        if noted.get(&(account, device)).is_some_and(|at_ms| !due(at_ms)) {
+            return false;
+        }
+        if noted.len() >= MOST_NOTED {
+            noted.retain(|_, at_ms| !due(at_ms));
+        }
+        // Where the table is full of browsers of the last hours, others are written more often.
+        if noted.len() < MOST_NOTED {
+            noted.insert((account, device), now_ms);
+        }
+        true
+    }
+}
+
+fn mark_of_device(shared: &Shared, guest: GuestId) -> Mark {
+    shared.mark("device", guest.as_bytes())
+}
+
 /// A testimony that cannot be written is one witness less, and no reason to stop what it is about.
 async fn note(
     shared: &Shared,
@@ -103,6 +148,7 @@ pub(crate) async fn look(shared: &Shared) -> Result<(), StoreError> {
     }
     let now_ms = shared.now_ms();
     shared.store.forget_testimonies(now_ms.saturating_sub(KEPT_MS)).await?;
+    shared.store.forget_devices(now_ms.saturating_sub(DEVICE_KEPT_MS)).await?;
     let seen = seen(shared, now_ms.saturating_sub(DAY_MS), now_ms).await?;
     for finding in judge(&seen) {
         if finding.grade > Grade::Watch {
@@ -215,10 +261,15 @@ async fn node_seen(shared: &Shared, node: NodeId, said: &[Testimony]) -> Result<
         }
         links.push(LinkSeen { address, opened_at_ms: said.at_ms, heard_until_ms: u64::MAX });
     }
+    let owner = shared.store.owner(&Holding::Node(node)).await?;
+    let owner_devices = match owner {
+        Some(owner) => shared.store.devices(owner, shared.now_ms().saturating_sub(DEVICE_KEPT_MS)).await?,
+        None => vec![],
+    };
     Ok(NodeSeen {
         node,
-        owner: shared.store.owner(&Holding::Node(node)).await?,
-        owner_devices: vec![],
+        owner,
+        owner_devices,
         // Unknown places are one apiece, so that nobody is taken for a neighbour.
         address: links.last().map_or_else(|| shared.mark("node", node.as_bytes()), |link| link.address),
         gpu_tier: shared.fleet().gpu_tier(node),
@@ -233,7 +284,7 @@ fn session_seen(
     refused: Option<RefusedSeen>,
     now_ms: u64,
 ) -> SessionSeen {
-    let device = shared.mark("device", row.guest.as_bytes());
+    let device = mark_of_device(shared, row.guest);
     SessionSeen {
         session: row.session,
         node: row.node,
@@ -255,5 +306,65 @@ fn page_seen(count: &PageCount) -> PageSeen {
         bytes: count.bytes,
         packets: count.packets,
         packets_lost: count.packets_lost,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::Parts;
+    use crate::store::accounts::{AccountRow, Purse};
+    use crate::store::{AccountStore, MemoryStore};
+    use crate::{Config, random};
+    use nearframe_protocol::account::AccountKind;
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn a_browser_in_which_the_owner_was_signed_in_plays_as_the_owner() {
+        let (store, config) = (Arc::new(MemoryStore::new()), Config::default());
+        let owner = AccountRow {
+            id: random::account_id(),
+            kind: AccountKind::Host,
+            name: "h".into(),
+            created_at_ms: 0,
+            purse: Purse::new(config.currency.clone(), Some(0)),
+        };
+        store.add_account(&owner).await.unwrap();
+        let (node, others) = (NodeId::from_bytes([1; 16]), NodeId::from_bytes([2; 16]));
+        store.set_owner(&Holding::Node(node), Some(owner.id)).await.unwrap();
+        let shared = Shared::new(config, Parts::alone(Arc::clone(&store) as _, [7; 32]));
+        let (own, guest) = (random::guest_id(), random::guest_id());
+        signed_in(&shared, owner.id, own).await;
+        let seen = node_seen(&shared, node, &[]).await.unwrap();
+        assert_eq!((seen.owner, seen.owner_devices), (Some(owner.id), vec![mark_of_device(&shared, own)]));
+        assert!(node_seen(&shared, others, &[]).await.unwrap().owner_devices.is_empty());
+        let played = |guest| PlayedRow {
+            session: random::session_id(),
+            node,
+            guest,
+            account: None,
+            started_at_ms: 0,
+            ended_at_ms: None,
+            receipts: vec![],
+        };
+        let device = |guest| session_seen(&shared, &played(guest), None, None, 1).player.device;
+        let owners = node_seen(&shared, node, &[]).await.unwrap().owner_devices;
+        assert!(owners.contains(&device(own)) && !owners.contains(&device(guest)));
+    }
+
+    #[test]
+    fn a_browser_is_written_down_a_few_times_a_day_and_the_table_is_bounded() {
+        let (devices, account) = (Devices::default(), AccountId::from_bytes([1; 16]));
+        assert!(
+            devices.is_news(account, Mark(0), 0) && !devices.is_news(account, Mark(0), DEVICE_NOTED_MS - 1)
+        );
+        assert!(devices.is_news(AccountId::from_bytes([2; 16]), Mark(0), 0), "another's");
+        assert!(devices.is_news(account, Mark(0), DEVICE_NOTED_MS), "and again");
+        for n in 0..2 * MOST_NOTED as u64 {
+            assert!(devices.is_news(account, Mark(n + 1), DEVICE_NOTED_MS));
+        }
+        assert_eq!(devices.0.lock().unwrap().len(), MOST_NOTED);
+        assert!(devices.is_news(account, Mark(u64::MAX), 2 * DEVICE_NOTED_MS));
+        assert_eq!(devices.0.lock().unwrap().len(), 1, "what is old makes room");
     }
 }

@@ -19,6 +19,7 @@ use nearframe_matchmaker::store::{
 use nearframe_protocol::account::{Actor, MemberRole};
 use nearframe_protocol::receipt::ReceiptHash;
 use nearframe_protocol::{EndReason, MemberId};
+use nearframe_trust::seen::Mark;
 use payers::{
     HOUR_MICROS, NOW, REQUESTS, account, account_id, committed, enrol, key, key_id, receipt, request,
     session_id, title,
@@ -347,7 +348,27 @@ async fn on_postgresql_neither_key_nor_account_spends_more_than_it_may() {
     a_thousand_requests(Arc::new(PostgresStore::open(&server.database("a").await).await.unwrap())).await;
 }
 
+async fn browsers_of_members_are_known_by_account_and_forgotten_in_time(store: &dyn Store) {
+    for n in [1, 2] {
+        account(store, n, None).await;
+    }
+    // Marks have all 64 bits.
+    let (laptop, phone) = (Mark(u64::MAX - 1), Mark(3));
+    for (n, device, at_ms) in
+        [(1, laptop, 10), (1, phone, 20), (2, phone, 30), (1, laptop, 25), (1, laptop, 5)]
+    {
+        store.note_device(account_id(n), device, NOW + at_ms).await.unwrap();
+    }
+    let devices = async |n, since| store.devices(account_id(n), NOW + since).await.unwrap();
+    assert_eq!(devices(1, 0).await, [laptop, phone], "the newest first");
+    assert_eq!(devices(1, 21).await, [laptop]);
+    assert_eq!((devices(1, 26).await, devices(2, 30).await), (vec![], vec![phone]));
+    store.forget_devices(NOW + 25).await.unwrap();
+    assert_eq!((devices(1, 0).await, devices(2, 0).await), (vec![laptop], vec![phone]));
+}
+
 contract! {
+    browsers_of_members_are_known_by_account_and_forgotten_in_time
     accounts_are_listed_by_name_and_limited
     a_link_signs_one_person_in_once_and_a_cookie_ends
     an_account_keeps_an_owner_and_whoever_is_out_is_out_everywhere

@@ -6,7 +6,7 @@ mod support;
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode, header};
 use nearframe_matchmaker::Config;
-use nearframe_matchmaker::store::{MemoryStore, Store};
+use nearframe_matchmaker::store::{AccountStore, MemoryStore, Store};
 use nearframe_protocol::MemberId;
 use nearframe_protocol::account::{
     Account, Actor, ApiKey, AuditLine, CreatedKey, Holdings, Me, Member, MemberRole, Short, SignInLink,
@@ -302,6 +302,49 @@ async fn members_come_by_links_that_work_once_and_do_what_their_role_allows() {
     assert_eq!(own.status(), StatusCode::NO_CONTENT);
     let held: Holdings = json(owner.get(&format!("{base}/holdings")).await).await;
     assert_eq!(held.titles.len(), 1);
+}
+
+#[tokio::test]
+async fn whoever_signs_in_by_a_link_ends_who_was_signed_in_in_that_browser() {
+    let service = Service::start().await;
+    let operator = operator(&service).await;
+    let studio = account(&operator, "studio").await;
+    let former = member(&operator, &studio, "owner").await;
+    let elsewhere = member(&operator, &studio, "viewer").await;
+    let path = format!("/v1/accounts/{}/invitations", studio.id);
+    let link: SignInLink = json(operator.post(&path, object!({"role": "viewer"})).await).await;
+    let (_, token) = link.url.split_once("#join=").unwrap();
+    let role = async |of: &Caller<'_>| json::<Me>(of.get("/v1/me").await).await.member.map(|it| it.role);
+    let wrong = former.post("/v1/sign-in", object!({"token": "wrong"})).await;
+    assert_eq!(problem(wrong).await, "sign_in_needed");
+    assert_eq!(role(&former).await, Some(MemberRole::Owner), "who does not come in ends nobody");
+    let came = former.post("/v1/sign-in", object!({"token": token})).await;
+    assert_eq!(came.status(), StatusCode::OK);
+    let now = Caller::cookie(&service, cookie(&came));
+    assert_eq!((role(&now).await, role(&former).await), (Some(MemberRole::Viewer), None));
+    assert_eq!(role(&elsewhere).await, Some(MemberRole::Viewer), "other browsers stay as they are");
+}
+
+#[tokio::test]
+async fn the_browsers_of_members_are_known_and_those_of_guests_are_not() {
+    let store = Arc::new(MemoryStore::new());
+    let service = Service::with_store(config(), Arc::clone(&store) as Arc<dyn Store>).await;
+    let _node = FakeNode::enrol(&service, 9).await;
+    let operator = operator(&service).await;
+    let host = account(&operator, "host").await;
+    let owner = member(&operator, &host, "owner").await;
+    let played = service.create("meteor").await;
+    let guest = Caller::cookie(&service, cookie(&played));
+    assert_eq!(guest.get("/v1/me").await.status(), StatusCode::OK);
+    assert_eq!(owner.get("/v1/me").await.status(), StatusCode::OK);
+    assert!(store.devices(host.id, 0).await.unwrap().is_empty(), "they are two browsers");
+    let both = Caller::cookie(&service, format!("{}; {}", owner.header.1, guest.header.1));
+    for _ in 0..2 {
+        assert_eq!(both.get("/v1/me").await.status(), StatusCode::OK);
+        assert_eq!(store.devices(host.id, 0).await.unwrap().len(), 1);
+    }
+    let stranger = account(&operator, "host").await;
+    assert!(store.devices(stranger.id, 0).await.unwrap().is_empty());
 }
 
 #[tokio::test]

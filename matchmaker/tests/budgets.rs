@@ -183,9 +183,14 @@ async fn one_hour(store: Arc<dyn Store>) {
     assert_eq!((audited.leases, audited.receipts), (1, 2));
     let (hosts, platform) = audited.earned[&currency()];
     assert_eq!(hosts + platform, cost);
-    let totals = store.host_totals(late + 1).await.unwrap();
+    let totals = store.host_totals(late + 1, None).await.unwrap();
     assert_eq!(totals, Totals::from([((node, currency()), hosts)]));
-    assert!(store.host_totals(late).await.unwrap().is_empty(), "nothing was posted before");
+    assert!(store.host_totals(late, None).await.unwrap().is_empty(), "nothing was posted before");
+    let stranger = NodeId::from_bytes([0x77; 16]);
+    assert_eq!(store.host_totals(late + 1, Some(&[stranger, node])).await.unwrap(), totals);
+    for (before_ms, among) in [(late, &[node][..]), (late + 1, &[stranger][..]), (late + 1, &[][..])] {
+        assert!(store.host_totals(before_ms, Some(among)).await.unwrap().is_empty(), "{among:?}");
+    }
     let sums = UsageSums {
         leases: 1,
         receipts: 2,

@@ -37,7 +37,6 @@ fn payout(host: NodeId, run: u64, attempt: u32, destination: Destination) -> Pay
         host,
         currency: eur(),
         amount_micros: 1_230_000,
-        rail_total_micros: 1_230_000,
         destination,
     };
     let at_ms = NOW + run;

@@ -11,12 +11,15 @@ use nearframe_ledger::Account;
 use nearframe_ledger::subscription::Plan;
 use nearframe_matchmaker::audit::audit;
 use nearframe_matchmaker::store::plans::{PlanRow, Subscribed, SubscriptionRow};
+use nearframe_matchmaker::store::trust::{Decided, DisputeRow, Settling};
 use nearframe_matchmaker::store::{
     Created, MemoryStore, PostgresStore, SqliteStore, Store, StoreError, Taken,
 };
-use nearframe_protocol::EndReason;
+use nearframe_protocol::account::Actor;
 use nearframe_protocol::plan::{ChargeKind, PlanName};
 use nearframe_protocol::receipt::ReceiptHash;
+use nearframe_protocol::trust::Party;
+use nearframe_protocol::{DisputeId, EndReason};
 use payers::{
     HOUR_MICROS, NOW, account, account_id, committed, enrol, eur, key, receipt, request, session_id,
 };
@@ -201,6 +204,85 @@ async fn what_plays_over_the_end_of_a_month_gives_nothing_to_the_next(store: &dy
     assert_eq!(platform, 5_000_000 - cost, "the month that is over was the platform's already");
 }
 
+/// An hour and a half in one session, of which the month includes the hour; what was posted.
+async fn half_paid(store: &dyn Store) -> i128 {
+    let node = enrol(store).await;
+    account(store, 1, Some(20_000_000)).await;
+    key(store, 1, 1, None).await;
+    let small = plan("small", 1, 1, 5_000_000);
+    store.add_plan(&small).await.unwrap();
+    subscribed(store, &small, NOW).await;
+    let created = store.create_session(&request(node, 0, Some((1, 1)))).await.unwrap();
+    assert!(matches!(created, Created::New(_)), "{created:?}");
+    let first = receipt(0, 0, ReceiptHash::ZERO, HOUR_US);
+    let second = receipt(0, 1, first.receipt.hash(), HOUR_US / 2);
+    for (signed, at_ms) in [(&first, NOW + 3_600_000), (&second, NOW + 5_400_000)] {
+        let taken = store.take_receipt(signed, at_ms).await.unwrap();
+        assert!(matches!(taken, Taken::Counted { .. }), "{taken:?}");
+    }
+    store.end_session(session_id(0), EndReason::PlayerLeft, NOW + 5_400_000).await.unwrap();
+    store.close_accounts(NOW + 48 * 3_600_000).await.unwrap();
+    i128::from(HOUR_MICROS) * 3 / 2
+}
+
+/// Decides a dispute of that session; what was paid back of it in all.
+async fn refund(store: &dyn Store, party: Party, refund_permille: u16, at_ms: u64) -> i128 {
+    let id = DisputeId::from_bytes([party as u8; 16]);
+    let row = DisputeRow {
+        id,
+        session: session_id(0),
+        party,
+        reason: "it froze".into(),
+        evidence: String::new(),
+        case: None,
+        opened_at_ms: at_ms,
+        settled: None,
+    };
+    store.open_dispute(&row).await.unwrap();
+    let settling = Settling { refund_permille, note: "seen".into(), actor: Actor::Operator, at_ms };
+    assert!(matches!(store.decide_dispute(id, &settling).await.unwrap(), Decided::Now(_)));
+    let paid_back = store.corrections_of(session_id(0)).await.unwrap();
+    let again = store.decide_dispute(id, &settling).await.unwrap();
+    assert!(matches!(again, Decided::Again(_)), "{again:?}");
+    paid_back.iter().map(|row| row.transfer.amount_micros).sum()
+}
+
+async fn a_refund_is_money_for_what_money_paid_and_time_for_what_was_included(store: &dyn Store) {
+    let (posted, hour) = (half_paid(store).await, i128::from(HOUR_MICROS));
+    let paid = posted - hour;
+    assert_eq!(committed(store, 1, 1).await, (5_000_000 + paid, paid));
+    assert_eq!(left_us(store).await, 0);
+    for (party, permille) in [(Party::Player, 333), (Party::Studio, 500), (Party::Host, 1000)] {
+        let back = refund(store, party, permille, NOW + 49 * 3_600_000).await;
+        let own = back * paid / posted;
+        assert_eq!(committed(store, 1, 1).await, (5_000_000 + paid - own, paid - own));
+        let covered = hour - (back - own);
+        let still = [(ChargeKind::Covered, -covered), (ChargeKind::Fee, 5_000_000)];
+        assert_eq!(charged(store).await, still);
+        assert_eq!(balance(store, &Account::Plans).await, 5_000_000 - covered);
+        let time = i128::from(left_us(store).await);
+        let exact = i128::from(HOUR_US) * (back - own) / hour;
+        assert!((exact - 3..=exact).contains(&time), "{time} of {exact}");
+    }
+    assert_eq!(committed(store, 1, 1).await, (5_000_000, 0), "all of it came back");
+    let term = store.subscription(account_id(1)).await.unwrap().unwrap().term;
+    assert_eq!(term.covered_micros, 0);
+    audit(store).await.unwrap();
+}
+
+async fn what_a_month_that_is_over_had_covered_is_no_money_and_no_time_of_the_next(store: &dyn Store) {
+    let (posted, hour) = (half_paid(store).await, i128::from(HOUR_MICROS));
+    let to_ms = store.subscription(account_id(1)).await.unwrap().unwrap().term.to_ms;
+    store.renew_subscriptions(to_ms).await.unwrap();
+    assert_eq!(refund(store, Party::Player, 1000, to_ms + 1).await, posted);
+    assert_eq!(committed(store, 1, 1).await, (10_000_000, 0), "two fees");
+    let term = store.subscription(account_id(1)).await.unwrap().unwrap().term;
+    assert_eq!((term.used_us, term.covered_micros), (0, 0));
+    assert_eq!(balance(store, &Account::Plans).await, 5_000_000, "the fee of the month that runs");
+    let platform = balance(store, &Account::Platform).await;
+    assert_eq!(platform, 5_000_000 - hour + hour, "what was left of the first, and what it had covered");
+}
+
 /// Hours that a month includes; as many sessions again begin at once.
 const HOURS: u64 = 40;
 
@@ -264,4 +346,6 @@ contract! {
     a_fee_that_the_allowance_does_not_hold_is_refused_and_a_month_ends_for_it
     months_are_renewed_on_their_day_changed_by_the_share_of_time_and_cancelled
     what_plays_over_the_end_of_a_month_gives_nothing_to_the_next
+    a_refund_is_money_for_what_money_paid_and_time_for_what_was_included
+    what_a_month_that_is_over_had_covered_is_no_money_and_no_time_of_the_next
 }

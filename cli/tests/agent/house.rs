@@ -22,8 +22,12 @@ pub(crate) const PRICE_MICROS: &str = "3600000000";
 /// The command, with nothing of the machine's own configuration.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nearframe"));
-    command.env_clear().env("NEARFRAME_CONFIG", "/dev/null").stdin(Stdio::null());
+    bare(&mut command);
     command
+}
+
+fn bare(command: &mut Command) {
+    command.env_clear().env("NEARFRAME_CONFIG", "/dev/null").stdin(Stdio::null());
 }
 
 pub(crate) fn ends(args: &[&str]) -> Output {
@@ -59,6 +63,20 @@ impl House {
     /// Starts a matchmaker in a folder; its clock may go `ahead`, in the words of faketime.
     pub(crate) fn open(data: &Path, ahead: Option<&str>) -> Self {
         let mut command = command();
+        if let Some(offset) = ahead {
+            command.env("LD_PRELOAD", fake_clock()).env("FAKETIME", offset);
+            command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
+        Self::matchmaker(command, data)
+    }
+
+    /// The same through a program that starts it, such as in a namespace.
+    pub(crate) fn open_on(data: &Path, mut command: Command) -> Self {
+        bare(&mut command);
+        Self::matchmaker(command, data)
+    }
+
+    fn matchmaker(mut command: Command, data: &Path) -> Self {
         command.args(["matchmaker", "--price-micros-per-hour", PRICE_MICROS]);
         // What a machine earns is not held because it is new: it plays once, and its day settles.
         command.args(["--new-host-hours", "0", "--new-host-sessions", "0"]);
@@ -68,22 +86,26 @@ impl House {
             "--payer-iban",
             "DE89370400440532013000",
         ]);
-        if let Some(offset) = ahead {
-            command.env("LD_PRELOAD", fake_clock()).env("FAKETIME", offset);
-            command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-        }
-        Self::start(command, data, true)
+        Self::start(command, data, true, None)
     }
 
     /// Starts a matchmaker and a real node in one process.
     pub(crate) fn up(data: &Path) -> Self {
         let mut command = command();
         command.arg("up");
-        Self::start(command, data, false)
+        Self::start(command, data, false, None)
     }
 
-    fn start(mut command: Command, data: &Path, alone: bool) -> Self {
-        command.args(["--listen", "127.0.0.1:0", "--log", "warn", "--data"]).arg(data);
+    /// The same on a machine of its own, whose media leave from its address and which is reached at this door of it.
+    pub(crate) fn up_at(data: &Path, mut command: Command, door: SocketAddr) -> Self {
+        bare(&mut command);
+        command.args(["up", "--media-bind", &door.ip().to_string()]);
+        Self::start(command, data, false, Some(door))
+    }
+
+    fn start(mut command: Command, data: &Path, alone: bool, reached: Option<SocketAddr>) -> Self {
+        let port = reached.map_or(0, |door| door.port());
+        command.args(["--listen", &format!("127.0.0.1:{port}"), "--log", "warn", "--data"]).arg(data);
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut said = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
         let mut after = |word: &str| {
@@ -92,10 +114,8 @@ impl House {
         };
         let code = if alone { after("--enrolment-code ") } else { String::new() };
         let link = after("operator http://");
-        let door = after(if alone { "listening http://" } else { "ready http://" })
-            .trim_end_matches('/')
-            .parse()
-            .unwrap();
+        let told = after(if alone { "listening http://" } else { "ready http://" });
+        let door = reached.unwrap_or_else(|| told.trim_end_matches('/').parse().unwrap());
         let mut house = Self { process: Mutex::new(process), door, code, operator: String::new() };
         let (_, path) = link.split_once('/').unwrap();
         let answer = house.ask(&format!("GET /{path}"), "", &Value::Null);
@@ -154,13 +174,18 @@ impl House {
 
     /// An account that may spend this, and the secret of a key that may.
     pub(crate) fn account(&self, account_limit: &str, key_limit: &str) -> String {
+        self.account_with(account_limit, key_limit, &["quotes", "sessions", "usage"])
+    }
+
+    /// The same with these scopes.
+    pub(crate) fn account_with(&self, account_limit: &str, key_limit: &str, scopes: &[&str]) -> String {
         let made = self.as_operator("POST /v1/accounts", &json!({"kind": "studio", "name": "Acme"}));
         let id = made["id"].as_str().unwrap();
         let limit = |amount: &str| json!({"limit": {"amount": amount, "currency": "EUR"}});
         self.as_operator(&format!("PUT /v1/accounts/{id}/allowance"), &limit(account_limit));
         let mut wanted = limit(key_limit);
         wanted["name"] = "an agent".into();
-        wanted["scopes"] = json!(["quotes", "sessions", "usage"]);
+        wanted["scopes"] = json!(scopes);
         let made = self.as_operator(&format!("POST /v1/accounts/{id}/keys"), &wanted);
         made["secret"].as_str().unwrap().to_owned()
     }

@@ -1,26 +1,31 @@
-//! An agent that books and pays by itself: a real MCP client on the stdin and stdout of a real `nearframe mcp`, which
-//! talks to a real matchmaker. The machine is a stand-in that signs real receipts.
+//! An agent that books and pays by itself: a real MCP client, on the stdin and stdout of a real `nearframe mcp` which talks
+//! to a real matchmaker, or over HTTP with the matchmaker itself. The machine is a stand-in that signs real receipts.
 #![allow(clippy::unwrap_used, reason = "what a test cannot go on without has failed it")]
 
 mod house;
 #[path = "../replicas/node.rs"]
 #[allow(dead_code, reason = "written for a larger test")]
 mod node;
+mod socket;
 
-use house::{House, WITHIN, command};
+use house::{House, Machine, WITHIN, command};
 use nearframe_protocol::NodeKey;
 use rmcp::ServiceExt;
 use rmcp::model::{CallToolRequestParams, CallToolResult};
 use rmcp::service::{RoleClient, RunningService};
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use rmcp::transport::{StreamableHttpClientTransport, UnixSocketHttpClient};
 use serde_json::{Value, json};
+use socket::Socket;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
 
-/// An MCP client and the server that it started.
+/// An MCP client and the server that it started, if it started one.
 struct Agent {
     mcp: RunningService<RoleClient, ()>,
-    process: Child,
+    process: Option<Child>,
+    _socket: Option<Socket>,
 }
 
 impl Agent {
@@ -33,7 +38,18 @@ impl Agent {
         let mut process =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let transport = (process.stdout.take().unwrap(), process.stdin.take().unwrap());
-        Self { mcp: ().serve(transport).await.unwrap(), process }
+        Self { mcp: ().serve(transport).await.unwrap(), process: Some(process), _socket: None }
+    }
+
+    /// At the matchmaker's own door.
+    async fn over_http(house: &House, key: &str) -> Result<Self, String> {
+        let socket = Socket::to(house.door);
+        let uri = format!("http://{}/mcp", house.door);
+        let client = UnixSocketHttpClient::new(&socket.path(), &uri);
+        let config = StreamableHttpClientTransportConfig::with_uri(uri).auth_header(key);
+        let transport = StreamableHttpClientTransport::with_client(client, config);
+        let mcp = ().serve(transport).await.map_err(|error| error.to_string())?;
+        Ok(Self { mcp, process: None, _socket: Some(socket) })
     }
 
     async fn call(&self, tool: &'static str, arguments: Value) -> CallToolResult {
@@ -62,8 +78,10 @@ impl Agent {
     /// The client hangs up; so does the server.
     async fn leave(mut self) {
         self.mcp.cancel().await.unwrap();
-        let ended = tokio::time::timeout(WITHIN, self.process.wait()).await.expect("it ends with its client");
-        assert!(ended.unwrap().success());
+        if let Some(mut process) = self.process.take() {
+            let ended = tokio::time::timeout(WITHIN, process.wait()).await.expect("it ends with its client");
+            assert!(ended.unwrap().success());
+        }
     }
 }
 
@@ -83,7 +101,71 @@ async fn an_agent_asks_books_uses_pays_runs_out_and_stops() {
     // An hour is set aside for each session: the key's budget holds one.
     let key = house.account("100000", "5000");
     let agent = Agent::start(&house, Some(&key)).await;
+    round_trip(agent, &machine, &player).await;
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_does_the_same_over_http_without_a_program_beside_it() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path(), None);
+    let player = NodeKey::from_seed([200; 32]);
+    let machine = house.machine(player.clone());
+    let key = house.account("100000", "5000");
+    let agent = Agent::over_http(&house, &key).await.unwrap();
+    round_trip(agent, &machine, &player).await;
+    // What tools did stands in the trail as the key's own doing, once; the door that they came through does not.
+    let lines = house.as_operator("GET /v1/audit", &Value::Null);
+    let doors: Vec<_> =
+        lines["items"].as_array().unwrap().iter().filter(|line| line["actor"]["kind"] == "key").collect();
+    let count = |door: &str| doors.iter().filter(|line| line["door"] == door).count();
+    assert!(count("POST /v1/sessions") >= 2 && count("DELETE /v1/sessions/{id}") == 2, "{doors:?}");
+    assert_eq!(count("POST /mcp"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http_a_key_is_asked_for_and_its_scopes_hold() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path(), None);
+    let _machine = house.machine(NodeKey::from_seed([200; 32]));
+    let key = house.account_with("100000", "100000", &["quotes"]);
+    let agent = Agent::over_http(&house, &key).await.unwrap();
+    assert_eq!(
+        micros(&agent.gives("quote", json!({"title": "meteor"})).await["price_per_hour"]),
+        3_600_000_000
+    );
+    assert_eq!(agent.refuses("start_session", json!({"title": "meteor"})).await["code"], "scope_missing");
+    assert_eq!(agent.refuses("quote", json!({"title": "../etc"})).await["code"], "bad_argument");
+    agent.leave().await;
+    let typo = format!("{}{}", &key[..key.len() - 1], if key.ends_with('x') { 'y' } else { 'x' });
+    assert!(Agent::over_http(&house, &typo).await.is_err(), "a mistyped key");
+
+    let accept = "Accept: application/json, text/event-stream\r\n";
+    let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
+    let with = |header: &str| house.ask("POST /mcp", &format!("{accept}{header}"), &list);
+    let bearer = format!("Authorization: Bearer {key}\r\n");
+    let plain = with(&bearer);
+    assert_eq!(plain.status, 200, "{}", plain.text);
+    assert_eq!(plain.body["result"]["tools"].as_array().map(Vec::len), Some(7), "{}", plain.body);
+    assert_eq!(with("").body["code"], "sign_in_needed");
+    assert_eq!(with("Authorization: Bearer abc\r\n").body["code"], "sign_in_needed");
+    let own = format!("{bearer}Origin: http://{}\r\n", house.door);
+    assert_eq!(with(&own).status, 200);
+    let elsewhere = with(&format!("{bearer}Origin: https://evil.example\r\n"));
+    assert_eq!((elsewhere.status, &elsewhere.body["code"]), (403, &json!("origin_not_allowed")));
+    let cookie = house.ask_as_operator("POST /mcp", &list);
+    assert_eq!(cookie.body["code"], "sign_in_needed", "a browser's cookies do nothing here");
+    let stream = house.ask("GET /mcp", &format!("Accept: text/event-stream\r\n{bearer}"), &Value::Null);
+    assert_eq!((stream.status, &stream.body["code"]), (405, &json!("method_not_allowed")));
+    let huge = json!({"jsonrpc": "2.0", "id": 1, "method": "x".repeat(70_000)});
+    let refused = house.ask("POST /mcp", &format!("{accept}{bearer}"), &huge);
+    assert_eq!(refused.status, 413, "{}", refused.text);
+    // The rest of this minute's messages, and one more.
+    let refused = (0..400).map(|_| with(&bearer)).find(|answer| answer.status != 200).expect("a limit");
+    assert_eq!((refused.status, &refused.body["code"]), (429, &json!("too_many_requests")));
+}
+
+/// The whole way of an agent whose key's budget holds one session.
+async fn round_trip(agent: Agent, machine: &Machine, player: &NodeKey) {
     let tools: Vec<_> = agent.mcp.list_all_tools().await.unwrap().into_iter().map(|tool| tool.name).collect();
     assert_eq!(tools.len(), 7, "{tools:?}");
     let titles = agent.gives("titles", json!({})).await;

@@ -5,9 +5,13 @@
 #[path = "../agent/house.rs"]
 mod house;
 mod liar;
+#[path = "../replicas/network.rs"]
+#[allow(dead_code, reason = "written for a larger test")]
+mod network;
 #[path = "../replicas/node.rs"]
 #[allow(dead_code, reason = "written for a larger test")]
 mod node;
+mod torn;
 
 use house::{House, WITHIN, command};
 use liar::Liar;

@@ -25,7 +25,7 @@ pub enum JournalError {
     #[error("more orders in one write than a block holds; split them")]
     TooMany,
     /// An earlier write failed.
-    #[error("an earlier write failed, so that memory may be ahead of the disk; open the ledger again")]
+    #[error("an earlier write failed, so that memory may be ahead of the disk; recover the ledger first")]
     Poisoned,
     /// A block is wrong.
     #[error("the ledger's blocks, at byte {at}: {error}; restore them from a backup or another copy")]
@@ -104,6 +104,11 @@ impl<S: Storage> Journal<S> {
     /// Where it is kept: for small files of whoever writes it.
     pub fn storage(&self) -> &S {
         &self.storage
+    }
+
+    /// Whether a write failed and [`Journal::recover`] has to come before the next: memory may be ahead of the disk.
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned
     }
 
     /// How far the journal goes, signed: to be published.

@@ -90,9 +90,15 @@ impl DiskKeys {
         }
         let entries = self.recent.drain_sorted();
         let (keys, serial) = (entries.len() as u64, self.next_serial());
-        let mut entries = entries.into_iter();
-        let run = Run::write(storage, serial, keys, &mut || Ok(entries.next()))?;
-        self.runs.push(run);
+        let mut sorted = entries.iter().copied();
+        match Run::write(storage, serial, keys, &mut || Ok(sorted.next())) {
+            Ok(run) => self.runs.push(run),
+            Err(error) => {
+                // What is not on the disk is still to be known: an order must not be carried out again.
+                entries.into_iter().for_each(|(key, fingerprint)| self.recent.remember(key, fingerprint));
+                return Err(error);
+            }
+        }
         while self.runs.len() >= MERGED_AT_ONCE && self.last_are_of_one_size() {
             let split = self.runs.len() - MERGED_AT_ONCE;
             let serial = self.next_serial();

@@ -38,35 +38,48 @@ impl Default for Settings {
 impl<S: Storage> Journal<S> {
     /// Opens the ledger that `key` signs, or begins one.
     pub fn open(storage: S, key: NodeKey, settings: Settings) -> Result<(Self, Opened), JournalError> {
-        let public = key.public();
-        let start = Start::find(&storage, &public, settings)?;
+        let keys = DiskKeys::of_runs(vec![], 0, settings.keys_in_memory);
+        let mut journal = Self { storage, books: Books::new(), keys, key, blocks_len: 0, poisoned: true };
+        let opened = journal.load(settings)?;
+        Ok((journal, opened))
+    }
+
+    /// Goes on after a write that failed, such as on a disk that was full: what it left behind, of which nobody was told,
+    /// is cut off, whether or not it can be read, because nobody knows whether it is safe; and everything is read again.
+    /// Where this fails, it may be tried once more.
+    pub fn recover(&mut self, settings: Settings) -> Result<Opened, JournalError> {
+        let safe_len = self.blocks_len;
+        self.poisoned = true;
+        let left_over = self.storage.blocks_len()?.saturating_sub(safe_len);
+        self.storage.truncate_blocks(safe_len)?;
+        let loaded = self.load(settings);
+        self.blocks_len = safe_len;
+        loaded.map(|opened| Opened { cut_bytes: left_over, ..opened })
+    }
+
+    fn load(&mut self, settings: Settings) -> Result<Opened, JournalError> {
+        let start = Start::find(&self.storage, &self.key.public(), settings)?;
         let mut opened = Opened { replayed_blocks: 0, compared: start.compared, cut_bytes: 0 };
-        let mut journal = Self {
-            storage,
-            books: start.books,
-            keys: start.keys,
-            key,
-            blocks_len: start.at,
-            poisoned: false,
-        };
-        let length = journal.storage.blocks_len()?;
-        let written = journal.keys.last_serial();
-        while let Some(block) = next_block(&journal.storage, journal.blocks_len, length)? {
-            journal.take(&block)?;
+        (self.books, self.keys, self.blocks_len) = (start.books, start.keys, start.at);
+        let length = self.storage.blocks_len()?;
+        let written = self.keys.last_serial();
+        while let Some(block) = next_block(&self.storage, self.blocks_len, length)? {
+            self.take(&block)?;
             opened.replayed_blocks += 1;
         }
-        opened.cut_bytes = length - journal.blocks_len;
+        opened.cut_bytes = length - self.blocks_len;
         if opened.cut_bytes > 0 {
-            journal.storage.truncate_blocks(journal.blocks_len)?;
+            self.storage.truncate_blocks(self.blocks_len)?;
         }
-        journal.books.assert_balanced();
-        if journal.keys.last_serial() > written {
+        self.books.assert_balanced();
+        self.poisoned = false;
+        if self.keys.last_serial() > written {
             // The last checkpoint still names runs that were merged since.
-            journal.checkpoint()?;
+            self.checkpoint()?;
         } else {
-            remove_unused_runs(&journal.storage, &journal.keys)?;
+            remove_unused_runs(&self.storage, &self.keys)?;
         }
-        Ok((journal, opened))
+        Ok(opened)
     }
 
     fn take(&mut self, block: &Block) -> Result<(), JournalError> {

@@ -148,6 +148,37 @@ impl Cover {
         self.posted_micros += more_micros;
         Ok(more_micros)
     }
+
+    /// What of an amount that is paid back was the payer's own money; the rest was covered. `posted_micros`: what the
+    /// lease posted in all; `before_micros`: what of that was paid back before. By the floor of what is cumulative, so
+    /// that any way to cut a refund comes to the same.
+    pub fn own_share_micros(
+        &self,
+        posted_micros: i128,
+        before_micros: i128,
+        back_micros: i128,
+    ) -> Result<i128, LedgerError> {
+        let own_micros = (posted_micros - self.posted_micros).max(0);
+        let share = |back: i128| {
+            let product = back.checked_mul(own_micros).ok_or(LedgerError::Overflow)?;
+            product.checked_div(posted_micros).ok_or(LedgerError::Overflow)
+        };
+        let after_micros = before_micros.checked_add(back_micros).ok_or(LedgerError::Overflow)?;
+        Ok(share(after_micros)? - share(before_micros)?)
+    }
+
+    /// Gives a term that still runs what was covered and is paid back: its part of the time, and the amount. What is left
+    /// of the amount was covered by months that are over.
+    pub fn pay_back(&self, term: Option<&mut Term>, covered_micros: i128) -> i128 {
+        let Some(term) = term.filter(|term| term.from_ms == self.from_ms) else { return covered_micros };
+        let part = i128::from(self.current_us).checked_mul(covered_micros);
+        let part = part.and_then(|product| product.checked_div(self.posted_micros));
+        let back_us = part.map_or(0, |us| u64::try_from(us).unwrap_or(0)).min(self.current_us);
+        let of_term = covered_micros.min(term.covered_micros);
+        term.used_us = term.used_us.saturating_sub(back_us);
+        term.covered_micros -= of_term;
+        covered_micros - of_term
+    }
 }
 
 /// The least time that costs as much, in µs.
@@ -229,7 +260,54 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_is_paid_back_is_money_for_what_money_paid_and_time_for_what_was_included() {
+        let mut term = Term::first(SMALL, at(2027, 4, 1));
+        (term.used_us, term.covered_micros) = (3 * HOUR_US, 3_000_000);
+        // Two of three hours were included.
+        let cover = Cover {
+            included_us: 2 * HOUR_US,
+            current_us: 2 * HOUR_US,
+            from_ms: term.from_ms,
+            posted_micros: 2_000_000,
+        };
+        assert_eq!(cover.own_share_micros(3_000_000, 0, 1_500_000), Ok(500_000));
+        assert_eq!(cover.own_share_micros(3_000_000, 1_500_000, 1_500_000), Ok(500_000));
+        assert_eq!(cover.own_share_micros(3_000_000, 0, 0), Ok(0));
+        assert_eq!(cover.own_share_micros(0, 0, 1), Err(LedgerError::Overflow), "nothing was posted");
+        assert_eq!(Cover::default().own_share_micros(9, 0, 7), Ok(7), "nothing was covered");
+        assert_eq!(cover.pay_back(Some(&mut term), 1_000_000), 0);
+        assert_eq!((term.used_us, term.covered_micros), (2 * HOUR_US, 2_000_000), "an hour came back");
+        let mut next = term.next(SMALL);
+        assert_eq!(cover.pay_back(Some(&mut next), 700_000), 700_000, "the month is over");
+        assert_eq!(next, term.next(SMALL));
+        assert_eq!(cover.pay_back(None, 700_000), 700_000);
+        term.covered_micros = 400_000;
+        assert_eq!(cover.pay_back(Some(&mut term), 1_000_000), 600_000, "the rest was another month's");
+        assert_eq!((term.used_us, term.covered_micros), (HOUR_US, 0));
+        assert_eq!(Cover { from_ms: term.from_ms, ..Cover::default() }.pay_back(Some(&mut term), 0), 0);
+        assert_eq!(term.used_us, HOUR_US);
+    }
+
     proptest! {
+        #[test]
+        fn a_refund_in_parts_comes_to_the_same_as_in_one(
+            own in 0_i128..9_000_000, covered in 1_i128..9_000_000, cuts in prop::collection::vec(0_i128..1000, 0..6)
+        ) {
+            let posted = own + covered;
+            let cover = Cover { posted_micros: covered, ..Cover::default() };
+            let mut back: Vec<i128> = cuts.iter().map(|permille| posted * permille / 1000).collect();
+            back.push(posted);
+            back.sort_unstable();
+            let (mut before, mut sum) = (0, 0);
+            for until in back {
+                sum += cover.own_share_micros(posted, before, until - before).unwrap();
+                prop_assert!(sum <= until && sum <= own);
+                before = until;
+            }
+            prop_assert_eq!(sum, own);
+        }
+
         #[test]
         fn no_way_to_cut_a_month_changes_what_it_costs(cuts in prop::collection::vec(0_u64..2_678_400_000, 0..9)) {
             let whole = Term::first(LARGE, at(2027, 5, 17));

@@ -154,6 +154,13 @@ fn transfers_that_do_not_follow_from_the_receipts_are_found() {
     });
     assert!(matches!(elsewhere.recompute(), Err(BillError::Posted { .. })));
 
+    // Right sums from somebody else's pocket.
+    let mut anothers = lease();
+    let post = anothers.transfers.iter_mut().find(|t| t.key.ends_with(":host:5")).unwrap();
+    post.debit = Account::Platform;
+    let (account, posted_micros) = (post.credit.clone(), post.amount_micros);
+    assert_eq!(anothers.recompute(), Err(BillError::Posted { account, posted_micros, due_micros: 0 }));
+
     let mut twice = lease();
     let again = twice.transfers[4].clone();
     twice.transfers.push(again);

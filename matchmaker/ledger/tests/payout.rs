@@ -188,7 +188,6 @@ fn payout(attempt: u32, destination: Destination, amount_micros: i128) -> Payout
         host: host(1),
         currency: currency("EUR"),
         amount_micros,
-        rail_total_micros: amount_micros,
         destination,
     }
 }

@@ -3,9 +3,9 @@
 use super::role::{Guard, Role};
 use super::{
     accounts, api_keys, bills, budgets, caps, cases, checks, credits, disputes, earnings, fleet, invoices,
-    members, nodes, operator, passkeys, payouts, plans, prices, probes, queue, quotes, reservations, saves,
-    service_levels, sessions, sign_in, stakes, statements, static_files, surveys, titles, trail, usage,
-    webhooks,
+    mcp, members, nodes, operator, passkeys, payouts, plans, prices, probes, queue, quotes, reservations,
+    saves, service_levels, sessions, sign_in, stakes, statements, static_files, surveys, titles, trail,
+    usage, webhooks,
 };
 use crate::signalling;
 use crate::state::Shared;
@@ -360,6 +360,8 @@ pub(super) fn doors() -> Vec<Door> {
             Role::Account(MemberRole::Member),
             post(webhooks::redeliver),
         ),
+        door("POST", "/mcp", Role::Key, post(mcp::serve)),
+        door("GET", "/mcp", Role::Key, get(mcp::no_stream)),
         door("GET", "/v1/audit", Role::Books(MemberRole::Owner), get(trail::list)),
         door("GET", "/v1/openapi.json", Role::Anyone, get(probes::openapi)),
         door("GET", "/livez", Role::Anyone, get(probes::live)),

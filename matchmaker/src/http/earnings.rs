@@ -55,7 +55,7 @@ pub(crate) async fn head(State(shared): State<Arc<Shared>>) -> Result<axum::Json
             "This server keeps its record in a shared database and no ledger of its own.",
         )
     })?;
-    let head = general::lock(general).head();
+    let head = general::lock(general).head()?;
     Ok(axum::Json(LedgerHead {
         blocks: head.blocks,
         records: head.records,
@@ -98,10 +98,12 @@ async fn allowed(
     }
 }
 
-/// Everything that was posted to hosts, less what they paid back.
-async fn net(shared: &Shared) -> Result<Totals, StoreError> {
-    let mut totals = shared.store.host_totals(u64::MAX).await?;
-    for (place, corrected_micros) in shared.store.corrected().await? {
+/// Everything that was posted to hosts, less what they paid back; of some nodes where they are named.
+async fn net(shared: &Shared, among: Option<&[NodeId]>) -> Result<Totals, StoreError> {
+    let mut totals = shared.store.host_totals(u64::MAX, among).await?;
+    let mut corrected = shared.store.corrected().await?;
+    corrected.retain(|(host, _), _| among.is_none_or(|among| among.contains(host)));
+    for (place, corrected_micros) in corrected {
         *totals.entry(place).or_default() -= corrected_micros;
     }
     Ok(totals)
@@ -125,18 +127,18 @@ pub(crate) async fn overview(
     // What is settled is read first: what comes in meanwhile is earned and held.
     let settled_until = shared.store.last_settlement().await?.map(|last| last.epoch);
     let settled = match settled_until {
-        Some(epoch) => settlement::until(&shared, epoch).await?.totals,
+        Some(epoch) => settlement::until(&shared, epoch, among.as_deref()).await?.totals,
         None => Totals::new(),
     };
     let held = settlement::held(&shared, settled_until, among.clone(), now_ms).await?;
     let withheld = settlement::withheld(&shared, among.as_deref(), now_ms).await?;
-    let mut earned = net(&shared).await?;
+    let mut earned = net(&shared, among.as_deref()).await?;
     // A machine may have a stake to be paid and have earned nothing.
-    let deducted = shared.store.deducted().await?;
+    let mut deducted = shared.store.deducted().await?;
+    deducted.retain(|(host, _), _| among.as_ref().is_none_or(|among| among.contains(host)));
     for place in deducted.keys() {
         earned.entry(place.clone()).or_default();
     }
-    earned.retain(|(host, _), _| among.as_ref().is_none_or(|among| among.contains(host)));
     let known = names(&shared, earned.keys().map(|(host, _)| *host)).await?;
     let mut paid = Totals::new();
     for (host, currency, _, micros) in shared.store.paid().await? {
@@ -172,9 +174,9 @@ pub(crate) async fn of_node(
     State(shared): State<Arc<Shared>>,
     Path(node): Path<NodeId>,
 ) -> Result<axum::Json<Earnings>, Problem> {
-    let totals = net(&shared).await?;
-    let earned = totals.into_iter().filter(|((host, _), _)| *host == node);
-    let earned = earned.map(|((_, currency), amount_micros)| Money { amount_micros, currency }).collect();
+    let totals = net(&shared, Some(&[node])).await?;
+    let earned =
+        totals.into_iter().map(|((_, currency), amount_micros)| Money { amount_micros, currency }).collect();
     let proofs = settlement::proofs(&shared, node).await?;
     let settled = proofs.iter().map(|proof| proof.earned.clone()).collect();
     let settled_until_ms = proofs.first().map(|proof| Epoch(proof.epoch).ends_at_ms());

@@ -4,6 +4,7 @@ use super::accounts::{known, name, shown, shown_member};
 use super::problem::{Code, Json, Path, Problem};
 use super::repeat::ShownOnce;
 use super::role::Caller;
+use super::sign_in::leave_before;
 use super::trail;
 use super::who::{MEMBER_COOKIE, cookie, set_cookie};
 use super::{Address, base};
@@ -161,6 +162,7 @@ fn unknown() -> Problem {
 pub(crate) async fn sign_in(
     State(shared): State<Arc<Shared>>,
     Address(address): Address,
+    headers: HeaderMap,
     Json(asked): Json<SignIn>,
 ) -> Result<Response, Problem> {
     limited(&shared, address)?;
@@ -192,6 +194,7 @@ pub(crate) async fn sign_in(
         }
     };
     trail::of_member(&shared, &member, "POST /v1/sign-in", String::new(), StatusCode::OK).await;
+    leave_before(&shared, &headers).await;
     let account = known(&shared, member.account).await?;
     Ok(signed_in(&shared, &member, &account, &secret))
 }

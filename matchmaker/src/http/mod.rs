@@ -22,6 +22,7 @@ mod fleet;
 mod invoices;
 pub(crate) mod limits;
 mod linger;
+mod mcp;
 mod members;
 mod nodes;
 mod operator;
@@ -55,11 +56,11 @@ mod webhooks;
 mod who;
 
 use crate::state::Shared;
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
 pub(crate) use description::Api;
 use doors::{Door, doors};
 use problem::{Code, Problem};
@@ -76,8 +77,13 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The path on which packs of saves move, and the time for one: 64 MiB at 4 Mbit/s.
 const TRANSFER: (&str, Duration) = ("/v1/sessions/{id}/save", Duration::from_secs(150));
 
-/// Builds the router from the table.
+/// Builds the router from the table. What agents ask by tools comes through the same doors.
 pub(crate) fn router(shared: &Arc<Shared>) -> Router {
+    let doors = of_table(shared);
+    doors.clone().layer(Extension(mcp::Doors(doors)))
+}
+
+fn of_table(shared: &Arc<Shared>) -> Router {
     let mut router = Router::new();
     for Door { guard, handler } in doors() {
         tracing::debug!(?guard, "door");

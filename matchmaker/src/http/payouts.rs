@@ -32,8 +32,10 @@ impl From<PayError> for Problem {
             | PayError::Amount(_)
             | PayError::Refused(_) => Code::Internal,
         };
-        if let PayError::Store(error) = error {
-            return error.into();
+        match error {
+            PayError::Store(error) => return error.into(),
+            PayError::Journal(error) => return error.into(),
+            _ => {}
         }
         if code == Code::Internal {
             tracing::error!(%error, "payouts");

@@ -5,8 +5,10 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use nearframe_journal::JournalError;
 use nearframe_protocol::account::Offer;
 use nearframe_protocol::api;
+use std::io::ErrorKind;
 
 /// Every code that the API answers with: its name, status and title.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,7 +244,7 @@ impl Code {
             Self::Unavailable => ("unavailable", 503, "The database does not answer"),
             Self::ProviderDown => ("provider_down", 503, "The provider does not answer"),
             Self::Timeout => ("timeout", 503, "The request took too long"),
-            Self::StorageFull => ("storage_full", 507, "There is no room for saves"),
+            Self::StorageFull => ("storage_full", 507, "There is no room on a disk of the server"),
         }
     }
 }
@@ -305,8 +307,34 @@ impl IntoResponse for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the store failed");
+        if error.is_full() {
+            return disk_full("database");
+        }
         Self::new(Code::Unavailable, "The database did not answer. Try again in a moment.").retry_after(2)
     }
+}
+
+impl From<JournalError> for Problem {
+    fn from(error: JournalError) -> Self {
+        tracing::error!(%error, "the general ledger failed");
+        match &error {
+            JournalError::Io(disk) if disk.kind() == ErrorKind::StorageFull => disk_full("general ledger"),
+            JournalError::Io(_) => {
+                let detail = "The general ledger's disk failed. Nothing is lost: an operator looks at the server's log, and \
+                              then the same request can be sent again.";
+                Self::new(Code::Unavailable, detail).retry_after(60)
+            }
+            _ => Self::new(Code::Internal, format!("The general ledger: {error}.")),
+        }
+    }
+}
+
+fn disk_full(what: &str) -> Problem {
+    let detail = format!(
+        "The disk that the {what} is on is full. An operator makes room on it, and then the same request can be sent \
+         again: what was done of it is not done twice."
+    );
+    Problem::new(Code::StorageFull, detail).retry_after(60)
 }
 
 impl From<JsonRejection> for Problem {

@@ -23,8 +23,9 @@ const ABANDONED_MS: u64 = 20_000;
 const MAX_KEY_BYTES: usize = 128;
 /// Largest answer that is kept; listings are not, and nothing else comes near.
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
-/// Doors that are the same when repeated, by other means: sessions by their leases, saves by what they hold.
-const ELSEWHERE: [&str; 2] = ["/v1/sessions", "/v1/sessions/{id}/save"];
+/// Doors that are the same when repeated, by other means: sessions by their leases, saves by what they hold, an agent's
+/// tools by the doors that they come through.
+const ELSEWHERE: [&str; 3] = ["/v1/sessions", "/v1/sessions/{id}/save", "/mcp"];
 /// Marks an answer that is a repetition.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 

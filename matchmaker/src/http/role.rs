@@ -2,12 +2,13 @@
 
 use super::origin::{self, Origin};
 use super::problem::{Code, Problem};
-use super::who::{self, Who, bearer, sign_in_needed};
+use super::who::{self, Who, bearer, key_needed, sign_in_needed};
 use super::{repeat, trail};
 use crate::saves;
 use crate::state::Shared;
 use crate::store::SessionRow;
 use crate::store::accounts::Holding;
+use crate::trust;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::HeaderMap;
@@ -49,6 +50,8 @@ pub(crate) enum Role {
     Books(MemberRole),
     /// An operator, or a member of the account that owns the node in the path.
     NodeOwner,
+    /// A key of an account, whatever its scopes: what it asks for has doors with scopes of their own.
+    Key,
     /// A checker that is enrolled, by the signature of its key over the request.
     Checker,
     /// The socket's first message carries the session's ticket.
@@ -101,6 +104,9 @@ pub(crate) async fn authorize(
     let admitted = admit(&shared, guard, &params, request.headers(), &mut caller).await;
     let response = match admitted {
         Ok(()) => {
+            if let (Some(member), Some(guest)) = (&caller.who.member, caller.guest) {
+                trust::signed_in(&shared, member.0.account, guest).await;
+            }
             request.extensions_mut().insert(caller.clone());
             repeat::once(&shared, guard, &caller, request, next).await
         }
@@ -125,16 +131,17 @@ async fn admit(
             let key = who::key(shared, secret).await?;
             let checked = who::check_scope(&key, guard.scope);
             caller.who.key = Some(Box::new(key));
-            if guard.role != Role::Whoever {
+            if !matches!(guard.role, Role::Whoever | Role::Key) {
                 checked?;
             }
         }
-        None if is_public || matches!(guard.role, Role::SaveToken | Role::Checker) => {}
+        None if is_public || matches!(guard.role, Role::SaveToken | Role::Checker | Role::Key) => {}
         None => caller.who = Who::of_cookies(shared, headers).await?,
     }
     match guard.role {
         Role::Anyone | Role::Whoever | Role::Guest | Role::Ticket | Role::NodeKey => Ok(()),
         Role::OwnPages => own_pages(shared, headers),
+        Role::Key => caller.who.key.as_ref().map(drop).ok_or_else(key_needed),
         Role::SignedIn => caller.who.member.as_ref().map(drop).ok_or_else(sign_in_needed),
         Role::Operator(role) => operator(&caller.who, role),
         Role::Account(role) => member(&caller.who, id(params, "account")?, role),

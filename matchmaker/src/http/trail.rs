@@ -15,9 +15,9 @@ use nearframe_protocol::account::{Actor, AuditLine};
 use nearframe_protocol::api::{self, Page};
 use std::sync::Arc;
 
-/// Doors that change nothing worth a line, though they are no reading.
-const QUIET: [&str; 4] =
-    ["/v1/quotes", "/v1/sessions/{id}/path", "/v1/sessions/{id}/count", "/v1/me/passkeys/challenge"];
+/// Doors that change nothing worth a line, though they are no reading; an agent's tools come through doors that do.
+const QUIET: [&str; 5] =
+    ["/mcp", "/v1/quotes", "/v1/sessions/{id}/path", "/v1/sessions/{id}/count", "/v1/me/passkeys/challenge"];
 /// Parameters of paths that are secrets.
 const SECRET: [&str; 1] = ["booking"];
 

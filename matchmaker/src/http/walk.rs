@@ -126,7 +126,7 @@ fn may_pass(guard: Guard, kind: Kind) -> bool {
     }
     if let Some(fits) = kind.key(guard.scope) {
         return match guard.role {
-            Role::Whoever => true,
+            Role::Whoever | Role::Key => true,
             Role::SessionOwner | Role::SessionParty => fits && kind != Kind::OtherAccountsKey,
             _ if public => fits || guard.scope.is_none(),
             _ => fits,
@@ -150,6 +150,7 @@ fn may_pass(guard: Guard, kind: Kind) -> bool {
         }
         Role::SaveToken => kind == Kind::NodeBySaveToken,
         Role::Checker => kind == Kind::Checker,
+        Role::Key => false,
         Role::Operator(role) => kind.operates() >= Some(role),
         Role::Account(role) => kind.role() >= Some(role) || kind.operates() >= Some(outside(role)),
         Role::Books(role) => {

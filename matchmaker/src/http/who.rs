@@ -111,6 +111,12 @@ pub(crate) fn sign_in_needed() -> Problem {
     )
 }
 
+pub(crate) fn key_needed() -> Problem {
+    let detail =
+        "Send a key of an account as `Authorization: Bearer …`. A member makes one on the account's page.";
+    Problem::new(Code::SignInNeeded, detail)
+}
+
 /// The key of the request, if it was sent one.
 pub(crate) fn key_text(headers: &HeaderMap) -> Option<&str> {
     bearer(headers).filter(|text| keys::is_meant(text))

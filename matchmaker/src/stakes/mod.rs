@@ -177,8 +177,8 @@ async fn change(
 pub(crate) async fn available(shared: &Shared) -> Result<Totals, StoreError> {
     general::post(shared).await?;
     let Some(last) = shared.store.last_settlement().await? else { return Ok(Totals::new()) };
-    let mut totals = settlement::until(shared, last.epoch).await?.totals;
-    let mut earned = shared.store.host_totals(u64::MAX).await?;
+    let mut totals = settlement::until(shared, last.epoch, None).await?.totals;
+    let mut earned = shared.store.host_totals(u64::MAX, None).await?;
     for (place, micros) in shared.store.corrected().await? {
         *earned.entry(place).or_default() -= micros;
     }

@@ -8,6 +8,7 @@ use nearframe_protocol::account::{AccountKind, MemberRole, Scope};
 use nearframe_protocol::{
     AccountId, ApiKeyId, Currency, LeaseId, MemberId, Money, NodeId, SessionId, TitleId,
 };
+use nearframe_trust::seen::Mark;
 use serde::{Deserialize, Serialize};
 
 /// Members that an account may have: beyond that, it is more than one organisation.
@@ -238,6 +239,12 @@ pub trait AccountStore: Send + Sync + 'static {
     async fn sign_out(&self, cookie: Hash) -> Result<(), StoreError>;
     /// The account's members, in the order in which they joined.
     async fn members(&self, account: AccountId) -> Result<Vec<MemberRow>, StoreError>;
+    /// Writes down that a member of the account was signed in in this browser.
+    async fn note_device(&self, account: AccountId, device: Mark, now_ms: u64) -> Result<(), StoreError>;
+    /// Browsers in which members of the account were signed in since then, at most [`LISTED`], the newest first.
+    async fn devices(&self, account: AccountId, since_ms: u64) -> Result<Vec<Mark>, StoreError>;
+    /// Forgets browsers that were not seen since then.
+    async fn forget_devices(&self, before_ms: u64) -> Result<(), StoreError>;
     /// Changes what a member may do.
     async fn set_role(
         &self,

@@ -507,8 +507,8 @@ impl Store for MemoryStore {
             rows.take(limit as usize).collect()
         }))
     }
-    async fn host_totals(&self, before_ms: u64) -> Result<Totals, StoreError> {
-        self.read(|state| state.totals(before_ms))
+    async fn host_totals(&self, before_ms: u64, among: Option<&[NodeId]>) -> Result<Totals, StoreError> {
+        self.read(|state| state.totals(before_ms, among))
     }
     async fn last_settlement(&self) -> Result<Option<SignedRoot>, StoreError> {
         Ok(self.read(|state| state.settlement.clone()))

@@ -93,9 +93,29 @@ pub enum StoreError {
     /// What a player may spend in a month does not hold what was to be set aside.
     #[error("a player has spent as much as it may in a month")]
     OverCap,
+    /// The database's disk has no room for what was to be committed.
+    #[error("database: its disk is full")]
+    Full,
     /// The process died before the commit (only from [`MemoryStore`]).
     #[error("crashed before the commit")]
     Crashed,
+}
+
+impl StoreError {
+    /// Whether the database's disk has no room.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Full => true,
+            Self::Database(error) => is_full(error),
+            _ => false,
+        }
+    }
+}
+
+/// SQLITE_FULL, and `disk_full` of PostgreSQL.
+fn is_full(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == "13" || code == "53100")
 }
 
 /// What became of a request for a session.
@@ -318,8 +338,8 @@ pub trait Store:
 
     /// At most `limit` posted transfers after the row `after`, in writing order.
     async fn posted_after(&self, after: u64, limit: u32) -> Result<Vec<PostedRow>, StoreError>;
-    /// Everything that was posted to hosts before `before_ms`.
-    async fn host_totals(&self, before_ms: u64) -> Result<Totals, StoreError>;
+    /// Everything that was posted to hosts before `before_ms`; to some of them where they are named.
+    async fn host_totals(&self, before_ms: u64, among: Option<&[NodeId]>) -> Result<Totals, StoreError>;
     /// The root of the last settled epoch.
     async fn last_settlement(&self) -> Result<Option<SignedRoot>, StoreError>;
 

@@ -3,9 +3,9 @@
 use super::StoreError;
 use async_trait::async_trait;
 use nearframe_ledger::Account;
-use nearframe_ledger::subscription::{Plan, Term};
+use nearframe_ledger::subscription::{Cover, Plan, Term};
 use nearframe_protocol::plan::{ChargeKind, PlanName};
-use nearframe_protocol::{AccountId, Currency};
+use nearframe_protocol::{AccountId, Currency, DisputeId, LeaseId};
 use std::ops::Range;
 
 /// Subscriptions that one run of the job renews.
@@ -155,6 +155,48 @@ pub enum Subscribed {
     Done(SubscriptionRow),
     /// The account's allowance does not hold the fee, or is in another currency.
     OverBudget,
+}
+
+/// What is paid back of a lease that a subscription covered a part of.
+pub(super) struct Refund<'a> {
+    pub(super) dispute: DisputeId,
+    pub(super) lease: LeaseId,
+    pub(super) account: AccountId,
+    pub(super) currency: &'a Currency,
+    /// What the lease posted in all.
+    pub(super) posted_micros: i128,
+    /// What of that was paid back before.
+    pub(super) before_micros: i128,
+    /// What is paid back now.
+    pub(super) back_micros: i128,
+    pub(super) at_ms: u64,
+}
+
+impl Refund<'_> {
+    /// The payer's own part, which may be spent again, and what takes the rest back from them: included time comes back
+    /// as time where its month runs, and never as money.
+    pub(super) fn settle(
+        &self,
+        cover: &Cover,
+        term: Option<&mut Term>,
+    ) -> Result<(i128, [ChargeRow; 2]), StoreError> {
+        let own_micros = cover.own_share_micros(self.posted_micros, self.before_micros, self.back_micros)?;
+        let covered_micros = self.back_micros - own_micros;
+        let over_micros = cover.pay_back(term, covered_micros);
+        let charge = |credit: Account, amount_micros| ChargeRow {
+            seq: 0,
+            account: self.account,
+            at_ms: self.at_ms,
+            kind: ChargeKind::Covered,
+            debit: Account::Customer(self.account),
+            amount_micros,
+            currency: self.currency.clone(),
+            key: format!("dispute:{}:{}:covered:{credit}", self.dispute, self.lease),
+            credit,
+        };
+        let of_month = charge(Account::Plans, covered_micros - over_micros);
+        Ok((own_micros, [of_month, charge(Account::Platform, over_micros)]))
+    }
 }
 
 /// The part of the store that knows of subscriptions. As of every method: one transaction, and repeating it changes

@@ -12,9 +12,9 @@ use super::subject::{Lock, Subject};
 use group::{Group, Work};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteRow,
-    SqliteSynchronous,
+    SqliteSynchronous, SqliteTransactionManager,
 };
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{Sqlite, SqlitePool, Transaction, TransactionManager};
 use std::path::Path;
 use std::time::Duration;
 
@@ -46,7 +46,13 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        // Where its disk is full, SQLite ends a transaction by itself, and the connection still counts it: no other begins
+        // on it. Another connection takes its place.
+        let writer = SqlitePoolOptions::new().max_connections(1).before_acquire(|connection, _| {
+            let is_free = SqliteTransactionManager::get_transaction_depth(connection) == 0;
+            Box::pin(async move { Ok(is_free) })
+        });
+        let writer = writer.connect_with(options.clone()).await?;
         sqlx::migrate!("migrations/sqlite").run(&writer).await?;
         let readers =
             SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await?;

@@ -57,6 +57,7 @@ use nearframe_protocol::{
     IdentityId, LeaseId, MemberId, NodeId, PasskeyId, PublicKey, ReservationId, SessionId, TitleId,
     WebhookId,
 };
+use nearframe_trust::seen::Mark;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -186,7 +187,7 @@ through! { Store {
     ping() -> ();
     evidence(title: Option<&TitleId>, after: Option<LeaseId>, limit: u32) -> Vec<Evidence>;
     posted_after(after: u64, limit: u32) -> Vec<PostedRow>;
-    host_totals(before_ms: u64) -> Totals;
+    host_totals(before_ms: u64, among: Option<&[NodeId]>) -> Totals;
     last_settlement() -> Option<SignedRoot>;
     set_budget(title: &TitleId, currency: &Currency, limit_micros: Option<i128>) -> ();
     budgets() -> Vec<BudgetRow>;
@@ -246,6 +247,9 @@ through! { AccountStore {
     arrive(arrival: &Arrival) -> Arrived;
     member_of_cookie(cookie: Hash, now_ms: u64) -> Option<(MemberRow, AccountRow)>;
     sign_out(cookie: Hash) -> ();
+    note_device(account: AccountId, device: Mark, now_ms: u64) -> ();
+    devices(account: AccountId, since_ms: u64) -> Vec<Mark>;
+    forget_devices(before_ms: u64) -> ();
     members(account: AccountId) -> Vec<MemberRow>;
     set_role(account: AccountId, member: MemberId, role: MemberRole) -> Changed;
     remove_member(account: AccountId, member: MemberId, now_ms: u64) -> Changed;

@@ -15,8 +15,13 @@ fn sender(now: Instant) -> MediaSender {
         rtx_payload_type: rtx_ssrc.map(|_| 97),
         clock_rate,
     };
-    let extensions =
-        ExtensionIds { playout_delay: Some(1), transport_cc: Some(2), dependency_descriptor: Some(3) };
+    let extensions = ExtensionIds {
+        playout_delay: Some(1),
+        transport_cc: Some(2),
+        feedback_request: Some(4),
+        dependency_descriptor: Some(3),
+        colour_space: Some(5),
+    };
     let config = SenderConfig {
         video: ids(1, Some(2), 90_000),
         audio: ids(3, None, 48_000),

@@ -73,6 +73,8 @@ pub struct Outcome {
     pub(crate) is_challenged: bool,
     pub(crate) decoded: bool,
     pub(crate) round_trip: Option<Duration>,
+    /// The longest time in which nothing came, or nothing that was said was answered.
+    pub(crate) silence: Duration,
     pub(crate) audio_bytes: u64,
     pub(crate) seen: Seen,
     pub(crate) receipts: Receipts,
@@ -248,6 +250,7 @@ impl Session {
     }
 
     async fn finish(mut self, placed: &Placed, over: Over) -> Outcome {
+        let silence = self.desk.silence(Instant::now());
         let _ = self.signal.say(&FromPage::Leave).await;
         let seen = self.watch.finish().await;
         self.peer.close().await;
@@ -269,6 +272,7 @@ impl Session {
             is_challenged: self.dialogue.is_challenged,
             decoded: self.decode,
             round_trip: self.desk.round_trip(),
+            silence,
             audio_bytes: self.audio.load(Ordering::Relaxed),
             seen,
             receipts: self.dialogue.receipts,

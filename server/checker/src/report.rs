@@ -14,6 +14,8 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(250);
 const FRAMES_SLACK: (u64, u64) = (110, 60);
 /// The same of bytes: repetitions and probes of the path are claimed too, and not all of them are seen.
 const BYTES_SLACK: (u64, u64) = (150, 1_000_000);
+/// A line that was silent for longer may have been torn at this end: whoever heard nothing cannot say that nothing was said.
+const SILENCE: Duration = Duration::from_secs(1);
 /// Clocks and the moment of leaving.
 const TIME_SLACK: Duration = Duration::from_secs(3);
 
@@ -76,22 +78,28 @@ fn of_challenge(outcome: &Outcome) -> Option<Finding> {
     if !outcome.decoded || !outcome.is_challenged || !stamp::has_room(width.into(), height.into()) {
         return Some(Finding::NotChallenged);
     }
-    let Some(took) = outcome.seen.answered else { return Some(Finding::ChallengeUnanswered) };
     let most = outcome.round_trip.unwrap_or_default() + ANSWER_WITHIN;
-    (took > most).then_some(Finding::ChallengeLate)
+    match outcome.seen.answered {
+        Some(took) if took <= most => None,
+        _ if outcome.silence > SILENCE => Some(Finding::NotChallenged),
+        Some(_) => Some(Finding::ChallengeLate),
+        None => Some(Finding::ChallengeUnanswered),
+    }
 }
 
 /// Whether receipts claim what cannot have been.
 fn overstated(outcome: &Outcome) -> bool {
     let Outcome { seen, receipts, .. } = outcome;
     let beyond = |claimed: u64, came: u64, slack: (u64, u64)| claimed > came * slack.0 / 100 + slack.1;
-    // A lost packet may have cost a frame.
+    // A lost packet may have cost a frame, and was as large as others.
     let frames = u64::from(seen.frames) + u64::from(seen.lost);
+    let each = seen.bytes.checked_div(seen.packets.into()).unwrap_or_default();
+    let bytes = seen.bytes + outcome.audio_bytes + u64::from(seen.lost) * each;
     let since_connected = outcome.connected.zip(seen.last);
     let time = since_connected.map(|(connected, last)| last.saturating_duration_since(connected));
     let claimed = Duration::from_micros(receipts.claimed_us);
     beyond(receipts.claimed_frames.into(), frames, FRAMES_SLACK)
-        || beyond(receipts.claimed_bytes, seen.bytes + outcome.audio_bytes, BYTES_SLACK)
+        || beyond(receipts.claimed_bytes, bytes, BYTES_SLACK)
         || time.is_some_and(|time| claimed > time + TIME_SLACK)
 }
 
@@ -136,6 +144,7 @@ mod tests {
             is_challenged: true,
             decoded: true,
             round_trip: Some(Duration::from_millis(20)),
+            silence: Duration::from_millis(260),
             audio_bytes: 10_000,
             seen,
             receipts,
@@ -181,6 +190,32 @@ mod tests {
         let mut lossy = honest();
         (lossy.receipts.claimed_frames, lossy.seen.lost) = (200, 20);
         assert_eq!(found(&lossy).0, Verdict::Passed);
+    }
+
+    #[test]
+    fn a_line_that_was_torn_in_the_middle_accuses_nobody() {
+        // Before the answer: two seconds of nothing, and then the title.
+        let mut torn = honest();
+        (torn.seen.answered, torn.silence) = (None, Duration::from_secs(2));
+        assert_eq!(found(&torn), (Verdict::Inconclusive, vec![Finding::NotChallenged]));
+        torn.seen.answered = Some(Duration::from_secs(2));
+        assert_eq!(found(&torn), (Verdict::Inconclusive, vec![Finding::NotChallenged]));
+        // After it: the node went on, its receipts say so, and what did not come is known by its numbers.
+        torn.seen.answered = Some(Duration::from_millis(60));
+        (torn.receipts.claimed_frames, torn.receipts.claimed_bytes) = (480, 4_200_000);
+        assert_eq!(found(&torn).0, Verdict::Failed, "nothing is missing, and four times as much is claimed");
+        torn.seen.lost = 2_700;
+        assert_eq!(found(&torn), (Verdict::Passed, vec![]));
+        // For good: what was seen until then is told.
+        torn.failure = Some("no_connection: it broke".into());
+        assert_eq!(found(&torn), (Verdict::Passed, vec![]));
+    }
+
+    #[test]
+    fn a_node_that_falls_silent_for_less_than_a_second_is_accused() {
+        let mut recorded = honest();
+        (recorded.seen.answered, recorded.silence) = (None, SILENCE);
+        assert_eq!(found(&recorded), (Verdict::Failed, vec![Finding::ChallengeUnanswered]));
     }
 
     #[test]

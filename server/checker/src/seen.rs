@@ -28,6 +28,29 @@ pub(crate) struct Seen {
     pub(crate) answered: Option<Duration>,
     /// Frames that answered the challenge, with whatever input.
     pub(crate) answers: u32,
+    /// Packets of video, and the longest pause between them.
+    pub(crate) line: Line,
+}
+
+/// What comes over the line from time to time, and how long it was silent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Line {
+    last: Option<Instant>,
+    longest: Duration,
+}
+
+impl Line {
+    /// Something came.
+    pub(crate) fn heard(&mut self, at: Instant) {
+        self.longest = self.silence(at);
+        self.last = Some(at);
+    }
+
+    /// The longest silence until `at`, from the first that came on.
+    pub(crate) fn silence(&self, at: Instant) -> Duration {
+        let since = self.last.map(|last| at.saturating_duration_since(last)).unwrap_or_default();
+        self.longest.max(since)
+    }
 }
 
 impl Seen {
@@ -94,6 +117,18 @@ mod tests {
         assert_eq!((seen.freezes, seen.frozen), (1, Duration::from_millis(367)));
         assert_eq!((seen.frames, seen.size), (5, (4, 2)));
         assert!((seen.fps() - 4.0 / 0.416).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_line_is_silent_between_what_comes_and_after_it() {
+        let (mut line, start) = (Line::default(), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        assert_eq!(line.silence(at(9_000)), Duration::ZERO, "nothing was to come yet");
+        for ms in [0, 100, 900, 950] {
+            line.heard(at(ms));
+        }
+        assert_eq!(line.silence(at(960)), Duration::from_millis(800));
+        assert_eq!(line.silence(at(1_950)), Duration::from_millis(1_000));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use crate::hands::Hands;
 use crate::play::Event;
 use crate::rtp::{Assembler, Unit};
-use crate::seen::Seen;
+use crate::seen::{Line, Seen};
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use nearframe_protocol::check::challenge;
@@ -66,6 +66,8 @@ struct NodeClock {
     /// The shortest round trip, when half of it was over, and what the node's clock showed then.
     best: Option<(Duration, Instant, u64)>,
     round_trips: Vec<Duration>,
+    /// Its pongs: what was said arrived.
+    line: Line,
 }
 
 /// Round trips that are kept: an hour of pings.
@@ -98,6 +100,7 @@ impl Desk {
     pub(crate) fn pong(&self, sent: Instant, now: Instant, node_us: u64) {
         let round_trip = now.saturating_duration_since(sent);
         let mut clock = self.clock();
+        clock.line.heard(now);
         if clock.round_trips.len() < MOST_TRIPS {
             clock.round_trips.push(round_trip);
         }
@@ -109,6 +112,12 @@ impl Desk {
     /// The median round trip.
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         crate::seen::quantile(&mut self.clock().round_trips.clone(), 0.5)
+    }
+
+    /// The longest time until `at` in which no picture came, or nothing that was said was answered.
+    pub(crate) fn silence(&self, at: Instant) -> Duration {
+        let pictures = self.seen().line.silence(at);
+        pictures.max(self.clock().line.silence(at))
     }
 
     /// A frame was drawn at this time of the node's clock.
@@ -219,6 +228,7 @@ impl Watcher {
         let Arrival { at, sequence, timestamp, marker, payload } = packet;
         self.assembler.push(*sequence, *timestamp, *marker, payload, *at);
         let mut seen = self.desk.seen();
+        seen.line.heard(*at);
         seen.packets = seen.packets.saturating_add(1);
         seen.bytes += payload.len() as u64 + HEADER_BYTES;
         seen.lost = self.assembler.lost();
@@ -303,6 +313,20 @@ mod tests {
         desk.pong(start, start + ms(100), 5);
         assert_eq!(desk.age(1_010_000, start + ms(50)), Some(ms(30)), "the shortest round trip counts");
         assert_eq!(desk.round_trip(), Some(ms(20)));
+    }
+
+    #[test]
+    fn pictures_without_pongs_and_pongs_without_pictures_are_a_silent_line() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let desk = desk(start);
+        desk.seen().line.heard(start);
+        desk.pong(start, at(10), 1);
+        assert_eq!(desk.silence(at(500)), Duration::from_millis(500));
+        desk.seen().line.heard(at(1_000));
+        assert_eq!(desk.silence(at(1_510)), Duration::from_millis(1_500), "what was said is not answered");
+        desk.pong(at(1_500), at(1_520), 1);
+        assert_eq!(desk.silence(at(3_000)), Duration::from_millis(2_000), "no picture comes");
     }
 
     #[test]

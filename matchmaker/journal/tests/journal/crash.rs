@@ -66,6 +66,57 @@ fn a_crash_while_a_crash_is_mended_changes_nothing_either() {
 }
 
 #[test]
+fn a_disk_that_fails_in_any_operation_and_comes_back_is_gone_on_with() {
+    let whole = Disk::default();
+    work(&whole).unwrap();
+    for at in 1..whole.operations() {
+        for keep in [0, 500, 1000] {
+            let disk = Disk::default();
+            let (mut journal, _) = Journal::open(disk.clone(), signer(), SMALL).unwrap();
+            journal.write(&opening(), 1).unwrap();
+            disk.die_after(at);
+            for write in 0..WRITES {
+                let groups: Vec<_> = (write * EACH..(write + 1) * EACH).map(payment).collect();
+                let mut answers = journal.write(&groups, 2);
+                if answers.is_err() {
+                    disk.revive(keep, false);
+                    if journal.is_poisoned() {
+                        // It fails once more, in what mending begins with.
+                        disk.die_after(0);
+                        assert!(journal.recover(SMALL).is_err() && journal.is_poisoned());
+                        disk.revive(keep, false);
+                        journal.recover(SMALL).unwrap();
+                    }
+                    answers = journal.write(&groups, 2);
+                }
+                for answer in answers.unwrap() {
+                    assert!(matches!(answer, Answer::Done | Answer::Again), "{answer:?}");
+                }
+            }
+            assert_eq!(paid(&journal), due(WRITES * EACH), "operation {at}, {keep} ‰");
+            drop(journal);
+            assert_paid_once(&disk);
+        }
+    }
+}
+
+#[test]
+fn what_a_failed_write_left_behind_is_cut_off_even_where_it_is_whole() {
+    let disk = Disk::default();
+    let (mut journal, _) = Journal::open(disk.clone(), signer(), SMALL).unwrap();
+    journal.write(&opening(), 1).unwrap();
+    let head = journal.head();
+    disk.die_after(1);
+    assert!(matches!(journal.write(&[payment(0)], 2), Err(JournalError::Io(_))));
+    disk.revive(1000, false);
+    let opened = journal.recover(SMALL).unwrap();
+    assert!(opened.cut_bytes > 0 && !journal.is_poisoned());
+    assert_eq!(journal.head(), head, "as if it had never been asked for");
+    assert_eq!(journal.write(&[payment(0)], 3).unwrap(), [Answer::Done]);
+    verify(&disk, &signer().public(), &[head, journal.head()]).unwrap();
+}
+
+#[test]
 fn after_a_failed_write_nothing_more_is_written() {
     let disk = Disk::default();
     let (mut journal, _) = Journal::open(disk.clone(), signer(), SMALL).unwrap();

@@ -111,7 +111,6 @@ impl Manifest {
                 host: *host,
                 currency: currency.clone(),
                 amount_micros,
-                rail_total_micros: paid(rail).checked_add(amount_micros).ok_or(LedgerError::Overflow)?,
                 destination: destination.clone(),
             });
         }

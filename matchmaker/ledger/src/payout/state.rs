@@ -82,8 +82,6 @@ pub struct Payout {
     pub currency: Currency,
     /// How much, in micro-units: a whole number of what the rail can move.
     pub amount_micros: i128,
-    /// Everything that this rail moved for the host with this payout, in micro-units.
-    pub rail_total_micros: i128,
     /// Where to.
     pub destination: Destination,
 }

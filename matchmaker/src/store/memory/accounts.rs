@@ -12,6 +12,7 @@ use nearframe_ledger::bill::Evidence;
 use nearframe_protocol::account::MemberRole;
 use nearframe_protocol::webhook::BudgetOf;
 use nearframe_protocol::{AccountId, ApiKeyId, LeaseId, MemberId, SessionId, TitleId};
+use nearframe_trust::seen::Mark;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
@@ -24,6 +25,8 @@ pub(super) struct Who {
     links: HashMap<Hash, LinkRow>,
     pub(super) cookies: HashMap<Hash, (MemberId, u64)>,
     owners: BTreeMap<Holding, AccountId>,
+    /// Browsers of members, and when they were seen last.
+    devices: BTreeMap<(AccountId, Mark), u64>,
 }
 
 impl Who {
@@ -142,6 +145,27 @@ impl AccountStore for MemoryStore {
     async fn sign_out(&self, cookie: Hash) -> Result<(), StoreError> {
         self.transact(|state| {
             state.who.cookies.remove(&cookie);
+            Ok(())
+        })
+    }
+    async fn note_device(&self, account: AccountId, device: Mark, now_ms: u64) -> Result<(), StoreError> {
+        self.transact(|state| {
+            let seen = state.who.devices.entry((account, device)).or_default();
+            *seen = now_ms.max(*seen);
+            Ok(())
+        })
+    }
+    async fn devices(&self, account: AccountId, since_ms: u64) -> Result<Vec<Mark>, StoreError> {
+        Ok(self.read(|state| {
+            let own = state.who.devices.iter().filter(|((of, _), _)| *of == account);
+            let mut rows: Vec<_> = own.filter(|(_, seen_ms)| **seen_ms >= since_ms).collect();
+            rows.sort_by_key(|((_, device), seen_ms)| (Reverse(**seen_ms), device.0.to_le_bytes()));
+            rows.into_iter().map(|((_, device), _)| *device).take(LISTED as usize).collect()
+        }))
+    }
+    async fn forget_devices(&self, before_ms: u64) -> Result<(), StoreError> {
+        self.transact(|state| {
+            state.who.devices.retain(|_, seen_ms| *seen_ms >= before_ms);
             Ok(())
         })
     }

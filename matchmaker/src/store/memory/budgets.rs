@@ -74,11 +74,22 @@ impl State {
         for transfer in self.journal.iter().filter(|transfer| own(&transfer.lease)) {
             *leases.entry(transfer.lease).or_default() += change_micros(transfer);
         }
-        let frees = |(lease, _): &(LeaseId, i128)| own(lease) && !self.plans.covers_any(*lease);
-        for (lease, back) in self.trust.paid_back_by_lease().filter(frees) {
-            *leases.entry(lease).or_default() -= back;
+        let mut paid_back: BTreeMap<LeaseId, i128> = BTreeMap::new();
+        for (lease, back) in self.trust.paid_back_by_lease() {
+            *paid_back.entry(lease).or_default() += back;
         }
-        leases.into_iter().map(|(lease, committed)| self.plans.own_micros(lease, committed)).sum()
+        let freed = |lease: LeaseId| {
+            let back = paid_back.get(&lease).copied().filter(|back| *back > 0);
+            back.map_or(0, |back| self.plans.own_share_micros(lease, self.posted_micros(lease), back))
+        };
+        let own = |(lease, committed)| self.plans.own_micros(lease, committed) - freed(lease);
+        leases.into_iter().map(own).sum()
+    }
+
+    /// What a lease posted in all.
+    pub(super) fn posted_micros(&self, lease: LeaseId) -> i128 {
+        let own = self.journal.iter().filter(|t| t.lease == lease && t.kind == Kind::Post);
+        own.map(|transfer| transfer.amount_micros).sum()
     }
 
     /// What an account has set aside or spent, fees of its subscription included.

@@ -2,7 +2,7 @@
 
 use super::{MemoryStore, State};
 use crate::store::plans::{
-    ChargeRow, MONTHS_AT_ONCE, PlanRow, PlanStore, RENEWED_AT_ONCE, Subscribed, SubscriptionRow,
+    ChargeRow, MONTHS_AT_ONCE, PlanRow, PlanStore, RENEWED_AT_ONCE, Refund, Subscribed, SubscriptionRow,
 };
 use crate::store::{NewSession, StoreError};
 use async_trait::async_trait;
@@ -38,9 +38,10 @@ impl Kept {
         of.map(ChargeRow::due_micros).sum()
     }
 
-    /// Whether included hours paid for a part of a lease.
-    pub(super) fn covers_any(&self, lease: LeaseId) -> bool {
-        self.covers.get(&lease).is_some_and(|(cover, _)| cover.included_us > 0)
+    /// What of that which was paid back of a lease was its payer's own.
+    pub(super) fn own_share_micros(&self, lease: LeaseId, posted_micros: i128, back_micros: i128) -> i128 {
+        let own = |(cover, _): &(Cover, Tariff)| cover.own_share_micros(posted_micros, 0, back_micros).ok();
+        self.covers.get(&lease).and_then(own).unwrap_or(back_micros)
     }
 
     /// What of a lease's money is its payer's own.
@@ -104,6 +105,19 @@ impl State {
             currency: new.tariff.currency.clone(),
             key: format!("{}:plan:{sequence}", new.lease),
         });
+        Ok(())
+    }
+
+    /// Takes back what a subscription had covered of what is paid back.
+    pub(super) fn pay_back(&mut self, refund: &Refund<'_>) -> Result<(), StoreError> {
+        let Some((cover, _)) =
+            self.plans.covers.get(&refund.lease).filter(|(cover, _)| cover.posted_micros > 0)
+        else {
+            return Ok(());
+        };
+        let subscription = self.plans.subscriptions.get_mut(&refund.account);
+        let (_, charges) = refund.settle(cover, subscription.map(|row| &mut row.term))?;
+        charges.into_iter().for_each(|charge| self.plans.charge(charge));
         Ok(())
     }
 

@@ -3,15 +3,19 @@
 use super::State;
 use crate::store::StoreError;
 use nearframe_ledger::settlement::{SignedRoot, Totals};
+use nearframe_protocol::NodeId;
 
 /// The last root that was kept.
 pub(super) type Last = Option<SignedRoot>;
 
 impl State {
     /// Computed from receipts: the journal in memory has no times.
-    pub(super) fn totals(&self, before_ms: u64) -> Result<Totals, StoreError> {
+    pub(super) fn totals(&self, before_ms: u64, among: Option<&[NodeId]>) -> Result<Totals, StoreError> {
         let mut totals = Totals::new();
         for evidence in super::evidence::page(self, None, None, None, u32::MAX)? {
+            if among.is_some_and(|among| !among.contains(&evidence.account.node)) {
+                continue;
+            }
             let bill = evidence.recompute().map_err(|_| StoreError::Corrupt("receipts"))?;
             let before = bill.lines.iter().filter(|line| line.received_at_ms < before_ms);
             let earned: i128 = before.map(|line| line.host_micros).sum();

@@ -1,6 +1,7 @@
 //! Testimonies, cases, disputes and what was paid back, in memory.
 
 use super::{Held, MemoryStore, State};
+use crate::store::plans::Refund;
 use crate::store::trust::{
     CaseRow, CaseVerdict, CorrectionRow, Decided, DisputeRow, HeldRow, Opened, PlayedRow, ServedRow,
     Settling, Testimony, TestimonyKind, Trial, TrustStore,
@@ -127,8 +128,23 @@ impl State {
         if !held.closed {
             return Ok(Decided::TooEarly(held.ended.map_or(0, |(at_ms, _)| at_ms + LATE_WINDOW_MS)));
         }
-        let entries =
-            self.paid(row.session)?.refund(id, settling.refund_permille, crate::random::transfer_id)?;
+        let payer = held.new.payer;
+        let paid = self.paid(row.session)?;
+        let entries = paid.refund(id, settling.refund_permille, crate::random::transfer_id)?;
+        let back_micros: i128 = entries.iter().map(|entry| entry.amount_micros).sum();
+        if let Some(payer) = payer.filter(|_| back_micros > 0) {
+            let posted_micros = self.posted_micros(paid.lease);
+            self.pay_back(&Refund {
+                dispute: id,
+                lease: paid.lease,
+                account: payer.account,
+                currency: &paid.currency,
+                posted_micros,
+                before_micros: posted_micros - paid.to.values().sum::<i128>(),
+                back_micros,
+                at_ms: settling.at_ms,
+            })?;
+        }
         let correction =
             |transfer| CorrectionRow { dispute: id, session: row.session, transfer, at_ms: settling.at_ms };
         self.trust.corrections.extend(entries.into_iter().map(correction));

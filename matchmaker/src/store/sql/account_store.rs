@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use nearframe_ledger::bill::Evidence;
 use nearframe_protocol::account::MemberRole;
 use nearframe_protocol::{AccountId, ApiKeyId, LeaseId, MemberId, SessionId, TitleId};
+use nearframe_trust::seen::Mark;
 
 #[async_trait]
 impl AccountStore for SqlStore {
@@ -39,6 +40,15 @@ impl AccountStore for SqlStore {
     }
     async fn sign_out(&self, cookie: Hash) -> Result<(), StoreError> {
         accounts::sign_out(self, cookie).await
+    }
+    async fn note_device(&self, account: AccountId, device: Mark, now_ms: u64) -> Result<(), StoreError> {
+        accounts::note_device(self, account, device, now_ms).await
+    }
+    async fn devices(&self, account: AccountId, since_ms: u64) -> Result<Vec<Mark>, StoreError> {
+        accounts::devices(self, account, since_ms).await
+    }
+    async fn forget_devices(&self, before_ms: u64) -> Result<(), StoreError> {
+        accounts::forget_devices(self, before_ms).await
     }
     async fn members(&self, account: AccountId) -> Result<Vec<MemberRow>, StoreError> {
         accounts::members(self, account).await

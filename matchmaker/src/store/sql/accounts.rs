@@ -9,6 +9,7 @@ use crate::store::accounts::{
 use crate::store::sign_in::{Added, IdentityRow, NewCookie};
 use nearframe_protocol::account::{AccountKind, MemberRole};
 use nearframe_protocol::{AccountId, MemberId};
+use nearframe_trust::seen::Mark;
 use sqlx::{Row, query};
 
 pub(super) const ACCOUNT_FIELDS: &str =
@@ -230,6 +231,49 @@ pub(super) async fn of_cookie(
 pub(super) async fn sign_out(store: &SqlStore, cookie: Hash) -> Result<(), StoreError> {
     query("DELETE FROM member_cookies WHERE cookie_hash = $1")
         .bind(&cookie[..])
+        .execute(&store.writer)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn note_device(
+    store: &SqlStore,
+    account: AccountId,
+    device: Mark,
+    now_ms: u64,
+) -> Result<(), StoreError> {
+    query(
+        "INSERT INTO member_devices (account_id, device, seen_ms) VALUES ($1, $2, $3)
+         ON CONFLICT (account_id, device) DO UPDATE SET seen_ms = $3 WHERE member_devices.seen_ms < $3",
+    )
+    .bind(&account.as_bytes()[..])
+    .bind(device.0.to_le_bytes().to_vec())
+    .bind(signed(now_ms))
+    .execute(&store.writer)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn devices(
+    store: &SqlStore,
+    account: AccountId,
+    since_ms: u64,
+) -> Result<Vec<Mark>, StoreError> {
+    let rows = query(
+        "SELECT device FROM member_devices WHERE account_id = $1 AND seen_ms >= $2
+          ORDER BY seen_ms DESC, device LIMIT $3",
+    )
+    .bind(&account.as_bytes()[..])
+    .bind(signed(since_ms))
+    .bind(i64::from(LISTED))
+    .fetch_all(&store.readers)
+    .await?;
+    rows.iter().map(|row| Ok(Mark(u64::from_le_bytes(blob(row, "device")?)))).collect()
+}
+
+pub(super) async fn forget_devices(store: &SqlStore, before_ms: u64) -> Result<(), StoreError> {
+    query("DELETE FROM member_devices WHERE seen_ms < $1")
+        .bind(signed(before_ms))
         .execute(&store.writer)
         .await?;
     Ok(())

@@ -2,9 +2,10 @@
 
 use super::accounts::maybe_id;
 use super::rows::{blob, currency, int, maybe_int, signed, signed_amount, text, title};
-use super::{Connection, DbRow, Fate, SqlStore, StoreError, Subject, budgets, lock, within};
+use super::{Connection, DbRow, Fate, SqlStore, StoreError, Subject, budgets, lock, plans, within};
 use crate::store::PostedRow;
 use crate::store::deeds::{actor_text, parse_actor};
+use crate::store::plans::Refund;
 use crate::store::trust::{CorrectionRow, Decided, DisputeRow, Opened, Settling};
 use nearframe_ledger::chain::LATE_WINDOW_MS;
 use nearframe_ledger::settlement::Totals;
@@ -149,9 +150,11 @@ async fn decide_in(
     .execute(&mut *tx)
     .await?;
     for paid in leases {
-        for entry in paid.refund(id, settling.refund_permille, crate::random::transfer_id)? {
-            correct(tx, id, &entry, settling.at_ms).await?;
+        let entries = paid.refund(id, settling.refund_permille, crate::random::transfer_id)?;
+        for entry in &entries {
+            correct(tx, id, entry, settling.at_ms).await?;
         }
+        free(tx, id, &paid, &entries, settling.at_ms).await?;
     }
     Ok(Fate::Keep(Decided::Now(DisputeRow { settled: Some(settling.clone()), ..row })))
 }
@@ -218,19 +221,52 @@ async fn correct(
     .bind(signed(at_ms))
     .execute(&mut *tx)
     .await?;
-    // Hours that a subscription included are no money to spend again.
-    let lease = query("SELECT cover_us FROM leases WHERE id = $1").bind(&entry.lease.as_bytes()[..]);
-    if int::<u64>(&lease.fetch_one(&mut *tx).await?, "cover_us")? > 0 {
-        return Ok(());
-    }
-    // What is paid back may be spent again.
-    let freed = Transfer {
-        kind: Kind::Void,
-        debit: entry.credit.clone(),
-        credit: entry.debit.clone(),
-        ..entry.clone()
+    Ok(())
+}
+
+/// What is paid back may be spent again, except for what a subscription had covered.
+async fn free(
+    tx: &mut Connection,
+    dispute: DisputeId,
+    paid: &Paid,
+    entries: &[Transfer],
+    at_ms: u64,
+) -> Result<(), StoreError> {
+    let Some(first) = entries.first() else { return Ok(()) };
+    let back_micros: i128 = entries.iter().map(|entry| entry.amount_micros).sum();
+    let row = query(
+        "SELECT account_id, key_id, cover_us, cover_current_us, cover_from_ms, cover_micros,
+                (SELECT CAST(sum(t.amount_micros) AS BIGINT) FROM transfers t
+                  WHERE t.lease_id = l.id AND t.kind = 'post') AS posted_micros
+           FROM leases l WHERE l.id = $1",
+    )
+    .bind(&paid.lease.as_bytes()[..])
+    .fetch_one(&mut *tx)
+    .await?;
+    let cover = plans::cover_of(&row)?;
+    let payer = maybe_id(&row, "account_id")?.zip(maybe_id(&row, "key_id")?);
+    let Some((account, key)) = payer.filter(|_| cover.posted_micros > 0) else {
+        let freed = Transfer {
+            kind: Kind::Void,
+            debit: paid.debtor.clone(),
+            credit: first.debit.clone(),
+            amount_micros: back_micros,
+            ..first.clone()
+        };
+        return budgets::count(tx, &freed, at_ms).await;
     };
-    budgets::count(tx, &freed, at_ms).await
+    let posted_micros: i128 = int::<i64>(&row, "posted_micros")?.into();
+    let refund = Refund {
+        dispute,
+        lease: paid.lease,
+        account: AccountId::from_bytes(account),
+        currency: &paid.currency,
+        posted_micros,
+        before_micros: posted_micros - paid.to.values().sum::<i128>(),
+        back_micros,
+        at_ms,
+    };
+    plans::pay_back(tx, &refund, (&cover, &key)).await
 }
 
 fn entry(row: &DbRow) -> Result<Transfer, StoreError> {

@@ -169,8 +169,8 @@ impl Store for SqlStore {
     async fn posted_after(&self, after: u64, limit: u32) -> Result<Vec<PostedRow>, StoreError> {
         receipts::posted_after(self, after, limit).await
     }
-    async fn host_totals(&self, before_ms: u64) -> Result<Totals, StoreError> {
-        settlements::totals(self, before_ms).await
+    async fn host_totals(&self, before_ms: u64, among: Option<&[NodeId]>) -> Result<Totals, StoreError> {
+        settlements::totals(self, before_ms, among).await
     }
     async fn last_settlement(&self) -> Result<Option<SignedRoot>, StoreError> {
         settlements::last(self).await

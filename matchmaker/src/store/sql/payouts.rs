@@ -13,8 +13,8 @@ use nearframe_protocol::{AccountId, Currency, NodeId};
 use sqlx::{Row, query};
 
 const PAYOUT: &str =
-    "SELECT run, account_id, epoch, root, attempt, node_id, currency, amount_micros, rail_total_micros, rail,
-    name, iban, bic, address, state, created_at_ms, changed_at_ms FROM payouts";
+    "SELECT run, account_id, epoch, root, attempt, node_id, currency, amount_micros, rail, name, iban, bic, address,
+    state, created_at_ms, changed_at_ms FROM payouts";
 
 /// Columns `rail`, `name`, `iban`, `bic` and `address`.
 fn words(destination: &Destination) -> (&'static str, [Option<String>; 4]) {
@@ -54,7 +54,6 @@ fn node(row: &DbRow) -> Result<NodeId, StoreError> {
 }
 
 fn payout(row: &DbRow) -> Result<PayoutRow, StoreError> {
-    let micros = |column| Ok::<i128, StoreError>(int::<i64>(row, column)?.into());
     Ok(PayoutRow {
         run: int(row, "run")?,
         account: AccountId::from_bytes(blob(row, "account_id")?),
@@ -64,8 +63,7 @@ fn payout(row: &DbRow) -> Result<PayoutRow, StoreError> {
             attempt: int(row, "attempt")?,
             host: node(row)?,
             currency: currency(row)?,
-            amount_micros: micros("amount_micros")?,
-            rail_total_micros: micros("rail_total_micros")?,
+            amount_micros: int::<i64>(row, "amount_micros")?.into(),
             destination: destination(row)?,
         },
         state: state(row)?,
@@ -121,8 +119,8 @@ impl PayoutStore for SqlStore {
             let (rail, [name, iban, bic, address]) = words(&payout.destination);
             let done = query(
                 "INSERT INTO payouts (id, run, account_id, epoch, root, attempt, node_id, currency, amount_micros,
-                    rail_total_micros, rail, name, iban, bic, address, state, created_at_ms, changed_at_ms)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+                    rail, name, iban, bic, address, state, created_at_ms, changed_at_ms)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
                  ON CONFLICT (id) DO NOTHING",
             )
             .bind(&row.id().as_bytes()[..])
@@ -134,7 +132,6 @@ impl PayoutStore for SqlStore {
             .bind(&payout.host.as_bytes()[..])
             .bind(payout.currency.as_str())
             .bind(signed_amount(payout.amount_micros)?)
-            .bind(signed_amount(payout.rail_total_micros)?)
             .bind(rail)
             .bind(name)
             .bind(iban)

@@ -4,7 +4,7 @@ use super::accounts::maybe_id;
 use super::rows::{blob, currency, int, signed, signed_amount, tariff, text};
 use super::{Connection, DbRow, SqlStore, StoreError, Subject, lock};
 use crate::store::plans::{
-    ChargeRow, MONTHS_AT_ONCE, PlanRow, PlanStore, RENEWED_AT_ONCE, Subscribed, SubscriptionRow,
+    ChargeRow, MONTHS_AT_ONCE, PlanRow, PlanStore, RENEWED_AT_ONCE, Refund, Subscribed, SubscriptionRow,
 };
 use async_trait::async_trait;
 use nearframe_ledger::subscription::{Cover, Plan, Term};
@@ -343,6 +343,38 @@ pub(super) async fn cover(
         key: format!("{}:plan:{sequence}", account.lease),
     };
     insert(tx, &charge).await
+}
+
+/// Takes back what a subscription had covered of what is paid back, and frees the rest for account and key.
+pub(super) async fn pay_back(
+    tx: &mut Connection,
+    refund: &Refund<'_>,
+    (cover, key): (&Cover, &[u8; 16]),
+) -> Result<(), StoreError> {
+    let mut subscription = live(tx, refund.account).await?;
+    let (own_micros, charges) = refund.settle(cover, subscription.as_mut().map(|row| &mut row.term))?;
+    if let Some(row) = &subscription {
+        query("UPDATE subscriptions SET used_us = $1, covered_micros = $2 WHERE account_id = $3")
+            .bind(signed(row.term.used_us))
+            .bind(signed_amount(row.term.covered_micros)?)
+            .bind(&refund.account.as_bytes()[..])
+            .execute(&mut *tx)
+            .await?;
+    }
+    for charge in &charges {
+        insert(tx, charge).await?;
+    }
+    let own_micros = signed_amount(own_micros)?;
+    for (sql, id) in [
+        (
+            "UPDATE accounts SET committed_micros = committed_micros - $1 WHERE id = $2",
+            refund.account.as_bytes(),
+        ),
+        ("UPDATE api_keys SET committed_micros = committed_micros - $1 WHERE id = $2", key),
+    ] {
+        query(sql).bind(own_micros).bind(&id[..]).execute(&mut *tx).await?;
+    }
+    Ok(())
 }
 
 async fn write_cover(tx: &mut Connection, lease: LeaseId, cover: &Cover) -> Result<(), StoreError> {

@@ -5,17 +5,33 @@ use super::{Connection, DbRow, SqlStore, StoreError};
 use nearframe_ledger::Account;
 use nearframe_ledger::hash::Hash32;
 use nearframe_ledger::settlement::{Epoch, SignedRoot, Totals};
+use nearframe_protocol::NodeId;
 use sqlx::query;
 
-/// Everything posted to hosts before a moment.
-pub(super) async fn totals(store: &SqlStore, before_ms: u64) -> Result<Totals, StoreError> {
-    let rows = query(
-        "SELECT credit, currency, CAST(sum(amount_micros) AS BIGINT) AS earned FROM transfers
-          WHERE kind = 'post' AND credit LIKE 'host:%' AND at_ms < $1 GROUP BY credit, currency",
-    )
-    .bind(signed(before_ms))
-    .fetch_all(&store.readers)
-    .await?;
+/// Everything posted to hosts before a moment. Of hosts that are named, by their leases, so that others are not read.
+pub(super) async fn totals(
+    store: &SqlStore,
+    before_ms: u64,
+    among: Option<&[NodeId]>,
+) -> Result<Totals, StoreError> {
+    let from = match among {
+        None => "transfers t WHERE".to_owned(),
+        Some([]) => return Ok(Totals::new()),
+        Some(nodes) => {
+            let places: Vec<String> = (2..nodes.len() + 2).map(|at| format!("${at}")).collect();
+            let nodes = places.join(", ");
+            format!("leases l JOIN transfers t ON t.lease_id = l.id WHERE l.node_id IN ({nodes}) AND")
+        }
+    };
+    let sql = format!(
+        "SELECT t.credit, t.currency, CAST(sum(t.amount_micros) AS BIGINT) AS earned FROM {from} t.kind = 'post'
+            AND t.credit LIKE 'host:%' AND t.at_ms < $1 GROUP BY t.credit, t.currency"
+    );
+    let mut asked = query(&sql).bind(signed(before_ms));
+    for node in among.into_iter().flatten() {
+        asked = asked.bind(node.as_bytes().to_vec());
+    }
+    let rows = asked.fetch_all(&store.readers).await?;
     rows.iter()
         .map(|row| match text(row, "credit")?.parse() {
             Ok(Account::Host(host)) => Ok(((host, currency(row)?), int::<i64>(row, "earned")?.into())),

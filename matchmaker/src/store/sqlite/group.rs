@@ -3,7 +3,7 @@
 //!
 //! **Architecture invariant:** nobody is answered before the commit that holds the answer's changes is durable.
 
-use super::super::{Fate, StoreError};
+use super::super::{Fate, StoreError, is_full};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{SqlitePool, query};
 use std::pin::Pin;
@@ -49,8 +49,13 @@ impl Group {
         let job: Job = Box::new(move |connection| {
             Box::pin(async move {
                 let done = work(connection).await;
-                if !matches!(done, Ok(Fate::Keep(_))) {
-                    query(UNDO).execute(connection).await?;
+                if !matches!(done, Ok(Fate::Keep(_)))
+                    && let Err(error) = query(UNDO).execute(connection).await
+                {
+                    // The transaction is gone, as where the disk is full. Whoever asked hears why.
+                    let own = done.err().unwrap_or(StoreError::Database(sqlx::Error::WorkerCrashed));
+                    drop(sender.send(Err(own)));
+                    return Err(error.into());
                 }
                 let done = done.map(Fate::into_inner);
                 // Whoever asked may have gone.
@@ -97,8 +102,11 @@ async fn commit_together(writer: SqlitePool, mut waiting: mpsc::Receiver<Job>) {
             tracing::error!(%error, "a commit failed");
         }
         for answer in answers {
-            let failed = || StoreError::Database(sqlx::Error::WorkerCrashed);
-            answer(if committed.is_ok() { Ok(()) } else { Err(failed()) });
+            answer(match &committed {
+                Ok(()) => Ok(()),
+                Err(error) if is_full(error) => Err(StoreError::Full),
+                Err(_) => Err(StoreError::Database(sqlx::Error::WorkerCrashed)),
+            });
         }
     }
 }

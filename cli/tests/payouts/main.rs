@@ -1,63 +1,23 @@
-//! Payouts of a real matchmaker that is killed again and again while it pays: nothing is paid twice and nothing is lost.
+//! Payouts of a real matchmaker that is killed again and again while it pays, and whose disks fill up: nothing is paid twice
+//! and nothing is lost.
 #![allow(clippy::unwrap_used, reason = "what a test cannot go on without has failed it")]
 
-#[path = "agent/house.rs"]
+mod disk;
+mod earned;
+mod full;
+#[path = "../agent/house.rs"]
 mod house;
-#[path = "replicas/node.rs"]
+#[path = "../replicas/node.rs"]
 #[allow(dead_code, reason = "written for a larger test")]
 mod node;
 
-use house::{House, WITHIN, ends};
-use nearframe_protocol::api::CreateSession;
-use nearframe_protocol::{NodeKey, TitleId};
+use earned::{earned, micros, payouts};
+use house::{House, ends};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
-
-fn player() -> NodeKey {
-    NodeKey::from_seed([200; 32])
-}
-
-fn micros(money: &Value) -> i128 {
-    money["amount"].as_str().unwrap().replace('.', "").parse().unwrap()
-}
-
-/// Earns something five days ago, which is settled by now, and says where the host wants it.
-fn earned(data: &Path) -> (i128, String) {
-    let house = House::open(data, Some("-5d"));
-    let machine = house.machine(player());
-    let wanted = json!(CreateSession::of(TitleId::new("meteor").unwrap(), player().public()));
-    let bearer = format!("Authorization: Bearer {}\r\n", house.account("100000", "100000"));
-    let created = house.ask("POST /v1/sessions", &bearer, &wanted);
-    assert_eq!(created.status, 201, "{}", created.body);
-    machine.receipts(2);
-    drop(machine);
-    house.stop();
-    let house = House::open(data, None);
-    let node =
-        house.ask("GET /v1/nodes", "", &Value::Null).body["items"][0]["id"].as_str().unwrap().to_owned();
-    let until = Instant::now() + WITHIN;
-    let settled = loop {
-        let earnings = house.as_operator(&format!("GET /v1/nodes/{node}/earnings"), &Value::Null);
-        if let Some(settled) = earnings["settled"].get(0) {
-            break micros(settled);
-        }
-        assert!(Instant::now() < until, "nothing is settled: {earnings}");
-        thread::sleep(Duration::from_millis(100));
-    };
-    let host = house.as_operator("POST /v1/accounts", &json!({"kind": "host", "name": "Ada's attic"}));
-    let host = host["id"].as_str().unwrap();
-    house.as_operator(&format!("PUT /v1/nodes/{node}/owner"), &json!({"account": host}));
-    let to = json!({"pay_to": {"rail": "bank", "name": "Ada", "iban": "NL91ABNA0417164300"}});
-    house.as_operator(&format!("PUT /v1/accounts/{host}/destination"), &to);
-    (settled, node)
-}
-
-fn payouts(house: &House) -> Vec<Value> {
-    house.as_operator("GET /v1/payouts", &Value::Null)["items"].as_array().unwrap().clone()
-}
+use std::time::Duration;
 
 /// Asks and kills the server while it works; the answer may never come.
 fn killed(data: &Path, request: &str, body: &Value, after: Duration) {

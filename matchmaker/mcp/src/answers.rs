@@ -8,7 +8,7 @@ use serde::Serialize;
 
 /// An exact amount of money.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Amount {
+pub(crate) struct Amount {
     /// Decimal with six places, such as "1.250000": never to be rounded.
     amount: String,
     /// ISO 4217 code or token symbol, such as "EUR".
@@ -23,7 +23,7 @@ impl From<&Money> for Amount {
 
 /// What can be played.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Titles {
+pub(crate) struct Titles {
     titles: Vec<Title>,
 }
 
@@ -52,7 +52,7 @@ impl From<Vec<api::Title>> for Titles {
 
 /// What an hour costs, and until when that binds.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct QuoteAnswer {
+pub(crate) struct QuoteAnswer {
     /// Goes into start_session as `quote`; its prices then hold.
     quote: String,
     title: String,
@@ -81,7 +81,7 @@ impl From<Quote> for QuoteAnswer {
 
 /// A session that holds a machine, and how to reach it.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Started {
+pub(crate) struct Started {
     session: SessionAnswer,
     /// Secret of whoever plays: opens `signal_url` while the session lives.
     ticket: String,
@@ -93,14 +93,14 @@ pub(super) struct Started {
 }
 
 impl Started {
-    pub(super) fn new(created: CreatedSession, signal_url: String, player_key_seed: Option<String>) -> Self {
+    pub(crate) fn new(created: CreatedSession, signal_url: String, player_key_seed: Option<String>) -> Self {
         Self { session: created.session.into(), ticket: created.ticket, signal_url, player_key_seed }
     }
 }
 
 /// A session as it stands.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct SessionAnswer {
+pub(crate) struct SessionAnswer {
     /// Its id, for session and stop_session.
     session: String,
     title: String,
@@ -148,7 +148,7 @@ impl From<Session> for SessionAnswer {
 
 /// What the account used in a month, and what that cost.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct UsageAnswer {
+pub(crate) struct UsageAnswer {
     /// Year and month in UTC, such as "2026-11".
     month: String,
     titles: Vec<TitleUsage>,
@@ -169,7 +169,7 @@ struct TitleUsage {
 }
 
 impl UsageAnswer {
-    pub(super) fn new(month: String, rows: Vec<Usage>) -> Self {
+    pub(crate) fn new(month: String, rows: Vec<Usage>) -> Self {
         let usage = |row: Usage| TitleUsage {
             title: row.title.to_string(),
             sessions: row.leases,
@@ -183,7 +183,7 @@ impl UsageAnswer {
 
 /// What may still be spent.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Balance {
+pub(crate) struct Balance {
     /// The account that pays.
     account: Budget,
     /// The key, which spends within what its account may.
@@ -231,7 +231,7 @@ impl Budget {
 
 impl Balance {
     /// `None`: the server does not take the caller for a key.
-    pub(super) fn new(me: Me) -> Option<Self> {
+    pub(crate) fn new(me: Me) -> Option<Self> {
         let (account, key) = (me.account?, me.key?);
         let lefts = [left(&account.allowance), left(&key.allowance)];
         let least = lefts.into_iter().flatten().min_by_key(|left| left.amount_micros);

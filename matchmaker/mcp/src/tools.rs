@@ -1,7 +1,7 @@
 //! The tools: each one request to the API.
 
-use super::answers::{Balance, QuoteAnswer, SessionAnswer, Started, Titles, UsageAnswer};
-use super::client::{Ask, Client, Refusal};
+use crate::answers::{Balance, QuoteAnswer, SessionAnswer, Started, Titles, UsageAnswer};
+use crate::client::{Ask, Client, Refusal, Way};
 use nearframe_ledger::settlement::Epoch;
 use nearframe_protocol::account::Me;
 use nearframe_protocol::api::{
@@ -21,7 +21,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const PLAYER: &str = "nearframe mcp player key v1";
 
 /// The API with one key.
-pub(super) struct Tools {
+pub struct Tools {
     client: Client,
 }
 
@@ -114,8 +114,9 @@ fn month(text: Option<String>) -> Result<String, Refusal> {
 
 #[tool_router]
 impl Tools {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client }
+    /// On a way to the API.
+    pub fn new(way: impl Way) -> Self {
+        Self { client: Client(Box::new(way)) }
     }
 
     /// Lists what can be played, and whether a machine is free for it.

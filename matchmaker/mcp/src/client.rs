@@ -1,7 +1,6 @@
 //! The API as tools ask it: what went wrong is told in the server's words, and a broken connection is tried once more.
 
-use crate::api::{Api, Question};
-use anyhow::{Context, Result};
+use async_trait::async_trait;
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
 use nearframe_protocol::api::Problem;
@@ -17,32 +16,63 @@ use tokio::time::sleep;
 const AGAIN: Duration = Duration::from_millis(300);
 
 /// A way to the API, with a key where there is one.
-pub(super) struct Client(pub(super) Api);
+#[async_trait]
+pub trait Way: Send + Sync + 'static {
+    /// Asks once.
+    async fn ask(&self, question: Question<'_>) -> Result<(StatusCode, Bytes), Unreachable>;
+    /// The key that goes with every question.
+    fn key(&self) -> Option<&str>;
+    /// Scheme, host and port of the server, as people know it.
+    fn origin(&self) -> String;
+    /// An address on the server.
+    fn address(&self, path: &str, web_socket: bool) -> String;
+}
+
+/// A request, with the way's key.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// Its method.
+    pub method: Method,
+    /// Path and query.
+    pub path: &'a str,
+    /// JSON.
+    pub body: Option<&'a Value>,
+    /// Makes a repetition harmless.
+    pub idempotency_key: Option<&'a str>,
+}
+
+/// There was no answer, for this reason.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreachable(pub String);
+
+/// A way that tools take.
+pub(crate) struct Client(pub(crate) Box<dyn Way>);
 
 /// A request. All of them may be sent twice: they read, name what they end, or carry an idempotency key.
-pub(super) struct Ask<'a> {
-    pub(super) method: Method,
+pub(crate) struct Ask<'a> {
+    pub(crate) method: Method,
     /// Path and query.
-    pub(super) path: String,
-    pub(super) body: Option<Value>,
-    pub(super) idempotency_key: Option<&'a str>,
+    pub(crate) path: String,
+    pub(crate) body: Option<Value>,
+    pub(crate) idempotency_key: Option<&'a str>,
 }
 
 impl Ask<'_> {
-    pub(super) fn get(path: impl Into<String>) -> Self {
+    pub(crate) fn get(path: impl Into<String>) -> Self {
         Self { method: Method::GET, path: path.into(), body: None, idempotency_key: None }
     }
-    pub(super) fn delete(path: impl Into<String>) -> Self {
+    pub(crate) fn delete(path: impl Into<String>) -> Self {
         Self { method: Method::DELETE, ..Self::get(path) }
     }
-    pub(super) fn post(path: impl Into<String>, body: Value) -> Self {
+    pub(crate) fn post(path: impl Into<String>, body: Value) -> Self {
         Self { method: Method::POST, body: Some(body), ..Self::get(path) }
     }
 }
 
 /// Why a tool has no result: what the agent is told.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// The server said no, and what to do.
     Problem(Box<Problem>),
     /// Something is missing here, or the server did not answer: a code and what to do.
@@ -51,7 +81,7 @@ pub(super) enum Refusal {
 
 impl IntoCallToolResult for Refusal {
     /// The problem whole, with the offer of a 402, behind a line for people.
-    fn into_call_tool_result(self) -> std::result::Result<CallToolResponse, ErrorData> {
+    fn into_call_tool_result(self) -> Result<CallToolResponse, ErrorData> {
         let (line, value) = match self {
             Self::Problem(problem) => (format!("{}. {}", problem.title, problem.detail), json!(*problem)),
             Self::Here(code, detail) => (detail.clone(), json!({ "code": code, "detail": detail })),
@@ -63,12 +93,8 @@ impl IntoCallToolResult for Refusal {
 }
 
 impl Client {
-    pub(super) fn has_key(&self) -> bool {
-        self.0.key().is_some()
-    }
-
     /// The key, where a tool cannot do without.
-    pub(super) fn key(&self) -> std::result::Result<&str, Refusal> {
+    pub(crate) fn key(&self) -> Result<&str, Refusal> {
         self.0.key().ok_or_else(|| {
             let detail = "No key is configured. A member of an account makes one on the server's page /account, and it \
                           goes into the variable NEARFRAME_KEY of this MCP server.";
@@ -77,42 +103,36 @@ impl Client {
     }
 
     /// An address on the server.
-    pub(super) fn address(&self, path: &str, web_socket: bool) -> String {
+    pub(crate) fn address(&self, path: &str, web_socket: bool) -> String {
         self.0.address(path, web_socket)
     }
 
     /// Asks, and once more where the connection broke.
-    pub(super) async fn ask<T: DeserializeOwned>(&self, ask: Ask<'_>) -> std::result::Result<T, Refusal> {
-        let silent = |error: anyhow::Error| {
-            Refusal::Here("unreachable", format!("{} does not answer: {error:#}", self.0.origin()))
+    pub(crate) async fn ask<T: DeserializeOwned>(&self, ask: Ask<'_>) -> Result<T, Refusal> {
+        let silent = |why: &dyn std::fmt::Display| {
+            Refusal::Here("unreachable", format!("{} does not answer: {why}", self.0.origin()))
         };
-        let first = self.try_once(&ask).await;
-        let (status, body) = match first {
+        let (status, body) = match self.try_once(&ask).await {
             Ok(answer) => answer,
             Err(_) => {
                 sleep(AGAIN).await;
-                self.try_once(&ask).await.map_err(silent)?
+                self.try_once(&ask).await.map_err(|error| silent(&error))?
             }
         };
         if status.is_success() {
-            let parsed = serde_json::from_slice(&body)
-                .context("its answer has another form: is it of another release?");
-            return parsed.map_err(silent);
+            return serde_json::from_slice(&body).map_err(|error| {
+                silent(&format!("its answer has another form: is it of another release? {error}"))
+            });
         }
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) => Err(Refusal::Problem(Box::new(problem))),
-            Err(_) => Err(silent(anyhow::anyhow!("it answers with {status}"))),
+            Err(_) => Err(silent(&format!("it answers with {status}"))),
         }
     }
 
-    async fn try_once(&self, ask: &Ask<'_>) -> Result<(StatusCode, Bytes)> {
-        let key = ask.idempotency_key.map(|key| ("idempotency-key", key));
-        let question = Question {
-            method: ask.method.clone(),
-            path: &ask.path,
-            headers: key.into_iter().collect(),
-            body: ask.body.as_ref(),
-        };
-        self.0.exchange(&question).await
+    async fn try_once(&self, ask: &Ask<'_>) -> Result<(StatusCode, Bytes), Unreachable> {
+        let Ask { method, path, body, idempotency_key } = ask;
+        let (method, body) = (method.clone(), body.as_ref());
+        self.0.ask(Question { method, path, body, idempotency_key: *idempotency_key }).await
     }
 }
