@@ -272,6 +272,8 @@ async fn lost(store: &MemoryStore, node: &FakeNode, at_ms: u64) {
         idempotency: None,
         fence: None,
         payer: None,
+        reservation: None,
+        player: None,
     };
     store.create_session(&new).await.unwrap();
     let receipt = Receipt {

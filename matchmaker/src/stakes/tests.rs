@@ -114,6 +114,8 @@ async fn play(shared: &Shared, node: NodeId, at_ms: u64) -> SessionId {
         idempotency: None,
         fence: None,
         payer: None,
+        reservation: None,
+        player: None,
     };
     assert!(matches!(shared.store.create_session(&new).await.unwrap(), Created::New(_)));
     let receipt = Receipt {
