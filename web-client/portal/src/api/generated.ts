@@ -110,6 +110,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/accounts/{account}/cap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What an account may spend on sessions in a month. */
+        get: operations["account_cap"];
+        /**
+         * Sets the most that an account, such as a player's, spends on sessions in a month, in UTC, within its allowance. What a
+         *     subscription covers counts too. Repeating it changes nothing.
+         */
+        put: operations["set_account_cap"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/accounts/{account}/charges": {
         parameters: {
             query?: never;
@@ -498,6 +519,26 @@ export interface paths {
         };
         /** Cases with an appeal that nobody ruled on, the oldest appeal first. */
         get: operations["appeals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/auctions/{auction}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * An auction, with everything that its result follows from: `scripts/recompute-auction.py` computes it again. Bids and the
+         *     seed are told when it is over; before that, seals alone.
+         */
+        get: operations["get_auction"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1467,6 +1508,51 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/reservations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The account's reservations, newest first; an operator sees all. */
+        get: operations["list_reservations"];
+        put?: never;
+        /**
+         * Reserves machines: they are called to bid at once, sealed, and the cheapest stand by from `from_ms` until `until_ms`
+         *     for sessions of the account on this title. All are paid what the first one that lost had asked, or the ceiling where
+         *     none lost; the money for all of them is set aside at the ceiling now. Where fewer machines bid than are wanted, the
+         *     reservation fails and nothing is paid. While a session plays on a machine, it is paid as any session, and standing by
+         *     is not. `POST /v1/quotes` with `"work": "reserve"` tells the rate card's price.
+         */
+        post: operations["create_reservation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/reservations/{reservation}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One reservation. */
+        get: operations["get_reservation"];
+        put?: never;
+        post?: never;
+        /**
+         * Cancels a reservation: before it begins, nothing is paid; after that its machines stand by, and are paid, for 15
+         *     minutes in all at least. Repeating it changes nothing.
+         */
+        delete: operations["cancel_reservation"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/saves": {
         parameters: {
             query?: never;
@@ -2026,6 +2112,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/titles/{id}/player-cap": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What each player of a title may spend in a month. */
+        get: operations["player_cap"];
+        /**
+         * Sets the most that any player of a title may spend in a month, in UTC, all of that month included: by what the studio
+         *     calls its player with its key, else by the guest. A session that it does not hold is refused with
+         *     `player_cap_reached`, one that runs ends when its hour cannot be renewed. Repeating it changes nothing.
+         */
+        put: operations["set_player_cap"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/titles/{id}/residency": {
         parameters: {
             query?: never;
@@ -2109,6 +2217,26 @@ export interface paths {
         };
         /** What was used in a time, and what it cost, by title. */
         get: operations["usage_by_title"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/usage/work": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What was used in a time, and what it cost or earned, by kind of work: play, what may be interrupted, and standing by.
+         *     Sessions from before there were rate cards are not in it.
+         */
+        get: operations["usage_by_work"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2301,6 +2429,105 @@ export interface components {
             session: components["schemas"]["SessionId"];
             /** @description The node's signature over the canonical bytes. */
             signature: components["schemas"]["Signature"];
+        };
+        /** @description A machine's part in an auction, as it is published. */
+        AuctionBid: {
+            /** @description The bid's bytes, hex; absent until the auction is over, and of a seal that was not opened. */
+            bid?: string | null;
+            /** @description Its key. */
+            key: components["schemas"]["PublicKey"];
+            /** @description Which machine. */
+            node: components["schemas"]["NodeId"];
+            nonce?: null | components["schemas"]["Nonce"];
+            /**
+             * Format: int64
+             * @description When it was opened, Unix ms.
+             */
+            opened_at_ms?: number | null;
+            /** @description Why it is out, where it is. */
+            out?: string | null;
+            /** @description SHA-256 over its bid and its nonce. */
+            seal: components["schemas"]["Seal"];
+            /**
+             * Format: int64
+             * @description When the seal came, Unix ms.
+             */
+            sealed_at_ms: number;
+            /** @description The machine's, over the seal. */
+            signature: components["schemas"]["Signature"];
+            /** @description Auctions that the machine had won for the same time. */
+            taken_by?: components["schemas"]["AuctionId"][];
+        };
+        /**
+         * Format: uuid
+         * @description One sealed-bid auction.
+         */
+        AuctionId: string;
+        /** @description An auction as it is published: everything that its result follows from. */
+        AuctionRecord: {
+            /** @description Its id. */
+            auction: components["schemas"]["AuctionId"];
+            /** @description All that were sealed, by machine. */
+            bids: components["schemas"]["AuctionBid"][];
+            /**
+             * Format: int64
+             * @description The most that an hour of one may cost, in micro-units.
+             */
+            ceiling_micros_per_hour: number;
+            /**
+             * Format: int64
+             * @description When it was over, Unix ms.
+             */
+            closed_at_ms?: number | null;
+            /** @description What that is counted in. */
+            currency: string;
+            /**
+             * Format: int64
+             * @description From then on, Unix ms.
+             */
+            from_ms: number;
+            /**
+             * Format: int32
+             * @description Least GPU tier.
+             */
+            gpu_tier: number;
+            /**
+             * Format: int32
+             * @description How many machines.
+             */
+            machines: number;
+            /** @description Who takes a winner's place at the same price should it go. */
+            next: components["schemas"]["NodeId"][];
+            /**
+             * Format: int64
+             * @description Seals were opened until then, Unix ms.
+             */
+            open_until_ms: number;
+            /**
+             * Format: int64
+             * @description What an hour costs, in micro-units; absent until it is over, and where too few have bid.
+             */
+            price_micros_per_hour?: number | null;
+            /** @description ISO 3166 code; empty: anywhere. */
+            region: string;
+            /**
+             * Format: int64
+             * @description Seals were taken until then, Unix ms.
+             */
+            seal_until_ms: number;
+            /** @description The seed, hex; absent until the auction is over. */
+            seed?: string | null;
+            /** @description SHA-256 of the seed, told with the call. */
+            seed_hash: components["schemas"]["Seal"];
+            /**
+             * Format: int64
+             * @description Until then, Unix ms.
+             */
+            until_ms: number;
+            /** @description Who won, the cheapest first. */
+            winners: components["schemas"]["NodeId"][];
+            /** @description What is paid for. */
+            work: components["schemas"]["Work"];
         };
         /** @description One audit of a node. */
         Audit: {
@@ -2946,6 +3173,37 @@ export interface components {
             /** @description What would be paid for. */
             work?: components["schemas"]["Work"];
         };
+        /** @description `POST /v1/reservations`. */
+        CreateReservation: {
+            account?: null | components["schemas"]["AccountId"];
+            /**
+             * Format: int64
+             * @description From then on, Unix ms; a time that is too early for the auction becomes the end of the auction.
+             */
+            from_ms: number;
+            /**
+             * Format: int32
+             * @description Least GPU tier, 0 to 7.
+             */
+            gpu_tier?: number;
+            /**
+             * Format: int32
+             * @description How many machines, 1 to 100. Each stands by with one slot.
+             */
+            machines: number;
+            price_ceiling?: null | components["schemas"]["MoneyJson"];
+            /** @description A quote of `POST /v1/quotes` for `reserve`, whose prices then hold. */
+            quote?: string | null;
+            /** @description ISO 3166 code of where the machines stand: `DE` takes all of Germany; empty: anywhere. */
+            region?: string;
+            /** @description What will be played. */
+            title: components["schemas"]["TitleId"];
+            /**
+             * Format: int64
+             * @description Until then, Unix ms: at most 31 days later.
+             */
+            until_ms: number;
+        };
         /** @description `POST /v1/sessions`. */
         CreateSession: {
             /** @description From `POST /v1/bookings`: to play on what was booked. */
@@ -2957,6 +3215,11 @@ export interface components {
             /** @description It may be interrupted for players who find no slot, after a notice of 5 s; price decides where it runs. */
             interruptible?: boolean;
             measured?: null | components["schemas"]["Measured"];
+            /**
+             * @description What a studio calls its player, with a key alone: what each of them may spend in a month is limited by
+             *     `PUT /v1/titles/{id}/player-cap`. Kept hashed.
+             */
+            player?: string | null;
             /** @description Ed25519 key, made by the page for this session, that will countersign receipts. */
             player_key: components["schemas"]["PublicKey"];
             price_ceiling?: null | components["schemas"]["MoneyJson"];
@@ -4421,6 +4684,70 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A page of a listing. */
+        Page_Reservation: {
+            /** @description The rows. */
+            items: {
+                /** @description Who pays. */
+                account: components["schemas"]["AccountId"];
+                /** @description Its auction, which `GET /v1/auctions/{auction}` tells all about. */
+                auction: components["schemas"]["AuctionId"];
+                /**
+                 * Format: int64
+                 * @description Unix ms.
+                 */
+                created_at_ms: number;
+                /**
+                 * Format: int64
+                 * @description Bids are taken until then, and it is booked or failed within a second, Unix ms.
+                 */
+                decided_at_ms: number;
+                /**
+                 * Format: int32
+                 * @description The platform's share, in thousandths.
+                 */
+                fee_permille: number;
+                /**
+                 * Format: int64
+                 * @description From then on, Unix ms.
+                 */
+                from_ms: number;
+                /**
+                 * Format: int32
+                 * @description Least GPU tier.
+                 */
+                gpu_tier: number;
+                /** @description Set aside for it, and not posted, of machines that do not stand by now. */
+                held: components["schemas"]["MoneyJson"];
+                /** @description Its id. */
+                id: components["schemas"]["ReservationId"];
+                /** @description Its machines, the cheapest first. */
+                machine_states: components["schemas"]["ReservedMachine"][];
+                /**
+                 * Format: int32
+                 * @description How many machines.
+                 */
+                machines: number;
+                /** @description What was paid for standing by so far. */
+                paid: components["schemas"]["MoneyJson"];
+                /** @description The most that an hour of a machine may cost. */
+                price_ceiling: components["schemas"]["MoneyJson"];
+                price_per_hour?: null | components["schemas"]["MoneyJson"];
+                /** @description ISO 3166 code; empty: anywhere. */
+                region: string;
+                /** @description Where it stands. */
+                state: components["schemas"]["ReservationState"];
+                /** @description What may be played on its machines. */
+                title: components["schemas"]["TitleId"];
+                /**
+                 * Format: int64
+                 * @description Until then, Unix ms.
+                 */
+                until_ms: number;
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a listing. */
         Page_Save: {
             /** @description The rows. */
             items: {
@@ -4715,6 +5042,18 @@ export interface components {
                 old_secret_until_ms?: number | null;
                 /** @description Where events are sent to. */
                 url: string;
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a listing. */
+        Page_WorkUsage: {
+            /** @description The rows. */
+            items: {
+                /** @description In one currency. */
+                sums: components["schemas"]["Sums"];
+                /** @description The kind: play, what may be interrupted, or standing by. */
+                work: components["schemas"]["Work"];
             }[];
             /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
             next_cursor?: string | null;
@@ -5289,6 +5628,75 @@ export interface components {
             /** @description The code of what stands in its way. */
             obstacle: string;
         };
+        /** @description A reservation. */
+        Reservation: {
+            /** @description Who pays. */
+            account: components["schemas"]["AccountId"];
+            /** @description Its auction, which `GET /v1/auctions/{auction}` tells all about. */
+            auction: components["schemas"]["AuctionId"];
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            created_at_ms: number;
+            /**
+             * Format: int64
+             * @description Bids are taken until then, and it is booked or failed within a second, Unix ms.
+             */
+            decided_at_ms: number;
+            /**
+             * Format: int32
+             * @description The platform's share, in thousandths.
+             */
+            fee_permille: number;
+            /**
+             * Format: int64
+             * @description From then on, Unix ms.
+             */
+            from_ms: number;
+            /**
+             * Format: int32
+             * @description Least GPU tier.
+             */
+            gpu_tier: number;
+            /** @description Set aside for it, and not posted, of machines that do not stand by now. */
+            held: components["schemas"]["MoneyJson"];
+            /** @description Its id. */
+            id: components["schemas"]["ReservationId"];
+            /** @description Its machines, the cheapest first. */
+            machine_states: components["schemas"]["ReservedMachine"][];
+            /**
+             * Format: int32
+             * @description How many machines.
+             */
+            machines: number;
+            /** @description What was paid for standing by so far. */
+            paid: components["schemas"]["MoneyJson"];
+            /** @description The most that an hour of a machine may cost. */
+            price_ceiling: components["schemas"]["MoneyJson"];
+            price_per_hour?: null | components["schemas"]["MoneyJson"];
+            /** @description ISO 3166 code; empty: anywhere. */
+            region: string;
+            /** @description Where it stands. */
+            state: components["schemas"]["ReservationState"];
+            /** @description What may be played on its machines. */
+            title: components["schemas"]["TitleId"];
+            /**
+             * Format: int64
+             * @description Until then, Unix ms.
+             */
+            until_ms: number;
+        };
+        /**
+         * Format: uuid
+         * @description Machines that stand by for an account in a time.
+         */
+        ReservationId: string;
+        /**
+         * @description Where a reservation stands.
+         * @enum {string}
+         */
+        ReservationState: "bidding" | "booked" | "failed" | "cancelled" | "over";
         /** @description `PUT /v1/regions/{region}/reserve` (operator). */
         Reserve: {
             /**
@@ -5296,6 +5704,18 @@ export interface components {
              * @description Slots that players without a booking never get; 0 takes the reserve back.
              */
             slots: number;
+        };
+        /** @description A machine of a reservation. */
+        ReservedMachine: {
+            /** @description Whether it takes the place of another that goes. */
+            is_next: boolean;
+            /** @description Which. */
+            node: components["schemas"]["NodeId"];
+            /**
+             * @description `waiting`: it did not stand by yet; `standing`: it does; `playing`: a session runs on it, and standing by is not
+             *     paid meanwhile; `gone`: it went away; `done`.
+             */
+            state: string;
         };
         /**
          * @description Where something may run: ISO 3166 codes, of which `DE` covers `DE-BY`. A node whose region is not known is allowed
@@ -5398,6 +5818,8 @@ export interface components {
          * @enum {string}
          */
         Scope: "quotes" | "sessions" | "usage";
+        /** @description SHA-256 over a bid and its nonce. */
+        Seal: string;
         /** @description What a day's draw is made from. */
         Seed: string;
         /** @description What was served, and how much of it was lost. */
@@ -5766,6 +6188,10 @@ export interface components {
          * @enum {string}
          */
         SlashState: "pending" | "appealed" | "confirmed" | "taken" | "freed";
+        /** @description The most that is spent in a month, in UTC. */
+        SpendCap: {
+            per_month?: null | components["schemas"]["MoneyJson"];
+        };
         /** @description A machine's stake. */
         Stake: {
             /** @description What could be staked of its earnings: settled, and neither paid out nor staked. */
@@ -6373,6 +6799,13 @@ export interface components {
          * @enum {string}
          */
         Work: "interactive" | "batch" | "reserve";
+        /** @description What was used of a kind of work. */
+        WorkUsage: {
+            /** @description In one currency. */
+            sums: components["schemas"]["Sums"];
+            /** @description The kind: play, what may be interrupted, or standing by. */
+            work: components["schemas"]["Work"];
+        };
     };
     responses: never;
     parameters: never;
@@ -6574,6 +7007,74 @@ export interface operations {
                 };
             };
             /** @description Any error, such as `unknown_account` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    account_cap: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The cap; empty where there is none */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SpendCap"];
+                };
+            };
+            /** @description Any error, such as `not_yours` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_account_cap: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Account id */
+                account: components["schemas"]["AccountId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SpendCap"];
+            };
+        };
+        responses: {
+            /** @description The cap as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SpendCap"];
+                };
+            };
+            /** @description Any error, such as `not_yours` */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -7578,6 +8079,38 @@ export interface operations {
                 };
             };
             /** @description Any error, such as `sign_in_needed` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_auction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Auction id */
+                auction: components["schemas"]["AuctionId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The transcript */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuctionRecord"];
+                };
+            };
+            /** @description Any error, such as `unknown_auction` */
             default: {
                 headers: {
                     [name: string]: unknown;
@@ -9459,6 +9992,135 @@ export interface operations {
             };
         };
     };
+    list_reservations: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most 50 rows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Reservation"];
+                };
+            };
+            /** @description Any error, such as `sign_in_needed` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_reservation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateReservation"];
+            };
+        };
+        responses: {
+            /** @description Bids are taken until `decided_at_ms` */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reservation"];
+                };
+            };
+            /** @description Any error, such as `budget_used_up`, with an offer */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_reservation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Reservation id */
+                reservation: components["schemas"]["ReservationId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Where it and its machines stand */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reservation"];
+                };
+            };
+            /** @description Any error, such as `unknown_reservation` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_reservation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Reservation id */
+                reservation: components["schemas"]["ReservationId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As it is now: `until_ms` says when it ends */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reservation"];
+                };
+            };
+            /** @description Any error, such as `unknown_reservation` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_saves: {
         parameters: {
             query?: never;
@@ -10729,6 +11391,74 @@ export interface operations {
             };
         };
     };
+    player_cap: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Title id */
+                id: components["schemas"]["TitleId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The cap; empty where there is none */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SpendCap"];
+                };
+            };
+            /** @description Any error, such as `unknown_title` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_player_cap: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Title id */
+                id: components["schemas"]["TitleId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SpendCap"];
+            };
+        };
+        responses: {
+            /** @description The cap as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SpendCap"];
+                };
+            };
+            /** @description Any error, such as `unknown_title` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     set_residency: {
         parameters: {
             query?: never;
@@ -10914,6 +11644,46 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_TitleUsage"];
+                };
+            };
+            /** @description Any error, such as `sign_in_needed` */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    usage_by_work: {
+        parameters: {
+            query: {
+                /** @description From then on, Unix ms. */
+                from_ms: number;
+                /** @description Until then, Unix ms, which is not in it. */
+                to_ms: number;
+                /** @description Of this title alone. */
+                title?: components["schemas"]["TitleId"];
+                /** @description Of this node alone. */
+                node?: components["schemas"]["NodeId"];
+                /** @description Of what the account's machines earned, in place of what it pays for. Operators see everything either way. */
+                earned?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By kind of work and currency */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_WorkUsage"];
                 };
             };
             /** @description Any error, such as `sign_in_needed` */
