@@ -501,11 +501,7 @@ impl Store for MemoryStore {
         self.read(|state| evidence::page(state, None, title, after, limit))
     }
     async fn posted_after(&self, after: u64, limit: u32) -> Result<Vec<PostedRow>, StoreError> {
-        Ok(self.read(|state| {
-            let rows = (1..).zip(&state.journal).filter(|(seq, row)| *seq > after && row.kind == Kind::Post);
-            let rows = rows.map(|(seq, transfer)| PostedRow { seq, transfer: transfer.clone() });
-            rows.take(limit as usize).collect()
-        }))
+        Ok(self.read(|state| state.posted_after(after, limit)))
     }
     async fn host_totals(&self, before_ms: u64, among: Option<&[NodeId]>) -> Result<Totals, StoreError> {
         self.read(|state| state.totals(before_ms, among))

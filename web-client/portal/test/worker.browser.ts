@@ -50,9 +50,12 @@ describe('the service worker', () => {
 
   it('shows the page without a network, saying so', async () => {
     await context?.setOffline(true);
+    // Cut off by the debugger, Chromium takes itself to be on line all the same.
+    await page.addInitScript(() => Object.defineProperty(Navigator.prototype, 'onLine', { get: () => false }));
     await page.reload();
     await page.getByRole('heading', { name: 'You are offline' }).waitFor();
     await context?.setOffline(false);
+    await page.evaluate(() => dispatchEvent(new Event('online')));
     await page.getByRole('link', { name: 'Play Meteor' }).waitFor();
   });
 });

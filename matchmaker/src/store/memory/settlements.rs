@@ -1,7 +1,8 @@
 //! What hosts have earned until the end of a day, in memory.
 
 use super::State;
-use crate::store::StoreError;
+use crate::store::{PostedRow, StoreError};
+use nearframe_ledger::Kind;
 use nearframe_ledger::settlement::{SignedRoot, Totals};
 use nearframe_protocol::NodeId;
 
@@ -25,6 +26,13 @@ impl State {
             }
         }
         Ok(totals)
+    }
+
+    /// What was posted after a place in the journal, oldest first.
+    pub(super) fn posted_after(&self, after: u64, limit: u32) -> Vec<PostedRow> {
+        let rows = (1..).zip(&self.journal).filter(|(seq, row)| *seq > after && row.kind == Kind::Post);
+        let rows = rows.map(|(seq, transfer)| PostedRow { seq, transfer: transfer.clone() });
+        rows.take(limit as usize).collect()
     }
 
     /// True if it is the first of its epoch.
