@@ -5,7 +5,7 @@ import { mockApi } from './dev/mock.ts';
 /** The matchmaker that `npm run dev` talks to: what `nearframe up` listens on. */
 const MATCHMAKER = process.env['NEARFRAME_URL'] ?? 'http://127.0.0.1:8080';
 
-/** Shared by pages of money and accounts alone. */
+/** What no visitor or player has a use for: what pages of money, accounts and operators share. */
 const MEMBERS = /src\/(money|account)\/|src\/api\/(accounts|payouts|plans|sign-in|trust|webhooks)|components\/(CopyField|MemberList|NodeList)|uplot/;
 
 export default defineConfig(({ mode }) => ({
