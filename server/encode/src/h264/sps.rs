@@ -205,7 +205,7 @@ pub fn with_frame_num_gaps(stream: &[u8]) -> Option<Vec<u8>> {
         }
         let mut payload = nal.payload(MAX_PAYLOAD_BYTES);
         let gaps_at = Front::read(&mut BitReader::new(&payload))?.gaps_at;
-        payload[gaps_at / 8] |= 0x80 >> (gaps_at % 8);
+        *payload.get_mut(gaps_at / 8)? |= 0x80 >> (gaps_at % 8);
         push_nal(&mut changed, nal.bytes[0], &payload);
     }
     Some(changed)
@@ -324,6 +324,16 @@ mod tests {
         let changed = with_frame_num_gaps(&[&[0, 0, 0, 1], &set[..]].concat()).unwrap();
         let read = Sps::parse(&nals(&changed).next().unwrap()).unwrap();
         assert_eq!(read, Sps { frame_num_gaps: true, ..sps });
+    }
+
+    #[test]
+    fn a_set_that_ends_before_its_bit_for_gaps_is_none() {
+        // The codes 1, 1, 011 and 010 fill a byte, and the bit is the first of the next.
+        let set = [0x67, 66, 0, 31, 0b1101_1010, 0b0011_1111];
+        let stream = |payload: &[u8]| [&[0, 0, 1], payload].concat();
+        let cut = (4..=6).map(|end| with_frame_num_gaps(&stream(&set[..end]))).collect::<Vec<_>>();
+        assert_eq!(cut[..2], [None, None]);
+        assert!(cut[2].is_some());
     }
 
     #[test]
