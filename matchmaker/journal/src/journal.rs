@@ -3,9 +3,11 @@
 use crate::keys::{DiskKeys, KeysError, OnDisk};
 use crate::manifest::Manifest;
 use crate::open;
+use crate::replicated::SharedError;
 use crate::storage::Storage;
 use nearframe_ledger::books::{
-    Answer, BlockError, Books, CheckpointError, Fingerprint, Group, Key, ReplayError, SignedHead, WriteError,
+    Answer, BlockError, BlockHash, Books, CheckpointError, Fingerprint, Group, Key, ReplayError, SignedHead,
+    WriteError,
 };
 use nearframe_protocol::NodeKey;
 
@@ -17,7 +19,36 @@ const CHECKPOINTS: usize = 2;
 pub enum JournalError {
     /// The disk.
     #[error("the ledger's disk: {0}")]
-    Io(#[from] std::io::Error),
+    Io(#[source] std::io::Error),
+    /// The table that others write as well.
+    #[error(transparent)]
+    Shared(#[from] SharedError),
+    /// The copy's last block is not the table's.
+    #[error(
+        "block {height} is {own} in this copy and {shared} in the database: these are two histories. If a head of this \
+         copy was published, restore the database that it came from; otherwise move the folder away, and it is fetched \
+         again"
+    )]
+    OtherHistory {
+        /// Its height.
+        height: u64,
+        /// Its hash here.
+        own: BlockHash,
+        /// Its hash in the table.
+        shared: BlockHash,
+    },
+    /// The copy has more blocks than the table.
+    #[error(
+        "block {height}, {own}, is in this copy and not in the database, which has fewer: it is an older backup, or of \
+         another ledger. Restore the newest state of the database; or, if no head of this copy was published, move the \
+         folder away, and it is fetched again"
+    )]
+    Ahead {
+        /// The height of the copy's last block.
+        height: u64,
+        /// Its hash.
+        own: BlockHash,
+    },
     /// Keys.
     #[error(transparent)]
     Keys(#[from] KeysError),
@@ -77,6 +108,13 @@ pub enum JournalError {
         /// What is wrong.
         error: CheckpointError,
     },
+}
+
+impl From<std::io::Error> for JournalError {
+    fn from(error: std::io::Error) -> Self {
+        // A storage that is a copy fails where its table does.
+        error.downcast().map_or_else(Self::Io, Self::Shared)
+    }
 }
 
 /// The general ledger, and the disk it is on. One writer at a time.

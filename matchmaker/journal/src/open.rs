@@ -82,7 +82,8 @@ impl<S: Storage> Journal<S> {
         Ok(opened)
     }
 
-    fn take(&mut self, block: &Block) -> Result<(), JournalError> {
+    /// Takes the next block, by the same rules as when it was written.
+    pub(crate) fn take(&mut self, block: &Block) -> Result<(), JournalError> {
         let (mut twice, mut failed) = (None, None);
         let (keys, storage) = (&mut self.keys, &self.storage);
         self.books.replay(block, |key, fingerprint| match keys.find(storage, &key) {

@@ -2,8 +2,9 @@
 
 use crate::journal::JournalError;
 use crate::open::{checkpoints, next_block, read_checkpoint};
+use crate::replicated::SharedBlocks;
 use crate::storage::Storage;
-use nearframe_ledger::books::{Block, BlockHash, Books, Key, SignedHead};
+use nearframe_ledger::books::{Block, BlockHash, Books, Key, ReplayError, SignedHead};
 use nearframe_protocol::PublicKey;
 use std::collections::BTreeMap;
 
@@ -27,22 +28,94 @@ pub fn verify(
     key: &PublicKey,
     heads: &[SignedHead],
 ) -> Result<Verified, JournalError> {
-    let length = storage.blocks_len()?;
-    let mut published = published(heads, key)?;
+    let end = storage.blocks_len()?;
+    let published = published(heads, key)?;
     let mut kept = BTreeMap::new();
     for name in checkpoints(storage)? {
         let (checkpoint, _) = read_checkpoint(storage, &name, key)?;
         kept.insert(checkpoint.books.next_height(), checkpoint.books.canonical(&[]));
     }
     let checkpoints = kept.len();
+    let mut source = OnDisk { storage, at: 0, end };
+    let books = read_all(&mut source, kept, published)?;
+    Ok(Verified { books, checkpoints, unfinished_bytes: end - source.at })
+}
+
+/// The same of a table that several share, which has no checkpoints.
+pub fn verify_shared(
+    shared: &dyn SharedBlocks,
+    key: &PublicKey,
+    heads: &[SignedHead],
+) -> Result<Verified, JournalError> {
+    let published = published(heads, key)?;
+    let books = read_all(&mut InTable::new(shared), BTreeMap::new(), published)?;
+    Ok(Verified { books, checkpoints: 0, unfinished_bytes: 0 })
+}
+
+/// Blocks in their order, read as often as needed.
+trait Source {
+    fn next(&mut self) -> Result<Option<Block>, JournalError>;
+    fn rewind(&mut self);
+}
+
+struct OnDisk<'a, S> {
+    storage: &'a S,
+    at: u64,
+    end: u64,
+}
+
+impl<S: Storage> Source for OnDisk<'_, S> {
+    fn next(&mut self) -> Result<Option<Block>, JournalError> {
+        let block = next_block(self.storage, self.at, self.end)?;
+        self.at += block.as_ref().map_or(0, |block| block.bytes().len() as u64);
+        Ok(block)
+    }
+    fn rewind(&mut self) {
+        self.at = 0;
+    }
+}
+
+struct InTable<'a> {
+    shared: &'a dyn SharedBlocks,
+    page: std::vec::IntoIter<Vec<u8>>,
+    blocks: u64,
+    at: u64,
+}
+
+impl<'a> InTable<'a> {
+    fn new(shared: &'a dyn SharedBlocks) -> Self {
+        Self { shared, page: vec![].into_iter(), blocks: 0, at: 0 }
+    }
+}
+
+impl Source for InTable<'_> {
+    fn next(&mut self) -> Result<Option<Block>, JournalError> {
+        if self.page.len() == 0 {
+            self.page = self.shared.after(self.blocks)?.blocks.into_iter();
+        }
+        let Some(bytes) = self.page.next() else { return Ok(None) };
+        let block = Block::parse(bytes).map_err(|error| JournalError::Block { at: self.at, error })?;
+        self.blocks += 1;
+        self.at += block.bytes().len() as u64;
+        Ok(Some(block))
+    }
+    fn rewind(&mut self) {
+        *self = Self::new(self.shared);
+    }
+}
+
+fn read_all(
+    source: &mut impl Source,
+    mut kept: BTreeMap<u64, Vec<u8>>,
+    mut published: BTreeMap<u64, BlockHash>,
+) -> Result<Books, JournalError> {
     let mut books = Books::new();
-    // As many keys as fit are compared in this pass; whatever is left is read again.
-    let passes = (length / 128).div_ceil(KEYS_AT_ONCE).max(1);
-    let mut keys = Vec::with_capacity((length / 128).min(KEYS_AT_ONCE) as usize);
-    let mut at = 0;
-    while let Some(block) = next_block(storage, at, length)? {
-        books.replay(&block, |key, _| keys.extend((pass_of(&key, passes) == 0).then_some(key)))?;
-        at += block.bytes().len() as u64;
+    let (mut keys, mut count) = (vec![], 0);
+    while let Some(block) = source.next()? {
+        books.replay(&block, |key, _| {
+            count += 1;
+            keys.extend((count <= KEYS_AT_ONCE).then_some(key));
+        })?;
         let blocks = books.next_height();
         if kept.remove(&blocks).is_some_and(|canonical| canonical != books.canonical(&[])) {
             return Err(JournalError::Differs { blocks });
@@ -55,12 +128,15 @@ pub fn verify(
         return Err(JournalError::Missing { blocks });
     }
     books.assert_balanced();
-    no_key_twice(&mut keys)?;
-    for pass in 1..passes {
-        read_keys(storage, at, &mut keys, |key| pass_of(key, passes) == pass)?;
+    // Where not all of them fitted, as many as do are compared in each pass.
+    let passes = count.div_ceil(KEYS_AT_ONCE);
+    for pass in 0..passes {
+        if passes > 1 {
+            read_keys(source, &mut keys, |key| pass_of(key, passes) == pass)?;
+        }
         no_key_twice(&mut keys)?;
     }
-    Ok(Verified { books, checkpoints, unfinished_bytes: length - at })
+    Ok(books)
 }
 
 fn published(heads: &[SignedHead], key: &PublicKey) -> Result<BTreeMap<u64, BlockHash>, JournalError> {
@@ -80,19 +156,16 @@ fn pass_of(key: &Key, passes: u64) -> u64 {
 }
 
 fn read_keys(
-    storage: &impl Storage,
-    end: u64,
+    source: &mut impl Source,
     keys: &mut Vec<Key>,
     wanted: impl Fn(&Key) -> bool,
 ) -> Result<(), JournalError> {
     keys.clear();
-    let mut at = 0;
-    while let Some(block) = next_block(storage, at, end)? {
+    source.rewind();
+    while let Some(block) = source.next()? {
         for record in block.records() {
-            let record = record.map_err(|error| JournalError::Block { at, error })?;
-            keys.extend(record.key().filter(&wanted));
+            keys.extend(record.map_err(ReplayError::from)?.key().filter(&wanted));
         }
-        at += Block::bytes(&block).len() as u64;
     }
     Ok(())
 }

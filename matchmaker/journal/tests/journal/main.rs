@@ -1,4 +1,4 @@
-//! The journal on a disk that dies, and in a real folder.
+//! The journal on a disk that dies, in a real folder, and shared by several.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod crash;
@@ -7,3 +7,5 @@ mod disk;
 mod folder;
 mod kill;
 mod orders;
+mod replicas;
+mod table;
