@@ -6,7 +6,7 @@ use crate::options::{General, Record};
 use crate::say;
 use anyhow::{Context, Result};
 use nearframe_ledger::settlement::PayoutProof;
-use nearframe_matchmaker::audit::{AuditError, AuditedLedger, audit, audit_ledger};
+use nearframe_matchmaker::audit::{AuditError, AuditedLedger, KeptIn, audit, audit_ledger};
 use nearframe_matchmaker::open_record;
 use nearframe_protocol::api::LedgerHead;
 use nearframe_protocol::{Currency, Money, PublicKey};
@@ -22,10 +22,13 @@ pub(crate) async fn ledger(general: &General, command: &LedgerCommand) -> Result
 
 async fn verify_ledger(general: &General, record: &Record, heads: &[PathBuf]) -> Result<()> {
     let heads = heads.iter().map(|file| published(file)).collect::<Result<Vec<_>>>()?;
-    let folder = matchmaker_folder(general)?;
+    // A database needs no folder.
+    let is_shared = record.database_url.is_some();
+    let folder = if is_shared { PathBuf::new() } else { matchmaker_folder(general)? };
     let store = open_record(record.database_url.as_deref(), &folder).await?;
     let read = async {
-        let ledger = audit_ledger(store.as_ref(), &folder, &heads).await?;
+        let kept = if is_shared { KeptIn::Store } else { KeptIn::Folder(&folder) };
+        let ledger = audit_ledger(&store, kept, &heads).await?;
         Ok::<_, AuditError>((ledger, audit(store.as_ref()).await?))
     };
     let read = read.await;

@@ -1,10 +1,11 @@
 //! The record read from its beginning: every receipt, every bill, every transfer, every line of the audit trail.
 
+use crate::general::Table;
 use crate::state::ledger_key;
 use crate::store::deeds::TrailRow;
 use crate::store::{Store, StoreError};
 use crate::{LEDGER, SECRET, random};
-use nearframe_journal::{Folder, JournalError, Verified};
+use nearframe_journal::{Folder, JournalError, Verified, verify_shared};
 use nearframe_ledger::auction::clear;
 use nearframe_ledger::bill::{BillError, Evidence};
 use nearframe_ledger::books::{BlockHash, SignedHead};
@@ -15,7 +16,9 @@ use nearframe_protocol::prices::Work;
 use nearframe_protocol::{Currency, LeaseId, NodeId};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::io::Error;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Leases read at once.
 const PAGE_LEASES: u32 = 200;
@@ -204,26 +207,48 @@ pub struct AuditedLedger {
     pub unfinished_bytes: u64,
 }
 
-/// Reads the general ledger of a data folder from its first block: hashes, chain, rules, keys, checkpoints; and compares
-/// what hosts earned with the record, which may be a few seconds ahead. Each of the published `heads` has to be in it.
-/// `None` where there is none.
+/// Where a general ledger is kept.
+#[derive(Clone, Copy, Debug)]
+pub enum KeptIn<'a> {
+    /// In this data folder.
+    Folder(&'a Path),
+    /// In the store, of which each matchmaker has a copy.
+    Store,
+}
+
+/// Reads the general ledger from its first block: hashes, chain, rules, keys, checkpoints; and compares what hosts earned
+/// with the record, which may be a few seconds ahead. Each of the published `heads` has to be in it. `None` where there is
+/// none.
 pub async fn audit_ledger(
-    store: &dyn Store,
-    data_dir: &Path,
+    store: &Arc<dyn Store>,
+    kept: KeptIn<'_>,
     heads: &[LedgerHead],
 ) -> Result<Option<AuditedLedger>, AuditError> {
-    let path = data_dir.join(LEDGER);
-    if !path.exists() {
-        return match heads.first() {
-            Some(head) => Err(JournalError::Missing { blocks: head.blocks }.into()),
-            None => Ok(None),
-        };
-    }
     let key = ledger_key(&store.secret(SECRET, random::bytes()).await?).public();
     let heads = heads.iter().map(signed_head).collect::<Result<Vec<_>, _>>()?;
     // The ledger first: what it has, the record had before.
-    let folder = Folder::inspect(&path).map_err(JournalError::Io)?;
-    let Verified { books, unfinished_bytes, .. } = nearframe_journal::verify(&folder, &key, &heads)?;
+    let verified = match kept {
+        KeptIn::Folder(data_dir) => {
+            let path = data_dir.join(LEDGER);
+            if !path.exists() {
+                return match heads.first() {
+                    Some(head) => Err(JournalError::Missing { blocks: head.blocks }.into()),
+                    None => Ok(None),
+                };
+            }
+            let folder = Folder::inspect(&path).map_err(JournalError::from)?;
+            nearframe_journal::verify(&folder, &key, &heads)?
+        }
+        KeptIn::Store => {
+            let table = Table::new(store);
+            let verified = tokio::task::spawn_blocking(move || verify_shared(&table, &key, &heads)).await;
+            verified.unwrap_or_else(|error| Err(Error::other(error).into()))?
+        }
+    };
+    let Verified { books, unfinished_bytes, .. } = verified;
+    if matches!(kept, KeptIn::Store) && books.next_height() == 0 {
+        return Ok(None);
+    }
     let mut totals = store.host_totals(u64::MAX, None).await?;
     for (place, released_micros) in store.released().await? {
         *totals.entry(place).or_default() += released_micros;

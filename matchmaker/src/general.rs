@@ -1,26 +1,30 @@
 //! The general ledger: what the record posted, once more, in a journal that nobody can change unseen.
 //!
 //! Every posted transfer of the leases' journal, and every charge beside them, becomes an order under its own key, in the order in which it was
-//! written, so that doing it again does nothing. Kept where the record is a file on this machine: several matchmakers
-//! with one database would sign several histories.
+//! written, so that doing it again does nothing. Where several matchmakers share a database, each of them posts, and
+//! their blocks are one history there, of which each keeps a copy.
+//!
+//! **Architecture invariant:** who writes has all blocks that anybody wrote, and decides by them.
 
+mod place;
 mod stakes;
+mod table;
 
+pub(crate) use place::{Kept, Ledger, Place, open};
 pub(crate) use stakes::slashed;
+pub(crate) use table::Table;
 
 use crate::state::Shared;
 use crate::store::plans::ChargeRow;
 use crate::store::stake::CreditRow;
 use crate::store::{PostedRow, StoreError};
-use nearframe_journal::{Folder, Journal, JournalError, Settings, Storage};
+use nearframe_journal::{Folder, Journal, JournalError, Replicated, Settings, SharedError, Storage};
 use nearframe_ledger::books::{AccountNo, Action, Answer, Books, Group, Key, Limit, Memo, Order, SignedHead};
 use nearframe_ledger::payout::{Event, Payout, State};
 use nearframe_ledger::{Account, Transfer};
 use nearframe_protocol::{Currency, NodeKey};
 use std::collections::HashMap;
-use std::io::{Error, ErrorKind};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use tokio::sync::watch;
 
 /// Transfers read and written at once: with the accounts that they open, well below what a write takes.
 const AT_ONCE: u32 = 2_000;
@@ -30,18 +34,28 @@ const CURSOR: &str = "read-until";
 const CHARGES_CURSOR: &str = "charges-until";
 /// What these orders are marked with.
 const CODE: u16 = 1;
+/// Whoever is outrun by others tries again so often. Each time one of them has written; they write every few seconds.
+const TRIES: u32 = 32;
 
-/// The journal, and how far the leases' journal is in it.
+type Chain = Journal<Replicated<Folder>>;
+
+/// The journal, and how far the record is in it.
 #[derive(Debug)]
 pub(crate) struct General {
-    journal: Journal<Folder>,
-    read_until: u64,
-    charges_until: u64,
-    /// The same of what was paid back. Not kept: there is little of it, and keys decide.
-    corrected_until: u64,
-    /// The same of stakes and of credits.
-    stakes_until: u64,
-    credited_until: u64,
+    journal: Chain,
+    read: Read,
+    head: watch::Sender<SignedHead>,
+}
+
+/// How far each part of the record was read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Read {
+    posted: u64,
+    charges: u64,
+    /// What was paid back. Not kept: there is little of it, and keys decide. The same of stakes and of credits.
+    corrected: u64,
+    stakes: u64,
+    credited: u64,
 }
 
 /// What becomes an order.
@@ -71,129 +85,183 @@ impl<'a> Posting<'a> {
     }
 }
 
-/// The journal, after a write that failed, such as on a full disk, with what is surely on the disk.
-fn recovered(journal: &mut Journal<Folder>) -> Result<&mut Journal<Folder>, JournalError> {
-    if journal.is_poisoned() {
-        let opened = journal.recover(Settings::default())?;
-        tracing::warn!(cut_bytes = opened.cut_bytes, "the ledger goes on after a write that failed");
-    }
-    Ok(journal)
-}
-
 impl General {
-    /// Opens or begins the ledger in a folder.
-    pub(crate) fn open(path: &Path, key: NodeKey) -> Result<Self, JournalError> {
-        let folder = Folder::open(path)?;
-        let read_until = cursor(&folder, CURSOR)?;
-        let charges_until = cursor(&folder, CHARGES_CURSOR)?;
-        let (journal, opened) = Journal::open(folder, key, Settings::default())?;
+    /// Opens or begins the ledger.
+    pub(crate) fn open(storage: Replicated<Folder>, key: NodeKey) -> Result<Self, JournalError> {
+        let read = Read {
+            posted: cursor(&storage, CURSOR)?,
+            charges: cursor(&storage, CHARGES_CURSOR)?,
+            ..Read::default()
+        };
+        let (journal, opened) = Journal::open(storage, key, Settings::default())?;
         if opened.cut_bytes > 0 {
             tracing::warn!(bytes = opened.cut_bytes, "a write to the ledger had not ended and was cut off");
         }
-        Ok(Self {
-            journal,
-            read_until,
-            charges_until,
-            corrected_until: 0,
-            stakes_until: 0,
-            credited_until: 0,
-        })
+        let head = watch::Sender::new(journal.head());
+        let mut general = Self { journal, read, head };
+        general.catch_up()?;
+        Ok(general)
     }
 
-    /// How far it goes, signed: never further than what is surely on the disk.
-    pub(crate) fn head(&mut self) -> Result<SignedHead, JournalError> {
-        Ok(recovered(&mut self.journal)?.head())
+    /// Tells how far it goes, signed: never further than what is surely kept.
+    fn heads(&self) -> watch::Receiver<SignedHead> {
+        self.head.subscribe()
     }
 
-    fn post(&mut self, rows: &[PostedRow], now_ms: u64) -> Result<(), JournalError> {
-        let Some(last) = rows.last() else { return Ok(()) };
-        self.write(&rows.iter().map(Posting::of_lease).collect::<Vec<_>>(), now_ms)?;
-        self.read_until = last.seq;
+    /// Goes on after a write that failed, such as on a full disk, with what is surely kept, and takes what others wrote.
+    pub(crate) fn catch_up(&mut self) -> Result<(), JournalError> {
+        let failed = self.journal.is_poisoned();
+        let caught_up = self.journal.catch_up(Settings::default());
+        self.publish();
+        let cut_bytes = caught_up?.cut_bytes;
+        if failed {
+            tracing::warn!(cut_bytes, "the ledger goes on after a write that failed");
+        }
+        Ok(())
+    }
+
+    fn publish(&self) {
+        // While memory may be ahead of what is kept, the last head stays.
+        if !self.journal.is_poisoned() && self.head.borrow().blocks != self.journal.books().next_height() {
+            self.head.send_replace(self.journal.head());
+        }
+    }
+
+    /// Does the work on books that are as far as anybody's; again, on those as they are then, where another was faster.
+    fn up_to_date<T>(
+        &mut self,
+        mut work: impl FnMut(&mut Chain) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
+        for _ in 0..TRIES {
+            self.catch_up()?;
+            let done = work(&mut self.journal);
+            self.publish();
+            if !matches!(done, Err(JournalError::Shared(SharedError::Outrun))) {
+                return done;
+            }
+        }
+        Err(SharedError::Outrun.into())
+    }
+
+    /// How far the record was read.
+    pub(crate) fn read(&self) -> Read {
+        self.read
+    }
+
+    /// As of all that is posted: false where the ledger refuses a transfer of the record, which is read again then.
+    fn post(&mut self, rows: &[PostedRow], now_ms: u64) -> Result<bool, JournalError> {
+        let Some(last) = rows.last() else { return Ok(true) };
+        if !self.write(&rows.iter().map(Posting::of_lease).collect::<Vec<_>>(), now_ms)? {
+            return Ok(false);
+        }
+        self.read.posted = last.seq;
         self.keep(CURSOR, last.seq)
     }
 
-    fn post_charges(&mut self, rows: &[ChargeRow], now_ms: u64) -> Result<(), JournalError> {
-        let Some(last) = rows.last() else { return Ok(()) };
-        self.write(&rows.iter().map(Posting::of_charge).collect::<Vec<_>>(), now_ms)?;
-        self.charges_until = last.seq;
+    fn post_charges(&mut self, rows: &[ChargeRow], now_ms: u64) -> Result<bool, JournalError> {
+        let Some(last) = rows.last() else { return Ok(true) };
+        if !self.write(&rows.iter().map(Posting::of_charge).collect::<Vec<_>>(), now_ms)? {
+            return Ok(false);
+        }
+        self.read.charges = last.seq;
         self.keep(CHARGES_CURSOR, last.seq)
     }
 
     /// After what they correct: a host never pays back what it has not.
-    fn correct(&mut self, rows: &[PostedRow], now_ms: u64) -> Result<(), JournalError> {
-        let Some(last) = rows.last() else { return Ok(()) };
-        self.write(&rows.iter().map(Posting::of_lease).collect::<Vec<_>>(), now_ms)?;
-        self.corrected_until = last.seq;
-        Ok(())
+    fn correct(&mut self, rows: &[PostedRow], now_ms: u64) -> Result<bool, JournalError> {
+        let Some(last) = rows.last() else { return Ok(true) };
+        let done = self.write(&rows.iter().map(Posting::of_lease).collect::<Vec<_>>(), now_ms)?;
+        if done {
+            self.read.corrected = last.seq;
+        }
+        Ok(done)
     }
 
     /// Last of all: what hosts bear of credits was left to them by everything else.
-    fn credit(&mut self, rows: &[CreditRow], now_ms: u64) -> Result<(), JournalError> {
-        let Some(last) = rows.last() else { return Ok(()) };
-        self.write(&rows.iter().map(Posting::of_credit).collect::<Vec<_>>(), now_ms)?;
-        self.credited_until = last.seq;
-        Ok(())
-    }
-
-    fn write(&mut self, postings: &[Posting<'_>], now_ms: u64) -> Result<(), JournalError> {
-        let groups = orders(recovered(&mut self.journal)?.books(), postings);
-        self.carry_out(&groups, now_ms)
-    }
-
-    fn carry_out(&mut self, groups: &[Group], now_ms: u64) -> Result<(), JournalError> {
-        let answers = recovered(&mut self.journal)?.write(groups, now_ms)?;
-        for (group, answer) in groups.iter().zip(answers) {
-            if let Answer::Refused { refusal, .. } = answer {
-                // A posted transfer is right by itself; where the ledger says no, one of the two is broken.
-                tracing::error!(key = %group[0].key, %refusal, "a transfer of the record does not fit the ledger");
-                return Err(JournalError::Io(Error::other(refusal)));
-            }
+    fn credit(&mut self, rows: &[CreditRow], now_ms: u64) -> Result<bool, JournalError> {
+        let Some(last) = rows.last() else { return Ok(true) };
+        let done = self.write(&rows.iter().map(Posting::of_credit).collect::<Vec<_>>(), now_ms)?;
+        if done {
+            self.read.credited = last.seq;
         }
-        Ok(())
+        Ok(done)
     }
 
-    /// Carries a step of a payout out, its creation where there is no event. False: the books refuse it.
-    pub(crate) fn pay(
+    fn write(&mut self, postings: &[Posting<'_>], now_ms: u64) -> Result<bool, JournalError> {
+        self.carry_out(|books| orders(books, postings), now_ms)
+    }
+
+    /// Carries out what `orders` makes of the books as they stand.
+    fn carry_out(
         &mut self,
-        payout: &Payout,
-        event: Option<Event>,
+        orders: impl Fn(&Books) -> Vec<Group>,
         now_ms: u64,
     ) -> Result<bool, JournalError> {
-        let journal = recovered(&mut self.journal)?;
-        let (books, currency) = (journal.books(), &payout.currency);
-        let Some(host) = books.number(&Account::Host(payout.host), currency) else { return Ok(false) };
-        let account = Account::Rail(payout.destination.rail().label());
-        let mut groups = vec![];
-        let rail = books.number(&account, currency).unwrap_or_else(|| {
-            groups.push(opening(&account, currency));
-            books.next_number()
-        });
-        groups.push(match event {
-            None => payout.creation(host, rail),
-            Some(event) => payout.orders(event, host, rail),
-        });
-        let answers = journal.write(&groups, now_ms)?;
-        Ok(answers.iter().all(|answer| !matches!(answer, Answer::Refused { .. })))
+        self.up_to_date(|journal| {
+            let groups = orders(journal.books());
+            let answers = journal.write(&groups, now_ms)?;
+            for (group, answer) in groups.iter().zip(answers) {
+                if let Answer::Refused { refusal, .. } = answer {
+                    // A posted transfer is right by itself; where the ledger says no, one of the two is broken.
+                    tracing::error!(key = %group[0].key, %refusal, "a transfer of the record does not fit the ledger");
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })
     }
 
-    /// How far a payout came; `None`: it was never set aside.
-    pub(crate) fn payout_state(&mut self, payout: &Payout) -> Result<Option<State>, JournalError> {
-        let journal = recovered(&mut self.journal)?;
-        payout.state(journal.books(), |key| journal.find(key))
+    /// Carries a step of a payout out. False: the books refuse it.
+    pub(crate) fn pay(&mut self, payout: &Payout, event: Event, now_ms: u64) -> Result<bool, JournalError> {
+        self.up_to_date(|journal| step(journal, payout, Some(event), now_ms))
     }
 
-    fn keep(&self, cursor: &str, seq: u64) -> Result<(), JournalError> {
+    /// How far a payout came; one that was never set aside is set aside now. `None`: the books refuse that.
+    pub(crate) fn bring(&mut self, payout: &Payout, now_ms: u64) -> Result<Option<State>, JournalError> {
+        self.up_to_date(|journal| {
+            if let Some(state) = payout.state(journal.books(), |key| journal.find(key))? {
+                return Ok(Some(state));
+            }
+            Ok(step(journal, payout, None, now_ms)?.then_some(State::Created))
+        })
+    }
+
+    fn keep(&self, cursor: &str, seq: u64) -> Result<bool, JournalError> {
         let mut bytes = Some(seq.to_le_bytes().to_vec());
-        Ok(self.journal.storage().put(cursor, &mut || Ok(bytes.take()))?)
+        self.journal.storage().put(cursor, &mut || Ok(bytes.take()))?;
+        Ok(true)
     }
 }
 
-fn cursor(folder: &Folder, name: &str) -> Result<u64, JournalError> {
+fn cursor(storage: &impl Storage, name: &str) -> Result<u64, JournalError> {
     let mut bytes = [0; 8];
-    if folder.names()?.iter().any(|known| known == name) {
-        folder.read(name, 0, &mut bytes)?;
+    if storage.names()?.iter().any(|known| known == name) {
+        storage.read(name, 0, &mut bytes)?;
     }
     Ok(u64::from_le_bytes(bytes))
+}
+
+/// A step of a payout, its creation where there is no event. False: the books refuse it.
+fn step(
+    journal: &mut Chain,
+    payout: &Payout,
+    event: Option<Event>,
+    now_ms: u64,
+) -> Result<bool, JournalError> {
+    let (books, currency) = (journal.books(), &payout.currency);
+    let Some(host) = books.number(&Account::Host(payout.host), currency) else { return Ok(false) };
+    let account = Account::Rail(payout.destination.rail().label());
+    let mut groups = vec![];
+    let rail = books.number(&account, currency).unwrap_or_else(|| {
+        groups.push(opening(&account, currency));
+        books.next_number()
+    });
+    groups.push(match event {
+        None => payout.creation(host, rail),
+        Some(event) => payout.orders(event, host, rail),
+    });
+    let answers = journal.write(&groups, now_ms)?;
+    Ok(answers.iter().all(|answer| !matches!(answer, Answer::Refused { .. })))
 }
 
 /// Numbers of accounts, with the orders that open those that are not there.
@@ -247,89 +315,61 @@ fn movement(posting: &Posting<'_>, debit: AccountNo, credit: AccountNo) -> Group
     vec![Order { key: Key::of(posting.key), action, memo }]
 }
 
-/// Where this matchmaker keeps a general ledger, if it does, and the ledger once it is open.
-#[derive(Debug, Default)]
-pub(crate) struct Place {
-    path: OnceLock<PathBuf>,
-    open: OnceLock<Arc<Mutex<General>>>,
-    /// Held while it is opened: who comes meanwhile would find it held by another.
-    opening: tokio::sync::Mutex<()>,
+/// Why the ledger is not where the record is.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PostError {
+    /// The record cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The ledger cannot be opened or written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
 }
 
-impl Place {
-    /// From now on it is kept here.
-    pub(crate) fn choose(&self, path: PathBuf) {
-        // Chosen once, when the matchmaker is opened.
-        let _ = self.path.set(path);
-    }
-    /// The ledger, once it is open.
-    pub(crate) fn ledger(&self) -> Option<&Arc<Mutex<General>>> {
-        self.open.get()
-    }
-}
-
-/// Opens the ledger where one is kept and it is not open: its balances are compared with its blocks. `None` where none
-/// is kept, or where another still holds it: one that stops may take a moment.
-pub(crate) async fn open(shared: &Shared) -> Result<Option<&Arc<Mutex<General>>>, JournalError> {
-    let place = &shared.general;
-    let (None, Some(path)) = (place.open.get(), place.path.get().cloned()) else {
-        return Ok(place.open.get());
-    };
-    let _opening = place.opening.lock().await;
-    if let Some(general) = place.open.get() {
-        return Ok(Some(general));
-    }
-    let key = shared.ledger_key.clone();
-    let opened = tokio::task::spawn_blocking(move || General::open(&path, key)).await;
-    match opened.unwrap_or_else(|error| Err(JournalError::Io(Error::other(error)))) {
-        Ok(general) => Ok(Some(place.open.get_or_init(|| Arc::new(Mutex::new(general))))),
-        Err(JournalError::Io(error)) if error.kind() == ErrorKind::ResourceBusy => {
-            tracing::warn!(%error, "the ledger is held by another; tried again soon");
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// Posts what the record has and the ledger has not.
+/// Posts what the record has and the ledger has not. Where the ledger fails, that is tried again soon.
 pub(crate) async fn post(shared: &Shared) -> Result<(), StoreError> {
-    let general = match open(shared).await {
-        Ok(Some(general)) => general,
-        Ok(None) => return Ok(()),
-        Err(error) => {
-            tracing::error!(%error, "the ledger cannot be opened");
-            return Ok(());
+    match posted(shared).await {
+        Ok(_) => Ok(()),
+        Err(PostError::Store(error)) => Err(error),
+        Err(PostError::Journal(error)) => {
+            tracing::error!(%error, "the ledger is behind the record");
+            Ok(())
         }
-    };
+    }
+}
+
+/// The ledger with what the record has, but for what it refuses. `None` where none is open.
+pub(crate) async fn posted(shared: &Shared) -> Result<Option<&Ledger>, PostError> {
+    let Some(ledger) = open(shared).await? else { return Ok(None) };
+    // What others wrote counts here as well, and is published, whether or not there is something to post.
+    ledger.with(General::catch_up).await?;
     loop {
-        let after = lock(general).read_until;
-        let rows = shared.store.posted_after(after, AT_ONCE).await?;
-        let charges_after = lock(general).charges_until;
-        let charges = shared.store.charges_after(charges_after, AT_ONCE).await?;
+        let read = ledger.with(|general| Ok(general.read())).await?;
+        let rows = shared.store.posted_after(read.posted, AT_ONCE).await?;
+        let charges = shared.store.charges_after(read.charges, AT_ONCE).await?;
         if rows.is_empty() && charges.is_empty() {
             break;
         }
         let write = move |general: &mut General, now_ms| {
-            general.post(&rows, now_ms)?;
-            general.post_charges(&charges, now_ms)
+            Ok(general.post(&rows, now_ms)? && general.post_charges(&charges, now_ms)?)
         };
-        if !written(shared, general, write).await {
-            return Ok(());
+        if !written(shared, ledger, write).await? {
+            return Ok(Some(ledger));
         }
     }
-    if stakes::bring(shared, general).await? {
-        beside_leases(shared, general).await?;
+    if stakes::bring(shared, ledger).await? {
+        beside_leases(shared, ledger).await?;
     }
-    Ok(())
+    Ok(Some(ledger))
 }
 
 /// What was paid back, and what was credited.
-async fn beside_leases(shared: &Shared, general: &Arc<Mutex<General>>) -> Result<(), StoreError> {
+async fn beside_leases(shared: &Shared, ledger: &Ledger) -> Result<(), PostError> {
     loop {
-        let after = lock(general).corrected_until;
-        let rows = shared.store.corrections_after(after, AT_ONCE).await?;
+        let read = ledger.with(|general| Ok(general.read())).await?;
+        let rows = shared.store.corrections_after(read.corrected, AT_ONCE).await?;
         let done = rows.is_empty();
-        if !written(shared, general, move |general, now_ms| general.correct(&rows, now_ms)).await {
+        if !written(shared, ledger, move |general, now_ms| general.correct(&rows, now_ms)).await? {
             return Ok(());
         }
         if done {
@@ -337,33 +377,23 @@ async fn beside_leases(shared: &Shared, general: &Arc<Mutex<General>>) -> Result
         }
     }
     loop {
-        let after = lock(general).credited_until;
-        let rows = shared.store.credits_after(after, AT_ONCE).await?;
+        let read = ledger.with(|general| Ok(general.read())).await?;
+        let rows = shared.store.credits_after(read.credited, AT_ONCE).await?;
         let done = rows.is_empty();
-        if !written(shared, general, move |general, now_ms| general.credit(&rows, now_ms)).await || done {
+        if !written(shared, ledger, move |general, now_ms| general.credit(&rows, now_ms)).await? || done {
             return Ok(());
         }
     }
 }
 
-/// Writes beside the runtime; false where that failed, which is tried again soon.
+/// Writes at the time of now.
 async fn written(
     shared: &Shared,
-    general: &Arc<Mutex<General>>,
-    write: impl FnOnce(&mut General, u64) -> Result<(), JournalError> + Send + 'static,
-) -> bool {
-    let (general, now_ms) = (Arc::clone(general), shared.now_ms());
-    let done = tokio::task::spawn_blocking(move || write(&mut lock(&general), now_ms)).await;
-    let done = done.unwrap_or_else(|error| Err(JournalError::Io(Error::other(error))));
-    if let Err(error) = &done {
-        tracing::error!(%error, "the ledger could not be written");
-    }
-    done.is_ok()
-}
-
-/// The lock is never held across an await.
-pub(crate) fn lock(general: &Mutex<General>) -> MutexGuard<'_, General> {
-    general.lock().unwrap_or_else(PoisonError::into_inner)
+    ledger: &Ledger,
+    write: impl FnOnce(&mut General, u64) -> Result<bool, JournalError> + Send + 'static,
+) -> Result<bool, JournalError> {
+    let now_ms = shared.now_ms();
+    ledger.with(move |general| write(general, now_ms)).await
 }
 
 #[cfg(test)]
@@ -375,6 +405,10 @@ mod tests {
 
     fn key() -> NodeKey {
         NodeKey::from_seed([3; 32])
+    }
+
+    fn open_in(folder: &tempfile::TempDir) -> General {
+        General::open(Replicated::alone(Folder::open(folder.path()).unwrap()), key()).unwrap()
     }
 
     fn row(seq: u64, host: u8, amount_micros: i128) -> PostedRow {
@@ -401,18 +435,18 @@ mod tests {
     #[test]
     fn what_was_posted_is_in_the_ledger_once_however_often_it_is_read() {
         let folder = tempfile::tempdir().unwrap();
-        let mut general = General::open(folder.path(), key()).unwrap();
-        general.post(&[row(1, 1, 10), row(2, 2, 20), row(3, 1, 0)], 1).unwrap();
-        general.post(&[row(4, 1, 5)], 2).unwrap();
-        assert_eq!(general.read_until, 4);
+        let mut general = open_in(&folder);
+        assert!(general.post(&[row(1, 1, 10), row(2, 2, 20), row(3, 1, 0)], 1).unwrap());
+        assert!(general.post(&[row(4, 1, 5)], 2).unwrap());
+        assert_eq!(general.read.posted, 4);
         drop(general);
 
-        let mut general = General::open(folder.path(), key()).unwrap();
-        assert_eq!(general.read_until, 4);
+        let mut general = open_in(&folder);
+        assert_eq!(general.read.posted, 4);
         let all = [row(1, 1, 10), row(2, 2, 20), row(4, 1, 5), row(5, 3, 7)];
-        general.post(&all, 3).unwrap();
+        assert!(general.post(&all, 3).unwrap());
         assert_eq!([1, 2, 3].map(|host| earned(&general, host)), [15, 20, 7]);
-        let head = general.head().unwrap();
+        let head = general.heads().borrow().clone();
         let verified = verify(&Folder::inspect(folder.path()).unwrap(), &key().public(), &[head]).unwrap();
         assert_eq!(verified.books.accounts().len(), 4);
     }
@@ -420,9 +454,9 @@ mod tests {
     #[test]
     fn a_transfer_that_was_changed_since_does_not_pass() {
         let folder = tempfile::tempdir().unwrap();
-        let mut general = General::open(folder.path(), key()).unwrap();
-        general.post(&[row(1, 1, 10)], 1).unwrap();
-        general.post(&[row(1, 1, 11)], 2).unwrap_err();
+        let mut general = open_in(&folder);
+        assert!(general.post(&[row(1, 1, 10)], 1).unwrap());
+        assert!(!general.post(&[row(1, 1, 11)], 2).unwrap());
         assert_eq!(earned(&general, 1), 10);
     }
 }

@@ -52,6 +52,7 @@ use axum::Router;
 use bus::network::{Nats, NatsError};
 use bus::words::ReplicaId;
 use bus::{Bus, BusError, InProcess, Replicated};
+use general::Kept;
 use nearframe_protocol::EndReason;
 use replicas::{Clock, Cluster};
 use state::{Parts, Phase, Shared};
@@ -124,8 +125,13 @@ pub enum Error {
     #[error("bus_url: {0}; look at the server's log")]
     Silent(#[from] BusError),
     /// The general ledger cannot be opened, or is wrong.
-    #[error(transparent)]
-    Ledger(#[from] nearframe_journal::JournalError),
+    #[error("the general ledger in {folder}: {error}")]
+    Ledger {
+        /// Where it is kept.
+        folder: PathBuf,
+        /// What is wrong.
+        error: Box<nearframe_journal::JournalError>,
+    },
 }
 
 /// Shorthand for this crate's results.
@@ -147,7 +153,7 @@ impl Matchmaker {
         tokio::fs::create_dir_all(&path).await.map_err(unusable)?;
         let assets = LocalFolder::open(&path.join(ASSETS)).await.map_err(unusable)?;
         let store = open_store(config.database_url.as_deref(), &path).await?;
-        let is_alone = config.database_url.is_none();
+        let has_others = config.database_url.is_some();
         let assets = Arc::new(assets);
         let matchmaker = match config.bus_url.clone() {
             None => Self::with_parts(config, store, assets).await?,
@@ -156,10 +162,10 @@ impl Matchmaker {
                 Self::with_bus(config, store, assets, Arc::new(bus)).await?
             }
         };
-        if is_alone {
-            matchmaker.shared.general.choose(path.join(LEDGER));
-            general::open(&matchmaker.shared).await?;
-        }
+        let kept = Kept { folder: path.join(LEDGER), is_copy: has_others };
+        matchmaker.shared.general.choose(kept);
+        let opened = general::open(&matchmaker.shared).await;
+        opened.map_err(|error| Error::Ledger { folder: path.join(LEDGER), error: Box::new(error) })?;
         Ok(matchmaker)
     }
 

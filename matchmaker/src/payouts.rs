@@ -1,45 +1,49 @@
 //! Payouts: a run collects what is settled and not paid; each step is an order of the general ledger first, and a row
 //! second.
 //!
-//! Kept where the general ledger is: with a shared database there is none, and no payout. Sending is a person's: the bank's
-//! file is downloaded once it is submitted, claims are published; a rail's word comes in as an outcome.
+//! Sending is a person's: the bank's file is downloaded once it is submitted, claims are published; a rail's word comes in as
+//! an outcome. Whichever of several matchmakers is asked does it.
 //!
 //! **Architecture invariant:** a row never knows more than the ledger. After a crash between the two, the row is brought to
-//! what the ledger says before anything else happens; a payout that the ledger never set aside is set aside then.
+//! what the ledger says before anything else happens; a payout that the ledger never set aside is set aside then. Rows are
+//! made of what is left of earnings only if nobody spent of these since that was read ([`Spent`]).
 
-use crate::general::{self, General};
+use crate::general::{self, Ledger, PostError};
 use crate::settlement;
 use crate::stakes;
 use crate::state::Shared;
 use crate::store::StoreError;
 use crate::store::accounts::Holding;
-use crate::store::payouts::{DestinationRow, MOST_PAYOUTS, PayoutRow};
+use crate::store::payouts::{DestinationRow, MOST_PAYOUTS, PayoutRow, Spent};
 use crate::store::webhooks::EventRow;
 use nearframe_journal::JournalError;
+use nearframe_ledger::LedgerError;
 use nearframe_ledger::payout::bank::{self, BankError, Debtor};
 use nearframe_ledger::payout::evm::Claims;
 use nearframe_ledger::payout::{
     Address, Destination, DestinationError, Due, Event, Manifest, ManifestError, PaidSoFar, PayoutError,
     State,
 };
-use nearframe_ledger::{LedgerError, settlement::Epoch};
+use nearframe_ledger::settlement::{Epoch, Totals};
 use nearframe_protocol::payout::{PayTo, PayoutId, PayoutState};
 use nearframe_protocol::webhook::{EventData, EventKind};
 use nearframe_protocol::{AccountId, Currency, EventId, Money, NodeId};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 
 /// Less than this waits for the next run, in micro-units: a cent is the least that a bank moves.
 const LEAST_MICROS: i128 = 10_000;
+/// Where other matchmakers pay or stake at the same time, what is left is read again so often.
+const TRIES: u32 = 8;
 
 /// Why nothing was paid.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PayError {
     /// No general ledger here.
-    #[error(
-        "this server keeps its record in a shared database and no ledger of its own, from which alone it pays"
-    )]
+    #[error("this server has no general ledger open, from which alone it pays")]
     NoLedger,
+    /// Others were faster, again and again.
+    #[error("others spent of the same earnings at the same time; try again")]
+    Busy,
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -67,6 +71,15 @@ pub(crate) enum PayError {
     /// No such payout or run.
     #[error("there is no such payout or run")]
     Unknown,
+}
+
+impl From<PostError> for PayError {
+    fn from(error: PostError) -> Self {
+        match error {
+            PostError::Store(error) => error.into(),
+            PostError::Journal(error) => error.into(),
+        }
+    }
 }
 
 /// The destination that somebody wrote, checked.
@@ -130,24 +143,16 @@ fn event(row: &PayoutRow) -> Result<Option<EventRow>, StoreError> {
     EventRow::with_id(EventId::from_random(bytes), row.account, kind, row.changed_at_ms, data).map(Some)
 }
 
-async fn ledger(shared: &Shared) -> Result<Arc<Mutex<General>>, PayError> {
+async fn ledger(shared: &Shared) -> Result<Ledger, PayError> {
     // Whatever is settled has to be on the hosts' accounts before it is set aside.
-    general::post(shared).await?;
-    shared.general.ledger().cloned().ok_or(PayError::NoLedger)
+    general::posted(shared).await?.cloned().ok_or(PayError::NoLedger)
 }
 
-/// Writes a step into the ledger; where the disk is waited for, nobody else is.
-async fn step(
-    general: &Arc<Mutex<General>>,
-    row: &PayoutRow,
-    event: Option<Event>,
-    now_ms: u64,
-) -> Result<(), PayError> {
-    let (general, payout, id) = (Arc::clone(general), row.payout.clone(), row.id());
-    let write = move || general::lock(&general).pay(&payout, event, now_ms);
-    let written = tokio::task::spawn_blocking(write).await;
-    let written = written.unwrap_or_else(|error| Err(JournalError::Io(std::io::Error::other(error))))?;
-    if written { Ok(()) } else { Err(PayError::Refused(id)) }
+/// Writes a step into the ledger.
+async fn step(ledger: &Ledger, row: &PayoutRow, event: Event, now_ms: u64) -> Result<(), PayError> {
+    let payout = row.payout.clone();
+    let written = ledger.with(move |general| general.pay(&payout, event, now_ms)).await?;
+    if written { Ok(()) } else { Err(PayError::Refused(row.id())) }
 }
 
 /// Brings every row that is open to what the ledger says; sets aside what it does not know.
@@ -156,20 +161,14 @@ pub(crate) async fn reconcile(shared: &Shared) -> Result<(), PayError> {
     if open.is_empty() {
         return Ok(());
     }
-    let general = ledger(shared).await?;
+    let ledger = ledger(shared).await?;
     for mut row in open {
-        let known = general::lock(&general).payout_state(&row.payout)?;
-        let state = match known {
-            Some(state) => state,
-            None => match step(&general, &row, None, shared.now_ms()).await {
-                Ok(()) => State::Created,
-                Err(PayError::Refused(id)) => {
-                    tracing::error!(payout = %id, "the ledger does not hold what a payout would set aside");
-                    State::Failed
-                }
-                Err(error) => return Err(error),
-            },
-        };
+        let (payout, now_ms) = (row.payout.clone(), shared.now_ms());
+        let brought = ledger.with(move |general| general.bring(&payout, now_ms)).await?;
+        let state = brought.unwrap_or_else(|| {
+            tracing::error!(payout = %row.id(), "the ledger does not hold what a payout would set aside");
+            State::Failed
+        });
         if state != row.state {
             (row.state, row.changed_at_ms) = (state, shared.now_ms());
             shared.store.set_payout_state(row.id(), state, row.changed_at_ms, event(&row)?.as_ref()).await?;
@@ -181,8 +180,30 @@ pub(crate) async fn reconcile(shared: &Shared) -> Result<(), PayError> {
 /// Collects what is settled and not paid. Whoever asks again gets nothing twice.
 pub(crate) async fn run(shared: &Shared) -> Result<Vec<PayoutRow>, PayError> {
     let _alone = shared.paying.lock().await;
-    reconcile(shared).await?;
-    ledger(shared).await?;
+    for _ in 0..TRIES {
+        reconcile(shared).await?;
+        ledger(shared).await?;
+        let spent = shared.store.spent().await?;
+        let rows = due(shared, spent).await?;
+        if rows.is_empty() {
+            return Ok(vec![]);
+        }
+        let told = rows.iter().map(|row| Ok::<_, StoreError>(event(row)?.map(|event| (row.clone(), event))));
+        let told = told.collect::<Result<Vec<_>, _>>()?;
+        if !shared.store.add_payouts(&told.into_iter().flatten().collect::<Vec<_>>(), spent).await? {
+            continue;
+        }
+        // A crash here is made up for by the next that looks: the rows say what the ledger is still to set aside.
+        reconcile(shared).await?;
+        let run = spent.run + 1;
+        tracing::info!(run, payouts = rows.len(), "payouts were collected");
+        return Ok(shared.store.payouts_of_run(run).await?);
+    }
+    Err(PayError::Busy)
+}
+
+/// What is settled and not paid, as the next run.
+async fn due(shared: &Shared, spent: Spent) -> Result<Vec<PayoutRow>, PayError> {
     let Some(last) = shared.store.last_settlement().await? else { return Ok(vec![]) };
     let mut totals = settlement::until(shared, last.epoch, None).await?.totals;
     let deducted = shared.store.deducted().await?;
@@ -191,25 +212,11 @@ pub(crate) async fn run(shared: &Shared) -> Result<Vec<PayoutRow>, PayError> {
         totals.entry(place.clone()).or_default();
     }
     let retained = stakes::retained(shared, &totals).await?;
-    let wanted = shared.store.destinations(None).await?;
-    let mut destinations = BTreeMap::new();
-    let mut accounts: BTreeMap<NodeId, AccountId> = BTreeMap::new();
-    for (host, currency) in totals.keys() {
-        let Some(account) = shared.store.owner(&Holding::Node(*host)).await? else { continue };
-        accounts.insert(*host, account);
-        let is_theirs = |row: &&DestinationRow| row.account == account && row.currency == *currency;
-        if let Some(row) = wanted.iter().find(is_theirs) {
-            destinations.insert((*host, currency.clone()), row.destination.clone());
-        }
-    }
+    let Receivers { accounts, destinations } = receivers(shared, &totals).await?;
     totals.retain(|place, _| destinations.contains_key(place));
-    let paid: PaidSoFar = shared
-        .store
-        .paid()
-        .await?
-        .into_iter()
-        .map(|(host, currency, rail, micros)| ((host, currency, rail), micros))
-        .collect();
+    let paid = shared.store.paid().await?.into_iter();
+    let paid: PaidSoFar =
+        paid.map(|(host, currency, rail, micros)| ((host, currency, rail), micros)).collect();
     let failed = shared.store.failed_payouts(last.epoch.0).await?;
     let attempts = failed.into_iter().map(|(host, currency, count)| ((host, currency), count)).collect();
     let mut manifest = Manifest::of(&Due {
@@ -224,39 +231,46 @@ pub(crate) async fn run(shared: &Shared) -> Result<Vec<PayoutRow>, PayError> {
         least_micros: LEAST_MICROS,
     })?;
     manifest.payouts.truncate(MOST_PAYOUTS);
-    let (run, now_ms) = (shared.store.last_payout_run().await? + 1, shared.now_ms());
+    let (run, now_ms) = (spent.run + 1, shared.now_ms());
     let row = |payout: nearframe_ledger::payout::Payout| {
         let account = accounts.get(&payout.host).copied()?;
-        Some(PayoutRow {
-            run,
-            account,
-            payout,
-            state: State::Created,
-            created_at_ms: now_ms,
-            changed_at_ms: now_ms,
-        })
+        let state = State::Created;
+        Some(PayoutRow { run, account, payout, state, created_at_ms: now_ms, changed_at_ms: now_ms })
     };
-    let rows: Vec<_> = manifest.payouts.into_iter().filter_map(row).collect();
-    let told = |row: &PayoutRow| Ok::<_, StoreError>(event(row)?.map(|event| (row.clone(), event)));
-    let told = rows.iter().map(told).collect::<Result<Vec<_>, _>>()?;
-    shared.store.add_payouts(&told.into_iter().flatten().collect::<Vec<_>>()).await?;
-    // A crash here is made up for by the next that looks: the rows say what the ledger is still to set aside.
-    reconcile(shared).await?;
-    tracing::info!(run, payouts = rows.len(), until = %last.epoch, "payouts were collected");
-    Ok(shared.store.payouts_of_run(run).await?)
+    Ok(manifest.payouts.into_iter().filter_map(row).collect())
+}
+
+/// Whose machines earned, and where they want it.
+struct Receivers {
+    accounts: BTreeMap<NodeId, AccountId>,
+    destinations: BTreeMap<(NodeId, Currency), Destination>,
+}
+
+async fn receivers(shared: &Shared, totals: &Totals) -> Result<Receivers, StoreError> {
+    let wanted = shared.store.destinations(None).await?;
+    let mut receivers = Receivers { accounts: BTreeMap::new(), destinations: BTreeMap::new() };
+    for (host, currency) in totals.keys() {
+        let Some(account) = shared.store.owner(&Holding::Node(*host)).await? else { continue };
+        receivers.accounts.insert(*host, account);
+        let is_theirs = |row: &&DestinationRow| row.account == account && row.currency == *currency;
+        if let Some(row) = wanted.iter().find(is_theirs) {
+            receivers.destinations.insert((*host, currency.clone()), row.destination.clone());
+        }
+    }
+    Ok(receivers)
 }
 
 /// Writes down that a run's payouts are about to be handed to their rails. From then on they are only asked about.
 pub(crate) async fn submit(shared: &Shared, run: u64) -> Result<Vec<PayoutRow>, PayError> {
     let _alone = shared.paying.lock().await;
     reconcile(shared).await?;
-    let general = ledger(shared).await?;
+    let ledger = ledger(shared).await?;
     let rows = shared.store.payouts_of_run(run).await?;
     if rows.is_empty() {
         return Err(PayError::Unknown);
     }
     for row in rows.iter().filter(|row| row.state == State::Created) {
-        step(&general, row, Some(Event::Submitting), shared.now_ms()).await?;
+        step(&ledger, row, Event::Submitting, shared.now_ms()).await?;
         shared.store.set_payout_state(row.id(), State::Submitted, shared.now_ms(), None).await?;
     }
     Ok(shared.store.payouts_of_run(run).await?)
@@ -270,15 +284,23 @@ pub(crate) async fn outcome(
     settled: bool,
 ) -> Result<PayoutRow, PayError> {
     let _alone = shared.paying.lock().await;
+    let said = if settled { Event::Settled } else { Event::Failed };
+    match decide(shared, run, id, said).await {
+        // Another matchmaker was told of another outcome a moment before: what the ledger says now tells.
+        Err(PayError::Refused(_)) => decide(shared, run, id, said).await,
+        decided => decided,
+    }
+}
+
+async fn decide(shared: &Shared, run: u64, id: PayoutId, said: Event) -> Result<PayoutRow, PayError> {
     reconcile(shared).await?;
-    let general = ledger(shared).await?;
+    let ledger = ledger(shared).await?;
     let rows = shared.store.payouts_of_run(run).await?;
     let mut row = rows.into_iter().find(|row| row.id() == id).ok_or(PayError::Unknown)?;
-    let said = if settled { Event::Settled } else { Event::Failed };
     let state = row.state.after(said)?;
     if state != row.state {
         let now_ms = shared.now_ms();
-        step(&general, &row, Some(said), now_ms).await?;
+        step(&ledger, &row, said, now_ms).await?;
         (row.state, row.changed_at_ms) = (state, now_ms);
         shared.store.set_payout_state(id, state, now_ms, event(&row)?.as_ref()).await?;
     }
@@ -329,3 +351,6 @@ pub(crate) async fn claims(shared: &Shared, run: u64) -> Result<Vec<(Currency, C
     });
     claims.collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ mod support;
 
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode, header};
-use nearframe_matchmaker::audit::{AuditedLedger, audit, audit_ledger};
+use nearframe_matchmaker::audit::{AuditedLedger, KeptIn, audit, audit_ledger};
 use nearframe_matchmaker::{Config, Matchmaker, open_record};
 use nearframe_protocol::api::{Budget, CreateSession, CreatedSession, LedgerHead, Page, Quote, Usage};
 use nearframe_protocol::link::{FromNode, RunningSession, ToNode};
@@ -298,7 +298,8 @@ async fn what_leases_post_is_in_the_general_ledger_and_both_are_right() {
     };
     assert_eq!(head.records, records);
     let store = open_record(None, folder.path()).await.unwrap();
-    let ledger = audit_ledger(store.as_ref(), folder.path(), std::slice::from_ref(&head)).await.unwrap();
+    let kept = KeptIn::Folder(folder.path());
+    let ledger = audit_ledger(&store, kept, std::slice::from_ref(&head)).await.unwrap();
     assert_eq!(ledger, Some(AuditedLedger { blocks: head.blocks, records, unfinished_bytes: 0 }));
     let audited = audit(store.as_ref()).await.unwrap();
     assert_eq!((audited.leases, audited.receipts), (1, 5));

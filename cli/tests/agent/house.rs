@@ -5,6 +5,7 @@ use super::node::{Memory, Node};
 use nearframe_protocol::NodeKey;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -34,7 +35,14 @@ pub(crate) fn ends(args: &[&str]) -> Output {
     command().args(args).output().unwrap()
 }
 
-/// The library that makes a clock wrong. Its command would stand between us and the process.
+/// What makes a program's clock go ahead, in the words of faketime: in its environment, because the command would stand between
+/// us and the process.
+pub(crate) fn wrong_clock(offset: &str) -> [(&'static str, OsString); 3] {
+    let clock = fake_clock().into_os_string();
+    [("LD_PRELOAD", clock), ("FAKETIME", offset.into()), ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into())]
+}
+
+/// The library that does it.
 fn fake_clock() -> PathBuf {
     let folders = std::fs::read_dir("/usr/lib").unwrap().map_while(Result::ok);
     let library = |folder: PathBuf| folder.join("faketime/libfaketimeMT.so.1");
@@ -64,9 +72,15 @@ impl House {
     pub(crate) fn open(data: &Path, ahead: Option<&str>) -> Self {
         let mut command = command();
         if let Some(offset) = ahead {
-            command.env("LD_PRELOAD", fake_clock()).env("FAKETIME", offset);
-            command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+            command.envs(wrong_clock(offset));
         }
+        Self::matchmaker(command, data)
+    }
+
+    /// The same as one of several on a database, by whose clock they go, and a bus.
+    pub(crate) fn open_among(data: &Path, database_url: &str, bus_url: &str) -> Self {
+        let mut command = command();
+        command.env("NEARFRAME_DATABASE_URL", database_url).env("NEARFRAME_BUS_URL", bus_url);
         Self::matchmaker(command, data)
     }
 
@@ -214,6 +228,11 @@ impl House {
 
     /// As a service manager stops it.
     pub(crate) fn stop(self) {
+        self.end();
+    }
+
+    /// The same where somebody else holds it.
+    pub(crate) fn end(&self) {
         let mut process = self.process.lock().unwrap();
         kill_process(Pid::from_child(&process), Signal::TERM).unwrap();
         let until = Instant::now() + WITHIN;

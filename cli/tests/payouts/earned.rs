@@ -18,16 +18,27 @@ pub(crate) fn micros(money: &Value) -> i128 {
 
 /// Earns something five days ago, which is settled by now, and says where the host wants it.
 pub(crate) fn earned(data: &Path) -> (i128, String) {
-    let house = House::open(data, Some("-5d"));
+    plays(&House::open(data, Some("-5d")));
+    settles(&House::open(data, None))
+}
+
+/// Somebody plays for money; then the house is stopped.
+pub(crate) fn plays(house: &House) {
     let machine = house.machine(player());
     let wanted = json!(CreateSession::of(TitleId::new("meteor").unwrap(), player().public()));
     let bearer = format!("Authorization: Bearer {}\r\n", house.account("100000", "100000"));
     let created = house.ask("POST /v1/sessions", &bearer, &wanted);
     assert_eq!(created.status, 201, "{}", created.body);
     machine.receipts(2);
+    let id = created.body["session"]["id"].as_str().unwrap();
+    assert_eq!(house.ask(&format!("DELETE /v1/sessions/{id}"), &bearer, &Value::Null).status, 200);
+    machine.receipts(2);
     drop(machine);
-    house.stop();
-    let house = House::open(data, None);
+    house.end();
+}
+
+/// What is settled of that five days later, and of which machine, whose host says where it wants it.
+pub(crate) fn settles(house: &House) -> (i128, String) {
     let node =
         house.ask("GET /v1/nodes", "", &Value::Null).body["items"][0]["id"].as_str().unwrap().to_owned();
     let until = Instant::now() + WITHIN;

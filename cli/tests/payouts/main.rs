@@ -1,5 +1,5 @@
-//! Payouts of a real matchmaker that is killed again and again while it pays, and whose disks fill up: nothing is paid twice
-//! and nothing is lost.
+//! Payouts of a real matchmaker, and of two on one database, that are killed again and again while they pay, and whose disks
+//! fill up: nothing is paid twice and nothing is lost.
 #![allow(clippy::unwrap_used, reason = "what a test cannot go on without has failed it")]
 
 mod disk;
@@ -7,9 +7,14 @@ mod earned;
 mod full;
 #[path = "../agent/house.rs"]
 mod house;
+#[path = "../../../matchmaker/tests/nats/mod.rs"]
+mod nats;
 #[path = "../replicas/node.rs"]
 #[allow(dead_code, reason = "written for a larger test")]
 mod node;
+#[path = "../../../matchmaker/tests/postgres/mod.rs"]
+mod postgres;
+mod replicas;
 
 use earned::{earned, micros, payouts};
 use house::{House, ends};

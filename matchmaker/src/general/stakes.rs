@@ -1,16 +1,14 @@
 //! Stakes in the general ledger: `stake:NODE` holds what is staked, and a part that a case costs is pending there until it
 //! is taken or free again.
 
-use super::{AT_ONCE, General, Numbers, lock, written};
+use super::{AT_ONCE, General, Ledger, Numbers, PostError, written};
 use crate::state::Shared;
-use crate::store::StoreError;
 use crate::store::stake::StakeRow;
 use nearframe_journal::JournalError;
-use nearframe_ledger::books::{Action, Amount, Group, Key, Memo, Order};
+use nearframe_ledger::books::{Action, Amount, Books, Group, Key, Memo, Order};
 use nearframe_ledger::{Account, Label};
 use nearframe_protocol::Currency;
 use nearframe_trust::stake::{Entry, Posting, label};
-use std::sync::{Arc, Mutex};
 
 /// What these orders are marked with.
 const CODE: u16 = 0x5354;
@@ -26,14 +24,18 @@ fn deposits() -> Account {
 }
 
 impl General {
-    pub(super) fn post_stakes(&mut self, rows: &[StakeRow], now_ms: u64) -> Result<(), JournalError> {
-        let Some(last) = rows.last() else { return Ok(()) };
-        let mut numbers = Numbers::new(self.journal.books());
-        let orders: Vec<Group> = rows.iter().filter_map(|row| order(row, &mut numbers)).collect();
-        let groups: Vec<Group> = numbers.openings.into_iter().chain(orders).collect();
-        self.carry_out(&groups, now_ms)?;
-        self.stakes_until = last.seq;
-        Ok(())
+    pub(super) fn post_stakes(&mut self, rows: &[StakeRow], now_ms: u64) -> Result<bool, JournalError> {
+        let Some(last) = rows.last() else { return Ok(true) };
+        let groups = |books: &Books| -> Vec<Group> {
+            let mut numbers = Numbers::new(books);
+            let orders: Vec<Group> = rows.iter().filter_map(|row| order(row, &mut numbers)).collect();
+            numbers.openings.into_iter().chain(orders).collect()
+        };
+        let done = self.carry_out(groups, now_ms)?;
+        if done {
+            self.read.stakes = last.seq;
+        }
+        Ok(done)
     }
 
     /// What an account may still be debited, in micro-units.
@@ -74,15 +76,15 @@ fn order(row: &StakeRow, numbers: &mut Numbers<'_>) -> Option<Group> {
     Some(vec![Order { key: Key::of(&Entry::key(*node, entry.number)), action, memo }])
 }
 
-/// Posts entries that the ledger has not; false where it could not be written.
-pub(super) async fn bring(shared: &Shared, general: &Arc<Mutex<General>>) -> Result<bool, StoreError> {
+/// Posts entries that the ledger has not; false where it refuses one.
+pub(super) async fn bring(shared: &Shared, ledger: &Ledger) -> Result<bool, PostError> {
     loop {
-        let after = lock(general).stakes_until;
-        let rows = shared.store.stake_entries_after(after, AT_ONCE).await?;
+        let read = ledger.with(|general| Ok(general.read())).await?;
+        let rows = shared.store.stake_entries_after(read.stakes, AT_ONCE).await?;
         if rows.is_empty() {
             return Ok(true);
         }
-        if !written(shared, general, move |general, now_ms| general.post_stakes(&rows, now_ms)).await {
+        if !written(shared, ledger, move |general, now_ms| general.post_stakes(&rows, now_ms)).await? {
             return Ok(false);
         }
     }

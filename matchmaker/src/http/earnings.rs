@@ -5,10 +5,10 @@ use super::problem::{Code, Path, Problem, Query};
 use super::role::Caller;
 use super::usage::names;
 use super::who::Books;
+use crate::settlement;
 use crate::state::Shared;
 use crate::store::StoreError;
 use crate::store::accounts::Holding;
-use crate::{general, settlement};
 use axum::Extension;
 use axum::extract::State;
 use nearframe_ledger::settlement::{Epoch, Totals};
@@ -49,13 +49,10 @@ pub(crate) async fn root(State(shared): State<Arc<Shared>>) -> Result<axum::Json
      body = api::Problem, content_type = "application/problem+json"),
 ))]
 pub(crate) async fn head(State(shared): State<Arc<Shared>>) -> Result<axum::Json<LedgerHead>, Problem> {
-    let general = shared.general.ledger().ok_or_else(|| {
-        Problem::new(
-            Code::NotFound,
-            "This server keeps its record in a shared database and no ledger of its own.",
-        )
-    })?;
-    let head = general::lock(general).head()?;
+    let ledger = shared.general.ledger();
+    let ledger =
+        ledger.ok_or_else(|| Problem::new(Code::NotFound, "This server has no general ledger open."))?;
+    let head = ledger.head();
     Ok(axum::Json(LedgerHead {
         blocks: head.blocks,
         records: head.records,

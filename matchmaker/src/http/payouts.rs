@@ -25,6 +25,7 @@ impl From<PayError> for Problem {
         let code = match &error {
             PayError::Unknown | PayError::NoLedger => Code::NotFound,
             PayError::State(_) => Code::PayoutDecided,
+            PayError::Busy => Code::Unavailable,
             PayError::Bank(_) | PayError::NoPayer => Code::NotPayable,
             PayError::Store(_)
             | PayError::Journal(_)

@@ -5,9 +5,10 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use nearframe_journal::JournalError;
+use nearframe_journal::{JournalError, SharedError};
 use nearframe_protocol::account::Offer;
 use nearframe_protocol::api;
+use std::error::Error;
 use std::io::ErrorKind;
 
 /// Every code that the API answers with: its name, status and title.
@@ -319,6 +320,8 @@ impl From<JournalError> for Problem {
         tracing::error!(%error, "the general ledger failed");
         match &error {
             JournalError::Io(disk) if disk.kind() == ErrorKind::StorageFull => disk_full("general ledger"),
+            JournalError::Shared(SharedError::Failed(error)) if is_full(&**error) => disk_full("database"),
+            JournalError::Shared(error) => Self::new(Code::Unavailable, format!("{error}.")).retry_after(5),
             JournalError::Io(_) => {
                 let detail = "The general ledger's disk failed. Nothing is lost: an operator looks at the server's log, and \
                               then the same request can be sent again.";
@@ -327,6 +330,10 @@ impl From<JournalError> for Problem {
             _ => Self::new(Code::Internal, format!("The general ledger: {error}.")),
         }
     }
+}
+
+fn is_full(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    error.downcast_ref::<StoreError>().is_some_and(StoreError::is_full)
 }
 
 fn disk_full(what: &str) -> Problem {

@@ -4,8 +4,8 @@
 //! second reads again. The general ledger follows the entries, wherever one is kept.
 //!
 //! **Architecture invariant:** a part of a stake is set aside only on `Grounds`, which only an upheld case of several
-//! independent witnesses gives; and what is staked from earnings is never paid out as well, because both are done under one
-//! lock, from what is left by the other.
+//! independent witnesses gives; and what is staked from earnings is never paid out as well, because both write only if nobody
+//! spent of earnings since they read what is left.
 
 mod leaving;
 mod payers;
@@ -14,7 +14,7 @@ mod rules;
 pub(crate) use leaving::{TICK, look, note, seen};
 pub(crate) use rules::{credit_rules_at, open, rules_at};
 
-use crate::general;
+use crate::general::{self, Ledger};
 use crate::settlement;
 use crate::state::{Phase, Shared};
 use crate::store::StoreError;
@@ -23,6 +23,7 @@ use crate::store::service::Reached;
 use crate::store::stake::{CreditRow, StakeRow};
 use crate::store::trust::CaseRow;
 use crate::store::webhooks::EventRow;
+use nearframe_journal::JournalError;
 use nearframe_ledger::Account;
 use nearframe_ledger::settlement::{DAY_MS, Totals};
 use nearframe_protocol::account::{AccountKind, Actor, MemberRole};
@@ -191,14 +192,26 @@ pub(crate) async fn available(shared: &Shared) -> Result<Totals, StoreError> {
     for (place, micros) in shared.store.deducted().await? {
         *totals.entry(place).or_default() -= micros;
     }
-    if let Some(general) = shared.general.ledger() {
-        let general = general::lock(general);
-        for ((host, currency), free) in &mut totals {
-            *free = (*free).min(general.free_micros(&Account::Host(*host), currency));
-        }
+    if let Some(ledger) = shared.general.ledger() {
+        totals = at_most_on_accounts(ledger, totals).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "the ledger cannot be read; nothing can be staked of earnings");
+            Totals::new()
+        });
     }
     totals.retain(|_, free| *free > 0);
     Ok(totals)
+}
+
+/// No more than the hosts' accounts hold.
+async fn at_most_on_accounts(ledger: &Ledger, mut totals: Totals) -> Result<Totals, JournalError> {
+    ledger
+        .with(move |general| {
+            for ((host, currency), free) in &mut totals {
+                *free = (*free).min(general.free_micros(&Account::Host(*host), currency));
+            }
+            Ok(totals)
+        })
+        .await
 }
 
 /// Moves earnings that are settled and not paid out into a machine's stake.
@@ -210,20 +223,25 @@ pub(crate) async fn post(
 ) -> Result<Held, StakingError> {
     // Whatever is paid out meanwhile could not be staked.
     let _alone = shared.paying.lock().await;
-    // Its entries first: where another server stakes of the same earnings after that, the next number is gone.
-    let held = of_node(shared, node).await?;
-    same_currency(&held, amount)?;
-    let entry = held.stake.post(amount.amount_micros, Source::Earnings, by, shared.now_ms())?;
-    let place = (node, amount.currency.clone());
-    let free_micros = available(shared).await?.get(&place).copied().unwrap_or(0);
-    if amount.amount_micros > free_micros {
-        return Err(StakingError::NotEnough(Money { amount_micros: free_micros, currency: place.1 }));
+    for _ in 0..TRIES {
+        // Before anything else: where another server pays or stakes after that, it is found out.
+        let spent = shared.store.spent().await?;
+        let held = of_node(shared, node).await?;
+        same_currency(&held, amount)?;
+        let entry = held.stake.post(amount.amount_micros, Source::Earnings, by.clone(), shared.now_ms())?;
+        let place = (node, amount.currency.clone());
+        let free_micros = available(shared).await?.get(&place).copied().unwrap_or(0);
+        if amount.amount_micros > free_micros {
+            return Err(StakingError::NotEnough(Money { amount_micros: free_micros, currency: place.1 }));
+        }
+        let row = StakeRow { seq: 0, node, currency: held.currency.clone(), entry };
+        if shared.store.stake_earnings(&row, spent).await? {
+            tracing::info!(%node, micros = %amount.amount_micros, "earnings were staked");
+            general::post(shared).await?;
+            return Ok(of_node(shared, node).await?);
+        }
     }
-    if !add(shared, &held, &entry, &[]).await? {
-        return Err(StakingError::Busy);
-    }
-    general::post(shared).await?;
-    Ok(of_node(shared, node).await?)
+    Err(StakingError::Busy)
 }
 
 fn same_currency(held: &Held, amount: &Money) -> Result<(), StakingError> {
@@ -399,4 +417,4 @@ pub(crate) async fn retained(shared: &Shared, totals: &Totals) -> Result<Totals,
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

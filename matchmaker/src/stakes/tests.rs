@@ -1,8 +1,9 @@
 //! Stakes with a general ledger beside them, on a store that can crash.
 
 use super::*;
-use crate::audit::{audit, audit_ledger};
+use crate::audit::{KeptIn, audit, audit_ledger};
 use crate::config::TrustConfig;
+use crate::general::Kept;
 use crate::state::Parts;
 use crate::store::accounts::{AccountRow, Purse};
 use crate::store::payouts::DestinationRow;
@@ -77,24 +78,36 @@ async fn host(store: &MemoryStore, n: u8, node: NodeId) -> AccountId {
     id
 }
 
-async fn house(stake: Rules) -> House {
-    let store = Arc::new(MemoryStore::new());
-    store.secret(SECRET, [7; 32]).await.unwrap();
+/// A matchmaker on a store, with a ledger.
+pub(crate) fn matchmaker(store: &Arc<MemoryStore>, stake: Rules, kept: Kept) -> Shared {
     let trust = TrustConfig { new_host_hours: 0, new_host_sessions: 0, stake, ..TrustConfig::default() };
     let config = Config { price_micros_per_hour: 3_600_000_000, trust, ..Config::default() };
-    let shared = Shared::new(config, Parts::alone(Arc::clone(&store) as Arc<dyn Store>, [7; 32]));
+    let shared = Shared::new(config, Parts::alone(Arc::clone(store) as Arc<dyn Store>, [7; 32]));
+    shared.general.choose(kept);
+    shared
+}
+
+/// A machine of a host earns 8 euros five days ago, in a session that costs the studio 10.
+pub(crate) async fn earn(shared: &Shared, store: &MemoryStore) -> (NodeId, SessionId) {
+    store.secret(SECRET, [7; 32]).await.unwrap();
     let then = shared.now_ms() - 5 * DAY_MS;
-    let node = enrol(&store, 1, then).await;
-    let folder = tempfile::tempdir().unwrap();
-    shared.general.choose(folder.path().join(LEDGER));
-    open(&shared).await.unwrap();
-    let id = host(&store, 5, node).await;
+    let node = enrol(store, 1, then).await;
+    open(shared).await.unwrap();
+    let id = host(store, 5, node).await;
     let destination = Destination::bank("Ada", "NL91ABNA0417164300".parse().unwrap(), None).unwrap();
     let currency = shared.config.currency.clone();
     let row = DestinationRow { account: id, currency, destination, since_ms: 0 };
     store.set_destination(&row).await.unwrap();
-    let session = play(&shared, node, then).await;
-    settlement::settle(&shared, shared.now_ms()).await.unwrap();
+    let session = play(shared, node, then).await;
+    settlement::settle(shared, shared.now_ms()).await.unwrap();
+    (node, session)
+}
+
+async fn house(stake: Rules) -> House {
+    let (store, folder) = (Arc::new(MemoryStore::new()), tempfile::tempdir().unwrap());
+    let kept = Kept { folder: folder.path().join(LEDGER), is_copy: false };
+    let shared = matchmaker(&store, stake, kept);
+    let (node, session) = earn(&shared, &store).await;
     House { shared, store, node, session, folder }
 }
 
@@ -166,8 +179,9 @@ impl House {
     /// What an account of the general ledger may still be debited.
     async fn ledger(&self, account: &Account) -> i128 {
         general::post(&self.shared).await.unwrap();
-        let general = self.shared.general.ledger().unwrap();
-        general::lock(general).free_micros(account, &self.shared.config.currency)
+        let ledger = self.shared.general.ledger().unwrap();
+        let (account, currency) = (account.clone(), self.shared.config.currency.clone());
+        ledger.with(move |general| Ok(general.free_micros(&account, &currency))).await.unwrap()
     }
 
     async fn paid(&self) -> i128 {
@@ -179,9 +193,10 @@ impl House {
     async fn verify(self) {
         general::post(&self.shared).await.unwrap();
         audit(&*self.store).await.unwrap();
-        let (store, folder) = (Arc::clone(&self.store), self.folder);
+        let store: Arc<dyn Store> = self.store;
         drop(self.shared);
-        let audited = audit_ledger(&*store, folder.path(), &[]).await.unwrap().unwrap();
+        let folder = KeptIn::Folder(self.folder.path());
+        let audited = audit_ledger(&store, folder, &[]).await.unwrap().unwrap();
         assert!(audited.records > 0 && audited.unfinished_bytes == 0, "{audited:?}");
     }
 }

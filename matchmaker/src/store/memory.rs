@@ -30,6 +30,7 @@ mod checks;
 mod clock;
 mod deeds;
 mod evidence;
+mod ledger;
 mod market;
 mod nodes;
 mod payouts;
@@ -86,6 +87,7 @@ struct State {
     ways: sign_in::Ways,
     trust: trust::Trust,
     stakes: stakes::Kept,
+    blocks: ledger::Blocks,
     service: service::Kept,
 }
 

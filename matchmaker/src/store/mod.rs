@@ -13,6 +13,7 @@ pub mod billing;
 pub mod checks;
 pub mod deeds;
 mod event;
+pub mod ledger;
 pub mod market;
 mod memory;
 mod months;
@@ -35,6 +36,7 @@ pub use accounts::{AccountStore, Payer};
 pub use billing::BillingStore;
 pub use checks::CheckStore;
 pub use deeds::DeedStore;
+pub use ledger::LedgerStore;
 pub use market::MarketStore;
 pub use memory::MemoryStore;
 pub use payouts::PayoutStore;
@@ -235,6 +237,7 @@ pub trait Store:
     + BillingStore
     + CheckStore
     + DeedStore
+    + LedgerStore
     + MarketStore
     + PayoutStore
     + PlacementStore
@@ -336,7 +339,8 @@ pub trait Store:
         limit: u32,
     ) -> Result<Vec<Evidence>, StoreError>;
 
-    /// At most `limit` posted transfers after the row `after`, in writing order.
+    /// At most `limit` posted transfers after the row `after`, by their numbers. As of all that is read so: whoever goes on
+    /// from the last one misses nothing, and sees nothing while one with a lower number may still be to come.
     async fn posted_after(&self, after: u64, limit: u32) -> Result<Vec<PostedRow>, StoreError>;
     /// Everything that was posted to hosts before `before_ms`; to some of them where they are named.
     async fn host_totals(&self, before_ms: u64, among: Option<&[NodeId]>) -> Result<Totals, StoreError>;

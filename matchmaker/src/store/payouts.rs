@@ -50,6 +50,16 @@ impl PayoutRow {
     }
 }
 
+/// How often earnings were spent, on runs of payouts and on stakes. Whoever spends reads this first and shows it when it
+/// writes: where another spent meanwhile, nothing is written, and it reads again what is left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// The last run of payouts; 0 before the first.
+    pub run: u64,
+    /// How often something was staked.
+    pub stakes: u64,
+}
+
 /// The form that databases keep.
 pub fn state_text(state: State) -> &'static str {
     match state {
@@ -68,9 +78,12 @@ pub trait PayoutStore: Send + Sync + 'static {
     /// Where earnings go, of one account or of all.
     async fn destinations(&self, account: Option<AccountId>) -> Result<Vec<DestinationRow>, StoreError>;
 
-    /// Writes payouts and what is told of them; those with an id that is there stay.
-    async fn add_payouts(&self, rows: &[(PayoutRow, EventRow)]) -> Result<(), StoreError>;
-    /// Writes down how far a payout came, and tells of it where it had not come so far.
+    /// How often earnings were spent.
+    async fn spent(&self) -> Result<Spent, StoreError>;
+    /// Writes payouts and what is told of them; those with an id that is there stay. False: earnings were spent since
+    /// `spent` was read, and nothing was written.
+    async fn add_payouts(&self, rows: &[(PayoutRow, EventRow)], spent: Spent) -> Result<bool, StoreError>;
+    /// Writes down how far a payout came, and tells of it, where it had not come so far: a payout never goes back.
     async fn set_payout_state(
         &self,
         id: PayoutId,
@@ -93,6 +106,4 @@ pub trait PayoutStore: Send + Sync + 'static {
     async fn paid(&self) -> Result<Vec<(NodeId, Currency, Rail, i128)>, StoreError>;
     /// How many payouts of an epoch failed.
     async fn failed_payouts(&self, epoch: u32) -> Result<Vec<(NodeId, Currency, u32)>, StoreError>;
-    /// The last run; 0 before the first.
-    async fn last_payout_run(&self) -> Result<u64, StoreError>;
 }

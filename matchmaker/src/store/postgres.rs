@@ -4,12 +4,14 @@
 //! what was committed before them (`READ COMMITTED`); transactions that decide about the same thing wait for each
 //! other by advisory locks, which end with the transaction.
 
+mod cursor;
 #[path = "sql/mod.rs"]
 #[expect(clippy::duplicate_mod, reason = "the same statements for another database")]
 mod sql;
 
 use super::subject::{Lock, Subject};
 use super::{Fate, StoreError};
+use cursor::{Marks, numbered_until};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow};
 use sqlx::{Postgres, Transaction, query};
 use std::pin::Pin;
@@ -36,6 +38,7 @@ type SqlStore = PostgresStore;
 pub struct PostgresStore {
     writer: PgPool,
     readers: PgPool,
+    marks: Marks,
 }
 
 impl PostgresStore {
@@ -53,7 +56,7 @@ impl PostgresStore {
             .connect_with(options)
             .await?;
         sqlx::migrate!("migrations/postgres").run(&pool).await?;
-        Ok(Self { writer: pool.clone(), readers: pool })
+        Ok(Self { writer: pool.clone(), readers: pool, marks: Marks::default() })
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {

@@ -4,6 +4,7 @@
 //! cannot both; and rows are never changed. The general ledger follows them.
 
 use super::StoreError;
+use super::payouts::Spent;
 use super::trust::CaseRow;
 use super::webhooks::EventRow;
 use async_trait::async_trait;
@@ -119,6 +120,8 @@ pub trait StakeStore: Send + Sync {
         credits: &[CreditRow],
         event: Option<&EventRow>,
     ) -> Result<bool, StoreError>;
+    /// The same of an entry that stakes earnings. False also where earnings were spent since `spent` was read.
+    async fn stake_earnings(&self, row: &StakeRow, spent: Spent) -> Result<bool, StoreError>;
     /// Entries, of one machine where it is named, by machine and number.
     async fn stake_entries(&self, node: Option<NodeId>) -> Result<Vec<StakeRow>, StoreError>;
     /// At most `limit` entries after the row `after`, in writing order.

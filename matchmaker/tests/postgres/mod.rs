@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::chown;
@@ -30,6 +31,11 @@ impl Server {
 
     /// Also at an address, for whoever is in its network.
     pub(crate) async fn start_at(address: &str) -> Self {
+        Self::start_in(address, vec![]).await
+    }
+
+    /// Also with these variables, until it is started again.
+    pub(crate) async fn start_in(address: &str, environment: Vec<(&'static str, OsString)>) -> Self {
         let folder = tempfile::Builder::new().prefix("nearframe-pg-").tempdir().unwrap();
         if is_root() {
             chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
@@ -50,7 +56,7 @@ impl Server {
         assert!(made.unwrap().success(), "initdb failed; its words are above");
         let mut who_may = OpenOptions::new().append(true).open(data.join("pg_hba.conf")).unwrap();
         writeln!(who_may, "host all all samenet trust").unwrap();
-        let process = serve(folder.path(), address);
+        let process = serve(folder.path(), address, environment);
         let server = Self { folder, address: address.to_owned(), process };
         server.answers().await;
         server
@@ -71,7 +77,7 @@ impl Server {
 
     /// Starts it again with what it had committed.
     pub(crate) async fn restart(&mut self) {
-        self.process = serve(self.folder.path(), &self.address);
+        self.process = serve(self.folder.path(), &self.address, vec![]);
         self.answers().await;
     }
 
@@ -120,7 +126,7 @@ impl Drop for Server {
     }
 }
 
-fn serve(folder: &Path, address: &str) -> Child {
+fn serve(folder: &Path, address: &str, environment: Vec<(&'static str, OsString)>) -> Child {
     let mut server = program("postgres");
     server
         .arg("-D")
@@ -128,7 +134,7 @@ fn serve(folder: &Path, address: &str) -> Child {
         .arg("-k")
         .arg(folder)
         .args(["-c", &format!("listen_addresses={address}")]);
-    server.stderr(Stdio::null()).spawn().unwrap()
+    server.envs(environment).stderr(Stdio::null()).spawn().unwrap()
 }
 
 fn is_root() -> bool {

@@ -2,6 +2,7 @@
 
 use super::dice::Dice;
 use async_trait::async_trait;
+use nearframe_journal::Following;
 use nearframe_ledger::auction::Entry;
 use nearframe_ledger::bill::Evidence;
 use nearframe_ledger::payout::{Rail, State};
@@ -15,10 +16,11 @@ use nearframe_matchmaker::store::accounts::{
 use nearframe_matchmaker::store::billing::{CardRow, CardSource, LeaseUsageRow, UsageBy, UsageOf, UsageRow};
 use nearframe_matchmaker::store::checks::{CheckRow, CheckerRow, DayRow, Filed, Take};
 use nearframe_matchmaker::store::deeds::{AnswerRow, Asked, Claim, Deed, DeedStore, TrailRow};
+use nearframe_matchmaker::store::ledger::{BlockRow, LedgerStore};
 use nearframe_matchmaker::store::market::{
     AuctionRow, CapOf, CapRow, MachineRow, MarketStore, NewStandBy, ReservationRow, Reserved, Stood,
 };
-use nearframe_matchmaker::store::payouts::{DestinationRow, PayoutRow, PayoutStore};
+use nearframe_matchmaker::store::payouts::{DestinationRow, PayoutRow, PayoutStore, Spent};
 use nearframe_matchmaker::store::placement::{
     BookingRow, BookingTerms, InterruptibleRow, OrderKind, OrderRow, PastRow, PlacementStore, RuleKind,
     RuleRow,
@@ -297,20 +299,21 @@ through! { PlanStore {
 through! { PayoutStore {
     set_destination(row: &DestinationRow) -> ();
     destinations(account: Option<AccountId>) -> Vec<DestinationRow>;
-    add_payouts(rows: &[(PayoutRow, EventRow)]) -> ();
+    spent() -> Spent;
+    add_payouts(rows: &[(PayoutRow, EventRow)], spent: Spent) -> bool;
     set_payout_state(id: PayoutId, state: State, now_ms: u64, event: Option<&EventRow>) -> ();
     payouts(account: Option<AccountId>, after: Option<PayoutId>, limit: u32) -> Vec<PayoutRow>;
     payouts_of_run(run: u64) -> Vec<PayoutRow>;
     open_payouts() -> Vec<PayoutRow>;
     paid() -> Vec<(NodeId, Currency, Rail, i128)>;
     failed_payouts(epoch: u32) -> Vec<(NodeId, Currency, u32)>;
-    last_payout_run() -> u64;
 }}
 
 through! { StakeStore {
     add_rules(table: RuleTable, row: &RulesRow) -> RulesRow;
     rule_tables(table: RuleTable) -> Vec<RulesRow>;
     add_stake_entry(row: &StakeRow, credits: &[CreditRow], event: Option<&EventRow>) -> bool;
+    stake_earnings(row: &StakeRow, spent: Spent) -> bool;
     stake_entries(node: Option<NodeId>) -> Vec<StakeRow>;
     stake_entries_after(after: u64, limit: u32) -> Vec<StakeRow>;
     case(id: CaseId) -> Option<CaseRow>;
@@ -381,6 +384,11 @@ through! { MarketStore {
     stood_micros(id: ReservationId) -> i128;
     set_cap(of: &CapOf, cap: Option<&CapRow>) -> ();
     cap(of: &CapOf) -> Option<CapRow>;
+}}
+
+through! { LedgerStore {
+    add_block(block: &BlockRow) -> bool;
+    blocks_after(blocks: u64) -> Following;
 }}
 
 through! { DeedStore {

@@ -1,8 +1,8 @@
 //! Destinations and payouts, in memory.
 
-use super::MemoryStore;
+use super::{MemoryStore, State as Everything};
 use crate::store::StoreError;
-use crate::store::payouts::{DestinationRow, PayoutRow, PayoutStore};
+use crate::store::payouts::{DestinationRow, PayoutRow, PayoutStore, Spent};
 use crate::store::webhooks::EventRow;
 use async_trait::async_trait;
 use nearframe_ledger::payout::{Rail, State};
@@ -16,6 +16,14 @@ use std::collections::BTreeMap;
 pub(super) struct Kept {
     destinations: BTreeMap<(AccountId, Currency), DestinationRow>,
     payouts: BTreeMap<PayoutId, PayoutRow>,
+}
+
+impl Everything {
+    /// How often earnings were spent.
+    pub(super) fn earnings_spent(&self) -> Spent {
+        let run = self.payouts.payouts.values().map(|row| row.run).max().unwrap_or(0);
+        Spent { run, stakes: self.stakes.posted() }
+    }
 }
 
 #[async_trait]
@@ -32,8 +40,14 @@ impl PayoutStore for MemoryStore {
             rows.filter(|row| account.is_none_or(|account| account == row.account)).cloned().collect()
         }))
     }
-    async fn add_payouts(&self, rows: &[(PayoutRow, EventRow)]) -> Result<(), StoreError> {
+    async fn spent(&self) -> Result<Spent, StoreError> {
+        Ok(self.read(Everything::earnings_spent))
+    }
+    async fn add_payouts(&self, rows: &[(PayoutRow, EventRow)], read: Spent) -> Result<bool, StoreError> {
         self.transact(|state| {
+            if state.earnings_spent() != read {
+                return Ok(false);
+            }
             for (row, event) in rows {
                 if state.payouts.payouts.contains_key(&row.id()) {
                     continue;
@@ -41,7 +55,7 @@ impl PayoutStore for MemoryStore {
                 state.payouts.payouts.insert(row.id(), row.clone());
                 state.hooks.add(event, None);
             }
-            Ok(())
+            Ok(true)
         })
     }
     async fn set_payout_state(
@@ -52,7 +66,12 @@ impl PayoutStore for MemoryStore {
         event: Option<&EventRow>,
     ) -> Result<(), StoreError> {
         self.transact(|state| {
-            if let Some(row) = state.payouts.payouts.get_mut(&id).filter(|row| row.state != now) {
+            let comes_after = |row: &&mut PayoutRow| match row.state {
+                State::Created => now != State::Created,
+                State::Submitted => matches!(now, State::Settled | State::Failed),
+                State::Settled | State::Failed => false,
+            };
+            if let Some(row) = state.payouts.payouts.get_mut(&id).filter(comes_after) {
                 (row.state, row.changed_at_ms) = (now, now_ms);
                 if let Some(event) = event {
                     state.hooks.add(event, None);
@@ -108,8 +127,5 @@ impl PayoutStore for MemoryStore {
             }
             counts.into_iter().map(|((host, currency), count)| (host, currency, count)).collect()
         }))
-    }
-    async fn last_payout_run(&self) -> Result<u64, StoreError> {
-        Ok(self.read(|state| state.payouts.payouts.values().map(|row| row.run).max().unwrap_or(0)))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::MemoryStore;
 use crate::store::StoreError;
+use crate::store::payouts::Spent;
 use crate::store::stake::{CreditRow, RuleTable, RulesRow, StakeRow, StakeStore};
 use crate::store::trust::CaseRow;
 use crate::store::webhooks::EventRow;
@@ -51,6 +52,11 @@ impl Kept {
         true
     }
 
+    /// How often something was staked.
+    pub(super) fn posted(&self) -> u64 {
+        self.entries.iter().filter(|row| matches!(row.entry.deed, Deed::Posted { .. })).count() as u64
+    }
+
     fn sums(&self, of: impl Fn(&Deed) -> i128) -> Totals {
         let mut totals = Totals::new();
         for row in &self.entries {
@@ -88,6 +94,9 @@ impl StakeStore for MemoryStore {
             }
             Ok(is_new)
         })
+    }
+    async fn stake_earnings(&self, row: &StakeRow, read: Spent) -> Result<bool, StoreError> {
+        self.transact(|state| Ok(state.earnings_spent() == read && state.stakes.add(row, &[])))
     }
     async fn stake_entries(&self, node: Option<NodeId>) -> Result<Vec<StakeRow>, StoreError> {
         Ok(self.read(|state| {

@@ -2,7 +2,10 @@
 
 use super::accounts::maybe_id;
 use super::rows::{blob, currency, int, maybe_int, signed, signed_amount, text, title};
-use super::{Connection, DbRow, Fate, SqlStore, StoreError, Subject, budgets, lock, plans, within};
+use super::{
+    Connection, DbRow, Fate, Numbered, SqlStore, StoreError, Subject, budgets, lock, numbered_until, plans,
+    within,
+};
 use crate::store::PostedRow;
 use crate::store::deeds::{actor_text, parse_actor};
 use crate::store::plans::Refund;
@@ -301,8 +304,10 @@ pub(super) async fn corrections_after(
     after: u64,
     limit: u32,
 ) -> Result<Vec<PostedRow>, StoreError> {
-    let sql = format!("{CORRECTIONS} WHERE c.seq > $1 ORDER BY c.seq LIMIT $2");
-    let rows = query(&sql).bind(signed(after)).bind(i64::from(limit)).fetch_all(&store.readers).await?;
+    let sql = format!("{CORRECTIONS} WHERE c.seq > $1 AND c.seq <= $3 ORDER BY c.seq LIMIT $2");
+    let until = numbered_until(store, Numbered::Corrections).await?;
+    let rows = query(&sql).bind(signed(after)).bind(i64::from(limit)).bind(until).fetch_all(&store.readers);
+    let rows = rows.await?;
     rows.iter().map(|row| Ok(PostedRow { seq: int(row, "seq")?, transfer: entry(row)? })).collect()
 }
 

@@ -1,7 +1,7 @@
 //! The statements of the record, written once and compiled for each database that keeps it.
 //!
 //! Whoever includes this module gives it the database's types, `SqlStore` with its `writer`, its `readers` and
-//! `begin`, `within`, `lock` and `NOW`. The statements keep to what SQLite and PostgreSQL both say: numbered parameters, integers of
+//! `begin`, `within`, `lock`, `numbered_until` and `NOW`. The statements keep to what SQLite and PostgreSQL both say: numbered parameters, integers of
 //! 64 bits, sums cast back to them.
 //!
 //! **Architecture invariant:** a transaction that decides by what it has read locks the [`Subject`] first. Subjects
@@ -18,6 +18,7 @@ mod deeds;
 mod disputes;
 mod evidence;
 mod keys;
+mod ledger;
 mod market;
 mod market_store;
 mod nodes;
@@ -37,8 +38,9 @@ mod stakes;
 mod trust;
 mod webhooks;
 
-use super::{Connection, Db, DbRow, NOW, SqlStore, lock, within};
+use super::{Connection, Db, DbRow, NOW, SqlStore, lock, numbered_until, within};
 use crate::bus::words::{HeldSlots, ReplicaId};
+use crate::store::ledger::Numbered;
 use crate::store::subject::{Lock, Subject};
 use crate::store::{
     Admission, BudgetRow, Created, Ended, Fate, Fence, Hash, Idempotency, NewSave, NewSession, NodeRow,

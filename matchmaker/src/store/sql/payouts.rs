@@ -1,8 +1,8 @@
 //! Destinations and payouts.
 
 use super::rows::{blob, currency, int, signed, signed_amount, text};
-use super::{DbRow, SqlStore, StoreError, outbox};
-use crate::store::payouts::{DestinationRow, PayoutRow, PayoutStore, state_text};
+use super::{Connection, DbRow, SqlStore, StoreError, Subject, lock, outbox};
+use crate::store::payouts::{DestinationRow, PayoutRow, PayoutStore, Spent, state_text};
 use crate::store::webhooks::EventRow;
 use async_trait::async_trait;
 use nearframe_ledger::hash::Hash32;
@@ -72,6 +72,17 @@ fn payout(row: &DbRow) -> Result<PayoutRow, StoreError> {
     })
 }
 
+/// How often earnings were spent. Whoever goes by it holds [`Subject::Earnings`].
+pub(super) async fn spent(connection: &mut Connection) -> Result<Spent, StoreError> {
+    let row = query(
+        "SELECT (SELECT coalesce(max(run), 0) FROM payouts) AS run,
+                (SELECT count(*) FROM stake_entries WHERE deed = 'posted') AS stakes",
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(Spent { run: int(&row, "run")?, stakes: int(&row, "stakes")? })
+}
+
 #[async_trait]
 impl PayoutStore for SqlStore {
     async fn set_destination(&self, row: &DestinationRow) -> Result<(), StoreError> {
@@ -112,8 +123,15 @@ impl PayoutStore for SqlStore {
         };
         rows.iter().map(row).collect()
     }
-    async fn add_payouts(&self, rows: &[(PayoutRow, EventRow)]) -> Result<(), StoreError> {
+    async fn spent(&self) -> Result<Spent, StoreError> {
+        spent(&mut *self.readers.acquire().await?).await
+    }
+    async fn add_payouts(&self, rows: &[(PayoutRow, EventRow)], read: Spent) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
+        lock(&mut tx, Subject::Earnings).await?;
+        if spent(&mut tx).await? != read {
+            return Ok(false);
+        }
         for (row, event) in rows {
             let PayoutRow { payout, .. } = row;
             let (rail, [name, iban, bic, address]) = words(&payout.destination);
@@ -147,7 +165,7 @@ impl PayoutStore for SqlStore {
             }
         }
         tx.commit().await?;
-        Ok(())
+        Ok(true)
     }
     async fn set_payout_state(
         &self,
@@ -157,7 +175,10 @@ impl PayoutStore for SqlStore {
         event: Option<&EventRow>,
     ) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        let done = query("UPDATE payouts SET state = $1, changed_at_ms = $2 WHERE id = $3 AND state <> $1")
+        let done = query(
+            "UPDATE payouts SET state = $1, changed_at_ms = $2
+              WHERE id = $3 AND (state = 'created' OR (state = 'submitted' AND $1 <> 'created')) AND state <> $1",
+        )
             .bind(state_text(state))
             .bind(signed(now_ms))
             .bind(&id.as_bytes()[..])
@@ -215,9 +236,5 @@ impl PayoutStore for SqlStore {
         .fetch_all(&self.readers)
         .await?;
         rows.iter().map(|row| Ok((node(row)?, currency(row)?, int(row, "failed")?))).collect()
-    }
-    async fn last_payout_run(&self) -> Result<u64, StoreError> {
-        let row = query("SELECT coalesce(max(run), 0) AS run FROM payouts").fetch_one(&self.readers).await?;
-        int(&row, "run")
     }
 }

@@ -2,7 +2,7 @@
 
 use super::accounts::maybe_id;
 use super::rows::{blob, currency, int, signed, signed_amount, tariff, text};
-use super::{Connection, DbRow, SqlStore, StoreError, Subject, lock};
+use super::{Connection, DbRow, Numbered, SqlStore, StoreError, Subject, lock, numbered_until};
 use crate::store::plans::{
     ChargeRow, MONTHS_AT_ONCE, PlanRow, PlanStore, RENEWED_AT_ONCE, Refund, Subscribed, SubscriptionRow,
 };
@@ -91,8 +91,10 @@ impl PlanStore for SqlStore {
         rows.iter().map(|row| Ok((kind(row)?, currency(row)?, micros(row, "due")?))).collect()
     }
     async fn charges_after(&self, after: u64, limit: u32) -> Result<Vec<ChargeRow>, StoreError> {
-        let sql = format!("{CHARGE} WHERE seq > $1 ORDER BY seq LIMIT $2");
-        let rows = query(&sql).bind(signed(after)).bind(i64::from(limit)).fetch_all(&self.readers);
+        let sql = format!("{CHARGE} WHERE seq > $1 AND seq <= $3 ORDER BY seq LIMIT $2");
+        let until = numbered_until(self, Numbered::Charges).await?;
+        let rows =
+            query(&sql).bind(signed(after)).bind(i64::from(limit)).bind(until).fetch_all(&self.readers);
         rows.await?.iter().map(charge).collect()
     }
 }

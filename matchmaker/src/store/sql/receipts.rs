@@ -3,8 +3,8 @@
 use super::accounts::maybe_id;
 use super::rows::{blob, int, maybe_int, signature, signed, signed_amount, tariff, title, transfer};
 use super::{
-    Connection, DbRow, Fate, Lock, SqlStore, StoreError, Subject, Taken, budgets, lock, outbox, plans,
-    sessions, within,
+    Connection, DbRow, Fate, Lock, Numbered, SqlStore, StoreError, Subject, Taken, budgets, lock,
+    numbered_until, outbox, plans, sessions, within,
 };
 use crate::store::PostedRow;
 use crate::store::account::{Entry, LeaseState, audit};
@@ -295,10 +295,11 @@ pub(super) async fn posted_after(
 ) -> Result<Vec<PostedRow>, StoreError> {
     let rows = query(
         "SELECT seq, id, lease_id, kind, debit, credit, amount_micros, currency, key FROM transfers
-          WHERE seq > $1 AND kind = 'post' ORDER BY seq LIMIT $2",
+          WHERE seq > $1 AND seq <= $3 AND kind = 'post' ORDER BY seq LIMIT $2",
     )
     .bind(signed(after))
     .bind(i64::from(limit))
+    .bind(numbered_until(store, Numbered::Transfers).await?)
     .fetch_all(&store.readers)
     .await?;
     rows.iter().map(|row| Ok(PostedRow { seq: int(row, "seq")?, transfer: transfer(row)? })).collect()

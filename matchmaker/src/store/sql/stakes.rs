@@ -1,8 +1,12 @@
 //! Stakes, tables of rules and credits.
 
 use super::rows::{blob, currency, int, signed, signed_amount, text};
-use super::{Connection, DbRow, Fate, SqlStore, StoreError, outbox, trust, within};
+use super::{
+    Connection, DbRow, Fate, Lock, Numbered, SqlStore, StoreError, Subject, numbered_until, outbox, payouts,
+    trust, within,
+};
 use crate::store::deeds::{actor_text, parse_actor};
+use crate::store::payouts::Spent;
 use crate::store::stake::{CreditKind, CreditRow, RuleTable, RulesRow, StakeRow, StakeStore};
 use crate::store::trust::CaseRow;
 use crate::store::webhooks::EventRow;
@@ -162,14 +166,28 @@ impl StakeStore for SqlStore {
         within(self, &[], move |tx| Box::pin(async move { add(tx, &row, &credits, event.as_ref()).await }))
             .await
     }
+    async fn stake_earnings(&self, row: &StakeRow, read: Spent) -> Result<bool, StoreError> {
+        let row = row.clone();
+        within(self, &[Lock::Alone(Subject::Earnings)], move |tx| {
+            Box::pin(async move {
+                if payouts::spent(tx).await? != read {
+                    return Ok(Fate::Undo(false));
+                }
+                add(tx, &row, &[], None).await
+            })
+        })
+        .await
+    }
     async fn stake_entries(&self, node: Option<NodeId>) -> Result<Vec<StakeRow>, StoreError> {
         let sql = format!("{ENTRIES} WHERE $1 IS NULL OR node_id = $1 ORDER BY node_id, number");
         let rows = query(&sql).bind(node.map(|node| node.as_bytes().to_vec())).fetch_all(&self.readers);
         rows.await?.iter().map(entry).collect()
     }
     async fn stake_entries_after(&self, after: u64, limit: u32) -> Result<Vec<StakeRow>, StoreError> {
-        let sql = format!("{ENTRIES} WHERE seq > $1 ORDER BY seq LIMIT $2");
-        let rows = query(&sql).bind(signed(after)).bind(i64::from(limit)).fetch_all(&self.readers);
+        let sql = format!("{ENTRIES} WHERE seq > $1 AND seq <= $3 ORDER BY seq LIMIT $2");
+        let until = numbered_until(self, Numbered::StakeEntries).await?;
+        let rows =
+            query(&sql).bind(signed(after)).bind(i64::from(limit)).bind(until).fetch_all(&self.readers);
         rows.await?.iter().map(entry).collect()
     }
     async fn case(&self, id: CaseId) -> Result<Option<CaseRow>, StoreError> {
@@ -186,8 +204,10 @@ impl StakeStore for SqlStore {
         query(&sql).fetch_all(&self.readers).await?.iter().map(trust::case).collect()
     }
     async fn credits_after(&self, after: u64, limit: u32) -> Result<Vec<CreditRow>, StoreError> {
-        let sql = format!("{CREDITS} WHERE seq > $1 ORDER BY seq LIMIT $2");
-        let rows = query(&sql).bind(signed(after)).bind(i64::from(limit)).fetch_all(&self.readers);
+        let sql = format!("{CREDITS} WHERE seq > $1 AND seq <= $3 ORDER BY seq LIMIT $2");
+        let until = numbered_until(self, Numbered::Credits).await?;
+        let rows =
+            query(&sql).bind(signed(after)).bind(i64::from(limit)).bind(until).fetch_all(&self.readers);
         rows.await?.iter().map(credit).collect()
     }
     async fn credits_to(
