@@ -226,6 +226,19 @@ impl General {
         })
     }
 
+    /// Those that were ever set aside.
+    pub(crate) fn set_aside(&mut self, mut payouts: Vec<Payout>) -> Result<Vec<Payout>, JournalError> {
+        self.catch_up()?;
+        let journal = &self.journal;
+        let mut never = vec![];
+        for payout in &payouts {
+            let state = payout.state(journal.books(), |key| journal.find(key))?;
+            never.extend(state.is_none().then(|| payout.id()));
+        }
+        payouts.retain(|payout| !never.contains(&payout.id()));
+        Ok(payouts)
+    }
+
     fn keep(&self, cursor: &str, seq: u64) -> Result<bool, JournalError> {
         let mut bytes = Some(seq.to_le_bytes().to_vec());
         self.journal.storage().put(cursor, &mut || Ok(bytes.take()))?;

@@ -307,12 +307,18 @@ async fn decide(shared: &Shared, run: u64, id: PayoutId, said: Event) -> Result<
     Ok(row)
 }
 
-/// The rows of a run that were submitted, as its manifest.
-fn manifest(rows: &[PayoutRow]) -> Result<Manifest, PayError> {
+/// The rows of a run that was submitted, as its manifest: without those that the ledger refused to set aside, which were never
+/// sent; and empty while a part of it is not submitted, because what is handed out stays what it is.
+async fn manifest(shared: &Shared, rows: &[PayoutRow]) -> Result<Manifest, PayError> {
     let first = rows.first().ok_or(PayError::Unknown)?;
-    let sent = rows.iter().filter(|row| row.state != State::Created);
-    let payouts = sent.map(|row| row.payout.clone()).collect();
-    Ok(Manifest { epoch: first.payout.epoch, root: first.payout.root, payouts })
+    let (epoch, root) = (first.payout.epoch, first.payout.root);
+    if rows.iter().any(|row| row.state == State::Created) {
+        return Ok(Manifest { epoch, root, payouts: vec![] });
+    }
+    let ledger = general::open(shared).await?.ok_or(PayError::NoLedger)?;
+    let payouts = rows.iter().map(|row| row.payout.clone()).collect();
+    let payouts = ledger.with(move |general| general.set_aside(payouts)).await?;
+    Ok(Manifest { epoch, root, payouts })
 }
 
 /// The bank's file of a run that was submitted: the same bytes whenever it is asked for, so that a bank that gets it twice
@@ -326,13 +332,16 @@ pub(crate) async fn bank_file(shared: &Shared, run: u64) -> Result<String, PayEr
     };
     let bic = config.payer_bic.as_ref().and_then(|bic| bic.parse().ok());
     let made_at_ms = rows.first().map_or(0, |row| row.created_at_ms);
-    Ok(bank::file(&manifest(&rows)?, &Debtor { name, iban, bic }, made_at_ms)?)
+    let manifest = manifest(shared, &rows).await?;
+    Ok(bank::file(&manifest, &Debtor { name, iban, bic }, made_at_ms)?)
 }
 
 /// The claims of a run that was submitted, by token: everybody who was ever paid so, with all that they were paid.
 pub(crate) async fn claims(shared: &Shared, run: u64) -> Result<Vec<(Currency, Claims)>, PayError> {
     let rows = shared.store.payouts_of_run(run).await?;
-    manifest(&rows)?;
+    if rows.is_empty() {
+        return Err(PayError::Unknown);
+    }
     let mut totals: BTreeMap<Currency, BTreeMap<[u8; 20], i128>> = BTreeMap::new();
     for earlier in 1..=run {
         let rows = if earlier == run { rows.clone() } else { shared.store.payouts_of_run(earlier).await? };

@@ -171,6 +171,28 @@ async fn a_crash_at_any_commit_of_one_is_made_up_for_by_the_other_and_paid_once(
     assert!(crashes > 6, "{crashes}: rows, blocks and states are commits of their own");
 }
 
+#[tokio::test]
+async fn a_run_is_handed_out_once_all_of_it_is_submitted_and_without_what_the_ledger_refused() {
+    let (store, a, b, _) = two().await;
+    let first = run(&a.shared).await.unwrap().remove(0);
+    let mut more = PayoutRow { payout: first.payout.clone(), ..first.clone() };
+    (more.payout.attempt, more.payout.amount_micros) = (7, 99 * DUE);
+    let told = event(&more).unwrap().unwrap();
+    let spent = store.spent().await.unwrap();
+    assert!(store.add_payouts(&[(more.clone(), told)], spent).await.unwrap());
+    let handed_out = async || {
+        let rows = store.payouts_of_run(first.run).await.unwrap();
+        manifest(&b.shared, &rows).await.unwrap().payouts
+    };
+    reconcile(&b.shared).await.unwrap();
+    assert_eq!(store.open_payouts().await.unwrap(), [first.clone()], "the host never had so much");
+    assert!(handed_out().await.is_empty());
+    submit(&a.shared, first.run).await.unwrap();
+    assert_eq!(handed_out().await, [first.payout.clone()]);
+    outcome(&b.shared, first.run, first.id(), false).await.unwrap();
+    assert_eq!(handed_out().await, [first.payout], "the same whatever became of it");
+}
+
 async fn refused(store: &Arc<MemoryStore>, folder: tempfile::TempDir) -> String {
     let replica = Replica::in_folder(store, folder);
     general::open(&replica.shared).await.unwrap_err().to_string()
