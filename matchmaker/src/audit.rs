@@ -202,6 +202,8 @@ pub struct AuditedLedger {
     pub records: u64,
     /// Bytes after the last whole block: a write under way or cut short by a crash, or a last block that was changed.
     pub unfinished_bytes: u64,
+    /// Entries of the record that it refuses, which are set aside there.
+    pub refused: u64,
 }
 
 /// Reads the general ledger of a data folder from its first block: hashes, chain, rules, keys, checkpoints; and compares
@@ -224,6 +226,7 @@ pub async fn audit_ledger(
     // The ledger first: what it has, the record had before.
     let folder = Folder::inspect(&path).map_err(JournalError::Io)?;
     let Verified { books, unfinished_bytes, .. } = nearframe_journal::verify(&folder, &key, &heads)?;
+    let refused = store.asides(u32::MAX).await?.len() as u64;
     let mut totals = store.host_totals(u64::MAX, None).await?;
     for (place, released_micros) in store.released().await? {
         *totals.entry(place).or_default() += released_micros;
@@ -236,7 +239,8 @@ pub async fn audit_ledger(
             return Err(AuditError::Ahead { host, ledger_micros, record_micros });
         }
     }
-    Ok(Some(AuditedLedger { blocks: books.next_height(), records: books.records(), unfinished_bytes }))
+    let (blocks, records) = (books.next_height(), books.records());
+    Ok(Some(AuditedLedger { blocks, records, unfinished_bytes, refused }))
 }
 
 /// A head as it was published.

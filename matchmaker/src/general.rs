@@ -4,20 +4,24 @@
 //! written, so that doing it again does nothing. Kept where the record is a file on this machine: several matchmakers
 //! with one database would sign several histories.
 
+mod aside;
 mod stakes;
 
 pub(crate) use stakes::slashed;
 
 use crate::state::Shared;
+use crate::store::aside::{AsideRow, Feed};
 use crate::store::plans::ChargeRow;
 use crate::store::stake::CreditRow;
 use crate::store::{PostedRow, StoreError};
 use nearframe_journal::{Folder, Journal, JournalError, Settings, Storage};
-use nearframe_ledger::books::{AccountNo, Action, Answer, Books, Group, Key, Limit, Memo, Order, SignedHead};
+use nearframe_ledger::books::{
+    AccountNo, Action, Answer, Books, Group, Key, Limit, Memo, Order, Refusal, SignedHead,
+};
 use nearframe_ledger::payout::{Event, Payout, State};
 use nearframe_ledger::{Account, Transfer};
 use nearframe_protocol::{Currency, NodeKey};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -42,10 +46,14 @@ pub(crate) struct General {
     /// The same of stakes and of credits.
     stakes_until: u64,
     credited_until: u64,
+    /// Keys of what is known to be refused, and set aside in the record.
+    asides: HashSet<Key>,
 }
 
 /// What becomes an order.
 struct Posting<'a> {
+    feed: Feed,
+    seq: u64,
     debit: &'a Account,
     credit: &'a Account,
     amount_micros: i128,
@@ -55,19 +63,37 @@ struct Posting<'a> {
 }
 
 impl<'a> Posting<'a> {
-    fn of_lease(PostedRow { transfer, .. }: &'a PostedRow) -> Self {
+    /// A transfer of a lease, or a correction of one.
+    fn of_lease(feed: Feed, PostedRow { seq, transfer }: &'a PostedRow) -> Self {
         let Transfer { debit, credit, amount_micros, currency, key, lease, .. } = transfer;
-        Self { debit, credit, amount_micros: *amount_micros, currency, key, subject: *lease.as_bytes() }
+        let (seq, amount_micros, subject) = (*seq, *amount_micros, *lease.as_bytes());
+        Self { feed, seq, debit, credit, amount_micros, currency, key, subject }
     }
 
     fn of_charge(row: &'a ChargeRow) -> Self {
-        let ChargeRow { debit, credit, amount_micros, currency, key, account, .. } = row;
-        Self { debit, credit, amount_micros: *amount_micros, currency, key, subject: *account.as_bytes() }
+        let ChargeRow { seq, debit, credit, amount_micros, currency, key, account, .. } = row;
+        let (seq, amount_micros, subject) = (*seq, *amount_micros, *account.as_bytes());
+        Self { feed: Feed::Charges, seq, debit, credit, amount_micros, currency, key, subject }
     }
 
     fn of_credit(row: &'a CreditRow) -> Self {
-        let CreditRow { debit, credit, amount_micros, currency, key, .. } = row;
-        Self { debit, credit, amount_micros: *amount_micros, currency, key, subject: [0; 16] }
+        let CreditRow { seq, debit, credit, amount_micros, currency, key, .. } = row;
+        let (seq, amount_micros, subject) = (*seq, *amount_micros, [0; 16]);
+        Self { feed: Feed::Credits, seq, debit, credit, amount_micros, currency, key, subject }
+    }
+
+    fn refused(&self, refusal: Refusal, now_ms: u64) -> AsideRow {
+        AsideRow {
+            feed: self.feed,
+            seq: self.seq,
+            key: self.key.to_owned(),
+            debit: self.debit.clone(),
+            credit: self.credit.clone(),
+            amount_micros: self.amount_micros,
+            currency: self.currency.clone(),
+            reason: refusal.to_string(),
+            at_ms: now_ms,
+        }
     }
 }
 
@@ -97,6 +123,7 @@ impl General {
             corrected_until: 0,
             stakes_until: 0,
             credited_until: 0,
+            asides: HashSet::new(),
         })
     }
 
@@ -105,51 +132,84 @@ impl General {
         Ok(recovered(&mut self.journal)?.head())
     }
 
-    fn post(&mut self, rows: &[PostedRow], now_ms: u64) -> Result<(), JournalError> {
-        let Some(last) = rows.last() else { return Ok(()) };
-        self.write(&rows.iter().map(Posting::of_lease).collect::<Vec<_>>(), now_ms)?;
-        self.read_until = last.seq;
-        self.keep(CURSOR, last.seq)
+    /// Gives what the ledger refuses and nobody set aside: as long as there is any, it does not read on.
+    fn post(&mut self, rows: &[PostedRow], now_ms: u64) -> Result<Vec<AsideRow>, JournalError> {
+        let Some(last) = rows.last() else { return Ok(vec![]) };
+        let postings: Vec<_> = rows.iter().map(|row| Posting::of_lease(Feed::Leases, row)).collect();
+        let refused = self.write(&postings, now_ms)?;
+        if refused.is_empty() {
+            self.read_until = last.seq;
+            self.keep(CURSOR, last.seq)?;
+        }
+        Ok(refused)
     }
 
-    fn post_charges(&mut self, rows: &[ChargeRow], now_ms: u64) -> Result<(), JournalError> {
-        let Some(last) = rows.last() else { return Ok(()) };
-        self.write(&rows.iter().map(Posting::of_charge).collect::<Vec<_>>(), now_ms)?;
-        self.charges_until = last.seq;
-        self.keep(CHARGES_CURSOR, last.seq)
+    fn post_charges(&mut self, rows: &[ChargeRow], now_ms: u64) -> Result<Vec<AsideRow>, JournalError> {
+        let Some(last) = rows.last() else { return Ok(vec![]) };
+        let refused = self.write(&rows.iter().map(Posting::of_charge).collect::<Vec<_>>(), now_ms)?;
+        if refused.is_empty() {
+            self.charges_until = last.seq;
+            self.keep(CHARGES_CURSOR, last.seq)?;
+        }
+        Ok(refused)
     }
 
     /// After what they correct: a host never pays back what it has not.
-    fn correct(&mut self, rows: &[PostedRow], now_ms: u64) -> Result<(), JournalError> {
-        let Some(last) = rows.last() else { return Ok(()) };
-        self.write(&rows.iter().map(Posting::of_lease).collect::<Vec<_>>(), now_ms)?;
-        self.corrected_until = last.seq;
-        Ok(())
+    fn correct(&mut self, rows: &[PostedRow], now_ms: u64) -> Result<Vec<AsideRow>, JournalError> {
+        let Some(last) = rows.last() else { return Ok(vec![]) };
+        let postings: Vec<_> = rows.iter().map(|row| Posting::of_lease(Feed::Corrections, row)).collect();
+        let refused = self.write(&postings, now_ms)?;
+        if refused.is_empty() {
+            self.corrected_until = last.seq;
+        }
+        Ok(refused)
     }
 
     /// Last of all: what hosts bear of credits was left to them by everything else.
-    fn credit(&mut self, rows: &[CreditRow], now_ms: u64) -> Result<(), JournalError> {
-        let Some(last) = rows.last() else { return Ok(()) };
-        self.write(&rows.iter().map(Posting::of_credit).collect::<Vec<_>>(), now_ms)?;
-        self.credited_until = last.seq;
-        Ok(())
+    fn credit(&mut self, rows: &[CreditRow], now_ms: u64) -> Result<Vec<AsideRow>, JournalError> {
+        let Some(last) = rows.last() else { return Ok(vec![]) };
+        let refused = self.write(&rows.iter().map(Posting::of_credit).collect::<Vec<_>>(), now_ms)?;
+        if refused.is_empty() {
+            self.credited_until = last.seq;
+        }
+        Ok(refused)
     }
 
-    fn write(&mut self, postings: &[Posting<'_>], now_ms: u64) -> Result<(), JournalError> {
-        let groups = orders(recovered(&mut self.journal)?.books(), postings);
-        self.carry_out(&groups, now_ms)
+    /// Gives what is refused and not known to be.
+    fn write(&mut self, postings: &[Posting<'_>], now_ms: u64) -> Result<Vec<AsideRow>, JournalError> {
+        let mut refused = self.try_all(postings, now_ms)?;
+        refused.retain(|row| !self.asides.contains(&Key::of(&row.key)));
+        Ok(refused)
     }
 
-    fn carry_out(&mut self, groups: &[Group], now_ms: u64) -> Result<(), JournalError> {
-        let answers = recovered(&mut self.journal)?.write(groups, now_ms)?;
-        for (group, answer) in groups.iter().zip(answers) {
-            if let Answer::Refused { refusal, .. } = answer {
-                // A posted transfer is right by itself; where the ledger says no, one of the two is broken.
-                tracing::error!(key = %group[0].key, %refusal, "a transfer of the record does not fit the ledger");
-                return Err(JournalError::Io(Error::other(refusal)));
+    /// Gives what is refused.
+    fn try_all(&mut self, postings: &[Posting<'_>], now_ms: u64) -> Result<Vec<AsideRow>, JournalError> {
+        let postings: Vec<_> = postings.iter().filter(|posting| posting.amount_micros > 0).collect();
+        let (openings, moves) = orders(recovered(&mut self.journal)?.books(), &postings);
+        let refused = self.carry_out(openings, moves, now_ms)?;
+        Ok(refused.into_iter().map(|(at, refusal)| postings[at].refused(refusal, now_ms)).collect())
+    }
+
+    /// Opens accounts and does what is to be done; gives what of the latter was refused, by its place.
+    fn carry_out(
+        &mut self,
+        openings: Vec<Group>,
+        moves: Vec<Group>,
+        now_ms: u64,
+    ) -> Result<Vec<(usize, Refusal)>, JournalError> {
+        let opened = openings.len();
+        let groups: Vec<Group> = openings.into_iter().chain(moves).collect();
+        let answers = recovered(&mut self.journal)?.write(&groups, now_ms)?;
+        let mut refused = vec![];
+        for (at, answer) in answers.into_iter().enumerate() {
+            let Answer::Refused { refusal, .. } = answer else { continue };
+            match at.checked_sub(opened) {
+                Some(at) => refused.push((at, refusal)),
+                // Without its account nothing of it can be taken: that is no single row's fault.
+                None => return Err(JournalError::Io(Error::other(refusal))),
             }
         }
-        Ok(())
+        Ok(refused)
     }
 
     /// Carries a step of a payout out, its creation where there is no event. False: the books refuse it.
@@ -220,16 +280,16 @@ impl<'a> Numbers<'a> {
     }
 }
 
-/// The orders for transfers, and before them those that open their accounts.
-fn orders(books: &Books, postings: &[Posting<'_>]) -> Vec<Group> {
+/// The orders that open accounts, and those for transfers between them.
+fn orders(books: &Books, postings: &[&Posting<'_>]) -> (Vec<Group>, Vec<Group>) {
     let mut numbers = Numbers::new(books);
     let mut moves = Vec::with_capacity(postings.len());
-    for posting in postings.iter().filter(|posting| posting.amount_micros > 0) {
+    for posting in postings {
         let debit = numbers.of(posting.debit, posting.currency);
         let credit = numbers.of(posting.credit, posting.currency);
         moves.push(movement(posting, debit, credit));
     }
-    numbers.openings.into_iter().chain(moves).collect()
+    (numbers.openings, moves)
 }
 
 fn opening(account: &Account, currency: &Currency) -> Group {
@@ -310,14 +370,16 @@ pub(crate) async fn post(shared: &Shared) -> Result<(), StoreError> {
             break;
         }
         let write = move |general: &mut General, now_ms| {
-            general.post(&rows, now_ms)?;
-            general.post_charges(&charges, now_ms)
+            let mut refused = general.post(&rows, now_ms)?;
+            refused.extend(general.post_charges(&charges, now_ms)?);
+            Ok(refused)
         };
-        if !written(shared, general, write).await {
+        if !written(shared, general, write).await? {
             return Ok(());
         }
     }
-    if stakes::bring(shared, general).await? {
+    // What was just earned may be what was missing.
+    if aside::try_again(shared, general).await? && stakes::bring(shared, general).await? {
         beside_leases(shared, general).await?;
     }
     Ok(())
@@ -329,7 +391,7 @@ async fn beside_leases(shared: &Shared, general: &Arc<Mutex<General>>) -> Result
         let after = lock(general).corrected_until;
         let rows = shared.store.corrections_after(after, AT_ONCE).await?;
         let done = rows.is_empty();
-        if !written(shared, general, move |general, now_ms| general.correct(&rows, now_ms)).await {
+        if !written(shared, general, move |general, now_ms| general.correct(&rows, now_ms)).await? {
             return Ok(());
         }
         if done {
@@ -340,25 +402,33 @@ async fn beside_leases(shared: &Shared, general: &Arc<Mutex<General>>) -> Result
         let after = lock(general).credited_until;
         let rows = shared.store.credits_after(after, AT_ONCE).await?;
         let done = rows.is_empty();
-        if !written(shared, general, move |general, now_ms| general.credit(&rows, now_ms)).await || done {
+        if !written(shared, general, move |general, now_ms| general.credit(&rows, now_ms)).await? || done {
             return Ok(());
         }
     }
 }
 
-/// Writes beside the runtime; false where that failed, which is tried again soon.
+/// Writes beside the runtime; what is refused is set aside, and the rest goes on. False where it cannot be written, which
+/// is tried again soon.
 async fn written(
     shared: &Shared,
     general: &Arc<Mutex<General>>,
-    write: impl FnOnce(&mut General, u64) -> Result<(), JournalError> + Send + 'static,
-) -> bool {
-    let (general, now_ms) = (Arc::clone(general), shared.now_ms());
-    let done = tokio::task::spawn_blocking(move || write(&mut lock(&general), now_ms)).await;
-    let done = done.unwrap_or_else(|error| Err(JournalError::Io(Error::other(error))));
-    if let Err(error) = &done {
-        tracing::error!(%error, "the ledger could not be written");
+    write: impl Fn(&mut General, u64) -> Result<Vec<AsideRow>, JournalError> + Send + Sync + 'static,
+) -> Result<bool, StoreError> {
+    let write = Arc::new(write);
+    loop {
+        let (general_too, write, now_ms) = (Arc::clone(general), Arc::clone(&write), shared.now_ms());
+        let done = tokio::task::spawn_blocking(move || write(&mut lock(&general_too), now_ms)).await;
+        match done.unwrap_or_else(|error| Err(JournalError::Io(Error::other(error)))) {
+            Ok(refused) if refused.is_empty() => return Ok(true),
+            // What is set aside is not refused a second time.
+            Ok(refused) => aside::keep(shared, general, &refused).await?,
+            Err(error) => {
+                tracing::error!(%error, "the ledger could not be written");
+                return Ok(false);
+            }
+        }
     }
-    done.is_ok()
 }
 
 /// The lock is never held across an await.
@@ -418,11 +488,22 @@ mod tests {
     }
 
     #[test]
-    fn a_transfer_that_was_changed_since_does_not_pass() {
+    fn a_transfer_that_was_changed_since_does_not_pass_and_holds_up_nothing_once_it_is_set_aside() {
         let folder = tempfile::tempdir().unwrap();
         let mut general = General::open(folder.path(), key()).unwrap();
-        general.post(&[row(1, 1, 10)], 1).unwrap();
-        general.post(&[row(1, 1, 11)], 2).unwrap_err();
-        assert_eq!(earned(&general, 1), 10);
+        assert_eq!(general.post(&[row(1, 1, 10)], 1).unwrap(), []);
+        let rows = [row(1, 1, 11), row(2, 1, 5)];
+        let refused = general.post(&rows, 2).unwrap();
+        let [changed] = &refused[..] else { panic!("one was changed: {refused:?}") };
+        assert_eq!((changed.feed, changed.seq, changed.amount_micros), (Feed::Leases, 1, 11));
+        assert!(changed.reason.contains("another order"), "{changed:?}");
+        assert_eq!(
+            (general.read_until, earned(&general, 1)),
+            (1, 15),
+            "it does not read on before it is kept"
+        );
+        general.asides.insert(Key::of(&changed.key));
+        assert_eq!(general.post(&rows, 3).unwrap(), []);
+        assert_eq!((general.read_until, earned(&general, 1)), (2, 15));
     }
 }

@@ -299,7 +299,7 @@ async fn what_leases_post_is_in_the_general_ledger_and_both_are_right() {
     assert_eq!(head.records, records);
     let store = open_record(None, folder.path()).await.unwrap();
     let ledger = audit_ledger(store.as_ref(), folder.path(), std::slice::from_ref(&head)).await.unwrap();
-    assert_eq!(ledger, Some(AuditedLedger { blocks: head.blocks, records, unfinished_bytes: 0 }));
+    assert_eq!(ledger, Some(AuditedLedger { blocks: head.blocks, records, unfinished_bytes: 0, refused: 0 }));
     let audited = audit(store.as_ref()).await.unwrap();
     assert_eq!((audited.leases, audited.receipts), (1, 5));
 }

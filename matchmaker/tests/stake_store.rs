@@ -10,6 +10,7 @@ use nearframe_ledger::Account;
 use nearframe_ledger::chain::LATE_WINDOW_MS;
 use nearframe_ledger::settlement::Totals;
 use nearframe_matchmaker::store::Store;
+use nearframe_matchmaker::store::aside::{AsideRow, Feed};
 use nearframe_matchmaker::store::service::{MonthRow, PaidRow, ReachRow, Reached};
 use nearframe_matchmaker::store::stake::{CreditKind, CreditRow, RuleTable, RulesRow, StakeRow};
 use nearframe_matchmaker::store::trust::{CaseBody, CaseRow, CaseVerdict, DisputeRow, Settling};
@@ -176,6 +177,36 @@ async fn a_version_of_rules_stays_what_it_was(store: &dyn Store) {
     assert_eq!(store.rule_tables(RuleTable::Stake).await.unwrap(), [row(1, "a"), row(2, "b")]);
 }
 
+async fn what_the_ledger_refuses_stands_until_it_is_taken(store: &dyn Store) {
+    let row = |feed, seq: u64, at_ms| AsideRow {
+        feed,
+        seq,
+        key: format!("{seq}"),
+        debit: Account::Host(NodeId::from_bytes([8; 16])),
+        credit: Account::Platform,
+        amount_micros: 5,
+        currency: eur(),
+        reason: "not enough".into(),
+        at_ms,
+    };
+    let rows = [
+        row(Feed::Corrections, 7, NOW),
+        row(Feed::Stakes, 2, NOW + 1),
+        row(Feed::Stakes, 10, NOW + 1),
+    ];
+    for row in rows.iter().rev() {
+        assert!(store.set_aside(row).await.unwrap());
+    }
+    assert!(!store.set_aside(&row(Feed::Stakes, 2, NOW + 9)).await.unwrap(), "the first word stays");
+    assert_eq!(store.asides(9).await.unwrap(), rows);
+    assert_eq!(store.asides(1).await.unwrap(), rows[..1]);
+    store.taken_up(Feed::Corrections, 7, NOW + 5).await.unwrap();
+    store.taken_up(Feed::Credits, 2, NOW + 5).await.unwrap();
+    assert_eq!(store.asides(9).await.unwrap(), rows[1..]);
+    assert!(!store.set_aside(&rows[0]).await.unwrap(), "what was taken is not refused again");
+    assert_eq!(store.asides(9).await.unwrap(), rows[1..]);
+}
+
 async fn what_is_reached_again_soon_was_so_without_a_break(store: &dyn Store) {
     let node = Reached::Node(enrol(store).await);
     let note = async |subjects: &[Reached], at| store.note_reached(subjects, NOW + at, 30).await.unwrap();
@@ -256,6 +287,7 @@ contract! {
     upheld_cases_that_are_proved_wait_until_something_is_set_aside
     a_version_of_rules_stays_what_it_was
     what_is_reached_again_soon_was_so_without_a_break
+    what_the_ledger_refuses_stands_until_it_is_taken
     what_was_paid_on_a_machine_is_known_by_payer_less_what_was_paid_back
     a_month_is_closed_once_with_its_credits
 }

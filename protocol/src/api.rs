@@ -219,6 +219,26 @@ pub struct LedgerHead {
     pub ledger_key: PublicKey,
 }
 
+/// An entry of the record that the general ledger refuses: it is set aside and tried again, and nothing waits for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RefusedEntry {
+    /// Of which journal: `leases`, `charges`, `stakes`, `corrections` or `credits`.
+    pub journal: String,
+    /// The key of its order.
+    pub key: String,
+    /// Who pays, such as `host:…`.
+    pub from: String,
+    /// Who is paid.
+    pub to: String,
+    /// How much.
+    #[schema(value_type = MoneyJson)]
+    pub amount: Money,
+    /// What the ledger said first.
+    pub reason: String,
+    /// When that was, Unix ms.
+    pub at_ms: u64,
+}
+
 /// A signed root over what hosts have earned until the end of a day.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SettledRoot {

@@ -1,12 +1,13 @@
 //! Stakes in the general ledger: `stake:NODE` holds what is staked, and a part that a case costs is pending there until it
 //! is taken or free again.
 
-use super::{AT_ONCE, General, Numbers, lock, written};
+use super::{AT_ONCE, General, Numbers, lock, recovered, written};
 use crate::state::Shared;
 use crate::store::StoreError;
+use crate::store::aside::{AsideRow, Feed};
 use crate::store::stake::StakeRow;
 use nearframe_journal::JournalError;
-use nearframe_ledger::books::{Action, Amount, Group, Key, Memo, Order};
+use nearframe_ledger::books::{Action, Amount, Group, Key, Memo, Order, Refusal};
 use nearframe_ledger::{Account, Label};
 use nearframe_protocol::Currency;
 use nearframe_trust::stake::{Entry, Posting, label};
@@ -26,14 +27,29 @@ fn deposits() -> Account {
 }
 
 impl General {
-    pub(super) fn post_stakes(&mut self, rows: &[StakeRow], now_ms: u64) -> Result<(), JournalError> {
-        let Some(last) = rows.last() else { return Ok(()) };
-        let mut numbers = Numbers::new(self.journal.books());
-        let orders: Vec<Group> = rows.iter().filter_map(|row| order(row, &mut numbers)).collect();
-        let groups: Vec<Group> = numbers.openings.into_iter().chain(orders).collect();
-        self.carry_out(&groups, now_ms)?;
-        self.stakes_until = last.seq;
-        Ok(())
+    /// Gives what the ledger refuses and nobody set aside, as with everything else.
+    fn post_stakes(&mut self, rows: &[StakeRow], now_ms: u64) -> Result<Vec<AsideRow>, JournalError> {
+        let Some(last) = rows.last() else { return Ok(vec![]) };
+        let mut refused = self.try_stakes(rows, now_ms)?;
+        refused.retain(|row| !self.asides.contains(&Key::of(&row.key)));
+        if refused.is_empty() {
+            self.stakes_until = last.seq;
+        }
+        Ok(refused)
+    }
+
+    /// Gives what is refused.
+    pub(super) fn try_stakes(
+        &mut self,
+        rows: &[StakeRow],
+        now_ms: u64,
+    ) -> Result<Vec<AsideRow>, JournalError> {
+        let mut numbers = Numbers::new(recovered(&mut self.journal)?.books());
+        let (rows, orders): (Vec<&StakeRow>, Vec<Group>) =
+            rows.iter().filter_map(|row| Some((row, order(row, &mut numbers)?))).unzip();
+        let openings = numbers.openings;
+        let refused = self.carry_out(openings, orders, now_ms)?;
+        Ok(refused.into_iter().map(|(at, refusal)| aside(rows[at], refusal, now_ms)).collect())
     }
 
     /// What an account may still be debited, in micro-units.
@@ -74,6 +90,27 @@ fn order(row: &StakeRow, numbers: &mut Numbers<'_>) -> Option<Group> {
     Some(vec![Order { key: Key::of(&Entry::key(*node, entry.number)), action, memo }])
 }
 
+fn aside(row: &StakeRow, refusal: Refusal, now_ms: u64) -> AsideRow {
+    let StakeRow { seq, node, currency, entry } = row;
+    let stake = Account::Stake(*node);
+    let (debit, credit) = match entry.posting(*node, deposits()) {
+        Some(Posting::Move { debit, credit }) => (debit, credit),
+        Some(Posting::Void { .. }) => (slashed(), stake),
+        Some(Posting::Pend | Posting::Take { .. }) | None => (stake, slashed()),
+    };
+    AsideRow {
+        feed: Feed::Stakes,
+        seq: *seq,
+        key: Entry::key(*node, entry.number),
+        debit,
+        credit,
+        amount_micros: entry.amount_micros,
+        currency: currency.clone(),
+        reason: refusal.to_string(),
+        at_ms: now_ms,
+    }
+}
+
 /// Posts entries that the ledger has not; false where it could not be written.
 pub(super) async fn bring(shared: &Shared, general: &Arc<Mutex<General>>) -> Result<bool, StoreError> {
     loop {
@@ -82,7 +119,7 @@ pub(super) async fn bring(shared: &Shared, general: &Arc<Mutex<General>>) -> Res
         if rows.is_empty() {
             return Ok(true);
         }
-        if !written(shared, general, move |general, now_ms| general.post_stakes(&rows, now_ms)).await {
+        if !written(shared, general, move |general, now_ms| general.post_stakes(&rows, now_ms)).await? {
             return Ok(false);
         }
     }

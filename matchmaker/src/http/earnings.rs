@@ -8,11 +8,12 @@ use super::who::Books;
 use crate::state::Shared;
 use crate::store::StoreError;
 use crate::store::accounts::Holding;
+use crate::store::aside::AsideRow;
 use crate::{general, settlement};
 use axum::Extension;
 use axum::extract::State;
 use nearframe_ledger::settlement::{Epoch, Totals};
-use nearframe_protocol::api::{self, Earnings, LedgerHead, SettledRoot};
+use nearframe_protocol::api::{self, Earnings, LedgerHead, Page, RefusedEntry, SettledRoot};
 use nearframe_protocol::bill::{EarningsOverview, NodeEarned};
 use nearframe_protocol::{AccountId, Money, NodeId};
 use serde::Deserialize;
@@ -64,6 +65,33 @@ pub(crate) async fn head(State(shared): State<Arc<Shared>>) -> Result<axum::Json
         signature: head.signature,
         ledger_key: shared.ledger_key.public(),
     }))
+}
+
+/// At most so many are shown; the rest comes up as those are taken.
+const MOST_REFUSED: u32 = 200;
+
+/// What the general ledger refuses of the record, the oldest first. Such an entry is set aside with the reason, is tried again
+/// whenever the ledger is written, and leaves this list once it is taken; meanwhile nothing waits for it.
+#[utoipa::path(get, path = "/v1/ledger/refused", tag = "money", operation_id = "ledger_refused",
+    security(("operator" = [])), responses(
+    (status = 200, description = "At most 200 of them", body = Page<RefusedEntry>),
+    (status = "default", description = "Any error, such as `sign_in_needed`", body = api::Problem,
+     content_type = "application/problem+json"),
+))]
+pub(crate) async fn refused(
+    State(shared): State<Arc<Shared>>,
+) -> Result<axum::Json<Page<RefusedEntry>>, Problem> {
+    let shown = |row: AsideRow| RefusedEntry {
+        journal: row.feed.as_str().to_owned(),
+        key: row.key,
+        from: row.debit.to_string(),
+        to: row.credit.to_string(),
+        amount: Money { amount_micros: row.amount_micros, currency: row.currency },
+        reason: row.reason,
+        at_ms: row.at_ms,
+    };
+    let items = shared.store.asides(MOST_REFUSED).await?.into_iter().map(shown).collect();
+    Ok(axum::Json(Page { items, next_cursor: None }))
 }
 
 /// Whose earnings.

@@ -24,6 +24,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 mod accounts;
+mod asides;
 mod billing;
 mod budgets;
 mod checks;
@@ -87,6 +88,7 @@ struct State {
     trust: trust::Trust,
     stakes: stakes::Kept,
     service: service::Kept,
+    asides: asides::Kept,
 }
 
 #[derive(Debug, Clone)]

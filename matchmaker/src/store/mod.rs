@@ -9,6 +9,7 @@
 
 mod account;
 pub mod accounts;
+pub mod aside;
 pub mod billing;
 pub mod checks;
 pub mod deeds;
@@ -32,6 +33,7 @@ pub mod trust;
 pub mod webhooks;
 
 pub use accounts::{AccountStore, Payer};
+pub use aside::AsideStore;
 pub use billing::BillingStore;
 pub use checks::CheckStore;
 pub use deeds::DeedStore;
@@ -232,6 +234,7 @@ pub struct BudgetRow {
 #[async_trait]
 pub trait Store:
     AccountStore
+    + AsideStore
     + BillingStore
     + CheckStore
     + DeedStore

@@ -9,6 +9,7 @@
 
 mod account_store;
 mod accounts;
+mod asides;
 mod auctions;
 mod billing;
 mod budgets;
