@@ -20,7 +20,7 @@ use crate::state::{Phase, Shared};
 use crate::store::StoreError;
 use crate::store::accounts::Holding;
 use crate::store::service::Reached;
-use crate::store::stake::{CreditRow, StakeRow};
+use crate::store::stake::{NewCredit, StakeRow};
 use crate::store::trust::CaseRow;
 use crate::store::webhooks::EventRow;
 use nearframe_ledger::Account;
@@ -148,7 +148,7 @@ async fn event(shared: &Shared, held: &Held, entry: &Entry) -> Result<Option<Eve
 }
 
 /// Writes the next entry; false: another was faster.
-async fn add(shared: &Shared, held: &Held, entry: &Entry, credits: &[CreditRow]) -> Result<bool, StoreError> {
+async fn add(shared: &Shared, held: &Held, entry: &Entry, credits: &[NewCredit]) -> Result<bool, StoreError> {
     let event = event(shared, held, entry).await?;
     let (node, currency) = (held.node, held.currency.clone());
     let row = StakeRow { seq: 0, node, currency, entry: entry.clone() };

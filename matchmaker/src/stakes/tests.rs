@@ -6,12 +6,13 @@ use crate::config::TrustConfig;
 use crate::state::Parts;
 use crate::store::accounts::{AccountRow, Purse};
 use crate::store::payouts::DestinationRow;
-use crate::store::stake::RuleTable;
+use crate::store::service::{Closing, MonthRow};
+use crate::store::stake::{CreditKind, CreditRow, RuleTable};
 use crate::store::trust::{CaseBody, CaseVerdict, Decided, DisputeRow, Settling};
 use crate::store::webhooks::WebhookRow;
 use crate::store::{
-    AccountStore, Admission, AsideStore, Created, MemoryStore, NewSession, PayoutStore, ServiceStore, StakeStore, Store,
-    Taken, TrustStore, WebhookStore,
+    AccountStore, Admission, AsideStore, Created, MemoryStore, NewSession, PayoutStore, ServiceStore,
+    StakeStore, Store, Taken, TrustStore, WebhookStore,
 };
 use crate::{Config, LEDGER, SECRET, payouts, random};
 use nearframe_ledger::payout::Destination;
@@ -269,6 +270,37 @@ async fn a_correction_that_the_ledger_refuses_is_set_aside_holds_up_nothing_and_
     assert_eq!(house.ledger(&studio).await, -10_000_000, "its next session cost 10, and the 8 are back");
     assert_eq!((house.ledger(&Account::Host(node)).await, house.store.asides(9).await.unwrap()), (0, vec![]));
     counted(0);
+    house.verify().await;
+}
+
+#[tokio::test]
+async fn a_refund_after_a_credit_takes_from_what_is_left_and_the_ledger_agrees() {
+    let house = house(Rules::default()).await;
+    let (store, ended) = (&house.store, 0..u64::MAX);
+    let paid = store.paid_for(ended.clone()).await.unwrap();
+    let studio = Account::Studio(TitleId::new("meteor").unwrap());
+    let quarter = NewCredit {
+        row: CreditRow {
+            seq: 0,
+            kind: CreditKind::Service,
+            about: "2026-10".into(),
+            debit: Account::Platform,
+            credit: studio.clone(),
+            amount_micros: 2_500_000,
+            currency: house.shared.config.currency.clone(),
+            key: "service:2026-10".into(),
+            at_ms: house.shared.now_ms(),
+        },
+        shares: vec![(paid[0].lease, 2_500_000)],
+    };
+    let month = MonthRow { month: "2026-10".into(), body: "{}".into(), at_ms: 0 };
+    assert!(store.close_month(&Closing { month, ended, paid, credits: vec![quarter] }).await.unwrap());
+    let left = [house.ledger(&studio).await, house.ledger(&Account::Platform).await];
+    assert_eq!(left, [-7_500_000, -500_000], "the platform earned 2 and bore 2.5");
+    house.refund(1, house.session).await;
+    for account in [studio, Account::Host(house.node), Account::Platform] {
+        assert_eq!(house.ledger(&account).await, 0, "{account}");
+    }
     house.verify().await;
 }
 

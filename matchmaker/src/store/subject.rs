@@ -28,6 +28,8 @@ pub(super) enum Subject<'a> {
     NodeKey(PublicKey),
     /// What is known and decided about a case.
     Case(CaseId),
+    /// What of payments is given back: paid back or credited.
+    Refunds,
     /// Which machines are promised to whom.
     Market,
     /// Which machines a reservation holds.
@@ -79,6 +81,7 @@ impl Subject<'_> {
             Self::Orders(node) => hasher.update(b"orders").update(node.as_bytes()),
             Self::NodeKey(key) => hasher.update(b"node key").update(key.as_bytes()),
             Self::Case(case) => hasher.update(b"case").update(case.as_bytes()),
+            Self::Refunds => hasher.update(b"refunds"),
             Self::Market => hasher.update(b"market"),
             Self::Reservation(id) => hasher.update(b"reservation").update(id.as_bytes()),
             Self::Session(session) => hasher.update(b"session").update(session.as_bytes()),

@@ -12,6 +12,7 @@ use nearframe_matchmaker::bus::words::{HeldSlots, ReplicaId};
 use nearframe_matchmaker::store::accounts::{
     AccountRow, AccountStore, Arrival, Arrived, Changed, Holding, KeyRow, LinkRow, MemberRow,
 };
+use nearframe_matchmaker::store::aside::{AsideRow, AsideStore, Feed};
 use nearframe_matchmaker::store::billing::{CardRow, CardSource, LeaseUsageRow, UsageBy, UsageOf, UsageRow};
 use nearframe_matchmaker::store::checks::{CheckRow, CheckerRow, DayRow, Filed, Take};
 use nearframe_matchmaker::store::deeds::{AnswerRow, Asked, Claim, Deed, DeedStore, TrailRow};
@@ -24,11 +25,13 @@ use nearframe_matchmaker::store::placement::{
     RuleRow,
 };
 use nearframe_matchmaker::store::plans::{ChargeRow, PlanRow, PlanStore, Subscribed, SubscriptionRow};
-use nearframe_matchmaker::store::service::{MonthRow, PaidRow, ReachRow, Reached, ServiceStore};
+use nearframe_matchmaker::store::service::{Closing, MonthRow, PaidRow, ReachRow, Reached, ServiceStore};
 use nearframe_matchmaker::store::sign_in::{
     Added, IdentityRow, NewCookie, Newcomer, Outsider, PasskeyRow, PendingRow,
 };
-use nearframe_matchmaker::store::stake::{CreditRow, RuleTable, RulesRow, StakeRow, StakeStore};
+use nearframe_matchmaker::store::stake::{
+    CreditRow, LeaseCredit, NewCredit, RuleTable, RulesRow, StakeRow, StakeStore,
+};
 use nearframe_matchmaker::store::trust::{
     CaseRow, CaseVerdict, CorrectionRow, Decided, DisputeRow, HeldRow, Opened, PlayedRow, ServedRow,
     Settling, Testimony, Trial, TrustStore,
@@ -307,16 +310,23 @@ through! { PayoutStore {
     last_payout_run() -> u64;
 }}
 
+through! { AsideStore {
+    set_aside(row: &AsideRow) -> bool;
+    asides(limit: u32) -> Vec<AsideRow>;
+    taken_up(feed: Feed, seq: u64, now_ms: u64) -> ();
+}}
+
 through! { StakeStore {
     add_rules(table: RuleTable, row: &RulesRow) -> RulesRow;
     rule_tables(table: RuleTable) -> Vec<RulesRow>;
-    add_stake_entry(row: &StakeRow, credits: &[CreditRow], event: Option<&EventRow>) -> bool;
+    add_stake_entry(row: &StakeRow, credits: &[NewCredit], event: Option<&EventRow>) -> bool;
     stake_entries(node: Option<NodeId>) -> Vec<StakeRow>;
     stake_entries_after(after: u64, limit: u32) -> Vec<StakeRow>;
     case(id: CaseId) -> Option<CaseRow>;
     unpunished() -> Vec<CaseRow>;
     credits_after(after: u64, limit: u32) -> Vec<CreditRow>;
     credits_to(accounts: &[Account], range: Range<u64>) -> Vec<CreditRow>;
+    credits_of_session(session: SessionId) -> Vec<LeaseCredit>;
     deducted() -> Totals;
     released() -> Totals;
 }}
@@ -326,7 +336,7 @@ through! { ServiceStore {
     reached(range: Range<u64>) -> Vec<ReachRow>;
     paid_for(ended: Range<u64>) -> Vec<PaidRow>;
     undecided(ended: Range<u64>) -> u64;
-    close_month(month: &MonthRow, credits: &[CreditRow]) -> bool;
+    close_month(closing: &Closing) -> bool;
     month(month: &str) -> Option<MonthRow>;
 }}
 
