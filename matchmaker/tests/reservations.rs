@@ -149,7 +149,7 @@ impl Bidder {
             }
             ToNode::StandBy { session, generation } => self.begin(session, generation, false).await,
             ToNode::Start { session, generation, .. } => self.begin(session, generation, true).await,
-            ToNode::Stop { session, reason } => {
+            ToNode::Stop { session, reason, .. } => {
                 self.state(session).await;
                 if let Some(stated) = self.running.remove(&session) {
                     let generation = stated.generation;

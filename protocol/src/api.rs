@@ -10,7 +10,7 @@ use crate::network::IceServer;
 use crate::prices::Work;
 use crate::receipt::SignedReceipt;
 use crate::save::{PackHash, SaveVersion};
-use crate::session::{EndReason, Generation, SessionState};
+use crate::session::{EndReason, Generation, SessionState, SpendLimit};
 use crate::title::{TitleEntry, TitleHash, TitleId};
 use crate::version::VersionOffer;
 use crate::{LeaseId, NodeId, SessionId};
@@ -330,6 +330,9 @@ pub struct Session {
     /// Why it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_reason: Option<EndReason>,
+    /// With `budget_used_up`, by which limit; absent of sessions that ended before there was a word for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_limit: Option<SpendLimit>,
     /// Why, in words for the player.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_message: Option<String>,

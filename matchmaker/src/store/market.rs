@@ -9,10 +9,7 @@ use nearframe_ledger::{LedgerError, Tariff};
 use nearframe_protocol::auction::{OpenBid, SealedBid};
 use nearframe_protocol::market::ReservationState;
 use nearframe_protocol::prices::{Basis, Work};
-use nearframe_protocol::{
-    AccountId, ApiKeyId, AuctionId, Currency, GuestId, LeaseId, NodeId, PublicKey, ReservationId, SessionId,
-    TitleHash, TitleId,
-};
+use nearframe_protocol::{AccountId, ApiKeyId, AuctionId, Currency, GuestId, LeaseId, NodeId, PublicKey, ReservationId, SessionId, SpendLimit, TitleHash, TitleId};
 
 /// Reservations that are bidden for or booked at once.
 pub const MOST_ALIVE: u32 = 1_000;
@@ -262,6 +259,14 @@ impl CapOf {
         match self {
             Self::Title(title) => ("title", title.to_string()),
             Self::Account(account) => ("account", account.to_string()),
+        }
+    }
+
+    /// What is reached where it does not hold another hour.
+    pub fn limit(&self) -> SpendLimit {
+        match self {
+            Self::Title(_) => SpendLimit::PlayerCap,
+            Self::Account(_) => SpendLimit::AccountCap,
         }
     }
 }

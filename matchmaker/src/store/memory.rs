@@ -2,8 +2,8 @@
 
 use super::account::LeaseState;
 use super::{
-    Admission, BudgetRow, Created, Ended, Hash, NewSave, NewSession, NodeRow, Payer, PostedRow,
-    Replicas, SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded, Taken,
+    Admission, BudgetRow, Created, Ended, Hash, NewSave, NewSession, NodeRow, Payer, PostedRow, Replicas,
+    SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded, Taken,
 };
 use crate::bus::words::{HeldSlots, ReplicaId};
 use async_trait::async_trait;
@@ -17,7 +17,7 @@ use nearframe_protocol::receipt::SignedReceipt;
 use nearframe_protocol::webhook::BudgetOf;
 use nearframe_protocol::{
     Currency, EndReason, Generation, GuestId, LeaseId, Money, NodeId, PublicKey, SessionId, SessionState,
-    TitleId,
+    SpendLimit, TitleId,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -96,6 +96,7 @@ struct Held {
     new: NewSession,
     state: SessionState,
     ended: Option<(u64, EndReason)>,
+    limit: Option<SpendLimit>,
     closed: bool,
     receipts: Vec<(StoredReceipt, u64)>,
 }
@@ -159,6 +160,7 @@ impl State {
             created_at_ms: new.now_ms,
             ended_at_ms: held.ended.map(|(at_ms, _)| at_ms),
             end_reason: held.ended.map(|(_, reason)| reason),
+            end_limit: held.limit,
             receipts: held.receipts.len() as u32,
             billed_us: held.receipts.iter().map(|(_, billed_us)| billed_us).sum(),
             cost: Money {
@@ -351,7 +353,15 @@ impl Store for MemoryStore {
         reason: EndReason,
         now_ms: u64,
     ) -> Result<Option<Ended>, StoreError> {
-        self.transact(|state| state.end(id, reason, now_ms))
+        self.transact(|state| state.end(id, (reason, None), now_ms))
+    }
+    async fn end_over_budget(
+        &self,
+        id: SessionId,
+        limit: SpendLimit,
+        now_ms: u64,
+    ) -> Result<Option<Ended>, StoreError> {
+        self.transact(|state| state.end(id, (EndReason::BudgetUsedUp, Some(limit)), now_ms))
     }
     async fn take_receipt(&self, receipt: &SignedReceipt, now_ms: u64) -> Result<Taken, StoreError> {
         self.transact(|state| state.take(receipt, now_ms))

@@ -57,8 +57,8 @@ use nearframe_protocol::receipt::SignedReceipt;
 use nearframe_protocol::webhook::EventKind;
 use nearframe_protocol::{
     AccountId, ApiKeyId, AuctionId, CaseId, Currency, DisputeId, EndReason, EventId, Generation, GuestId,
-    IdentityId, LeaseId, MemberId, NodeId, PasskeyId, PublicKey, ReservationId, SessionId, TitleId,
-    WebhookId,
+    IdentityId, LeaseId, MemberId, NodeId, PasskeyId, PublicKey, ReservationId, SessionId,
+    SpendLimit, TitleId, WebhookId,
 };
 use nearframe_trust::seen::Mark;
 use std::collections::HashMap;
@@ -167,6 +167,7 @@ through! { Store {
     busy() -> HashMap<NodeId, u32>;
     set_live(id: SessionId, generation: Generation) -> bool;
     end_session(id: SessionId, reason: EndReason, now_ms: u64) -> Option<Ended>;
+    end_over_budget(id: SessionId, limit: SpendLimit, now_ms: u64) -> Option<Ended>;
     take_receipt(receipt: &SignedReceipt, now_ms: u64) -> Taken;
     receipts(session: SessionId, offset: u32, limit: u32) -> Vec<StoredReceipt>;
     close_accounts(now_ms: u64) -> u32;

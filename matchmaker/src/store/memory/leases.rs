@@ -7,7 +7,7 @@ use nearframe_ledger::chain::LATE_WINDOW_MS;
 use nearframe_protocol::api::StoredReceipt;
 use nearframe_protocol::receipt::SignedReceipt;
 use nearframe_protocol::webhook::EventKind;
-use nearframe_protocol::{EndReason, Generation, SessionId, SessionState};
+use nearframe_protocol::{EndReason, Generation, SessionId, SessionState, SpendLimit};
 
 impl State {
     pub(super) fn create(&mut self, new: &NewSession) -> Result<Created, StoreError> {
@@ -43,14 +43,13 @@ impl State {
         let opening = account(new).open(crate::random::transfer_id())?;
         let plans = self.plans.clone();
         self.take_included(new, std::slice::from_ref(&opening), new.now_ms);
-        let is_capped = !self.caps_hold(new, std::slice::from_ref(&opening));
-        if is_capped || !self.holds(std::slice::from_ref(&opening)) {
+        if let Some(limit) = self.over(new, std::slice::from_ref(&opening)) {
             self.plans = plans;
             // What stood by goes on.
             if let Some(before) = before {
                 *self = before;
             }
-            return Ok(if is_capped { Created::OverCap } else { Created::OverBudget });
+            return Ok(if limit.is_cap() { Created::OverCap } else { Created::OverBudget });
         }
         self.journal.push(opening.clone());
         self.tell_low(&[opening], new.now_ms)?;
@@ -61,6 +60,7 @@ impl State {
             new: new.clone(),
             state: SessionState::Starting,
             ended: None,
+            limit: None,
             closed: false,
             receipts: Vec::new(),
         };
@@ -71,14 +71,19 @@ impl State {
         Ok(Created::New(row))
     }
 
-    pub(super) fn end(&mut self, id: SessionId, reason: EndReason, now_ms: u64) -> Result<Option<Ended>, StoreError> {
+    pub(super) fn end(
+        &mut self,
+        id: SessionId,
+        (reason, limit): (EndReason, Option<SpendLimit>),
+        now_ms: u64,
+    ) -> Result<Option<Ended>, StoreError> {
         let Some(mut held) = self.sessions.get(&id).cloned() else { return Ok(None) };
         let first = held.state != SessionState::Ended;
         if first {
             let ended_at_ms = now_ms.max(held.new.now_ms);
             self.journal.extend(self.lease(&held)?.at_end(ended_at_ms)?);
             self.give_included_back(&held.new);
-            (held.state, held.ended) = (SessionState::Ended, Some((ended_at_ms, reason)));
+            (held.state, held.ended, held.limit) = (SessionState::Ended, Some((ended_at_ms, reason)), limit);
             self.sessions.insert(id, held.clone());
             let gives_slot = self.gives_slot(&held.new);
             self.change_slots(held.new.node, |slots| slots - u32::from(gives_slot));
@@ -101,9 +106,9 @@ impl State {
         };
         let (new, plans) = (held.new.clone(), self.plans.clone());
         self.take_included(&new, &entry.transfers, now_ms);
-        if !self.holds(&entry.transfers) || !self.caps_hold(&new, &entry.transfers) {
+        if let Some(limit) = self.over(&new, &entry.transfers) {
             self.plans = plans;
-            return Ok(Taken::OverBudget);
+            return Ok(Taken::OverBudget(limit));
         }
         self.journal.extend(entry.transfers.iter().cloned());
         self.cover(&new, receipt.sequence, now_ms)?;

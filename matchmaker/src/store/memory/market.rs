@@ -14,7 +14,7 @@ use nearframe_ledger::{Kind, Transfer};
 use nearframe_protocol::auction::{OpenBid, SealedBid};
 use nearframe_protocol::market::ReservationState;
 use nearframe_protocol::{
-    AccountId, AuctionId, EndReason, LeaseId, NodeId, ReservationId, SessionId, SessionState,
+    AccountId, AuctionId, EndReason, LeaseId, NodeId, ReservationId, SessionId, SessionState, SpendLimit,
 };
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -124,7 +124,7 @@ impl State {
             None => Ok(true),
             Some((_, false)) => Ok(false),
             Some((session, true)) => {
-                self.end(session, EndReason::Preempted, new.now_ms)?;
+                self.end(session, (EndReason::Preempted, None), new.now_ms)?;
                 Ok(true)
             }
         }
@@ -253,17 +253,19 @@ impl State {
         Reserved::Bidding
     }
 
-    /// Whether the caps of whoever plays hold what transfers of one lease set aside; they are not in the journal yet.
-    pub(super) fn caps_hold(&self, new: &NewSession, transfers: &[Transfer]) -> bool {
+    /// Which cap of whoever plays does not hold what transfers of one lease set aside; they are not in the journal yet.
+    pub(super) fn over_cap(&self, new: &NewSession, transfers: &[Transfer]) -> Option<SpendLimit> {
         let more: i128 = transfers.iter().map(super::budgets::change_micros).sum();
         if more <= 0 || new.stands_by() {
-            return true;
+            return None;
         }
         let by_account = new.payer.map(|payer| CapOf::Account(payer.account));
         let of = [Some(CapOf::Title(new.title.clone())), by_account].into_iter().flatten();
-        of.filter_map(|of| self.market.caps.get(&of).map(|cap| (of, cap))).all(|(of, cap)| {
-            cap.currency == new.tariff.currency && self.spent(&of, new) + more <= cap.limit_micros
-        })
+        let mut caps = of.filter_map(|of| self.market.caps.get(&of).map(|cap| (of, cap)));
+        let over = caps.find(|(of, cap)| {
+            cap.currency != new.tariff.currency || self.spent(of, new) + more > cap.limit_micros
+        });
+        over.map(|(of, _)| of.limit())
     }
 
     fn spent(&self, of: &CapOf, new: &NewSession) -> i128 {

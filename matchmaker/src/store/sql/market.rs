@@ -15,7 +15,9 @@ use crate::store::market::{
 use nearframe_ledger::auction::Cleared;
 use nearframe_protocol::market::ReservationState;
 use nearframe_protocol::prices::Work;
-use nearframe_protocol::{AccountId, ApiKeyId, Currency, EndReason, NodeId, ReservationId, SessionId};
+use nearframe_protocol::{
+    AccountId, ApiKeyId, Currency, EndReason, NodeId, ReservationId, SessionId, SpendLimit,
+};
 use sqlx::{Executor, Row, query};
 
 const RESERVATION_FIELDS: &str =
@@ -443,7 +445,7 @@ pub(super) async fn draw(
         return Ok(());
     }
     if change_micros > 0 {
-        return Err(StoreError::OverBudget(nearframe_ledger::Account::Customer(payer.0)));
+        return Err(StoreError::OverBudget(SpendLimit::AccountBudget));
     }
     keys::set_aside(tx, payer, (currency, change_micros), now_ms).await
 }
