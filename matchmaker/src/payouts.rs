@@ -185,7 +185,7 @@ pub(crate) async fn run(shared: &Shared) -> Result<Vec<PayoutRow>, PayError> {
     ledger(shared).await?;
     let Some(last) = shared.store.last_settlement().await? else { return Ok(vec![]) };
     let mut totals = settlement::until(shared, last.epoch, None).await?.totals;
-    let deducted = shared.store.deducted().await?;
+    let deducted = shared.store.deducted(None).await?;
     // What was released of a stake is due, however little its machine has earned.
     for (place, _) in deducted.iter().filter(|(_, micros)| **micros < 0) {
         totals.entry(place.clone()).or_default();
@@ -205,7 +205,7 @@ pub(crate) async fn run(shared: &Shared) -> Result<Vec<PayoutRow>, PayError> {
     totals.retain(|place, _| destinations.contains_key(place));
     let paid: PaidSoFar = shared
         .store
-        .paid()
+        .paid(None)
         .await?
         .into_iter()
         .map(|(host, currency, rail, micros)| ((host, currency, rail), micros))

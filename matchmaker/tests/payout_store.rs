@@ -87,11 +87,16 @@ async fn payouts_are_written_once_and_counted_until_they_fail(store: &dyn Store)
         "again is nothing"
     );
     assert_eq!(store.open_payouts().await.unwrap(), stored);
-    assert_eq!(store.paid().await.unwrap(), [(host, eur(), Rail::Bank, 1_230_000)]);
+    for among in [None, Some(&[host][..])] {
+        assert_eq!(store.paid(among).await.unwrap(), [(host, eur(), Rail::Bank, 1_230_000)]);
+    }
+    for others in [&[NodeId::from_bytes([8; 16])][..], &[]] {
+        assert_eq!(store.paid(Some(others)).await.unwrap(), []);
+    }
     assert_eq!(store.last_payout_run().await.unwrap(), 1);
 
     store.set_payout_state(first.id(), State::Failed, NOW + 6, Some(&event(3))).await.unwrap();
-    assert!(store.open_payouts().await.unwrap().is_empty() && store.paid().await.unwrap().is_empty());
+    assert!(store.open_payouts().await.unwrap().is_empty() && store.paid(None).await.unwrap().is_empty());
     assert_eq!(store.failed_payouts(20_000).await.unwrap(), [(host, eur(), 1)]);
     assert!(store.failed_payouts(20_001).await.unwrap().is_empty());
     let second = payout(host, 2, 1, on_chain());

@@ -134,7 +134,7 @@ async fn what_hosts_staked_of_their_earnings_and_bore_is_deducted_and_what_was_r
     let expected = [sums(1_000), sums(1_000), sums(1_000), sums(700)];
     for ((number, (amount, deed)), deducted) in (1..).zip(deeds).zip(expected) {
         assert!(store.add_stake_entry(&row(node, number, amount, deed), &[], NO_EVENT).await.unwrap());
-        assert_eq!(store.deducted().await.unwrap(), deducted, "after entry {number}");
+        assert_eq!(store.deducted(None).await.unwrap(), deducted, "after entry {number}");
     }
     let payer = Account::Studio(title());
     let credits = [
@@ -144,7 +144,11 @@ async fn what_hosts_staked_of_their_earnings_and_bore_is_deducted_and_what_was_r
     ];
     let all = row(node, 5, 1_200, Deed::Released);
     assert!(store.add_stake_entry(&all, &credits, NO_EVENT).await.unwrap());
-    assert_eq!(store.deducted().await.unwrap(), sums(-450), "a deposit was released as well");
+    assert_eq!(store.deducted(None).await.unwrap(), sums(-450), "a deposit was released as well");
+    assert_eq!(store.deducted(Some(&[node])).await.unwrap(), sums(-450));
+    for others in [&[NodeId::from_bytes([8; 16])][..], &[]] {
+        assert_eq!(store.deducted(Some(others)).await.unwrap(), Totals::new());
+    }
     assert_eq!(store.released().await.unwrap(), sums(1_500));
     let theirs = async |accounts: &[Account], range: Range<u64>| {
         let rows = store.credits_to(accounts, range).await.unwrap();
@@ -192,11 +196,8 @@ async fn what_the_ledger_refuses_stands_until_it_is_taken(store: &dyn Store) {
         reason: "not enough".into(),
         at_ms,
     };
-    let rows = [
-        row(Feed::Corrections, 7, NOW),
-        row(Feed::Stakes, 2, NOW + 1),
-        row(Feed::Stakes, 10, NOW + 1),
-    ];
+    let rows =
+        [row(Feed::Corrections, 7, NOW), row(Feed::Stakes, 2, NOW + 1), row(Feed::Stakes, 10, NOW + 1)];
     for row in rows.iter().rev() {
         assert!(store.set_aside(row).await.unwrap());
     }
@@ -332,7 +333,10 @@ async fn what_a_month_credited_is_not_paid_back_again_and_a_month_knows_what_was
     assert!(left < all && left * 10 >= all * 9, "{left} of {all}");
     assert!(store.close_month(&closing("{}", &rows)).await.unwrap());
     let credits = store.credits_of_session(session_id(1)).await.unwrap();
-    assert_eq!(credits.iter().map(|it| (it.lease, it.row.amount_micros)).collect::<Vec<_>>(), [(paid.lease, all / 4)]);
+    assert_eq!(
+        credits.iter().map(|it| (it.lease, it.row.amount_micros)).collect::<Vec<_>>(),
+        [(paid.lease, all / 4)]
+    );
     assert_eq!(store.credits_of_session(session_id(2)).await.unwrap(), []);
     assert_eq!(store.paid_for(ended.clone()).await.unwrap()[0].paid_micros, left - all / 4);
 

@@ -129,9 +129,7 @@ async fn allowed(
 /// Everything that was posted to hosts, less what they paid back; of some nodes where they are named.
 async fn net(shared: &Shared, among: Option<&[NodeId]>) -> Result<Totals, StoreError> {
     let mut totals = shared.store.host_totals(u64::MAX, among).await?;
-    let mut corrected = shared.store.corrected().await?;
-    corrected.retain(|(host, _), _| among.is_none_or(|among| among.contains(host)));
-    for (place, corrected_micros) in corrected {
+    for (place, corrected_micros) in shared.store.corrected(among).await? {
         *totals.entry(place).or_default() -= corrected_micros;
     }
     Ok(totals)
@@ -162,14 +160,13 @@ pub(crate) async fn overview(
     let withheld = settlement::withheld(&shared, among.as_deref(), now_ms).await?;
     let mut earned = net(&shared, among.as_deref()).await?;
     // A machine may have a stake to be paid and have earned nothing.
-    let mut deducted = shared.store.deducted().await?;
-    deducted.retain(|(host, _), _| among.as_ref().is_none_or(|among| among.contains(host)));
+    let deducted = shared.store.deducted(among.as_deref()).await?;
     for place in deducted.keys() {
         earned.entry(place.clone()).or_default();
     }
     let known = names(&shared, earned.keys().map(|(host, _)| *host)).await?;
     let mut paid = Totals::new();
-    for (host, currency, _, micros) in shared.store.paid().await? {
+    for (host, currency, _, micros) in shared.store.paid(among.as_deref()).await? {
         *paid.entry((host, currency)).or_default() += micros;
     }
     let nodes = earned.into_iter().map(|(place, amount_micros)| {

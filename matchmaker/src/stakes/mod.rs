@@ -179,16 +179,16 @@ pub(crate) async fn available(shared: &Shared) -> Result<Totals, StoreError> {
     let Some(last) = shared.store.last_settlement().await? else { return Ok(Totals::new()) };
     let mut totals = settlement::until(shared, last.epoch, None).await?.totals;
     let mut earned = shared.store.host_totals(u64::MAX, None).await?;
-    for (place, micros) in shared.store.corrected().await? {
+    for (place, micros) in shared.store.corrected(None).await? {
         *earned.entry(place).or_default() -= micros;
     }
     for (place, settled) in &mut totals {
         *settled = (*settled).min(earned.get(place).copied().unwrap_or(0));
     }
-    for (host, currency, _, micros) in shared.store.paid().await? {
+    for (host, currency, _, micros) in shared.store.paid(None).await? {
         *totals.entry((host, currency)).or_default() -= micros;
     }
-    for (place, micros) in shared.store.deducted().await? {
+    for (place, micros) in shared.store.deducted(None).await? {
         *totals.entry(place).or_default() -= micros;
     }
     if let Some(general) = shared.general.ledger() {

@@ -155,7 +155,8 @@ pub trait StakeStore: Send + Sync {
     /// What the leases of a session were credited, in writing order.
     async fn credits_of_session(&self, session: SessionId) -> Result<Vec<LeaseCredit>, StoreError>;
     /// What hosts staked of their earnings and bore of credits, less what was released to them: below zero where more was.
-    async fn deducted(&self) -> Result<Totals, StoreError>;
+    /// Of some hosts where they are named.
+    async fn deducted(&self, among: Option<&[NodeId]>) -> Result<Totals, StoreError>;
     /// What was released to hosts.
     async fn released(&self) -> Result<Totals, StoreError>;
 }

@@ -140,11 +140,11 @@ through! { TrustStore {
     decide_dispute(id: DisputeId, settling: &Settling) -> Decided<DisputeRow>;
     corrections_of(session: SessionId) -> Vec<CorrectionRow>;
     corrections_after(after: u64, limit: u32) -> Vec<PostedRow>;
-    held_earnings(before_ms: u64, trial: Trial) -> Vec<HeldRow>;
-    corrected() -> Totals;
+    held_earnings(before_ms: u64, trial: Trial, among: Option<&[NodeId]>) -> Vec<HeldRow>;
+    corrected(among: Option<&[NodeId]>) -> Totals;
     settle(root: &SignedRoot, withheld: &Totals) -> ();
     served(ended: Range<u64>) -> Vec<ServedRow>;
-    withheld(epoch: u32) -> Totals;
+    withheld(epoch: u32, among: Option<&[NodeId]>) -> Totals;
 } }
 
 through! { Store {
@@ -306,7 +306,7 @@ through! { PayoutStore {
     payouts(account: Option<AccountId>, after: Option<PayoutId>, limit: u32) -> Vec<PayoutRow>;
     payouts_of_run(run: u64) -> Vec<PayoutRow>;
     open_payouts() -> Vec<PayoutRow>;
-    paid() -> Vec<(NodeId, Currency, Rail, i128)>;
+    paid(among: Option<&[NodeId]>) -> Vec<(NodeId, Currency, Rail, i128)>;
     failed_payouts(epoch: u32) -> Vec<(NodeId, Currency, u32)>;
     last_payout_run() -> u64;
 }}
@@ -328,7 +328,7 @@ through! { StakeStore {
     credits_after(after: u64, limit: u32) -> Vec<CreditRow>;
     credits_to(accounts: &[Account], range: Range<u64>) -> Vec<CreditRow>;
     credits_of_session(session: SessionId) -> Vec<LeaseCredit>;
-    deducted() -> Totals;
+    deducted(among: Option<&[NodeId]>) -> Totals;
     released() -> Totals;
 }}
 

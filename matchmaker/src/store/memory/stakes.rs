@@ -2,9 +2,7 @@
 
 use super::MemoryStore;
 use crate::store::StoreError;
-use crate::store::stake::{
-    CreditRow, LeaseCredit, NewCredit, RuleTable, RulesRow, StakeRow, StakeStore,
-};
+use crate::store::stake::{CreditRow, LeaseCredit, NewCredit, RuleTable, RulesRow, StakeRow, StakeStore};
 use crate::store::trust::CaseRow;
 use crate::store::webhooks::EventRow;
 use async_trait::async_trait;
@@ -35,8 +33,10 @@ impl Kept {
                 continue;
             }
             let row = CreditRow { seq: self.credits.len() as u64 + 1, ..row.clone() };
-            let share =
-                |&(lease, amount_micros)| LeaseCredit { lease, row: CreditRow { amount_micros, ..row.clone() } };
+            let share = |&(lease, amount_micros)| LeaseCredit {
+                lease,
+                row: CreditRow { amount_micros, ..row.clone() },
+            };
             self.shares.extend(shares.iter().map(share));
             self.credits.push(row);
         }
@@ -161,7 +161,7 @@ impl StakeStore for MemoryStore {
             own.cloned().collect()
         }))
     }
-    async fn deducted(&self) -> Result<Totals, StoreError> {
+    async fn deducted(&self, among: Option<&[NodeId]>) -> Result<Totals, StoreError> {
         Ok(self.read(|state| {
             let mut sums = state.stakes.sums(|deed| match deed {
                 Deed::Posted { from: Source::Earnings } => 1,
@@ -173,7 +173,8 @@ impl StakeStore for MemoryStore {
                     *sums.entry((host, row.currency.clone())).or_default() += row.amount_micros;
                 }
             }
-            sums.retain(|_, micros| *micros != 0);
+            let is_asked = |host: &NodeId| among.is_none_or(|among| among.contains(host));
+            sums.retain(|(host, _), micros| *micros != 0 && is_asked(host));
             sums
         }))
     }

@@ -320,10 +320,17 @@ impl TrustStore for MemoryStore {
         let rows = (1..).zip(all).map(|(seq, row)| PostedRow { seq, transfer: row.transfer });
         Ok(rows.filter(|row| row.seq > after).take(limit as usize).collect())
     }
-    async fn held_earnings(&self, before_ms: u64, trial: Trial) -> Result<Vec<HeldRow>, StoreError> {
-        self.read(|state| state.held_earnings(before_ms, trial))
+    async fn held_earnings(
+        &self,
+        before_ms: u64,
+        trial: Trial,
+        among: Option<&[NodeId]>,
+    ) -> Result<Vec<HeldRow>, StoreError> {
+        let mut rows = self.read(|state| state.held_earnings(before_ms, trial))?;
+        rows.retain(|row| among.is_none_or(|among| among.contains(&row.host)));
+        Ok(rows)
     }
-    async fn corrected(&self) -> Result<Totals, StoreError> {
+    async fn corrected(&self, among: Option<&[NodeId]>) -> Result<Totals, StoreError> {
         let all = self.read(|state| state.trust.corrections.clone());
         let mut totals = Totals::new();
         for CorrectionRow { transfer, .. } in all {
@@ -331,6 +338,7 @@ impl TrustStore for MemoryStore {
                 *totals.entry((host, transfer.currency)).or_default() += transfer.amount_micros;
             }
         }
+        totals.retain(|(host, _), _| among.is_none_or(|among| among.contains(host)));
         Ok(totals)
     }
     async fn served(&self, ended: Range<u64>) -> Result<Vec<ServedRow>, StoreError> {
@@ -344,7 +352,9 @@ impl TrustStore for MemoryStore {
             Ok(())
         })
     }
-    async fn withheld(&self, epoch: u32) -> Result<Totals, StoreError> {
-        Ok(self.read(|state| state.trust.withheld.get(&epoch).cloned().unwrap_or_default()))
+    async fn withheld(&self, epoch: u32, among: Option<&[NodeId]>) -> Result<Totals, StoreError> {
+        let mut totals = self.read(|state| state.trust.withheld.get(&epoch).cloned().unwrap_or_default());
+        totals.retain(|(host, _), _| among.is_none_or(|among| among.contains(host)));
+        Ok(totals)
     }
 }

@@ -1,7 +1,7 @@
 //! Disputes, and the entries that pay back.
 
 use super::accounts::maybe_id;
-use super::rows::{blob, currency, int, maybe_int, signed, signed_amount, text, title};
+use super::rows::{among, blob, currency, int, maybe_int, signed, signed_amount, text, title};
 use super::{Connection, DbRow, Fate, SqlStore, StoreError, Subject, budgets, lock, plans, within};
 use crate::store::PostedRow;
 use crate::store::deeds::{actor_text, parse_actor};
@@ -11,7 +11,7 @@ use nearframe_ledger::chain::LATE_WINDOW_MS;
 use nearframe_ledger::settlement::Totals;
 use nearframe_ledger::{Account, Kind, Transfer};
 use nearframe_protocol::trust::Party;
-use nearframe_protocol::{AccountId, CaseId, DisputeId, LeaseId, SessionId, TransferId};
+use nearframe_protocol::{AccountId, CaseId, DisputeId, LeaseId, NodeId, SessionId, TransferId};
 use nearframe_trust::dispute::Paid;
 use sqlx::query;
 use std::collections::BTreeMap;
@@ -322,13 +322,17 @@ pub(super) async fn corrections_after(
     rows.iter().map(|row| Ok(PostedRow { seq: int(row, "seq")?, transfer: entry(row)? })).collect()
 }
 
-pub(super) async fn corrected(store: &SqlStore) -> Result<Totals, StoreError> {
-    let rows = query(
+pub(super) async fn corrected(store: &SqlStore, hosts: Option<&[NodeId]>) -> Result<Totals, StoreError> {
+    let among = among("debit", hosts, 1);
+    let sql = format!(
         "SELECT debit, currency, CAST(sum(amount_micros) AS BIGINT) AS amount_micros FROM corrections
-          WHERE debit LIKE 'host:%' GROUP BY debit, currency",
-    )
-    .fetch_all(&store.readers)
-    .await?;
+          WHERE debit LIKE 'host:%'{among} GROUP BY debit, currency"
+    );
+    let mut asked = query(&sql);
+    for host in hosts.into_iter().flatten() {
+        asked = asked.bind(Account::Host(*host).to_string());
+    }
+    let rows = asked.fetch_all(&store.readers).await?;
     let total = |row: &DbRow| match text(row, "debit")?.parse() {
         Ok(Account::Host(host)) => Ok(((host, currency(row)?), int::<i64>(row, "amount_micros")?.into())),
         _ => Err(StoreError::Corrupt("debit")),

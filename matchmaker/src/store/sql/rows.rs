@@ -39,6 +39,18 @@ pub(super) fn signed_amount(amount_micros: i128) -> Result<i64, StoreError> {
     Ok(i64::try_from(amount_micros).map_err(|_| LedgerError::Overflow)?)
 }
 
+/// What limits a column to nodes that are named, as parameters from `first` on; nothing where none are.
+pub(super) fn among(column: &str, nodes: Option<&[NodeId]>, first: usize) -> String {
+    match nodes {
+        None => String::new(),
+        Some([]) => " AND 1 = 0".to_owned(),
+        Some(nodes) => {
+            let places: Vec<String> = (first..first + nodes.len()).map(|at| format!("${at}")).collect();
+            format!(" AND {column} IN ({})", places.join(", "))
+        }
+    }
+}
+
 pub(super) fn state_text(state: SessionState) -> &'static str {
     match state {
         SessionState::Starting => "starting",

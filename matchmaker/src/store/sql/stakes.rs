@@ -1,6 +1,6 @@
 //! Stakes, tables of rules and credits.
 
-use super::rows::{blob, currency, int, signed, signed_amount, text};
+use super::rows::{among, blob, currency, int, signed, signed_amount, text};
 use super::{Connection, DbRow, Fate, SqlStore, StoreError, outbox, trust, within};
 use crate::store::deeds::{actor_text, parse_actor};
 use crate::store::stake::{
@@ -246,19 +246,28 @@ impl StakeStore for SqlStore {
     async fn credits_of_session(&self, session: SessionId) -> Result<Vec<LeaseCredit>, StoreError> {
         of_session(self, session).await
     }
-    async fn deducted(&self) -> Result<Totals, StoreError> {
+    async fn deducted(&self, hosts: Option<&[NodeId]>) -> Result<Totals, StoreError> {
+        let own = among("node_id", hosts, 1);
         let sql = format!(
             "SELECT node_id, currency, CAST(sum(CASE WHEN {FROM_EARNINGS} THEN amount_micros
                     WHEN deed = 'released' THEN -amount_micros ELSE 0 END) AS BIGINT) AS amount_micros
-               FROM stake_entries GROUP BY node_id, currency"
+               FROM stake_entries WHERE 1 = 1{own} GROUP BY node_id, currency"
         );
-        let mut sums = totals(&query(&sql).fetch_all(&self.readers).await?)?;
-        let borne = query(
+        let mut asked = query(&sql);
+        for host in hosts.into_iter().flatten() {
+            asked = asked.bind(host.as_bytes().to_vec());
+        }
+        let mut sums = totals(&asked.fetch_all(&self.readers).await?)?;
+        let own = among("debit", hosts, 1);
+        let sql = format!(
             "SELECT debit, currency, CAST(sum(amount_micros) AS BIGINT) AS amount_micros FROM credits
-              WHERE debit LIKE 'host:%' GROUP BY debit, currency",
-        )
-        .fetch_all(&self.readers)
-        .await?;
+              WHERE debit LIKE 'host:%'{own} GROUP BY debit, currency"
+        );
+        let mut asked = query(&sql);
+        for host in hosts.into_iter().flatten() {
+            asked = asked.bind(Account::Host(*host).to_string());
+        }
+        let borne = asked.fetch_all(&self.readers).await?;
         for row in &borne {
             let Account::Host(host) = account(row, "debit")? else {
                 return Err(StoreError::Corrupt("debit"));
