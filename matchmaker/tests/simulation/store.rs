@@ -57,8 +57,8 @@ use nearframe_protocol::receipt::SignedReceipt;
 use nearframe_protocol::webhook::EventKind;
 use nearframe_protocol::{
     AccountId, ApiKeyId, AuctionId, CaseId, Currency, DisputeId, EndReason, EventId, Generation, GuestId,
-    IdentityId, LeaseId, MemberId, NodeId, PasskeyId, PublicKey, ReservationId, SessionId,
-    SpendLimit, TitleId, WebhookId,
+    IdentityId, LeaseId, MemberId, NodeId, PasskeyId, PublicKey, ReservationId, SessionId, SpendLimit,
+    TitleId, WebhookId,
 };
 use nearframe_trust::seen::Mark;
 use std::collections::HashMap;
@@ -390,6 +390,7 @@ through! { MarketStore {
     cancel_reservation(id: ReservationId, now_ms: u64) -> Option<ReservationRow>;
     finish_reservation(id: ReservationId, now_ms: u64) -> bool;
     stood_micros(id: ReservationId) -> i128;
+    kept_ms(id: ReservationId, during: Range<u64>) -> u64;
     set_cap(of: &CapOf, cap: Option<&CapRow>) -> ();
     cap(of: &CapOf) -> Option<CapRow>;
 }}

@@ -4,7 +4,7 @@ use super::{Held, MemoryStore, State};
 use crate::bus::words::HeldSlots;
 use crate::store::market::{
     AuctionRow, CapOf, CapRow, MOST_ALIVE, MachineRow, MachineState, MarketStore, NewStandBy, ReservationRow,
-    Reserved, Stood,
+    Reserved, Stood, within_ms,
 };
 use crate::store::months::month_of;
 use crate::store::{NewSession, Payer, SessionRow, StoreError};
@@ -18,6 +18,7 @@ use nearframe_protocol::{
 };
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// What is known of markets.
 #[derive(Debug, Default, Clone)]
@@ -166,6 +167,7 @@ impl State {
             new: session,
             state: SessionState::Starting,
             ended: None,
+            limit: None,
             closed: false,
             receipts: Vec::new(),
         };
@@ -431,6 +433,13 @@ impl MarketStore for MemoryStore {
             let posts = state.journal.iter().filter(|transfer| transfer.kind == Kind::Post);
             let own = posts.filter(|transfer| state.stands_under(transfer.lease) == Some(id));
             own.map(|transfer| transfer.amount_micros).sum()
+        }))
+    }
+    async fn kept_ms(&self, id: ReservationId, during: Range<u64>) -> Result<u64, StoreError> {
+        Ok(self.read(|state| {
+            let own = state.sessions.values().filter(|held| held.new.reservation == Some(id));
+            let ended = |held: &Held| held.ended.map(|(at_ms, _)| at_ms);
+            own.map(|held| within_ms(&during, held.new.now_ms, ended(held))).sum()
         }))
     }
     async fn set_cap(&self, of: &CapOf, cap: Option<&CapRow>) -> Result<(), StoreError> {
