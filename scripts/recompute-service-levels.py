@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Computes service levels and credits again, without any of nearframe's code.
 
-    recompute-service-levels.py LEVELS.json
+    recompute-service-levels.py LEVELS.json [--bill=BILL.json ...]
 
 Reads what `GET /v1/service-levels/{month}` gave: checks that every site is the sum of its machines, that every share
 follows from the counts beside it, and that what was credited follows from levels, table and what was paid, in integers,
-as docs/trust.md says. Prints each site; ends with 1 at the first difference.
+as docs/trust.md says. With bills, as `GET /v1/sessions/{id}/bill` gave them, also checks that what of the month's credits was
+for each lease is its part of what was paid for it then, to the micro-unit. Prints each site; ends with 1 at the first
+difference.
 """
 
 import json
@@ -68,10 +70,31 @@ def check_credits(credits, sites):
     return len(credits["credits"])
 
 
+def check_bill(bill, levels):
+    """Shares are floors of what is cumulative over leases: each is its lease's part rounded down or up."""
+    credits, checked = levels["credits"], 0
+    worth = {site["region"]: site["permille"] for site in credits["sites"]}
+    regions = {node["node"]: node["region"] for node in levels["nodes"]}
+    for lease in bill["leases"]:
+        own = [it for it in lease.get("credits", []) if it["why"] == "service" and it["about"] == levels["month"]]
+        for credit in own:
+            back = [it for it in lease.get("corrections", []) if it["to"] != "platform"]
+            back += [it for it in lease.get("credits", []) if it not in own]
+            before = sum(micros(it["amount"]) for it in back if it["at_ms"] < credit["at_ms"])
+            paid = micros(lease["sums"]["total"]) - before
+            due = paid * worth[regions[lease["node"]]]
+            if abs(micros(credit["amount"]) * 1000 - due) >= 1000:
+                sys.exit(f"lease {lease['lease']}: {micros(credit['amount'])} millionths of credit, but {due / 1000} are due")
+            checked += 1
+    return checked
+
+
 def main():
-    if len(sys.argv) != 2:
+    paths = [argument for argument in sys.argv[1:] if not argument.startswith("--bill=")]
+    bills = [argument.removeprefix("--bill=") for argument in sys.argv[1:] if argument.startswith("--bill=")]
+    if len(paths) != 1:
         sys.exit(__doc__)
-    with open(sys.argv[1], encoding="utf-8") as file:
+    with open(paths[0], encoding="utf-8") as file:
         levels = json.load(file)
     way_back_us, sums = levels["way_back_us"], {}
     for node in levels["nodes"]:
@@ -93,6 +116,14 @@ def main():
     posted = "nothing credited yet"
     if "credits" in levels:
         posted = f"{check_credits(levels['credits'], {site['region']: site for site in levels['sites']})} credits"
+    if bills and "credits" not in levels:
+        sys.exit("the month is not closed, so that no bill can have a part of it")
+    shares = 0
+    for path in bills:
+        with open(path, encoding="utf-8") as file:
+            shares += check_bill(json.load(file), levels)
+    if bills:
+        posted += f", {shares} parts of them in bills"
     print(f"right: {len(levels['nodes'])} machines, {len(levels['sites'])} sites, {posted}")
 
 

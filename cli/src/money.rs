@@ -39,10 +39,16 @@ async fn verify_ledger(general: &General, record: &Record, heads: &[PathBuf]) ->
         audited.leases, audited.receipts, audited.transfers
     ));
     say::line(&format!("audit trail: {} lines: every hash follows the one before", audited.deeds));
-    if let Some(AuditedLedger { blocks, records, unfinished_bytes }) = ledger {
+    if let Some(AuditedLedger { blocks, records, unfinished_bytes, refused }) = ledger {
         say::line(&format!(
             "general ledger: {blocks} blocks, {records} records: every hash, key and balance is right"
         ));
+        if refused > 0 {
+            say::line(&format!(
+                "general ledger: {refused} entries of the record are set aside, because it refuses them: see \
+                 GET /v1/ledger/refused"
+            ));
+        }
         if unfinished_bytes > 0 {
             say::line(&format!(
                 "general ledger: {unfinished_bytes} bytes follow the last whole block: a write that a crash cut short, of \

@@ -205,6 +205,8 @@ pub struct AuditedLedger {
     pub records: u64,
     /// Bytes after the last whole block: a write under way or cut short by a crash, or a last block that was changed.
     pub unfinished_bytes: u64,
+    /// Entries of the record that it refuses, which are set aside there.
+    pub refused: u64,
 }
 
 /// Where a general ledger is kept.
@@ -249,6 +251,7 @@ pub async fn audit_ledger(
     if matches!(kept, KeptIn::Store) && books.next_height() == 0 {
         return Ok(None);
     }
+    let refused = store.asides(u32::MAX).await?.len() as u64;
     let mut totals = store.host_totals(u64::MAX, None).await?;
     for (place, released_micros) in store.released().await? {
         *totals.entry(place).or_default() += released_micros;
@@ -261,7 +264,8 @@ pub async fn audit_ledger(
             return Err(AuditError::Ahead { host, ledger_micros, record_micros });
         }
     }
-    Ok(Some(AuditedLedger { blocks: books.next_height(), records: books.records(), unfinished_bytes }))
+    let (blocks, records) = (books.next_height(), books.records());
+    Ok(Some(AuditedLedger { blocks, records, unfinished_bytes, refused }))
 }
 
 /// A head as it was published.

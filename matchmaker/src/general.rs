@@ -6,6 +6,7 @@
 //!
 //! **Architecture invariant:** who writes has all blocks that anybody wrote, and decides by them.
 
+mod aside;
 mod place;
 mod stakes;
 mod table;
@@ -15,15 +16,20 @@ pub(crate) use stakes::slashed;
 pub(crate) use table::Table;
 
 use crate::state::Shared;
+use crate::store::aside::{AsideRow, Feed};
 use crate::store::plans::ChargeRow;
 use crate::store::stake::CreditRow;
 use crate::store::{PostedRow, StoreError};
 use nearframe_journal::{Folder, Journal, JournalError, Replicated, Settings, SharedError, Storage};
-use nearframe_ledger::books::{AccountNo, Action, Answer, Books, Group, Key, Limit, Memo, Order, SignedHead};
+use nearframe_ledger::books::{
+    AccountNo, Action, Answer, Books, Group, Key, Limit, Memo, Order, Refusal, SignedHead,
+};
 use nearframe_ledger::payout::{Event, Payout, State};
 use nearframe_ledger::{Account, Transfer};
 use nearframe_protocol::{Currency, NodeKey};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::io::Error;
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// Transfers read and written at once: with the accounts that they open, well below what a write takes.
@@ -45,6 +51,8 @@ pub(crate) struct General {
     journal: Chain,
     read: Read,
     head: watch::Sender<SignedHead>,
+    /// Keys of what is known to be refused, and set aside in the record.
+    asides: HashSet<Key>,
 }
 
 /// How far each part of the record was read.
@@ -60,6 +68,8 @@ pub(crate) struct Read {
 
 /// What becomes an order.
 struct Posting<'a> {
+    feed: Feed,
+    seq: u64,
     debit: &'a Account,
     credit: &'a Account,
     amount_micros: i128,
@@ -69,20 +79,45 @@ struct Posting<'a> {
 }
 
 impl<'a> Posting<'a> {
-    fn of_lease(PostedRow { transfer, .. }: &'a PostedRow) -> Self {
+    /// A transfer of a lease, or a correction of one.
+    fn of_lease(feed: Feed, PostedRow { seq, transfer }: &'a PostedRow) -> Self {
         let Transfer { debit, credit, amount_micros, currency, key, lease, .. } = transfer;
-        Self { debit, credit, amount_micros: *amount_micros, currency, key, subject: *lease.as_bytes() }
+        let (seq, amount_micros, subject) = (*seq, *amount_micros, *lease.as_bytes());
+        Self { feed, seq, debit, credit, amount_micros, currency, key, subject }
     }
 
     fn of_charge(row: &'a ChargeRow) -> Self {
-        let ChargeRow { debit, credit, amount_micros, currency, key, account, .. } = row;
-        Self { debit, credit, amount_micros: *amount_micros, currency, key, subject: *account.as_bytes() }
+        let ChargeRow { seq, debit, credit, amount_micros, currency, key, account, .. } = row;
+        let (seq, amount_micros, subject) = (*seq, *amount_micros, *account.as_bytes());
+        Self { feed: Feed::Charges, seq, debit, credit, amount_micros, currency, key, subject }
     }
 
     fn of_credit(row: &'a CreditRow) -> Self {
-        let CreditRow { debit, credit, amount_micros, currency, key, .. } = row;
-        Self { debit, credit, amount_micros: *amount_micros, currency, key, subject: [0; 16] }
+        let CreditRow { seq, debit, credit, amount_micros, currency, key, .. } = row;
+        let (seq, amount_micros, subject) = (*seq, *amount_micros, [0; 16]);
+        Self { feed: Feed::Credits, seq, debit, credit, amount_micros, currency, key, subject }
     }
+
+    fn refused(&self, refusal: &Refusal, now_ms: u64) -> AsideRow {
+        AsideRow {
+            feed: self.feed,
+            seq: self.seq,
+            key: self.key.to_owned(),
+            debit: self.debit.clone(),
+            credit: self.credit.clone(),
+            amount_micros: self.amount_micros,
+            currency: self.currency.clone(),
+            reason: refusal.to_string(),
+            at_ms: now_ms,
+        }
+    }
+}
+
+/// What an order is carried out by: what opens its accounts, and what is to be done.
+#[derive(Debug, Default)]
+struct Orders {
+    openings: Vec<Group>,
+    moves: Vec<Group>,
 }
 
 impl General {
@@ -98,7 +133,7 @@ impl General {
             tracing::warn!(bytes = opened.cut_bytes, "a write to the ledger had not ended and was cut off");
         }
         let head = watch::Sender::new(journal.head());
-        let mut general = Self { journal, read, head };
+        let mut general = Self { journal, read, head, asides: HashSet::new() };
         general.catch_up()?;
         Ok(general)
     }
@@ -148,66 +183,84 @@ impl General {
         self.read
     }
 
-    /// As of all that is posted: false where the ledger refuses a transfer of the record, which is read again then.
-    fn post(&mut self, rows: &[PostedRow], now_ms: u64) -> Result<bool, JournalError> {
-        let Some(last) = rows.last() else { return Ok(true) };
-        if !self.write(&rows.iter().map(Posting::of_lease).collect::<Vec<_>>(), now_ms)? {
-            return Ok(false);
+    /// Gives what the ledger refuses and nobody set aside: as long as there is any, it does not read on.
+    fn post(&mut self, rows: &[PostedRow], now_ms: u64) -> Result<Vec<AsideRow>, JournalError> {
+        let Some(last) = rows.last() else { return Ok(vec![]) };
+        let postings: Vec<_> = rows.iter().map(|row| Posting::of_lease(Feed::Leases, row)).collect();
+        let refused = self.write(&postings, now_ms)?;
+        if refused.is_empty() {
+            self.read.posted = last.seq;
+            self.keep(CURSOR, last.seq)?;
         }
-        self.read.posted = last.seq;
-        self.keep(CURSOR, last.seq)
+        Ok(refused)
     }
 
-    fn post_charges(&mut self, rows: &[ChargeRow], now_ms: u64) -> Result<bool, JournalError> {
-        let Some(last) = rows.last() else { return Ok(true) };
-        if !self.write(&rows.iter().map(Posting::of_charge).collect::<Vec<_>>(), now_ms)? {
-            return Ok(false);
+    fn post_charges(&mut self, rows: &[ChargeRow], now_ms: u64) -> Result<Vec<AsideRow>, JournalError> {
+        let Some(last) = rows.last() else { return Ok(vec![]) };
+        let refused = self.write(&rows.iter().map(Posting::of_charge).collect::<Vec<_>>(), now_ms)?;
+        if refused.is_empty() {
+            self.read.charges = last.seq;
+            self.keep(CHARGES_CURSOR, last.seq)?;
         }
-        self.read.charges = last.seq;
-        self.keep(CHARGES_CURSOR, last.seq)
+        Ok(refused)
     }
 
     /// After what they correct: a host never pays back what it has not.
-    fn correct(&mut self, rows: &[PostedRow], now_ms: u64) -> Result<bool, JournalError> {
-        let Some(last) = rows.last() else { return Ok(true) };
-        let done = self.write(&rows.iter().map(Posting::of_lease).collect::<Vec<_>>(), now_ms)?;
-        if done {
+    fn correct(&mut self, rows: &[PostedRow], now_ms: u64) -> Result<Vec<AsideRow>, JournalError> {
+        let Some(last) = rows.last() else { return Ok(vec![]) };
+        let postings: Vec<_> = rows.iter().map(|row| Posting::of_lease(Feed::Corrections, row)).collect();
+        let refused = self.write(&postings, now_ms)?;
+        if refused.is_empty() {
             self.read.corrected = last.seq;
         }
-        Ok(done)
+        Ok(refused)
     }
 
     /// Last of all: what hosts bear of credits was left to them by everything else.
-    fn credit(&mut self, rows: &[CreditRow], now_ms: u64) -> Result<bool, JournalError> {
-        let Some(last) = rows.last() else { return Ok(true) };
-        let done = self.write(&rows.iter().map(Posting::of_credit).collect::<Vec<_>>(), now_ms)?;
-        if done {
+    fn credit(&mut self, rows: &[CreditRow], now_ms: u64) -> Result<Vec<AsideRow>, JournalError> {
+        let Some(last) = rows.last() else { return Ok(vec![]) };
+        let refused = self.write(&rows.iter().map(Posting::of_credit).collect::<Vec<_>>(), now_ms)?;
+        if refused.is_empty() {
             self.read.credited = last.seq;
         }
-        Ok(done)
+        Ok(refused)
     }
 
-    fn write(&mut self, postings: &[Posting<'_>], now_ms: u64) -> Result<bool, JournalError> {
-        self.carry_out(|books| orders(books, postings), now_ms)
+    /// Gives what is refused and not known to be.
+    fn write(&mut self, postings: &[Posting<'_>], now_ms: u64) -> Result<Vec<AsideRow>, JournalError> {
+        let mut refused = self.try_all(postings, now_ms)?;
+        refused.retain(|row| !self.asides.contains(&Key::of(&row.key)));
+        Ok(refused)
     }
 
-    /// Carries out what `orders` makes of the books as they stand.
+    /// Gives what is refused.
+    fn try_all(&mut self, postings: &[Posting<'_>], now_ms: u64) -> Result<Vec<AsideRow>, JournalError> {
+        let postings: Vec<_> = postings.iter().filter(|posting| posting.amount_micros > 0).collect();
+        let refused = self.carry_out(|books| orders(books, &postings), now_ms)?;
+        Ok(refused.into_iter().map(|(at, refusal)| postings[at].refused(&refusal, now_ms)).collect())
+    }
+
+    /// Carries out what `orders` makes of the books as they stand; gives what of it was refused, by its place.
     fn carry_out(
         &mut self,
-        orders: impl Fn(&Books) -> Vec<Group>,
+        orders: impl Fn(&Books) -> Orders,
         now_ms: u64,
-    ) -> Result<bool, JournalError> {
+    ) -> Result<Vec<(usize, Refusal)>, JournalError> {
         self.up_to_date(|journal| {
-            let groups = orders(journal.books());
+            let Orders { openings, moves } = orders(journal.books());
+            let opened = openings.len();
+            let groups: Vec<Group> = openings.into_iter().chain(moves).collect();
             let answers = journal.write(&groups, now_ms)?;
-            for (group, answer) in groups.iter().zip(answers) {
-                if let Answer::Refused { refusal, .. } = answer {
-                    // A posted transfer is right by itself; where the ledger says no, one of the two is broken.
-                    tracing::error!(key = %group[0].key, %refusal, "a transfer of the record does not fit the ledger");
-                    return Ok(false);
+            let mut refused = vec![];
+            for (at, answer) in answers.into_iter().enumerate() {
+                let Answer::Refused { refusal, .. } = answer else { continue };
+                match at.checked_sub(opened) {
+                    Some(at) => refused.push((at, refusal)),
+                    // Without its account nothing of it can be taken: that is no single row's fault.
+                    None => return Err(Error::other(refusal).into()),
                 }
             }
-            Ok(true)
+            Ok(refused)
         })
     }
 
@@ -239,10 +292,10 @@ impl General {
         Ok(payouts)
     }
 
-    fn keep(&self, cursor: &str, seq: u64) -> Result<bool, JournalError> {
+    fn keep(&self, cursor: &str, seq: u64) -> Result<(), JournalError> {
         let mut bytes = Some(seq.to_le_bytes().to_vec());
         self.journal.storage().put(cursor, &mut || Ok(bytes.take()))?;
-        Ok(true)
+        Ok(())
     }
 }
 
@@ -301,16 +354,16 @@ impl<'a> Numbers<'a> {
     }
 }
 
-/// The orders for transfers, and before them those that open their accounts.
-fn orders(books: &Books, postings: &[Posting<'_>]) -> Vec<Group> {
+/// The orders that open accounts, and those for transfers between them.
+fn orders(books: &Books, postings: &[&Posting<'_>]) -> Orders {
     let mut numbers = Numbers::new(books);
     let mut moves = Vec::with_capacity(postings.len());
-    for posting in postings.iter().filter(|posting| posting.amount_micros > 0) {
+    for posting in postings {
         let debit = numbers.of(posting.debit, posting.currency);
         let credit = numbers.of(posting.credit, posting.currency);
         moves.push(movement(posting, debit, credit));
     }
-    numbers.openings.into_iter().chain(moves).collect()
+    Orders { openings: numbers.openings, moves }
 }
 
 fn opening(account: &Account, currency: &Currency) -> Group {
@@ -351,7 +404,7 @@ pub(crate) async fn post(shared: &Shared) -> Result<(), StoreError> {
     }
 }
 
-/// The ledger with what the record has, but for what it refuses. `None` where none is open.
+/// The ledger with what the record has, but for what it refuses and is set aside. `None` where none is open.
 pub(crate) async fn posted(shared: &Shared) -> Result<Option<&Ledger>, PostError> {
     let Some(ledger) = open(shared).await? else { return Ok(None) };
     // What others wrote counts here as well, and is published, whether or not there is something to post.
@@ -364,15 +417,16 @@ pub(crate) async fn posted(shared: &Shared) -> Result<Option<&Ledger>, PostError
             break;
         }
         let write = move |general: &mut General, now_ms| {
-            Ok(general.post(&rows, now_ms)? && general.post_charges(&charges, now_ms)?)
+            let mut refused = general.post(&rows, now_ms)?;
+            refused.extend(general.post_charges(&charges, now_ms)?);
+            Ok(refused)
         };
-        if !written(shared, ledger, write).await? {
-            return Ok(Some(ledger));
-        }
+        written(shared, ledger, write).await?;
     }
-    if stakes::bring(shared, ledger).await? {
-        beside_leases(shared, ledger).await?;
-    }
+    // What was just earned may be what was missing.
+    aside::try_again(shared, ledger).await?;
+    stakes::bring(shared, ledger).await?;
+    beside_leases(shared, ledger).await?;
     Ok(Some(ledger))
 }
 
@@ -382,9 +436,7 @@ async fn beside_leases(shared: &Shared, ledger: &Ledger) -> Result<(), PostError
         let read = ledger.with(|general| Ok(general.read())).await?;
         let rows = shared.store.corrections_after(read.corrected, AT_ONCE).await?;
         let done = rows.is_empty();
-        if !written(shared, ledger, move |general, now_ms| general.correct(&rows, now_ms)).await? {
-            return Ok(());
-        }
+        written(shared, ledger, move |general, now_ms| general.correct(&rows, now_ms)).await?;
         if done {
             break;
         }
@@ -393,20 +445,29 @@ async fn beside_leases(shared: &Shared, ledger: &Ledger) -> Result<(), PostError
         let read = ledger.with(|general| Ok(general.read())).await?;
         let rows = shared.store.credits_after(read.credited, AT_ONCE).await?;
         let done = rows.is_empty();
-        if !written(shared, ledger, move |general, now_ms| general.credit(&rows, now_ms)).await? || done {
+        written(shared, ledger, move |general, now_ms| general.credit(&rows, now_ms)).await?;
+        if done {
             return Ok(());
         }
     }
 }
 
-/// Writes at the time of now.
+/// Writes at the time of now; what is refused is set aside, and the rest goes on.
 async fn written(
     shared: &Shared,
     ledger: &Ledger,
-    write: impl FnOnce(&mut General, u64) -> Result<bool, JournalError> + Send + 'static,
-) -> Result<bool, JournalError> {
-    let now_ms = shared.now_ms();
-    ledger.with(move |general| write(general, now_ms)).await
+    write: impl Fn(&mut General, u64) -> Result<Vec<AsideRow>, JournalError> + Send + Sync + 'static,
+) -> Result<(), PostError> {
+    let write = Arc::new(write);
+    loop {
+        let (write, now_ms) = (Arc::clone(&write), shared.now_ms());
+        let refused = ledger.with(move |general| write(general, now_ms)).await?;
+        if refused.is_empty() {
+            return Ok(());
+        }
+        // What is set aside is not refused a second time.
+        aside::keep(shared, ledger, &refused).await?;
+    }
 }
 
 #[cfg(test)]
@@ -449,15 +510,15 @@ mod tests {
     fn what_was_posted_is_in_the_ledger_once_however_often_it_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let mut general = open_in(&folder);
-        assert!(general.post(&[row(1, 1, 10), row(2, 2, 20), row(3, 1, 0)], 1).unwrap());
-        assert!(general.post(&[row(4, 1, 5)], 2).unwrap());
+        assert_eq!(general.post(&[row(1, 1, 10), row(2, 2, 20), row(3, 1, 0)], 1).unwrap(), []);
+        assert_eq!(general.post(&[row(4, 1, 5)], 2).unwrap(), []);
         assert_eq!(general.read.posted, 4);
         drop(general);
 
         let mut general = open_in(&folder);
         assert_eq!(general.read.posted, 4);
         let all = [row(1, 1, 10), row(2, 2, 20), row(4, 1, 5), row(5, 3, 7)];
-        assert!(general.post(&all, 3).unwrap());
+        assert_eq!(general.post(&all, 3).unwrap(), []);
         assert_eq!([1, 2, 3].map(|host| earned(&general, host)), [15, 20, 7]);
         let head = general.heads().borrow().clone();
         let verified = verify(&Folder::inspect(folder.path()).unwrap(), &key().public(), &[head]).unwrap();
@@ -465,11 +526,19 @@ mod tests {
     }
 
     #[test]
-    fn a_transfer_that_was_changed_since_does_not_pass() {
+    fn a_transfer_that_was_changed_since_does_not_pass_and_holds_up_nothing_once_it_is_set_aside() {
         let folder = tempfile::tempdir().unwrap();
         let mut general = open_in(&folder);
-        assert!(general.post(&[row(1, 1, 10)], 1).unwrap());
-        assert!(!general.post(&[row(1, 1, 11)], 2).unwrap());
-        assert_eq!(earned(&general, 1), 10);
+        assert_eq!(general.post(&[row(1, 1, 10)], 1).unwrap(), []);
+        let rows = [row(1, 1, 11), row(2, 1, 5)];
+        let refused = general.post(&rows, 2).unwrap();
+        let [changed] = &refused[..] else { panic!("one was changed: {refused:?}") };
+        assert_eq!((changed.feed, changed.seq, changed.amount_micros), (Feed::Leases, 1, 11));
+        assert!(changed.reason.contains("another order"), "{changed:?}");
+        let so_far = (general.read.posted, earned(&general, 1));
+        assert_eq!(so_far, (1, 15), "it does not read on before it is kept");
+        general.asides.insert(Key::of(&changed.key));
+        assert_eq!(general.post(&rows, 3).unwrap(), []);
+        assert_eq!((general.read.posted, earned(&general, 1)), (2, 15));
     }
 }

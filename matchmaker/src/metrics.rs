@@ -24,6 +24,7 @@ pub(crate) struct Metrics {
     pub(crate) pages: Gauge,
     pub(crate) links: Gauge,
     pub(crate) interruptible: Gauge,
+    pub(crate) ledger_refuses: Gauge,
     pub(crate) rate_limited: Counter,
     webhooks_delivered: Counter,
     webhooks_failed: Counter,
@@ -212,6 +213,11 @@ fn gauges(shared: &Shared, out: &mut String) {
         ),
         ("nearframe_latency_clients", "Client prefixes whose round trips are remembered.", clients),
         ("nearframe_latency_sites", "Sites that nodes stand or stood in.", sites),
+        (
+            "nearframe_ledger_refused_entries",
+            "Entries of the record that the general ledger refuses and that are set aside.",
+            held(&shared.metrics.ledger_refuses),
+        ),
         ("nearframe_uptime_seconds", "Since the start of this process.", now / 1000),
     ] {
         family(out, name, "gauge", help);

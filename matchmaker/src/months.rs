@@ -6,8 +6,8 @@
 use crate::stakes;
 use crate::state::{Phase, Shared};
 use crate::store::StoreError;
-use crate::store::service::{MonthRow, PaidRow};
-use crate::store::stake::{CreditKind, CreditRow};
+use crate::store::service::{Closing, MonthRow, PaidRow};
+use crate::store::stake::{CreditKind, CreditRow, NewCredit};
 use nearframe_ledger::Account;
 use nearframe_ledger::settlement::{Epoch, Totals};
 use nearframe_protocol::trust::{CreditStep, MonthCredits, PostedCredit, SiteCredit};
@@ -127,35 +127,45 @@ async fn close(
     let levels = levels(shared, range).await?;
     let paid = shared.store.paid_for(range.clone()).await?;
     let bearable = stakes::available(shared).await?;
-    let Closing { shown, rows } = closing(month, &levels, &paid, bearable, rules, now_ms);
+    let Credits { shown, rows } = credits(month, &levels, &paid, bearable, rules, now_ms);
     let body = serde_json::to_string(&shown).map_err(|_| StoreError::Corrupt("service_months.body"))?;
     let row = MonthRow { month: month.to_owned(), body, at_ms: now_ms };
-    if shared.store.close_month(&row, &rows).await? {
+    let closing = Closing { month: row, ended: range.clone(), paid, credits: rows };
+    if shared.store.close_month(&closing).await? {
         tracing::info!(month, credits = shown.credits.len(), "the month's service levels are closed");
     }
     Ok(())
 }
 
-/// What closing a month writes.
+/// What closing a month credits.
 #[derive(Debug, PartialEq, Eq)]
-struct Closing {
+struct Credits {
     shown: MonthCredits,
-    rows: Vec<CreditRow>,
+    rows: Vec<NewCredit>,
 }
 
-fn closing(
+/// What somebody paid on a machine, lease by lease. Rows of one payer, machine and currency follow each other.
+fn by_payer(paid: &[PaidRow]) -> impl Iterator<Item = &[PaidRow]> {
+    paid.chunk_by(|one, next| {
+        (&one.payer, one.node, &one.currency) == (&next.payer, next.node, &next.currency)
+    })
+}
+
+fn credits(
     month: &str,
     levels: &Levels,
     paid: &[PaidRow],
     mut bearable: Totals,
     rules: &CreditRules,
     now_ms: u64,
-) -> Closing {
+) -> Credits {
     let region_of =
         |node: &NodeId| levels.nodes.get(node).map(|node| node.region.clone()).unwrap_or_default();
     let mut sites: BTreeMap<String, SiteCredit> = BTreeMap::new();
     let (mut credits, mut rows) = (vec![], vec![]);
-    for row in paid {
+    for leases in by_payer(paid) {
+        let Some(row) = leases.first() else { continue };
+        let paid_micros = leases.iter().map(|lease| lease.paid_micros).sum();
         let region = region_of(&row.node);
         let site = sites.entry(region.clone()).or_insert_with(|| {
             let (served, reach) = levels.sites.get(&region).copied().unwrap_or_default();
@@ -168,17 +178,17 @@ fn closing(
             levels.nodes.get(&row.node).is_some_and(|node| node.served.lost > 0 && node.reach.own_ms() > 0);
         let place = (row.node, row.currency.clone());
         let has = if is_own { bearable.get(&place).copied().unwrap_or(0) } else { 0 };
-        let credit = Credit::of(row.paid_micros, site.permille, rules.host_permille, has);
+        let credit = Credit::of(paid_micros, site.permille, rules.host_permille, has);
         if credit.amount_micros == 0 {
             continue;
         }
         *bearable.entry(place).or_default() -= credit.host_micros;
-        rows.extend(entries(month, row, credit, now_ms));
+        rows.extend(entries(month, leases, credit, site.permille, now_ms));
         let money = |amount_micros| Money { amount_micros, currency: row.currency.clone() };
         credits.push(PostedCredit {
             region,
             node: row.node,
-            paid: money(row.paid_micros),
+            paid: money(paid_micros),
             credited: money(credit.amount_micros),
             by_host: money(credit.host_micros),
         });
@@ -197,34 +207,43 @@ fn closing(
         sites: sites.into_values().collect(),
         credits,
     };
-    Closing { shown, rows }
+    Credits { shown, rows }
 }
 
-/// The host's part and the platform's.
-fn entries(month: &str, row: &PaidRow, credit: Credit, at_ms: u64) -> impl Iterator<Item = CreditRow> {
-    let parts = [
-        (Account::Host(row.node), credit.host_micros, "host"),
-        (Account::Platform, credit.amount_micros - credit.host_micros, "platform"),
-    ];
-    parts.into_iter().filter(|(_, micros, _)| *micros > 0).map(move |(debit, amount_micros, step)| {
-        CreditRow {
+/// The host's part and the platform's, of what one payer paid for these leases, with the share of each lease.
+fn entries(month: &str, leases: &[PaidRow], credit: Credit, permille: u16, at_ms: u64) -> Vec<NewCredit> {
+    let Some(row) = leases.first() else { return vec![] };
+    let shares = credit.shares(leases.iter().map(|lease| lease.paid_micros), permille);
+    let entry = |debit: Account, step: &str, part: fn(&Credit) -> i128| NewCredit {
+        shares: leases
+            .iter()
+            .zip(&shares)
+            .map(|(lease, share)| (lease.lease, part(share)))
+            .filter(|(_, micros)| *micros > 0)
+            .collect(),
+        row: CreditRow {
             seq: 0,
             kind: CreditKind::Service,
             about: month.to_owned(),
             debit,
             credit: row.payer.clone(),
-            amount_micros,
+            amount_micros: part(&credit),
             currency: row.currency.clone(),
             key: format!("service:{month}:{}:{}:{}:{step}", row.node, row.payer, row.currency),
             at_ms,
-        }
-    })
+        },
+    };
+    let parts = [
+        entry(Account::Host(row.node), "host", |part| part.host_micros),
+        entry(Account::Platform, "platform", |part| part.amount_micros - part.host_micros),
+    ];
+    parts.into_iter().filter(|entry| entry.row.amount_micros > 0).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nearframe_protocol::{AccountId, Currency};
+    use nearframe_protocol::{AccountId, Currency, LeaseId};
 
     fn eur() -> Currency {
         Currency::new("EUR").unwrap()
@@ -254,9 +273,15 @@ mod tests {
         ]);
         let sites = BTreeMap::from([("DE".to_owned(), (served(1, 120_000_000_000), away))]);
         let payer = |n| Account::Customer(AccountId::from_bytes([n; 16]));
-        let paid =
-            |n, at, paid_micros| PaidRow { payer: payer(n), node: node(at), currency: eur(), paid_micros };
-        (Levels { nodes, sites }, vec![paid(1, 1, 1_009), paid(2, 1, 2_000), paid(2, 2, 4_000)])
+        let paid = |n, at, lease, paid_micros| PaidRow {
+            lease: LeaseId::from_bytes([lease; 16]),
+            payer: payer(n),
+            node: node(at),
+            currency: eur(),
+            paid_micros,
+        };
+        let rows = vec![paid(1, 1, 1, 1_005), paid(1, 1, 2, 4), paid(2, 1, 3, 2_000), paid(2, 2, 4, 4_000)];
+        (Levels { nodes, sites }, rows)
     }
 
     #[test]
@@ -265,28 +290,34 @@ mod tests {
         assert_eq!(levels.sites["DE"].0.availability_ppm(), Some(999_500));
         let bearable = Totals::from([((node(1), eur()), 70)]);
         let rules = CreditRules::default();
-        let Closing { shown, rows } = closing("2026-10", &levels, &paid, bearable, &rules, 5);
+        let Credits { shown, rows } = credits("2026-10", &levels, &paid, bearable, &rules, 5);
         let [site] = &shown.sites[..] else { panic!("one site: {shown:?}") };
         assert_eq!((site.level_ppm, site.permille), (999_500, 100));
         let parts: Vec<_> =
             shown.credits.iter().map(|it| (it.credited.amount_micros, it.by_host.amount_micros)).collect();
         assert_eq!(parts, [(100, 50), (200, 20), (400, 0)], "its host has 70 and no more");
         let by = |debit| -> i128 {
-            rows.iter().filter(|row| row.debit == debit).map(|row| row.amount_micros).sum()
+            rows.iter().filter(|new| new.row.debit == debit).map(|new| new.row.amount_micros).sum()
         };
         assert_eq!((by(Account::Host(node(1))), by(Account::Platform)), (70, 630));
-        let keys: std::collections::BTreeSet<_> = rows.iter().map(|row| &row.key).collect();
+        let keys: std::collections::BTreeSet<_> = rows.iter().map(|new| &new.row.key).collect();
         assert_eq!(keys.len(), rows.len(), "each entry has a key of its own");
+        for NewCredit { row, shares } in &rows {
+            assert_eq!(shares.iter().map(|(_, micros)| micros).sum::<i128>(), row.amount_micros, "{row:?}");
+        }
+        let first: Vec<_> = rows[..2].iter().map(|new| &new.shares[..]).collect();
+        let lease = LeaseId::from_bytes([1; 16]);
+        assert_eq!(first, [[(lease, 50)], [(lease, 50)]], "a tenth of 1005 and none of the 4 after it");
     }
 
     #[test]
     fn a_promise_that_was_kept_is_closed_without_credits() {
         let (mut levels, paid) = month();
         levels.sites.get_mut("DE").unwrap().0.lost = 0;
-        let closed = closing("2026-10", &levels, &paid, Totals::new(), &CreditRules::default(), 5);
+        let closed = credits("2026-10", &levels, &paid, Totals::new(), &CreditRules::default(), 5);
         assert_eq!((closed.rows.len(), closed.shown.sites[0].permille), (0, 0));
         let rules = CreditRules { promised_regions: vec!["DE".into()], ..CreditRules::default() };
-        let closed = closing("2026-10", &levels, &paid, Totals::new(), &rules, 5);
+        let closed = credits("2026-10", &levels, &paid, Totals::new(), &rules, 5);
         assert_eq!(
             closed.shown.sites[0].level_ppm, 900_000,
             "it was not reachable, and that is promised there"

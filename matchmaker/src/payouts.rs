@@ -206,7 +206,7 @@ pub(crate) async fn run(shared: &Shared) -> Result<Vec<PayoutRow>, PayError> {
 async fn due(shared: &Shared, spent: Spent) -> Result<Vec<PayoutRow>, PayError> {
     let Some(last) = shared.store.last_settlement().await? else { return Ok(vec![]) };
     let mut totals = settlement::until(shared, last.epoch, None).await?.totals;
-    let deducted = shared.store.deducted().await?;
+    let deducted = shared.store.deducted(None).await?;
     // What was released of a stake is due, however little its machine has earned.
     for (place, _) in deducted.iter().filter(|(_, micros)| **micros < 0) {
         totals.entry(place.clone()).or_default();
@@ -214,7 +214,7 @@ async fn due(shared: &Shared, spent: Spent) -> Result<Vec<PayoutRow>, PayError> 
     let retained = stakes::retained(shared, &totals).await?;
     let Receivers { accounts, destinations } = receivers(shared, &totals).await?;
     totals.retain(|place, _| destinations.contains_key(place));
-    let paid = shared.store.paid().await?.into_iter();
+    let paid = shared.store.paid(None).await?.into_iter();
     let paid: PaidSoFar =
         paid.map(|(host, currency, rail, micros)| ((host, currency, rail), micros)).collect();
     let failed = shared.store.failed_payouts(last.epoch.0).await?;

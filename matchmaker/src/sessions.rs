@@ -23,7 +23,7 @@ use crate::random;
 use crate::replicas;
 use crate::saves;
 use crate::state::{Phase, Shared};
-use crate::store::{Created, Hash, Idempotency, NewSession, Payer, SaveOwner, SessionRow, StoreError};
+use crate::store::{Created, Ended, Hash, Idempotency, NewSession, Payer, SaveOwner, SessionRow, StoreError};
 use nearframe_placement::region::Residency;
 use nearframe_placement::{Request, Weights};
 use nearframe_protocol::api::{CreateSession, CreatedSession};
@@ -34,7 +34,8 @@ use nearframe_protocol::measure::Wait;
 use nearframe_protocol::prices::Work;
 use nearframe_protocol::signal::ToPage;
 use nearframe_protocol::{
-    EndReason, Generation, GuestId, NodeId, PublicKey, SessionId, SessionState, TitleHash, VersionOffer,
+    EndReason, Generation, GuestId, NodeId, PublicKey, SessionId, SessionState, SpendLimit, TitleHash,
+    VersionOffer,
 };
 use std::net::IpAddr;
 use std::sync::PoisonError;
@@ -493,6 +494,16 @@ pub(crate) async fn end(
     end_at(shared, id, reason, shared.now_ms()).await
 }
 
+/// The same because a limit did not hold its next hour.
+pub(crate) async fn end_over_budget(
+    shared: &Shared,
+    id: SessionId,
+    limit: SpendLimit,
+) -> Result<Option<SessionRow>, StoreError> {
+    let ended = shared.store.end_over_budget(id, limit, shared.now_ms()).await?;
+    tell_end(shared, id, EndReason::BudgetUsedUp, ended).await
+}
+
 /// The same with a time that may have passed already.
 pub(crate) async fn end_at(
     shared: &Shared,
@@ -500,7 +511,17 @@ pub(crate) async fn end_at(
     reason: EndReason,
     at_ms: u64,
 ) -> Result<Option<SessionRow>, StoreError> {
-    let Some(ended) = shared.store.end_session(id, reason, at_ms).await? else { return Ok(None) };
+    let ended = shared.store.end_session(id, reason, at_ms).await?;
+    tell_end(shared, id, reason, ended).await
+}
+
+async fn tell_end(
+    shared: &Shared,
+    id: SessionId,
+    reason: EndReason,
+    ended: Option<Ended>,
+) -> Result<Option<SessionRow>, StoreError> {
+    let Some(ended) = ended else { return Ok(None) };
     if ended.first {
         if !ended.session.stands_by {
             shared.metrics.session_ended(reason);
@@ -509,13 +530,13 @@ pub(crate) async fn end_at(
         replicas::say_held(shared, ended.session.node_slots).await;
         // Nodes of the release before know no interruption; for them it is the same.
         let told_reason = if reason == EndReason::Preempted { EndReason::Drained } else { reason };
-        let stop = ToNode::Stop { session: id, reason: told_reason };
+        let stop = ToNode::Stop { session: id, reason: told_reason, limit: ended.session.end_limit };
         // A node that is gone has nothing to stop; one that comes back is told then.
         let told = shared.bus.command(ended.session.node, stop).await.is_ok();
         if told && reason != EndReason::NodeLost && !ended.session.stands_by {
             shared.saves.expect_last(&ended.session);
         }
-        let message = reason.advice().to_owned();
+        let message = ended.session.end_message().unwrap_or_else(|| reason.advice()).to_owned();
         shared.bus.publish(id, SessionEvent::All(ToPage::Ended { reason, message })).await;
     }
     Ok(Some(ended.session))

@@ -27,8 +27,8 @@ pub(crate) async fn settle(shared: &Shared, now_ms: u64) -> Result<Option<Signed
         return Ok(last);
     }
     let posted = shared.store.host_totals(due.ends_at_ms(), None).await?;
-    let held = held_totals(&shared.store.held_earnings(due.ends_at_ms(), trial(shared, now_ms)).await?);
-    let corrected = shared.store.corrected().await?;
+    let held = held_totals(&shared.store.held_earnings(due.ends_at_ms(), trial(shared, now_ms), None).await?);
+    let corrected = shared.store.corrected(None).await?;
     let before = match &last {
         Some(last) => until(shared, last.epoch, None).await?.totals,
         None => Totals::new(),
@@ -92,9 +92,7 @@ pub(crate) async fn until(
     among: Option<&[NodeId]>,
 ) -> Result<Settlement, StoreError> {
     let mut totals = shared.store.host_totals(epoch.ends_at_ms(), among).await?;
-    let mut withheld = shared.store.withheld(epoch.0).await?;
-    withheld.retain(|(host, _), _| among.is_none_or(|among| among.contains(host)));
-    for (place, withheld_micros) in withheld {
+    for (place, withheld_micros) in shared.store.withheld(epoch.0, among).await? {
         *totals.entry(place).or_default() -= withheld_micros;
     }
     totals.retain(|_, settled_micros| *settled_micros > 0);
@@ -122,8 +120,7 @@ pub(crate) async fn withheld(
     among: Option<&[NodeId]>,
     now_ms: u64,
 ) -> Result<Vec<Withheld>, StoreError> {
-    let mut rows = shared.store.held_earnings(u64::MAX, trial(shared, now_ms)).await?;
-    rows.retain(|row| among.is_none_or(|among| among.contains(&row.host)));
+    let rows = shared.store.held_earnings(u64::MAX, trial(shared, now_ms), among).await?;
     let shown = |row: HeldRow| Withheld {
         node: row.host,
         why: row.why,

@@ -13,15 +13,16 @@ use nearframe_matchmaker::store::accounts::{
 };
 use nearframe_matchmaker::store::billing::{UsageBy, UsageOf};
 use nearframe_matchmaker::store::deeds::{AnswerRow, Asked, Claim, Deed, TrailRow};
+use nearframe_matchmaker::store::market::{CapOf, CapRow};
 use nearframe_matchmaker::store::{
     Created, MemoryStore, NewSession, PostgresStore, SqliteStore, Store, StoreError, Taken,
 };
 use nearframe_protocol::account::{Actor, MemberRole};
 use nearframe_protocol::receipt::ReceiptHash;
-use nearframe_protocol::{EndReason, MemberId};
+use nearframe_protocol::{EndReason, MemberId, SpendLimit, TitleId};
 use nearframe_trust::seen::Mark;
 use payers::{
-    HOUR_MICROS, NOW, REQUESTS, account, account_id, committed, enrol, key, key_id, receipt, request,
+    HOUR_MICROS, NOW, REQUESTS, account, account_id, committed, enrol, eur, key, key_id, receipt, request,
     session_id, title,
 };
 use std::sync::Arc;
@@ -154,9 +155,51 @@ async fn a_revoked_key_sets_nothing_aside_any_more(store: &dyn Store) {
     let whole = receipt(0, 0, ReceiptHash::ZERO, 3_600_000_000);
     assert!(matches!(store.take_receipt(&whole, late).await.unwrap(), Taken::Counted { .. }));
     let more = receipt(0, 1, whole.receipt.hash(), 10_000_000);
-    assert_eq!(store.take_receipt(&more, late).await.unwrap(), Taken::OverBudget);
+    assert_eq!(store.take_receipt(&more, late).await.unwrap(), Taken::OverBudget(SpendLimit::KeyBudget));
     store.end_session(session_id(0), EndReason::BudgetUsedUp, late).await.unwrap();
     assert_eq!(committed(store, 1, 1).await, (HOUR_MICROS.into(), HOUR_MICROS.into()));
+}
+
+/// An hour of play under each limit that holds an hour and no more.
+async fn the_limit_that_ends_a_session_is_named(store: &dyn Store) {
+    let node = enrol(store).await;
+    let hour: i128 = HOUR_MICROS.into();
+    let cap = CapRow { currency: eur(), limit_micros: hour };
+    account(store, 1, Some(hour)).await;
+    for n in [2, 3] {
+        account(store, n, None).await;
+    }
+    for (n, limit) in [(1, None), (2, Some(hour)), (3, None)] {
+        key(store, n, n, limit).await;
+    }
+    store.set_cap(&CapOf::Account(account_id(3)), Some(&cap)).await.unwrap();
+    store.set_budget(&title(), &eur(), Some(hour)).await.unwrap();
+    let other = TitleId::new("other").unwrap();
+    store.set_cap(&CapOf::Title(other.clone()), Some(&cap)).await.unwrap();
+    let limits = [
+        (SpendLimit::AccountBudget, Some((1, 1)), title()),
+        (SpendLimit::KeyBudget, Some((2, 2)), title()),
+        (SpendLimit::AccountCap, Some((3, 3)), title()),
+        (SpendLimit::TitleBudget, None, title()),
+        (SpendLimit::PlayerCap, None, other),
+    ];
+    for (n, (limit, payer, title)) in (1..).zip(limits) {
+        let new = NewSession { title, player: Some([n as u8; 32]), ..request(node, n, payer) };
+        assert!(matches!(store.create_session(&new).await.unwrap(), Created::New(_)), "{limit}");
+        let late = NOW + 2 * 3_600_000;
+        let whole = receipt(n, 0, ReceiptHash::ZERO, 3_600_000_000);
+        assert!(matches!(store.take_receipt(&whole, late).await.unwrap(), Taken::Counted { .. }), "{limit}");
+        let more = receipt(n, 1, whole.receipt.hash(), 10_000_000);
+        assert_eq!(store.take_receipt(&more, late).await.unwrap(), Taken::OverBudget(limit));
+        let ended = store.end_over_budget(session_id(n), limit, late).await.unwrap().unwrap();
+        let again =
+            store.end_over_budget(session_id(n), SpendLimit::TitleBudget, late).await.unwrap().unwrap();
+        assert!(ended.first && !again.first, "{limit}");
+        for row in [ended.session, again.session, store.session(session_id(n)).await.unwrap().unwrap()] {
+            assert_eq!((row.end_reason, row.end_limit), (Some(EndReason::BudgetUsedUp), Some(limit)));
+            assert_eq!(row.end_message(), Some(limit.advice()));
+        }
+    }
 }
 
 async fn an_account_pays_for_its_keys_sessions_and_for_guests_on_its_titles(store: &dyn Store) {
@@ -375,6 +418,7 @@ contract! {
     members_and_keys_are_bounded
     a_key_is_found_by_its_secret_and_says_what_became_of_it
     a_revoked_key_sets_nothing_aside_any_more
+    the_limit_that_ends_a_session_is_named
     an_account_pays_for_its_keys_sessions_and_for_guests_on_its_titles
     the_trail_grows_in_a_chain_and_is_read_backwards
     an_answer_is_given_again_to_the_same_request_only

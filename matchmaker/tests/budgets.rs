@@ -20,7 +20,8 @@ use nearframe_protocol::prices::{Basis, Work};
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
 use nearframe_protocol::terms::NodeTerms;
 use nearframe_protocol::{
-    Currency, EndReason, Generation, GuestId, LeaseId, NodeId, NodeKey, SessionId, TitleHash, TitleId,
+    Currency, EndReason, Generation, GuestId, LeaseId, NodeId, NodeKey, SessionId, SpendLimit, TitleHash,
+    TitleId,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -170,7 +171,7 @@ async fn one_hour(store: Arc<dyn Store>) {
     let whole = receipt(0, 0, ReceiptHash::ZERO, 3_600_000_000);
     assert!(matches!(store.take_receipt(&whole, late).await.unwrap(), Taken::Counted { .. }));
     let more = receipt(0, 1, whole.receipt.hash(), 10_000_000);
-    assert_eq!(store.take_receipt(&more, late).await.unwrap(), Taken::OverBudget);
+    assert_eq!(store.take_receipt(&more, late).await.unwrap(), Taken::OverBudget(SpendLimit::TitleBudget));
     assert_eq!(committed(store).await, HOUR_MICROS.into());
 
     store.set_budget(&title(), &currency(), None).await.unwrap();

@@ -26,7 +26,7 @@ fn session(n: u8) -> SessionId {
     SessionId::from_random([n; 16])
 }
 fn stop(n: u8) -> ToNode {
-    ToNode::Stop { session: session(n), reason: EndReason::PlayerLeft }
+    ToNode::Stop { session: session(n), reason: EndReason::PlayerLeft, limit: None }
 }
 fn start(n: u8) -> ToNode {
     ToNode::Start {

@@ -6,7 +6,7 @@ mod support;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use nearframe_matchmaker::Config;
-use nearframe_matchmaker::store::MemoryStore;
+use nearframe_matchmaker::store::{MemoryStore, Store};
 use nearframe_protocol::api::{CreatedSession, Node, Page, Session, StoredReceipt, Title};
 use nearframe_protocol::attest::{Attestation, Fingerprint};
 use nearframe_protocol::capability::{Capability, SignedCapability};
@@ -14,7 +14,7 @@ use nearframe_protocol::key::Nonce;
 use nearframe_protocol::link::{FromNode, NODE_LOST_MS, NodeOffer, RunningSession, ToNode};
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
 use nearframe_protocol::signal::{FromPage, ToPage};
-use nearframe_protocol::{EndReason, Generation, NodeKey, PeerId, Seat, SessionState};
+use nearframe_protocol::{EndReason, Generation, NodeKey, PeerId, Seat, SessionState, SpendLimit};
 use std::sync::Arc;
 use std::time::Duration;
 use support::{FakeNode, Service, json, page, player, problem, welcomed};
@@ -86,6 +86,27 @@ async fn offer_answer_and_candidates_reach_the_right_side() {
     let candidate = ToPage::Candidate { peer, candidate: "c".into(), sdp_mid: Some("0".into()) };
     assert_eq!(wire.hear().await, Some(candidate));
     assert_eq!(running.generation, Generation(0));
+}
+
+#[tokio::test]
+async fn a_session_whose_players_cap_is_used_up_says_so() {
+    let store = Arc::new(MemoryStore::new());
+    let service = Service::with_store(Config::default(), Arc::clone(&store) as _).await;
+    let mut node = FakeNode::enrol(&service, 1).await;
+    let (created, running, _) = playing(&service, &mut node).await;
+    let limit = SpendLimit::PlayerCap;
+    store.end_over_budget(running.session, limit, created.session.created_at_ms + 1).await.unwrap();
+    let row = session(&service, &created).await;
+    assert_eq!((row.end_reason, row.end_limit), (Some(EndReason::BudgetUsedUp), Some(limit)));
+    assert_eq!(row.end_message.as_deref(), Some(limit.advice()));
+    let mut late = page(&service, &created).await;
+    let Some(ToPage::Ended { reason, message }) = late.hear().await else { panic!("it is over") };
+    assert_eq!((reason, message.as_str()), (EndReason::BudgetUsedUp, limit.advice()));
+    // Its node says that it runs, and is told the same.
+    node.heartbeat(vec![running]).await;
+    let heard = node.wire.hear().await;
+    let Some(ToNode::Stop { reason, limit: told, .. }) = heard else { panic!("it stops: {heard:?}") };
+    assert_eq!((reason, told), (EndReason::BudgetUsedUp, Some(limit)));
 }
 
 #[tokio::test]

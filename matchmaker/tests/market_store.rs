@@ -7,7 +7,7 @@ mod contract;
 mod payers;
 mod postgres;
 
-use nearframe_ledger::auction::Wanted;
+use nearframe_ledger::auction::{Wanted, clear};
 use nearframe_ledger::hash::Hash32;
 use nearframe_ledger::rates::RateCard;
 use nearframe_ledger::verify;
@@ -362,6 +362,13 @@ async fn a_full_machine_waits_and_one_that_is_gone_comes_back_no_more(store: &dy
     store.end_session(other.id, EndReason::PlayerLeft, FROM + 5).await.unwrap();
     let first = stood(store, &standing(50, node, FROM + 5)).await;
     store.end_session(first.id, EndReason::NodeLost, FROM + 10).await.unwrap();
+    let kept = async |during| store.kept_ms(row.id, during).await.unwrap();
+    assert_eq!(
+        (kept(FROM..FROM + 20).await, kept(FROM + 6..FROM + 9).await),
+        (5, 3),
+        "what is missing is not kept"
+    );
+    assert_eq!(store.kept_ms(reservation_id(9), FROM..FROM + 20).await.unwrap(), 0);
     assert_eq!(store.let_go(row.id, node, true).await.unwrap().unwrap().held, 0);
     let machines = store.machines(row.id).await.unwrap();
     assert_eq!(machines[0].state, MachineState::Gone);
@@ -492,6 +499,46 @@ async fn a_thousand_at_once(store: Arc<dyn Store>) {
     }
     assert_eq!(reserved, 21);
     assert_eq!(committed(store.as_ref(), 1, 1).await, (whole * 21, whole * 21));
+}
+
+/// Two matchmakers clear at the same moment, while one of them takes the cheapest bid, which is opened in time.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_postgres_two_that_clear_at_once_clear_once_and_by_the_bids_that_anybody_reads_later() {
+    let server = postgres::Server::start().await;
+    let address = server.database("market_clearing").await;
+    let one: Arc<dyn Store> = Arc::new(PostgresStore::open(&address).await.unwrap());
+    let other: Arc<dyn Store> = Arc::new(PostgresStore::open(&address).await.unwrap());
+    let nodes = house(&*one, 100_000_000).await;
+    let mut opened = 0;
+    for n in 1..=40 {
+        assert_eq!(one.reserve(&wish(n, 1)).await.unwrap(), Reserved::Bidding);
+        bid(&*one, 1, n, nodes[0], 300_000).await;
+        bid(&*one, 2, n, nodes[1], 400_000).await;
+        let late = open_bid(3, auction_id(n), nodes[2], 200_000);
+        let sealed = SealedBid::of(&machine_key(3), &late.bid, &late.nonce);
+        assert!(other.seal_bid(nodes[2], &sealed, NOW + 500).await.unwrap());
+        let close = |store: &Arc<dyn Store>, now_ms| {
+            let store = Arc::clone(store);
+            tokio::spawn(async move { store.close_auction(reservation_id(n), now_ms).await })
+        };
+        let (opening, node) = (Arc::clone(&other), nodes[2]);
+        let opening = tokio::spawn(async move { opening.open_bid(node, &late, NOW + 2_000).await });
+        let closing = [close(&one, NOW + 2_001), close(&other, NOW + 2_002)];
+        opened += u32::from(opening.await.unwrap().unwrap());
+        let [first, second] = closing;
+        let (first, second) = (first.await.unwrap().unwrap(), second.await.unwrap().unwrap());
+        assert_eq!(first, second, "both are told the same");
+        let row = first.unwrap();
+        let bids = one.bids(auction_id(n)).await.unwrap();
+        let cleared = clear(&row.auction.wanted, &bids, &row.auction.seed).unwrap();
+        assert_eq!(cleared.price_micros_per_hour, row.auction.price_micros, "{n}");
+        let machines = one.machines(row.id).await.unwrap();
+        let order: Vec<_> = machines.iter().map(|machine| machine.node).collect();
+        assert_eq!(order, [cleared.winners, cleared.next].concat(), "{n}");
+        assert_eq!(committed(&*one, 1, 1).await.0, row.held_micros, "set aside once");
+        one.cancel_reservation(row.id, NOW + 3_000).await.unwrap();
+    }
+    assert!(opened > 0, "no bid was opened in time");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -300,7 +300,7 @@ async fn what_leases_post_is_in_the_general_ledger_and_both_are_right() {
     let store = open_record(None, folder.path()).await.unwrap();
     let kept = KeptIn::Folder(folder.path());
     let ledger = audit_ledger(&store, kept, std::slice::from_ref(&head)).await.unwrap();
-    assert_eq!(ledger, Some(AuditedLedger { blocks: head.blocks, records, unfinished_bytes: 0 }));
+    assert_eq!(ledger, Some(AuditedLedger { blocks: head.blocks, records, unfinished_bytes: 0, refused: 0 }));
     let audited = audit(store.as_ref()).await.unwrap();
     assert_eq!((audited.leases, audited.receipts), (1, 5));
 }

@@ -93,13 +93,18 @@ async fn payouts_are_written_once_and_counted_until_they_fail(store: &dyn Store)
         "again is nothing"
     );
     assert_eq!(store.open_payouts().await.unwrap(), stored);
-    assert_eq!(store.paid().await.unwrap(), [(host, eur(), Rail::Bank, 1_230_000)]);
+    for among in [None, Some(&[host][..])] {
+        assert_eq!(store.paid(among).await.unwrap(), [(host, eur(), Rail::Bank, 1_230_000)]);
+    }
+    for others in [&[NodeId::from_bytes([8; 16])][..], &[]] {
+        assert_eq!(store.paid(Some(others)).await.unwrap(), []);
+    }
     assert_eq!(store.spent().await.unwrap(), Spent { run: 1, stakes: 0 });
     store.set_payout_state(first.id(), State::Created, NOW + 7, None).await.unwrap();
     assert_eq!(store.payouts_of_run(1).await.unwrap(), stored, "it never goes back");
 
     store.set_payout_state(first.id(), State::Failed, NOW + 6, Some(&event(3))).await.unwrap();
-    assert!(store.open_payouts().await.unwrap().is_empty() && store.paid().await.unwrap().is_empty());
+    assert!(store.open_payouts().await.unwrap().is_empty() && store.paid(None).await.unwrap().is_empty());
     assert_eq!(store.failed_payouts(20_000).await.unwrap(), [(host, eur(), 1)]);
     assert!(store.failed_payouts(20_001).await.unwrap().is_empty());
     let second = payout(host, 2, 1, on_chain());

@@ -104,7 +104,7 @@ async fn a_page_at_one_replica_plays_on_a_node_at_another() {
     wire.say(&FromPage::Leave).await;
     assert_eq!(
         node.wire.hear().await,
-        Some(ToNode::Stop { session: running.session, reason: EndReason::PlayerLeft })
+        Some(ToNode::Stop { session: running.session, reason: EndReason::PlayerLeft, limit: None })
     );
     assert_eq!(session(one, &created).await.state, SessionState::Ended);
 }

@@ -13,6 +13,7 @@ use nearframe_matchmaker::store::{MemoryStore, NewSession, ServiceStore, StakeSt
 use nearframe_matchmaker::{Config, TrustConfig};
 use nearframe_protocol::account::{Account, SignInLink};
 use nearframe_protocol::api::Page;
+use nearframe_protocol::bill::SessionBill;
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
 use nearframe_protocol::stake::{SlashState, Stake, StakeRules};
 use nearframe_protocol::trust::{AccountCredit, Case, CreditWhy, ServiceLevels};
@@ -220,11 +221,17 @@ async fn a_case_that_was_not_proved_costs_no_stake() {
 }
 
 /// The independent program's verdict on these levels.
-fn recomputed(levels: &ServiceLevels) -> (bool, String) {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), serde_json::to_vec(levels).unwrap()).unwrap();
+fn recomputed(levels: &ServiceLevels, bills: &[SessionBill]) -> (bool, String) {
+    let written = |bytes: Vec<u8>| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        file
+    };
+    let file = written(serde_json::to_vec(levels).unwrap());
+    let bills: Vec<_> = bills.iter().map(|bill| written(serde_json::to_vec(bill).unwrap())).collect();
+    let bills = bills.iter().map(|file| format!("--bill={}", file.path().display()));
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/recompute-service-levels.py");
-    let done = Command::new("python3").arg(script).arg(file.path()).output().unwrap();
+    let done = Command::new("python3").arg(script).arg(file.path()).args(bills).output().unwrap();
     let said = [done.stdout, done.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     (done.status.success(), said.concat())
 }
@@ -347,12 +354,20 @@ async fn a_month_below_the_promise_is_credited_by_itself_and_computed_again_by_a
         assert!(text.contains(part), "{part} in {text}");
     }
 
-    let (right, said) = recomputed(&levels);
-    assert!(right && said.contains("1 credits"), "{said}");
+    let session = SessionId::from_bytes([1; 16]);
+    let path = format!("/v1/sessions/{session}/bill");
+    let bill: SessionBill = json(send(&again, "GET", &path, &operator, Value::Null).await).await;
+    let [own] = &bill.leases[0].credits[..] else { panic!("one credit: {bill:?}") };
+    assert_eq!((own.why, &own.about, own.amount.amount_micros), (CreditWhy::Service, &month, 10_000_000));
+    let (right, said) = recomputed(&levels, std::slice::from_ref(&bill));
+    assert!(right && said.contains("1 credits, 1 parts of them in bills"), "{said}");
+    let mut wrong = bill;
+    wrong.leases[0].credits[0].amount.amount_micros -= 1;
+    assert!(!recomputed(&levels, &[wrong]).0, "a part that is a micro-unit too small");
     let change = |change: fn(&mut ServiceLevels)| {
         let mut wrong = levels.clone();
         change(&mut wrong);
-        recomputed(&wrong).0
+        recomputed(&wrong, &[]).0
     };
     assert!(!change(|wrong| wrong.nodes[0].reach.up_ms += 1), "its share does not follow");
     assert!(!change(|wrong| wrong.credits.as_mut().unwrap().sites[0].level_ppm += 1));

@@ -10,9 +10,12 @@ use nearframe_ledger::Account;
 use nearframe_ledger::chain::LATE_WINDOW_MS;
 use nearframe_ledger::settlement::Totals;
 use nearframe_matchmaker::store::Store;
-use nearframe_matchmaker::store::service::{MonthRow, PaidRow, ReachRow, Reached};
-use nearframe_matchmaker::store::stake::{CreditKind, CreditRow, RuleTable, RulesRow, StakeRow};
-use nearframe_matchmaker::store::trust::{CaseBody, CaseRow, CaseVerdict, DisputeRow, Settling};
+use nearframe_matchmaker::store::aside::{AsideRow, Feed};
+use nearframe_matchmaker::store::service::{Closing, MonthRow, PaidRow, ReachRow, Reached};
+use nearframe_matchmaker::store::stake::{CreditKind, CreditRow, NewCredit, RuleTable, RulesRow, StakeRow};
+use nearframe_matchmaker::store::trust::{
+    CaseBody, CaseRow, CaseVerdict, CorrectionRow, DisputeRow, Settling,
+};
 use nearframe_matchmaker::store::webhooks::EventRow;
 use nearframe_protocol::account::Actor;
 use nearframe_protocol::receipt::ReceiptHash;
@@ -67,8 +70,8 @@ async fn case(store: &dyn Store, node: NodeId, n: u8, grade: Grade, verdict: Opt
     id
 }
 
-fn credit(n: u8, debit: Account, credit: Account, amount_micros: i128) -> CreditRow {
-    CreditRow {
+fn credit(n: u8, debit: Account, credit: Account, amount_micros: i128) -> NewCredit {
+    let row = CreditRow {
         seq: 0,
         kind: CreditKind::Slash,
         about: "case".into(),
@@ -78,7 +81,8 @@ fn credit(n: u8, debit: Account, credit: Account, amount_micros: i128) -> Credit
         currency: eur(),
         key: format!("slash:{n}"),
         at_ms: NOW + u64::from(n),
-    }
+    };
+    NewCredit { row, shares: vec![] }
 }
 
 async fn an_entry_is_written_only_as_the_next_one_with_what_follows_from_it(store: &dyn Store) {
@@ -130,7 +134,7 @@ async fn what_hosts_staked_of_their_earnings_and_bore_is_deducted_and_what_was_r
     let expected = [sums(1_000), sums(1_000), sums(1_000), sums(700)];
     for ((number, (amount, deed)), deducted) in (1..).zip(deeds).zip(expected) {
         assert!(store.add_stake_entry(&row(node, number, amount, deed), &[], NO_EVENT).await.unwrap());
-        assert_eq!(store.deducted().await.unwrap(), deducted, "after entry {number}");
+        assert_eq!(store.deducted(None).await.unwrap(), deducted, "after entry {number}");
     }
     let payer = Account::Studio(title());
     let credits = [
@@ -140,7 +144,11 @@ async fn what_hosts_staked_of_their_earnings_and_bore_is_deducted_and_what_was_r
     ];
     let all = row(node, 5, 1_200, Deed::Released);
     assert!(store.add_stake_entry(&all, &credits, NO_EVENT).await.unwrap());
-    assert_eq!(store.deducted().await.unwrap(), sums(-450), "a deposit was released as well");
+    assert_eq!(store.deducted(None).await.unwrap(), sums(-450), "a deposit was released as well");
+    assert_eq!(store.deducted(Some(&[node])).await.unwrap(), sums(-450));
+    for others in [&[NodeId::from_bytes([8; 16])][..], &[]] {
+        assert_eq!(store.deducted(Some(others)).await.unwrap(), Totals::new());
+    }
     assert_eq!(store.released().await.unwrap(), sums(1_500));
     let theirs = async |accounts: &[Account], range: Range<u64>| {
         let rows = store.credits_to(accounts, range).await.unwrap();
@@ -176,6 +184,33 @@ async fn a_version_of_rules_stays_what_it_was(store: &dyn Store) {
     assert_eq!(store.rule_tables(RuleTable::Stake).await.unwrap(), [row(1, "a"), row(2, "b")]);
 }
 
+async fn what_the_ledger_refuses_stands_until_it_is_taken(store: &dyn Store) {
+    let row = |feed, seq: u64, at_ms| AsideRow {
+        feed,
+        seq,
+        key: format!("{seq}"),
+        debit: Account::Host(NodeId::from_bytes([8; 16])),
+        credit: Account::Platform,
+        amount_micros: 5,
+        currency: eur(),
+        reason: "not enough".into(),
+        at_ms,
+    };
+    let rows =
+        [row(Feed::Corrections, 7, NOW), row(Feed::Stakes, 2, NOW + 1), row(Feed::Stakes, 10, NOW + 1)];
+    for row in rows.iter().rev() {
+        assert!(store.set_aside(row).await.unwrap());
+    }
+    assert!(!store.set_aside(&row(Feed::Stakes, 2, NOW + 9)).await.unwrap(), "the first word stays");
+    assert_eq!(store.asides(9).await.unwrap(), rows);
+    assert_eq!(store.asides(1).await.unwrap(), rows[..1]);
+    store.taken_up(Feed::Corrections, 7, NOW + 5).await.unwrap();
+    store.taken_up(Feed::Credits, 2, NOW + 5).await.unwrap();
+    assert_eq!(store.asides(9).await.unwrap(), rows[1..]);
+    assert!(!store.set_aside(&rows[0]).await.unwrap(), "what was taken is not refused again");
+    assert_eq!(store.asides(9).await.unwrap(), rows[1..]);
+}
+
 async fn what_is_reached_again_soon_was_so_without_a_break(store: &dyn Store) {
     let node = Reached::Node(enrol(store).await);
     let note = async |subjects: &[Reached], at| store.note_reached(subjects, NOW + at, 30).await.unwrap();
@@ -205,17 +240,20 @@ async fn what_was_paid_on_a_machine_is_known_by_payer_less_what_was_paid_back(st
         store.end_session(session_id(n), EndReason::PlayerLeft, NOW + 20_000 + u64::from(n)).await.unwrap();
     }
     let rows = async |range: Range<u64>| store.paid_for(range).await.unwrap();
-    let paid = |payer, paid_micros| PaidRow { payer, node, currency: eur(), paid_micros };
+    let paid = |n, payer, paid_micros| {
+        let lease = request(node, n, None).lease;
+        PaidRow { lease, payer, node, currency: eur(), paid_micros }
+    };
     let (customer, studio) = (Account::Customer(account_id(1)), Account::Studio(title()));
     let all = rows(NOW..NOW + 30_000).await;
     let micros = all[0].paid_micros;
     assert!(micros > 0);
     assert_eq!(
         all,
-        [paid(customer.clone(), micros), paid(studio.clone(), micros)],
+        [paid(1, customer.clone(), micros), paid(2, studio.clone(), micros)],
         "nothing was paid for the third"
     );
-    assert_eq!(rows(NOW..NOW + 20_002).await, [paid(customer, micros)], "the second ended later");
+    assert_eq!(rows(NOW..NOW + 20_002).await, [paid(1, customer, micros)], "the second ended later");
 
     let dispute = DisputeRow {
         id: DisputeId::from_bytes([1; 16]),
@@ -235,19 +273,87 @@ async fn what_was_paid_on_a_machine_is_known_by_payer_less_what_was_paid_back(st
     let settling = Settling { refund_permille: 1000, note, actor, at_ms: NOW };
     store.decide_dispute(dispute.id, &settling).await.unwrap();
     assert_eq!(store.undecided(0..u64::MAX).await.unwrap(), 0);
-    assert_eq!(rows(NOW..NOW + 30_000).await, [paid(studio, micros)], "nothing is left of the first");
+    assert_eq!(rows(NOW..NOW + 30_000).await, [paid(2, studio, micros)], "nothing is left of the first");
 }
 
 async fn a_month_is_closed_once_with_its_credits(store: &dyn Store) {
-    let month = |body: &str| MonthRow { month: "2026-11".into(), body: body.into(), at_ms: NOW };
+    let closing = |body: &str, credits: [NewCredit; 1]| {
+        let month = MonthRow { month: "2026-11".into(), body: body.into(), at_ms: NOW };
+        Closing { month, ended: NOW..NOW + 1, paid: vec![], credits: credits.to_vec() }
+    };
     let to = || Account::Studio(title());
     assert_eq!(store.month("2026-11").await.unwrap(), None);
-    let first = [credit(1, Account::Platform, to(), 5)];
-    assert!(store.close_month(&month("{}"), &first).await.unwrap());
-    let second = [credit(2, Account::Platform, to(), 6)];
-    assert!(!store.close_month(&month("[]"), &second).await.unwrap());
-    assert_eq!(store.month("2026-11").await.unwrap(), Some(month("{}")));
+    let first = closing("{}", [credit(1, Account::Platform, to(), 5)]);
+    assert!(store.close_month(&first).await.unwrap());
+    assert!(!store.close_month(&closing("[]", [credit(2, Account::Platform, to(), 6)])).await.unwrap());
+    assert_eq!(store.month("2026-11").await.unwrap(), Some(first.month));
     assert_eq!(store.credits_after(0, 9).await.unwrap().len(), 1);
+}
+
+async fn what_a_month_credited_is_not_paid_back_again_and_a_month_knows_what_was(store: &dyn Store) {
+    let node = enrol(store).await;
+    account(store, 1, None).await;
+    payers::key(store, 1, 1, None).await;
+    store.create_session(&request(node, 1, Some((1, 1)))).await.unwrap();
+    store.take_receipt(&receipt(1, 0, ReceiptHash::ZERO, 10_000_000), NOW + 20_000).await.unwrap();
+    store.end_session(session_id(1), EndReason::PlayerLeft, NOW + 20_001).await.unwrap();
+    store.close_accounts(NOW + 30_000 + LATE_WINDOW_MS).await.unwrap();
+    let (ended, customer) = (NOW..NOW + 30_000, Account::Customer(account_id(1)));
+    let [paid] = &store.paid_for(ended.clone()).await.unwrap()[..] else { panic!("one lease was paid for") };
+    let all = paid.paid_micros;
+    let closing = |body: &str, paid: &[PaidRow]| {
+        let share = all / 4;
+        let mut new = credit(1, Account::Platform, customer.clone(), share);
+        new.shares = vec![(paid[0].lease, share)];
+        let month = MonthRow { month: "2026-11".into(), body: body.into(), at_ms: NOW };
+        Closing { month, ended: ended.clone(), paid: paid.to_vec(), credits: vec![new] }
+    };
+    let refund = async |n: u8, party: Party, refund_permille: u16| {
+        let dispute = DisputeRow {
+            id: DisputeId::from_bytes([n; 16]),
+            session: session_id(1),
+            party,
+            reason: "it froze".into(),
+            evidence: String::new(),
+            case: None,
+            opened_at_ms: NOW,
+            settled: None,
+        };
+        store.open_dispute(&dispute).await.unwrap();
+        let (note, actor) = ("n".to_owned(), Actor::Operator);
+        let settling = Settling { refund_permille, note, actor, at_ms: NOW };
+        store.decide_dispute(dispute.id, &settling).await.unwrap();
+    };
+    refund(1, Party::Player, 100).await;
+    let stale = std::slice::from_ref(paid);
+    assert!(!store.close_month(&closing("{}", stale)).await.unwrap(), "something was paid back since");
+    assert_eq!(store.month("2026-11").await.unwrap(), None);
+    let rows = store.paid_for(ended.clone()).await.unwrap();
+    let left = rows[0].paid_micros;
+    assert!(left < all && left * 10 >= all * 9, "{left} of {all}");
+    assert!(store.close_month(&closing("{}", &rows)).await.unwrap());
+    let credits = store.credits_of_session(session_id(1)).await.unwrap();
+    assert_eq!(
+        credits.iter().map(|it| (it.lease, it.row.amount_micros)).collect::<Vec<_>>(),
+        [(paid.lease, all / 4)]
+    );
+    assert_eq!(store.credits_of_session(session_id(2)).await.unwrap(), []);
+    assert_eq!(store.paid_for(ended.clone()).await.unwrap()[0].paid_micros, left - all / 4);
+
+    refund(2, Party::Studio, 1000).await;
+    let entries = store.corrections_of(session_id(1)).await.unwrap();
+    let of = |account: &Account, side: fn(&CorrectionRow) -> &Account| -> i128 {
+        entries.iter().filter(|row| side(row) == account).map(|row| row.transfer.amount_micros).sum()
+    };
+    let to = |account: &Account| of(account, |row| &row.transfer.credit);
+    assert_eq!(to(&customer) + all / 4, all, "all of it, once");
+    let posted = store.host_totals(u64::MAX, None).await.unwrap()[&(node, eur())];
+    assert_eq!(of(&Account::Host(node), |row| &row.transfer.debit), posted, "the host keeps nothing");
+    let platform = all - posted - of(&Account::Platform, |row| &row.transfer.debit) + to(&Account::Platform);
+    assert_eq!(platform, all / 4, "the platform gets what it bore and no more");
+    assert_eq!(store.paid_for(ended).await.unwrap(), []);
+    let committed = store.account(account_id(1)).await.unwrap().unwrap().purse.committed_micros;
+    assert_eq!(committed, all / 4, "what was paid back may be spent again");
 }
 
 contract! {
@@ -256,6 +362,8 @@ contract! {
     upheld_cases_that_are_proved_wait_until_something_is_set_aside
     a_version_of_rules_stays_what_it_was
     what_is_reached_again_soon_was_so_without_a_break
+    what_the_ledger_refuses_stands_until_it_is_taken
     what_was_paid_on_a_machine_is_known_by_payer_less_what_was_paid_back
     a_month_is_closed_once_with_its_credits
+    what_a_month_credited_is_not_paid_back_again_and_a_month_knows_what_was
 }

@@ -150,7 +150,7 @@ fn verdict(verdict: Verdict) -> CaseVerdict {
 }
 
 async fn held(store: &dyn Store, trial: Trial) -> Vec<(NodeId, WithheldWhy, i128)> {
-    let rows = store.held_earnings(u64::MAX, trial).await.unwrap();
+    let rows = store.held_earnings(u64::MAX, trial, None).await.unwrap();
     assert!(rows.iter().all(|row: &HeldRow| row.currency == currency()));
     rows.into_iter().map(|row| (row.host, row.why, row.amount_micros)).collect()
 }
@@ -170,7 +170,7 @@ async fn earnings_of_new_disputed_and_suspected_nodes_are_held_for_one_reason_ea
     assert!(store.add_case(&case(one, 1, Grade::Review)).await.unwrap());
     let both = [(one, WithheldWhy::Disputed, 8_000), (one, WithheldWhy::UnderReview, 8_000)];
     assert_eq!(held(store, NO_TRIAL).await, both, "the disputed session counts once");
-    let before = store.held_earnings(NOW + 10_000, NO_TRIAL).await.unwrap();
+    let before = store.held_earnings(NOW + 10_000, NO_TRIAL, None).await.unwrap();
     assert!(before.is_empty(), "nothing was posted before that");
 }
 
@@ -214,7 +214,7 @@ async fn what_is_paid_back_is_exact_frees_the_budget_and_leaves_the_journal_as_i
         let row = dispute(1, party);
         store.open_dispute(&row).await.unwrap();
         store.decide_dispute(row.id, &settling(permille)).await.unwrap();
-        assert_eq!(store.corrected().await.unwrap(), Totals::from([((node, currency()), back)]));
+        assert_eq!(store.corrected(None).await.unwrap(), Totals::from([((node, currency()), back)]));
     }
     assert_eq!(committed().await, 0, "what was paid back may be spent again");
     let entries = store.corrections_of(session(1)).await.unwrap();
@@ -226,6 +226,49 @@ async fn what_is_paid_back_is_exact_frees_the_budget_and_leaves_the_journal_as_i
     assert_eq!(store.journal().await.unwrap(), journal);
     audit(store).await.unwrap();
     assert!(held(store, NO_TRIAL).await.is_empty(), "both are decided");
+}
+
+async fn sums_of_hosts_that_are_named_are_theirs_alone(store: &dyn Store) {
+    let nodes = [enrol(store, 1).await, enrol(store, 2).await, enrol(store, 3).await];
+    for n in [1, 2] {
+        play(store, nodes[usize::from(n) - 1], n, n).await;
+    }
+    store.close_accounts(NOW + 10_000 + LATE_WINDOW_MS + 1).await.unwrap();
+    for n in [1, 2] {
+        let row = dispute(n, Party::Player);
+        store.open_dispute(&row).await.unwrap();
+        store.decide_dispute(row.id, &settling(100 * u16::from(n))).await.unwrap();
+        let open = DisputeRow { id: DisputeId::from_random([n; 16]), ..dispute(n, Party::Studio) };
+        store.open_dispute(&open).await.unwrap();
+    }
+    let [one, two, none] = nodes;
+    let sums = |rows: &[(NodeId, i128)]| -> Totals {
+        rows.iter().map(|(node, micros)| ((*node, currency()), *micros)).collect()
+    };
+    let withheld = sums(&[(one, 3), (two, 4)]);
+    let settlement = Settlement { epoch: Some(Epoch(5)), totals: withheld.clone(), held: BTreeMap::new() };
+    let root = SignedRoot::sign(&settlement, Hash32::default(), &NodeKey::from_seed([5; 32])).unwrap();
+    store.settle(&root, &withheld).await.unwrap();
+    let asked: [(Option<&[NodeId]>, &[u8]); 5] = [
+        (None, &[1, 2]),
+        (Some(&[one]), &[1]),
+        (Some(&[none, two]), &[2]),
+        (Some(&[none]), &[]),
+        (Some(&[]), &[]),
+    ];
+    for (among, expected) in asked {
+        let of = |micros: fn(i128) -> i128| {
+            let rows: Vec<_> =
+                expected.iter().map(|n| (nodes[usize::from(*n) - 1], micros((*n).into()))).collect();
+            sums(&rows)
+        };
+        assert_eq!(store.corrected(among).await.unwrap(), of(|n| 800 * n), "{among:?}");
+        assert_eq!(store.withheld(5, among).await.unwrap(), of(|n| n + 2), "{among:?}");
+        let rows = store.held_earnings(u64::MAX, NO_TRIAL, among).await.unwrap();
+        let held: Totals =
+            rows.into_iter().map(|row| ((row.host, row.currency), row.amount_micros)).collect();
+        assert_eq!(held, of(|_| 8_000), "{among:?}");
+    }
 }
 
 async fn a_case_grows_while_it_is_open_and_upholding_it_opens_its_disputes_once(store: &dyn Store) {
@@ -264,9 +307,9 @@ async fn a_root_is_kept_with_what_is_not_in_it_and_the_first_of_an_epoch_stays(s
     };
     store.settle(&root(5, 10), &totals(3)).await.unwrap();
     store.settle(&root(5, 11), &totals(2)).await.unwrap();
-    assert_eq!(store.withheld(5).await.unwrap(), totals(3));
+    assert_eq!(store.withheld(5, None).await.unwrap(), totals(3));
     store.settle(&root(6, 13), &Totals::new()).await.unwrap();
-    assert!(store.withheld(6).await.unwrap().is_empty());
+    assert!(store.withheld(6, None).await.unwrap().is_empty());
     assert_eq!(store.last_settlement().await.unwrap(), Some(root(6, 13)));
 }
 
@@ -333,13 +376,14 @@ async fn a_crash_before_the_commit_of_a_decision_leaves_nothing_of_it() {
     store.crash_after(0);
     let crashed = store.decide_dispute(row.id, &settling(1000)).await;
     assert!(matches!(crashed, Err(StoreError::Crashed)));
-    assert!(store.corrected().await.unwrap().is_empty());
+    assert!(store.corrected(None).await.unwrap().is_empty());
     assert_eq!(held(&store, NO_TRIAL).await, [(node, WithheldWhy::Disputed, 8_000)]);
     assert!(matches!(store.decide_dispute(row.id, &settling(1000)).await.unwrap(), Decided::Now(_)));
-    assert_eq!(store.corrected().await.unwrap()[&(node, currency())], 8_000);
+    assert_eq!(store.corrected(None).await.unwrap()[&(node, currency())], 8_000);
 }
 
 contract! {
+    sums_of_hosts_that_are_named_are_theirs_alone
     earnings_of_new_disputed_and_suspected_nodes_are_held_for_one_reason_each
     a_dispute_is_opened_once_by_each_party_and_decided_once
     what_is_paid_back_is_exact_frees_the_budget_and_leaves_the_journal_as_it_was

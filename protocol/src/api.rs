@@ -10,7 +10,7 @@ use crate::network::IceServer;
 use crate::prices::Work;
 use crate::receipt::SignedReceipt;
 use crate::save::{PackHash, SaveVersion};
-use crate::session::{EndReason, Generation, SessionState};
+use crate::session::{EndReason, Generation, SessionState, SpendLimit};
 use crate::title::{TitleEntry, TitleHash, TitleId};
 use crate::version::VersionOffer;
 use crate::{LeaseId, NodeId, SessionId};
@@ -219,6 +219,26 @@ pub struct LedgerHead {
     pub ledger_key: PublicKey,
 }
 
+/// An entry of the record that the general ledger refuses: it is set aside and tried again, and nothing waits for it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RefusedEntry {
+    /// Of which journal: `leases`, `charges`, `stakes`, `corrections` or `credits`.
+    pub journal: String,
+    /// The key of its order.
+    pub key: String,
+    /// Who pays, such as `host:…`.
+    pub from: String,
+    /// Who is paid.
+    pub to: String,
+    /// How much.
+    #[schema(value_type = MoneyJson)]
+    pub amount: Money,
+    /// What the ledger said first.
+    pub reason: String,
+    /// When that was, Unix ms.
+    pub at_ms: u64,
+}
+
 /// A signed root over what hosts have earned until the end of a day.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SettledRoot {
@@ -310,6 +330,9 @@ pub struct Session {
     /// Why it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_reason: Option<EndReason>,
+    /// With `budget_used_up`, by which limit; absent of sessions that ended before there was a word for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_limit: Option<SpendLimit>,
     /// Why, in words for the player.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_message: Option<String>,

@@ -7,7 +7,7 @@ use crate::money::{Money, MoneyJson};
 use crate::prices::{Basis, Work};
 use crate::session::{Generation, SessionState};
 use crate::title::TitleId;
-use crate::trust::{Correction, Withheld};
+use crate::trust::{Correction, CreditWhy, Withheld};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -152,6 +152,23 @@ pub struct LeaseBill {
     /// What was paid back of it after a dispute.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub corrections: Vec<Correction>,
+    /// What of credits was for it: of its month, or out of its machine's stake.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub credits: Vec<BillCredit>,
+}
+
+/// What of a credit was for a lease. All shares of a credit come to the credit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BillCredit {
+    /// Why.
+    pub why: CreditWhy,
+    /// The month, such as `2026-11`, or the case.
+    pub about: String,
+    /// How much.
+    #[schema(value_type = MoneyJson)]
+    pub amount: Money,
+    /// Unix ms.
+    pub at_ms: u64,
 }
 
 /// What one receipt costs.

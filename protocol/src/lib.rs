@@ -53,6 +53,6 @@ pub use id::{
 pub use key::{NodeKey, PublicKey, Signature};
 pub use money::{Currency, Money};
 pub use save::{PackHash, SaveVersion};
-pub use session::{EndReason, Generation, Seat, SessionState};
+pub use session::{EndReason, Generation, Seat, SessionState, SpendLimit};
 pub use title::{TitleHash, TitleId};
 pub use version::{VersionOffer, Versions};

@@ -13,7 +13,7 @@ use crate::measure::{self, Reflector};
 use crate::network::IceServer;
 use crate::receipt::SignedReceipt;
 use crate::save::SaveGrant;
-use crate::session::{EndReason, Generation, Seat};
+use crate::session::{EndReason, Generation, Seat, SpendLimit};
 use crate::terms::NodeTerms;
 use crate::title::{TitleEntry, TitleHash, TitleId};
 use crate::uplink::{self, Uplink};
@@ -260,6 +260,9 @@ pub enum ToNode {
         session: SessionId,
         /// Why.
         reason: EndReason,
+        /// By which limit, where what may be spent is used up.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<SpendLimit>,
     },
     /// Lets a page in that is about to measure: a few packets go to its outside address, so that what stands before
     /// the node expects an answer. Only to a node that has [`measure::FEATURE`], as the next.

@@ -89,7 +89,8 @@ pub struct CreateReservation {
 pub struct ReservedMachine {
     /// Which.
     pub node: NodeId,
-    /// `waiting`: it did not stand by yet; `standing`: it does; `playing`: a session runs on it, and standing by is not
+    /// `waiting`: it does not stand by, because the time has not come, it is not needed, it is not there or all its slots
+    /// are taken by sessions of others; `standing`: it does; `playing`: a session runs on it, and standing by is not
     /// paid meanwhile; `gone`: it went away; `done`.
     pub state: String,
     /// Whether it takes the place of another that goes.
@@ -136,6 +137,14 @@ pub struct Reservation {
     /// What was paid for standing by so far.
     #[schema(value_type = MoneyJson)]
     pub paid: Money,
+    /// Machines that stand by or are played on now.
+    #[serde(default)]
+    pub standing: u32,
+    /// For how long machines were missing so far, all of them together, in ms: one that is missing for a minute and two that
+    /// are for half a minute are the same. Nothing is paid for that time. The moment in which machines begin, or take the
+    /// place of others, counts.
+    #[serde(default)]
+    pub short_ms: u64,
     /// Its machines, the cheapest first.
     pub machine_states: Vec<ReservedMachine>,
     /// Unix ms.

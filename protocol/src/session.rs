@@ -65,7 +65,7 @@ pub enum EndReason {
     Operator,
     /// The player's saved game could not be fetched before the start.
     SaveUnavailable,
-    /// The studio's budget for the title is used up.
+    /// What may be spent is used up; [`SpendLimit`] says by which limit.
     BudgetUsedUp,
     /// It was interruptible, and its slot was needed for a player.
     Preempted,
@@ -136,6 +136,75 @@ impl EndReason {
         ]
         .into_iter()
         .find(|reason| reason.as_str() == text)
+    }
+}
+
+/// Which limit did not hold another hour, so that a session ended with [`EndReason::BudgetUsedUp`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SpendLimit {
+    /// The title's budget.
+    TitleBudget,
+    /// What the account that pays may spend.
+    AccountBudget,
+    /// What the key that started the session may spend, or it was revoked.
+    KeyBudget,
+    /// What the account's keys may spend on sessions in a month.
+    AccountCap,
+    /// What each player of the title may spend in a month.
+    PlayerCap,
+}
+
+impl SpendLimit {
+    const ALL: [Self; 5] =
+        [Self::TitleBudget, Self::AccountBudget, Self::KeyBudget, Self::AccountCap, Self::PlayerCap];
+
+    /// One sentence for the player: what happened and what to do.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::TitleBudget => EndReason::BudgetUsedUp.advice(),
+            Self::AccountBudget => {
+                "What the studio's account may spend is used up, so the game was closed. Tell the studio."
+            }
+            Self::KeyBudget => {
+                "The budget of the program that started this game is used up, so the game was closed. Tell the studio."
+            }
+            Self::AccountCap => {
+                "What the studio spends in a month is used up, so the game was closed. It opens again next month; or tell \
+                 the studio."
+            }
+            Self::PlayerCap => {
+                "You have played as much of this game as the studio pays for in a month, so it was closed. It opens again \
+                 next month."
+            }
+        }
+    }
+
+    /// Whether it is what may be spent in a month, and not a budget.
+    pub fn is_cap(self) -> bool {
+        matches!(self, Self::AccountCap | Self::PlayerCap)
+    }
+
+    /// The JSON form, also used in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TitleBudget => "title_budget",
+            Self::AccountBudget => "account_budget",
+            Self::KeyBudget => "key_budget",
+            Self::AccountCap => "account_cap",
+            Self::PlayerCap => "player_cap",
+        }
+    }
+
+    /// The limit with this JSON form.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|limit| limit.as_str() == text)
+    }
+}
+
+impl fmt::Display for SpendLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

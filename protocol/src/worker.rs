@@ -7,7 +7,7 @@ use crate::key::{Nonce, PublicKey, Signature};
 use crate::network::{IceServer, MediaNetwork};
 use crate::receipt::Receipt;
 use crate::save::PackHash;
-use crate::session::{EndReason, Generation, Seat};
+use crate::session::{EndReason, Generation, Seat, SpendLimit};
 use crate::version::VersionOffer;
 use crate::{PeerId, SessionId};
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,9 @@ pub enum ToWorker {
     Stop {
         /// Why.
         reason: EndReason,
+        /// By which limit, where what may be spent is used up.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<SpendLimit>,
     },
 }
 

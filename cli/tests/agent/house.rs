@@ -70,11 +70,16 @@ pub(crate) struct Answer {
 impl House {
     /// Starts a matchmaker in a folder; its clock may go `ahead`, in the words of faketime.
     pub(crate) fn open(data: &Path, ahead: Option<&str>) -> Self {
+        Self::open_with(data, ahead, &[])
+    }
+
+    /// The same with these options.
+    pub(crate) fn open_with(data: &Path, ahead: Option<&str>, options: &[&str]) -> Self {
         let mut command = command();
         if let Some(offset) = ahead {
             command.envs(wrong_clock(offset));
         }
-        Self::matchmaker(command, data)
+        Self::matchmaker(command, data, options)
     }
 
     /// The same as one of several on a database, by whose clock they go, and a bus.
@@ -87,11 +92,11 @@ impl House {
     /// The same through a program that starts it, such as in a namespace.
     pub(crate) fn open_on(data: &Path, mut command: Command) -> Self {
         bare(&mut command);
-        Self::matchmaker(command, data)
+        Self::matchmaker(command, data, &[])
     }
 
-    fn matchmaker(mut command: Command, data: &Path) -> Self {
-        command.args(["matchmaker", "--price-micros-per-hour", PRICE_MICROS]);
+    fn matchmaker(mut command: Command, data: &Path, options: &[&str]) -> Self {
+        command.args(["matchmaker", "--price-micros-per-hour", PRICE_MICROS]).args(options);
         // What a machine earns is not held because it is new: it plays once, and its day settles.
         command.args(["--new-host-hours", "0", "--new-host-sessions", "0"]);
         command.args([

@@ -149,7 +149,7 @@ impl Node {
                     .insert(session, Running { generation, live: false, sequence: 0, head, receipted });
                 memory.most_running = memory.most_running.max(memory.running.len());
             }
-            ToNode::Stop { session, reason } => {
+            ToNode::Stop { session, reason, .. } => {
                 let ran = memory.running.remove(&session).is_some_and(|it| it.live);
                 if ran && reason == EndReason::NodeLost {
                     memory.touched.push(session);

@@ -1,15 +1,17 @@
 //! Bills of single sessions.
 
+use super::credits::why;
 use super::disputes::correction;
 use super::problem::{Code, Path, Problem};
 use super::usage::{sums, terms};
 use crate::state::Shared;
 use crate::store::billing::UsageSums;
+use crate::store::stake::LeaseCredit;
 use crate::store::trust::CorrectionRow;
 use axum::extract::State;
 use nearframe_ledger::bill::{Evidence, Line};
 use nearframe_protocol::api;
-use nearframe_protocol::bill::{BillLine, LeaseBill, SessionBill};
+use nearframe_protocol::bill::{BillCredit, BillLine, LeaseBill, SessionBill};
 use nearframe_protocol::{Currency, Money, SessionId};
 use std::sync::Arc;
 
@@ -30,11 +32,17 @@ pub(crate) async fn of_session(
     let title = evidence.first().map(|first| first.account.title.clone());
     let title = title.ok_or_else(super::role::unknown_session)?;
     let corrections = shared.store.corrections_of(session).await?;
-    let leases = evidence.iter().map(|evidence| lease(evidence, &corrections)).collect::<Result<_, _>>()?;
+    let credits = shared.store.credits_of_session(session).await?;
+    let leases = evidence.iter().map(|evidence| lease(evidence, &corrections, &credits));
+    let leases = leases.collect::<Result<_, _>>()?;
     Ok(axum::Json(SessionBill { session, title, leases }))
 }
 
-fn lease(evidence: &Evidence, corrections: &[CorrectionRow]) -> Result<LeaseBill, Problem> {
+fn lease(
+    evidence: &Evidence,
+    corrections: &[CorrectionRow],
+    credits: &[LeaseCredit],
+) -> Result<LeaseBill, Problem> {
     let account = &evidence.account;
     let bill = evidence.recompute().map_err(|error| {
         tracing::error!(lease = %account.lease, %error, "a bill does not follow from its receipts");
@@ -63,7 +71,26 @@ fn lease(evidence: &Evidence, corrections: &[CorrectionRow]) -> Result<LeaseBill
             .filter(|row| row.transfer.lease == account.lease)
             .map(correction)
             .collect(),
+        credits: credited(credits.iter().filter(|credit| credit.lease == account.lease)),
     })
+}
+
+/// Parts that different accounts bear of one credit are one to whoever gets it.
+fn credited<'a>(credits: impl Iterator<Item = &'a LeaseCredit>) -> Vec<BillCredit> {
+    let mut all: Vec<BillCredit> = vec![];
+    for LeaseCredit { row, .. } in credits {
+        let same = |it: &&mut BillCredit| (it.why, &it.about) == (why(row.kind), &row.about);
+        match all.iter_mut().find(same) {
+            Some(it) => it.amount.amount_micros += row.amount_micros,
+            None => all.push(BillCredit {
+                why: why(row.kind),
+                about: row.about.clone(),
+                amount: Money { amount_micros: row.amount_micros, currency: row.currency.clone() },
+                at_ms: row.at_ms,
+            }),
+        }
+    }
+    all
 }
 
 fn line(line: &Line, currency: &Currency) -> BillLine {

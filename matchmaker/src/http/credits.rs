@@ -28,6 +28,13 @@ pub(super) async fn of(
     shared.store.credits_to(&payers, range).await
 }
 
+pub(super) fn why(kind: CreditKind) -> CreditWhy {
+    match kind {
+        CreditKind::Service => CreditWhy::Service,
+        CreditKind::Slash => CreditWhy::Slash,
+    }
+}
+
 /// What an account was credited, the oldest first: for months below what was promised, and out of stakes of machines that
 /// deceived it. Invoices have it in the month in which it was posted.
 #[utoipa::path(get, path = "/v1/accounts/{account}/credits", tag = "money", operation_id = "credits",
@@ -44,10 +51,7 @@ pub(crate) async fn list(
     known(&shared, account).await?;
     let shown = |row: CreditRow| AccountCredit {
         at_ms: row.at_ms,
-        why: match row.kind {
-            CreditKind::Service => CreditWhy::Service,
-            CreditKind::Slash => CreditWhy::Slash,
-        },
+        why: why(row.kind),
         about: row.about,
         to: row.credit.to_string(),
         amount: Money { amount_micros: row.amount_micros, currency: row.currency },

@@ -124,6 +124,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, Secur
         stakes::deposit,
         earnings::overview,
         earnings::head,
+        earnings::refused,
         earnings::root,
         earnings::of_node,
         accounts::me,

@@ -228,6 +228,7 @@ pub(super) fn doors() -> Vec<Door> {
         ),
         door("GET", "/v1/earnings", Role::Books(MemberRole::Viewer), get(earnings::overview)),
         door("GET", "/v1/ledger/head", Role::Anyone, get(earnings::head)),
+        door("GET", "/v1/ledger/refused", Role::Operator(MemberRole::Viewer), get(earnings::refused)),
         door("GET", "/v1/settlement", Role::Anyone, get(earnings::root)),
         door("GET", "/v1/nodes/{id}/earnings", Role::NodeOwner, get(earnings::of_node)),
         door("GET", "/v1/me", Role::Whoever, get(accounts::me)),

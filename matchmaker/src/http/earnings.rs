@@ -9,10 +9,11 @@ use crate::settlement;
 use crate::state::Shared;
 use crate::store::StoreError;
 use crate::store::accounts::Holding;
+use crate::store::aside::AsideRow;
 use axum::Extension;
 use axum::extract::State;
 use nearframe_ledger::settlement::{Epoch, Totals};
-use nearframe_protocol::api::{self, Earnings, LedgerHead, SettledRoot};
+use nearframe_protocol::api::{self, Earnings, LedgerHead, Page, RefusedEntry, SettledRoot};
 use nearframe_protocol::bill::{EarningsOverview, NodeEarned};
 use nearframe_protocol::{AccountId, Money, NodeId};
 use serde::Deserialize;
@@ -63,6 +64,33 @@ pub(crate) async fn head(State(shared): State<Arc<Shared>>) -> Result<axum::Json
     }))
 }
 
+/// At most so many are shown; the rest comes up as those are taken.
+const MOST_REFUSED: u32 = 200;
+
+/// What the general ledger refuses of the record, the oldest first. Such an entry is set aside with the reason, is tried again
+/// whenever the ledger is written, and leaves this list once it is taken; meanwhile nothing waits for it.
+#[utoipa::path(get, path = "/v1/ledger/refused", tag = "money", operation_id = "ledger_refused",
+    security(("operator" = [])), responses(
+    (status = 200, description = "At most 200 of them", body = Page<RefusedEntry>),
+    (status = "default", description = "Any error, such as `sign_in_needed`", body = api::Problem,
+     content_type = "application/problem+json"),
+))]
+pub(crate) async fn refused(
+    State(shared): State<Arc<Shared>>,
+) -> Result<axum::Json<Page<RefusedEntry>>, Problem> {
+    let shown = |row: AsideRow| RefusedEntry {
+        journal: row.feed.as_str().to_owned(),
+        key: row.key,
+        from: row.debit.to_string(),
+        to: row.credit.to_string(),
+        amount: Money { amount_micros: row.amount_micros, currency: row.currency },
+        reason: row.reason,
+        at_ms: row.at_ms,
+    };
+    let items = shared.store.asides(MOST_REFUSED).await?.into_iter().map(shown).collect();
+    Ok(axum::Json(Page { items, next_cursor: None }))
+}
+
 /// Whose earnings.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -98,9 +126,7 @@ async fn allowed(
 /// Everything that was posted to hosts, less what they paid back; of some nodes where they are named.
 async fn net(shared: &Shared, among: Option<&[NodeId]>) -> Result<Totals, StoreError> {
     let mut totals = shared.store.host_totals(u64::MAX, among).await?;
-    let mut corrected = shared.store.corrected().await?;
-    corrected.retain(|(host, _), _| among.is_none_or(|among| among.contains(host)));
-    for (place, corrected_micros) in corrected {
+    for (place, corrected_micros) in shared.store.corrected(among).await? {
         *totals.entry(place).or_default() -= corrected_micros;
     }
     Ok(totals)
@@ -131,14 +157,13 @@ pub(crate) async fn overview(
     let withheld = settlement::withheld(&shared, among.as_deref(), now_ms).await?;
     let mut earned = net(&shared, among.as_deref()).await?;
     // A machine may have a stake to be paid and have earned nothing.
-    let mut deducted = shared.store.deducted().await?;
-    deducted.retain(|(host, _), _| among.as_ref().is_none_or(|among| among.contains(host)));
+    let deducted = shared.store.deducted(among.as_deref()).await?;
     for place in deducted.keys() {
         earned.entry(place.clone()).or_default();
     }
     let known = names(&shared, earned.keys().map(|(host, _)| *host)).await?;
     let mut paid = Totals::new();
-    for (host, currency, _, micros) in shared.store.paid().await? {
+    for (host, currency, _, micros) in shared.store.paid(among.as_deref()).await? {
         *paid.entry((host, currency)).or_default() += micros;
     }
     let nodes = earned.into_iter().map(|(place, amount_micros)| {

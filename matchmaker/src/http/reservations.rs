@@ -16,7 +16,7 @@ use nearframe_ledger::auction::{Cleared, Entry, clear};
 use nearframe_protocol::account::AccountKind;
 use nearframe_protocol::api::{self, Page};
 use nearframe_protocol::market::{
-    AuctionBid, AuctionRecord, CreateReservation, Reservation, ReservedMachine,
+    AuctionBid, AuctionRecord, CreateReservation, Reservation, ReservationState, ReservedMachine,
 };
 use nearframe_protocol::{AccountId, AuctionId, Money, ReservationId};
 use std::sync::Arc;
@@ -49,6 +49,9 @@ fn payer(caller: &Caller, asked: Option<AccountId>) -> Result<Payer, Problem> {
 async fn shown(shared: &Shared, row: ReservationRow) -> Result<Reservation, StoreError> {
     let machines = shared.store.machines(row.id).await?;
     let paid = shared.store.stood_micros(row.id).await?;
+    let runs = |machine: &&MachineRow| machine.state == MachineState::Held && machine.runs.is_some();
+    let standing = machines.iter().filter(runs).count() as u32;
+    let short_ms = short_ms(shared, &row).await?;
     let wanted = &row.auction.wanted;
     let money = |amount_micros: i128| Money { amount_micros, currency: wanted.currency.clone() };
     let machine = |machine: MachineRow| ReservedMachine {
@@ -80,9 +83,22 @@ async fn shown(shared: &Shared, row: ReservationRow) -> Result<Reservation, Stor
         fee_permille: row.fee_permille,
         held: money(row.held_micros),
         paid: money(paid),
+        standing,
+        short_ms,
         machine_states: machines.into_iter().map(machine).collect(),
         created_at_ms: row.created_at_ms,
     })
+}
+
+/// For how long machines were missing of those that were booked.
+async fn short_ms(shared: &Shared, row: &ReservationRow) -> Result<u64, StoreError> {
+    let wanted = &row.auction.wanted;
+    let during = wanted.from_ms..row.until_ms().min(shared.now_ms()).max(wanted.from_ms);
+    if !matches!(row.state, ReservationState::Booked | ReservationState::Over) || during.is_empty() {
+        return Ok(0);
+    }
+    let whole_ms = (during.end - during.start).saturating_mul(wanted.machines.into());
+    Ok(whole_ms.saturating_sub(shared.store.kept_ms(row.id, during).await?))
 }
 
 /// The reservation, if the caller may see it.

@@ -42,7 +42,7 @@ pub(crate) async fn lease(
                 (Created::New(row), Some((session, true))) => {
                     tracing::info!(session = %row.id, node = %row.node, "a session plays on a reserved slot");
                     // A node that is not told now hears of it with its next heartbeat.
-                    let stop = ToNode::Stop { session, reason: EndReason::Preempted };
+                    let stop = ToNode::Stop { session, reason: EndReason::Preempted, limit: None };
                     let _ = shared.bus.command(machine.node, stop).await;
                 }
                 _ => {}

@@ -412,12 +412,14 @@ impl Link<'_> {
                 }
                 ToNode::ReceiptTaken { session, generation, sequence }
             }
-            Taken::OverBudget => {
+            Taken::OverBudget(limit) => {
                 metrics.receipts_refused.add();
-                if let Some(row) = sessions::end(self.shared, session, EndReason::BudgetUsedUp).await? {
+                let ended = sessions::end_over_budget(self.shared, session, limit).await?;
+                // A budget is told of once it is used up; what may be spent in a month is no budget.
+                if let Some(row) = ended.filter(|_| !limit.is_cap()) {
                     webhooks::hour_refused(self.shared, &row).await;
                 }
-                let message = "the studio's budget for the title is used up; the session ends".to_owned();
+                let message = format!("what may be spent is used up ({limit}); the session ends");
                 ToNode::ReceiptRefused { session, generation, sequence, message }
             }
             Taken::Refused(message) | Taken::Caught(message, _) => {
@@ -504,10 +506,11 @@ impl Link<'_> {
             }
             // Where the store does not say why, the node is told with a later heartbeat.
             let Ok(known) = self.shared.store.session(stranger.session).await else { continue };
-            let reason = known.and_then(|row| row.end_reason).unwrap_or(EndReason::NodeLost);
+            let reason = known.as_ref().and_then(|row| row.end_reason).unwrap_or(EndReason::NodeLost);
+            let limit = known.and_then(|row| row.end_limit);
+            let stop = ToNode::Stop { session: stranger.session, reason, limit };
             // A node that cannot be told now is told with its next heartbeat.
-            let _ =
-                self.shared.bus.command(self.node, ToNode::Stop { session: stranger.session, reason }).await;
+            let _ = self.shared.bus.command(self.node, stop).await;
         }
     }
 }

@@ -81,8 +81,8 @@ impl Close {
         let error = ToPage::Error { code: code.to_owned(), message: message.into() };
         Self::Told(Box::new(error), POLICY)
     }
-    fn ended(reason: EndReason) -> Self {
-        let ended = ToPage::Ended { reason, message: reason.advice().to_owned() };
+    fn ended(reason: EndReason, message: String) -> Self {
+        let ended = ToPage::Ended { reason, message };
         Self::Told(Box::new(ended), NORMAL)
     }
 }
@@ -132,7 +132,7 @@ async fn greet(
     let row = shared.store.session(id).await.map_err(|error| unavailable(&error))?;
     let row = row.ok_or_else(|| Close::error("bad_ticket", "There is no such session."))?;
     if let Some(reason) = row.end_reason {
-        return Err(Close::ended(reason));
+        return Err(Close::ended(reason, row.end_message().unwrap_or_else(|| reason.advice()).to_owned()));
     }
     let welcome =
         ToPage::Welcome { version, ice_servers: ice::servers(&shared.config.ice, id, shared.now_ms()) };
@@ -174,8 +174,8 @@ impl Conversation<'_> {
                         SessionEvent::Peer(peer, _) if !self.peers.contains(&peer) => continue,
                         SessionEvent::Peer(_, message) | SessionEvent::All(message) => message,
                     };
-                    if let ToPage::Ended { reason, .. } = message {
-                        return Close::ended(reason);
+                    if let ToPage::Ended { reason, message } = message {
+                        return Close::ended(reason, message);
                     }
                     if !socket.send(&message).await {
                         return Close::Silent;
@@ -215,7 +215,9 @@ impl Conversation<'_> {
             FromPage::Leave => {
                 let ended = sessions::end(self.shared, session, EndReason::PlayerLeft).await;
                 let row = ended.map_err(|error| unavailable(&error))?;
-                Err(Close::ended(row.and_then(|row| row.end_reason).unwrap_or(EndReason::PlayerLeft)))
+                let reason = row.as_ref().and_then(|row| row.end_reason).unwrap_or(EndReason::PlayerLeft);
+                let message = row.as_ref().and_then(SessionRow::end_message);
+                Err(Close::ended(reason, message.unwrap_or_else(|| reason.advice()).to_owned()))
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::state::{Phase, Shared};
 use crate::store::StoreError;
 use crate::store::accounts::Holding;
 use crate::store::service::Reached;
-use crate::store::stake::{CreditRow, StakeRow};
+use crate::store::stake::{NewCredit, StakeRow};
 use crate::store::trust::CaseRow;
 use crate::store::webhooks::EventRow;
 use nearframe_journal::JournalError;
@@ -149,7 +149,7 @@ async fn event(shared: &Shared, held: &Held, entry: &Entry) -> Result<Option<Eve
 }
 
 /// Writes the next entry; false: another was faster.
-async fn add(shared: &Shared, held: &Held, entry: &Entry, credits: &[CreditRow]) -> Result<bool, StoreError> {
+async fn add(shared: &Shared, held: &Held, entry: &Entry, credits: &[NewCredit]) -> Result<bool, StoreError> {
     let event = event(shared, held, entry).await?;
     let (node, currency) = (held.node, held.currency.clone());
     let row = StakeRow { seq: 0, node, currency, entry: entry.clone() };
@@ -180,16 +180,16 @@ pub(crate) async fn available(shared: &Shared) -> Result<Totals, StoreError> {
     let Some(last) = shared.store.last_settlement().await? else { return Ok(Totals::new()) };
     let mut totals = settlement::until(shared, last.epoch, None).await?.totals;
     let mut earned = shared.store.host_totals(u64::MAX, None).await?;
-    for (place, micros) in shared.store.corrected().await? {
+    for (place, micros) in shared.store.corrected(None).await? {
         *earned.entry(place).or_default() -= micros;
     }
     for (place, settled) in &mut totals {
         *settled = (*settled).min(earned.get(place).copied().unwrap_or(0));
     }
-    for (host, currency, _, micros) in shared.store.paid().await? {
+    for (host, currency, _, micros) in shared.store.paid(None).await? {
         *totals.entry((host, currency)).or_default() -= micros;
     }
-    for (place, micros) in shared.store.deducted().await? {
+    for (place, micros) in shared.store.deducted(None).await? {
         *totals.entry(place).or_default() -= micros;
     }
     if let Some(ledger) = shared.general.ledger() {

@@ -3,13 +3,13 @@
 use crate::general::slashed;
 use crate::state::Shared;
 use crate::store::StoreError;
-use crate::store::stake::{CreditKind, CreditRow};
+use crate::store::stake::{CreditKind, CreditRow, NewCredit};
 use nearframe_ledger::{Account, Kind};
 use nearframe_protocol::{CaseId, Currency, LeaseId, SessionId};
 use nearframe_trust::stake::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What somebody paid for a lease and did not get back, in micro-units.
+/// What somebody paid for a lease and was neither paid back nor credited, in micro-units.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Borne {
     payer: Account,
@@ -36,22 +36,26 @@ pub(super) async fn credits(
     case: CaseId,
     currency: &Currency,
     entry: &Entry,
-) -> Result<Vec<CreditRow>, StoreError> {
+) -> Result<Vec<NewCredit>, StoreError> {
     let row = shared.store.case(case).await?.ok_or(StoreError::Corrupt("case_id"))?;
     let sessions: BTreeSet<SessionId> =
         row.body.exhibits.iter().filter_map(|exhibit| exhibit.session).collect();
     let mut borne = BTreeMap::new();
     for session in sessions {
         let corrections = shared.store.corrections_of(session).await?;
+        let credited = shared.store.credits_of_session(session).await?;
         for evidence in shared.store.evidence_of(session).await? {
             let account = &evidence.account;
             let posted = evidence.transfers.iter().filter(|transfer| transfer.kind == Kind::Post);
-            let back =
-                corrections.iter().map(|row| &row.transfer).filter(|entry| entry.lease == account.lease);
+            let payer = account.debtor();
+            let back = corrections.iter().map(|row| &row.transfer);
+            let back = back.filter(|entry| entry.lease == account.lease && entry.credit == payer);
+            let credited = credited.iter().filter(|credit| credit.lease == account.lease);
             let micros = posted.map(|transfer| transfer.amount_micros).sum::<i128>()
-                - back.map(|entry| entry.amount_micros).sum::<i128>();
+                - back.map(|entry| entry.amount_micros).sum::<i128>()
+                - credited.map(|credit| credit.row.amount_micros).sum::<i128>();
             if account.tariff.currency == *currency {
-                borne.insert(account.lease, Borne { payer: account.debtor(), micros });
+                borne.insert(account.lease, Borne { payer, micros });
             }
         }
     }
@@ -67,10 +71,14 @@ pub(super) async fn credits(
         key: format!("slash:{case}:{step}"),
         at_ms: entry.at_ms,
     };
-    let mut rows: Vec<CreditRow> =
-        parts.into_iter().map(|(lease, payer, part)| credit(payer, part, lease.to_string())).collect();
+    let of_lease = |(lease, payer, part): (LeaseId, Account, i128)| NewCredit {
+        row: credit(payer, part, lease.to_string()),
+        shares: vec![(lease, part)],
+    };
+    let mut rows: Vec<NewCredit> = parts.into_iter().map(of_lease).collect();
     if rest > 0 {
-        rows.push(credit(Account::Platform, rest, "rest".to_owned()));
+        let row = credit(Account::Platform, rest, "rest".to_owned());
+        rows.push(NewCredit { row, shares: vec![] });
     }
     Ok(rows)
 }

@@ -7,21 +7,22 @@ use crate::general::Kept;
 use crate::state::Parts;
 use crate::store::accounts::{AccountRow, Purse};
 use crate::store::payouts::DestinationRow;
-use crate::store::stake::RuleTable;
-use crate::store::trust::{CaseBody, CaseVerdict};
+use crate::store::service::{Closing, MonthRow};
+use crate::store::stake::{CreditKind, CreditRow, RuleTable};
+use crate::store::trust::{CaseBody, CaseVerdict, Decided, DisputeRow, Settling};
 use crate::store::webhooks::WebhookRow;
 use crate::store::{
-    AccountStore, Admission, Created, MemoryStore, NewSession, PayoutStore, ServiceStore, StakeStore, Store,
-    Taken, TrustStore, WebhookStore,
+    AccountStore, Admission, AsideStore, Created, MemoryStore, NewSession, PayoutStore, ServiceStore,
+    StakeStore, Store, Taken, TrustStore, WebhookStore,
 };
 use crate::{Config, LEDGER, SECRET, payouts, random};
 use nearframe_ledger::payout::Destination;
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::{Receipt, ReceiptHash, SignedReceipt};
 use nearframe_protocol::terms::NodeTerms;
-use nearframe_protocol::trust::Verdict;
+use nearframe_protocol::trust::{Party, Verdict};
 use nearframe_protocol::{
-    AccountId, EndReason, Generation, MemberId, NodeKey, SessionId, TitleHash, TitleId,
+    AccountId, DisputeId, EndReason, Generation, MemberId, NodeKey, SessionId, TitleHash, TitleId,
 };
 use nearframe_trust::fraud::{Exhibit, Grade, Kind};
 use nearframe_trust::stake::Rules;
@@ -112,6 +113,11 @@ async fn house(stake: Rules) -> House {
 }
 
 async fn play(shared: &Shared, node: NodeId, at_ms: u64) -> SessionId {
+    play_on(shared, node, &key(), at_ms).await
+}
+
+/// Ten seconds, which cost 10 euros, on a machine with this key.
+async fn play_on(shared: &Shared, node: NodeId, key: &NodeKey, at_ms: u64) -> SessionId {
     let new = NewSession {
         id: random::session_id(),
         guest: random::guest_id(),
@@ -119,7 +125,7 @@ async fn play(shared: &Shared, node: NodeId, at_ms: u64) -> SessionId {
         title: TitleId::new("meteor").unwrap(),
         title_hash: TitleHash::from_bytes([0; 32]),
         node,
-        player_key: key().public(),
+        player_key: key.public(),
         lease: random::lease_id(),
         tariff: shared.config.tariff(),
         basis: None,
@@ -146,7 +152,7 @@ async fn play(shared: &Shared, node: NodeId, at_ms: u64) -> SessionId {
         packets_sent: 1,
         packets_lost: 0,
     };
-    let taken = shared.store.take_receipt(&SignedReceipt::sign(&key(), receipt), at_ms).await.unwrap();
+    let taken = shared.store.take_receipt(&SignedReceipt::sign(key, receipt), at_ms).await.unwrap();
     assert!(matches!(taken, Taken::Counted { .. }));
     shared.store.end_session(new.id, EndReason::PlayerLeft, at_ms).await.unwrap();
     new.id
@@ -182,6 +188,27 @@ impl House {
         let ledger = self.shared.general.ledger().unwrap();
         let (account, currency) = (account.clone(), self.shared.config.currency.clone());
         ledger.with(move |general| Ok(general.free_micros(&account, &currency))).await.unwrap()
+    }
+
+    /// Pays everything back that was paid for a session.
+    async fn refund(&self, n: u8, session: SessionId) {
+        let (store, now_ms) = (&self.store, self.shared.now_ms());
+        let row = DisputeRow {
+            id: DisputeId::from_bytes([n; 16]),
+            session,
+            party: Party::Player,
+            reason: "it froze".into(),
+            evidence: String::new(),
+            case: None,
+            opened_at_ms: now_ms,
+            settled: None,
+        };
+        store.open_dispute(&row).await.unwrap();
+        store.close_accounts(now_ms).await.unwrap();
+        let settling =
+            Settling { refund_permille: 1000, note: "n".into(), actor: Actor::Operator, at_ms: now_ms };
+        let decided = store.decide_dispute(row.id, &settling).await.unwrap();
+        assert!(matches!(decided, Decided::Now(_)));
     }
 
     async fn paid(&self) -> i128 {
@@ -226,6 +253,102 @@ async fn what_is_staked_is_not_paid_out_and_what_is_released_is_paid_once() {
     assert_eq!(house.paid().await, 0);
     assert_eq!(house.ledger(&host).await, 0);
     house.verify().await;
+}
+
+#[tokio::test]
+async fn a_correction_that_the_ledger_refuses_is_set_aside_holds_up_nothing_and_is_taken_once_it_can_be() {
+    let house = house(Rules::default()).await;
+    let (shared, node) = (&house.shared, house.node);
+    let then = shared.now_ms() - 5 * DAY_MS;
+    let other = enrol(&house.store, 2, then).await;
+    let session = play_on(shared, other, &NodeKey::from_seed([2; 32]), then).await;
+    let studio = Account::Studio(TitleId::new("meteor").unwrap());
+    assert_eq!((house.paid().await, house.ledger(&studio).await), (8_000_000, -20_000_000));
+    house.refund(1, house.session).await;
+    house.refund(2, session).await;
+
+    assert_eq!(house.ledger(&studio).await, -8_000_000, "all but what the first host has no more");
+    assert_eq!(house.ledger(&Account::Host(other)).await, 0);
+    let rows = house.store.asides(9).await.unwrap();
+    let [row] = &rows[..] else { panic!("one is refused: {rows:?}") };
+    assert_eq!((&row.debit, row.amount_micros), (&Account::Host(node), 8_000_000));
+    assert!(row.reason.contains("has not enough"), "{row:?}");
+    let counted = |n: u32| {
+        let metric = format!("\nnearframe_ledger_refused_entries {n}\n");
+        assert!(crate::metrics::render(shared).contains(&metric));
+    };
+    counted(1);
+    house.ledger(&studio).await;
+    assert_eq!(house.store.asides(9).await.unwrap(), rows, "it stands there once");
+
+    play(shared, node, shared.now_ms()).await;
+    assert_eq!(house.ledger(&studio).await, -10_000_000, "its next session cost 10, and the 8 are back");
+    assert_eq!((house.ledger(&Account::Host(node)).await, house.store.asides(9).await.unwrap()), (0, vec![]));
+    counted(0);
+    house.verify().await;
+}
+
+#[tokio::test]
+async fn a_refund_after_a_credit_takes_from_what_is_left_and_the_ledger_agrees() {
+    let house = house(Rules::default()).await;
+    let (store, ended) = (&house.store, 0..u64::MAX);
+    let paid = store.paid_for(ended.clone()).await.unwrap();
+    let studio = Account::Studio(TitleId::new("meteor").unwrap());
+    let quarter = NewCredit {
+        row: CreditRow {
+            seq: 0,
+            kind: CreditKind::Service,
+            about: "2026-10".into(),
+            debit: Account::Platform,
+            credit: studio.clone(),
+            amount_micros: 2_500_000,
+            currency: house.shared.config.currency.clone(),
+            key: "service:2026-10".into(),
+            at_ms: house.shared.now_ms(),
+        },
+        shares: vec![(paid[0].lease, 2_500_000)],
+    };
+    let month = MonthRow { month: "2026-10".into(), body: "{}".into(), at_ms: 0 };
+    assert!(store.close_month(&Closing { month, ended, paid, credits: vec![quarter] }).await.unwrap());
+    let left = [house.ledger(&studio).await, house.ledger(&Account::Platform).await];
+    assert_eq!(left, [-7_500_000, -500_000], "the platform earned 2 and bore 2.5");
+    house.refund(1, house.session).await;
+    for account in [studio, Account::Host(house.node), Account::Platform] {
+        assert_eq!(house.ledger(&account).await, 0, "{account}");
+    }
+    house.verify().await;
+}
+
+#[tokio::test]
+async fn what_was_set_aside_is_known_after_a_restart_and_a_stakes_own_steps_wait_for_each_other() {
+    let house = house(Rules { notice_days: 0, ..Rules::default() }).await;
+    let (shared, node, currency) = (&house.shared, house.node, house.shared.config.currency.clone());
+    assert_eq!(house.paid().await, 8_000_000);
+    // The record says so, whatever the ledger thinks of it.
+    let held = of_node(shared, node).await.unwrap();
+    let entry = held.stake.post(5_000_000, Source::Earnings, None, shared.now_ms()).unwrap();
+    assert!(add(shared, &held, &entry, &[]).await.unwrap());
+    notice(shared, node, None).await.unwrap();
+    tick(shared).await.unwrap();
+    general::post(shared).await.unwrap();
+    let refused = async |store: &MemoryStore| {
+        store.asides(9).await.unwrap().into_iter().map(|row| row.key).collect::<Vec<_>>()
+    };
+    let keys = [format!("stake:{node}:1"), format!("stake:{node}:3")];
+    assert_eq!(refused(&house.store).await, keys, "what is not there is not released either");
+
+    let House { shared, store, node, folder, .. } = house;
+    let config = shared.config.clone();
+    drop(shared);
+    let shared = Shared::new(config, Parts::alone(Arc::clone(&store) as Arc<dyn Store>, [7; 32]));
+    shared.general.choose(folder.path().join(LEDGER));
+    general::post(&shared).await.unwrap();
+    assert_eq!(refused(&store).await, keys);
+    play(&shared, node, shared.now_ms()).await;
+    general::post(&shared).await.unwrap();
+    assert_eq!(refused(&store).await, [""; 0]);
+    let free = general::lock(shared.general.ledger().unwrap()).free_micros(&Account::Host(node), &currency);
+    assert_eq!(free, 8_000_000, "staked and released again");
 }
 
 #[tokio::test]

@@ -11,8 +11,9 @@ use nearframe_protocol::market::ReservationState;
 use nearframe_protocol::prices::{Basis, Work};
 use nearframe_protocol::{
     AccountId, ApiKeyId, AuctionId, Currency, GuestId, LeaseId, NodeId, PublicKey, ReservationId, SessionId,
-    TitleHash, TitleId,
+    SpendLimit, TitleHash, TitleId,
 };
+use std::ops::Range;
 
 /// Reservations that are bidden for or booked at once.
 pub const MOST_ALIVE: u32 = 1_000;
@@ -135,6 +136,12 @@ pub enum Reserved {
     OverBudget,
     /// [`MOST_ALIVE`] are bidden for or booked already.
     TooMany,
+}
+
+/// How much of a time lies within another, in ms; what has not ended lasts.
+pub(super) fn within_ms(during: &Range<u64>, started_at_ms: u64, ended_at_ms: Option<u64>) -> u64 {
+    let until = ended_at_ms.unwrap_or(u64::MAX).min(during.end);
+    until.saturating_sub(started_at_ms.max(during.start))
 }
 
 /// Where a machine of a reservation stands.
@@ -264,6 +271,14 @@ impl CapOf {
             Self::Account(account) => ("account", account.to_string()),
         }
     }
+
+    /// What is reached where it does not hold another hour.
+    pub fn limit(&self) -> SpendLimit {
+        match self {
+            Self::Title(_) => SpendLimit::PlayerCap,
+            Self::Account(_) => SpendLimit::AccountCap,
+        }
+    }
 }
 
 /// The most that may be spent in a month.
@@ -326,6 +341,9 @@ pub trait MarketStore: Send + Sync + 'static {
     async fn finish_reservation(&self, id: ReservationId, now_ms: u64) -> Result<bool, StoreError>;
     /// What was posted for standing by under a reservation, in micro-units.
     async fn stood_micros(&self, id: ReservationId) -> Result<i128, StoreError>;
+
+    /// For how long machines stood by or were played on under a reservation within a time, all of them together, in ms.
+    async fn kept_ms(&self, id: ReservationId, during: Range<u64>) -> Result<u64, StoreError>;
 
     /// From now on, no more than this is spent in a month; `None`: without a limit.
     async fn set_cap(&self, of: &CapOf, cap: Option<&CapRow>) -> Result<(), StoreError>;

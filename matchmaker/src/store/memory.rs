@@ -1,29 +1,29 @@
 //! A store in memory, for tests: the same transactions, and a crash before a commit on demand.
 
-use super::account::{LeaseState, audit};
+use super::account::LeaseState;
 use super::{
-    Admission, BudgetRow, Created, Ended, Hash, Idempotency, NewSave, NewSession, NodeRow, Payer, PostedRow,
-    Replicas, SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded, Taken,
+    Admission, BudgetRow, Created, Ended, Hash, NewSave, NewSession, NodeRow, Payer, PostedRow, Replicas,
+    SaveOwner, SaveRow, Saved, SessionRow, Store, StoreError, Stranded, Taken,
 };
 use crate::bus::words::{HeldSlots, ReplicaId};
 use async_trait::async_trait;
 use clock::Clock;
 use nearframe_ledger::bill::Evidence;
-use nearframe_ledger::chain::LATE_WINDOW_MS;
 use nearframe_ledger::settlement::{SignedRoot, Totals};
 use nearframe_ledger::{Chain, Kind, LeaseAccount, Meter, Reservation, Terms, Transfer};
 use nearframe_protocol::api::StoredReceipt;
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::SignedReceipt;
-use nearframe_protocol::webhook::{BudgetOf, EventKind};
+use nearframe_protocol::webhook::BudgetOf;
 use nearframe_protocol::{
     Currency, EndReason, Generation, GuestId, LeaseId, Money, NodeId, PublicKey, SessionId, SessionState,
-    TitleId,
+    SpendLimit, TitleId,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 mod accounts;
+mod asides;
 mod billing;
 mod budgets;
 mod checks;
@@ -31,6 +31,7 @@ mod clock;
 mod deeds;
 mod evidence;
 mod ledger;
+mod leases;
 mod market;
 mod nodes;
 mod payouts;
@@ -89,6 +90,7 @@ struct State {
     stakes: stakes::Kept,
     blocks: ledger::Blocks,
     service: service::Kept,
+    asides: asides::Kept,
 }
 
 #[derive(Debug, Clone)]
@@ -96,6 +98,7 @@ struct Held {
     new: NewSession,
     state: SessionState,
     ended: Option<(u64, EndReason)>,
+    limit: Option<SpendLimit>,
     closed: bool,
     receipts: Vec<(StoredReceipt, u64)>,
 }
@@ -159,6 +162,7 @@ impl State {
             created_at_ms: new.now_ms,
             ended_at_ms: held.ended.map(|(at_ms, _)| at_ms),
             end_reason: held.ended.map(|(_, reason)| reason),
+            end_limit: held.limit,
             receipts: held.receipts.len() as u32,
             billed_us: held.receipts.iter().map(|(_, billed_us)| billed_us).sum(),
             cost: Money {
@@ -218,126 +222,6 @@ impl State {
             self.sessions.values().filter(|held| wanted(held)).map(|held| self.row(held)).collect();
         rows.sort_by_key(|row: &SessionRow| (row.created_at_ms, row.id));
         rows
-    }
-
-    fn create(&mut self, new: &NewSession) -> Result<Created, StoreError> {
-        if new.fence.as_ref().is_some_and(|fence| !self.replicas.holds(fence)) {
-            return Ok(Created::Fenced);
-        }
-        if let Some(Idempotency { key, request }) = &new.idempotency
-            && let Some((earlier, id)) = self.idempotency.get(key)
-        {
-            let held = self.sessions.get(id).ok_or(StoreError::Corrupt("session_id"))?;
-            let same = earlier == request;
-            return Ok(if same { Created::Again(self.row(held)) } else { Created::KeyReused });
-        }
-        if let Some(earlier) = self.sessions.get(&new.id) {
-            return Ok(Created::Again(self.row(earlier)));
-        }
-        let mine = |held: &&Held| held.new.guest == new.guest && held.state != SessionState::Ended;
-        if self.sessions.values().filter(mine).count() as u32 >= new.guest_limit {
-            return Ok(Created::TooMany);
-        }
-        let slots = self.nodes.get(&new.node).map_or(0, |(_, node)| node.slots);
-        let takes_slot = new.reservation.is_none();
-        if takes_slot && self.held(new.node) >= slots {
-            return Ok(Created::NoCapacity);
-        }
-        let before = new.reservation.map(|_| self.clone());
-        if let Some(id) = new.reservation
-            && !self.make_way(id, new)?
-        {
-            return Ok(Created::NoCapacity);
-        }
-        self.payers.extend(new.payer.map(|payer| (new.lease, payer)));
-        let opening = account(new).open(crate::random::transfer_id())?;
-        let plans = self.plans.clone();
-        self.take_included(new, std::slice::from_ref(&opening), new.now_ms);
-        let is_capped = !self.caps_hold(new, std::slice::from_ref(&opening));
-        if is_capped || !self.holds(std::slice::from_ref(&opening)) {
-            self.plans = plans;
-            // What stood by goes on.
-            if let Some(before) = before {
-                *self = before;
-            }
-            return Ok(if is_capped { Created::OverCap } else { Created::OverBudget });
-        }
-        self.journal.push(opening.clone());
-        self.tell_low(&[opening], new.now_ms)?;
-        if let Some(Idempotency { key, request }) = &new.idempotency {
-            self.idempotency.insert(*key, (*request, new.id));
-        }
-        let held = Held {
-            new: new.clone(),
-            state: SessionState::Starting,
-            ended: None,
-            closed: false,
-            receipts: Vec::new(),
-        };
-        self.change_slots(new.node, |slots| slots + u32::from(takes_slot));
-        let row = self.row(&held);
-        self.sessions.insert(new.id, held);
-        self.tell_session(EventKind::SessionStarted, new.now_ms, &row)?;
-        Ok(Created::New(row))
-    }
-
-    fn end(&mut self, id: SessionId, reason: EndReason, now_ms: u64) -> Result<Option<Ended>, StoreError> {
-        let Some(mut held) = self.sessions.get(&id).cloned() else { return Ok(None) };
-        let first = held.state != SessionState::Ended;
-        if first {
-            let ended_at_ms = now_ms.max(held.new.now_ms);
-            self.journal.extend(self.lease(&held)?.at_end(ended_at_ms)?);
-            self.give_included_back(&held.new);
-            (held.state, held.ended) = (SessionState::Ended, Some((ended_at_ms, reason)));
-            self.sessions.insert(id, held.clone());
-            let gives_slot = self.gives_slot(&held.new);
-            self.change_slots(held.new.node, |slots| slots - u32::from(gives_slot));
-            let row = self.row(&held);
-            self.tell_session(EventKind::SessionEnded, ended_at_ms, &row)?;
-        }
-        Ok(Some(Ended { session: self.row(&held), first }))
-    }
-
-    fn take(&mut self, signed: &SignedReceipt, now_ms: u64) -> Result<Taken, StoreError> {
-        let receipt = &signed.receipt;
-        let held = self.sessions.get(&receipt.session).filter(|_| receipt.generation == Generation(0));
-        let Some(held) = held else {
-            return Ok(Taken::Refused("no such session or generation was ever leased here".to_owned()));
-        };
-        let known = held.receipts.get(receipt.sequence as usize).map(|(r, _)| r.signed.receipt.hash());
-        let entry = match self.lease(held)?.count(signed, known, now_ms)? {
-            Ok(entry) => entry,
-            Err(outcome) => return Ok(outcome),
-        };
-        let (new, plans) = (held.new.clone(), self.plans.clone());
-        self.take_included(&new, &entry.transfers, now_ms);
-        if !self.holds(&entry.transfers) || !self.caps_hold(&new, &entry.transfers) {
-            self.plans = plans;
-            return Ok(Taken::OverBudget);
-        }
-        self.journal.extend(entry.transfers.iter().cloned());
-        self.cover(&new, receipt.sequence, now_ms)?;
-        self.tell_low(&entry.transfers, now_ms)?;
-        let countersigned = entry.countersigned;
-        let stored = StoredReceipt { signed: signed.clone(), received_at_ms: now_ms, countersigned };
-        let held = self.sessions.get_mut(&receipt.session).ok_or(StoreError::Corrupt("session_id"))?;
-        held.receipts.push((stored, entry.bill.billed_us));
-        Ok(Taken::Counted { countersigned })
-    }
-
-    fn close(&mut self, now_ms: u64) -> Result<u32, StoreError> {
-        let late = |held: &Held| held.ended.is_some_and(|(at_ms, _)| at_ms + LATE_WINDOW_MS < now_ms);
-        let due: Vec<_> = self.sessions.values().filter(|held| !held.closed && late(held)).cloned().collect();
-        for held in &due {
-            self.journal.extend(self.lease(held)?.at_close()?);
-            self.give_included_back(&held.new);
-            let mine = self.journal.iter().filter(|t| t.lease == held.new.lease).cloned();
-            audit(&mine.collect::<Vec<_>>())?;
-            self.sessions.insert(held.new.id, Held { closed: true, ..held.clone() });
-            let row = self.row(held);
-            self.tell_session(EventKind::SessionBilled, now_ms, &row)?;
-        }
-        Ok(due.len() as u32)
     }
 }
 
@@ -471,7 +355,15 @@ impl Store for MemoryStore {
         reason: EndReason,
         now_ms: u64,
     ) -> Result<Option<Ended>, StoreError> {
-        self.transact(|state| state.end(id, reason, now_ms))
+        self.transact(|state| state.end(id, (reason, None), now_ms))
+    }
+    async fn end_over_budget(
+        &self,
+        id: SessionId,
+        limit: SpendLimit,
+        now_ms: u64,
+    ) -> Result<Option<Ended>, StoreError> {
+        self.transact(|state| state.end(id, (EndReason::BudgetUsedUp, Some(limit)), now_ms))
     }
     async fn take_receipt(&self, receipt: &SignedReceipt, now_ms: u64) -> Result<Taken, StoreError> {
         self.transact(|state| state.take(receipt, now_ms))

@@ -9,6 +9,7 @@
 
 mod account;
 pub mod accounts;
+pub mod aside;
 pub mod billing;
 pub mod checks;
 pub mod deeds;
@@ -33,6 +34,7 @@ pub mod trust;
 pub mod webhooks;
 
 pub use accounts::{AccountStore, Payer};
+pub use aside::AsideStore;
 pub use billing::BillingStore;
 pub use checks::CheckStore;
 pub use deeds::DeedStore;
@@ -57,12 +59,13 @@ use crate::bus::words::{HeldSlots, ReplicaId};
 use async_trait::async_trait;
 use nearframe_ledger::bill::Evidence;
 use nearframe_ledger::settlement::{SignedRoot, Totals};
-use nearframe_ledger::{Account, Imbalance, LedgerError, Transfer};
+use nearframe_ledger::{Imbalance, LedgerError, Transfer};
 use nearframe_protocol::api::StoredReceipt;
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::SignedReceipt;
 use nearframe_protocol::{
-    Currency, EndReason, Generation, GuestId, LeaseId, Money, NodeId, PublicKey, SessionId, TitleId,
+    Currency, EndReason, Generation, GuestId, LeaseId, Money, NodeId, PublicKey, SessionId, SpendLimit,
+    TitleId,
 };
 use nearframe_trust::seen::RefusedSeen;
 use serde::{Deserialize, Serialize};
@@ -89,12 +92,9 @@ pub enum StoreError {
     /// The journal of a lease breaks a rule of bookkeeping.
     #[error("the journal is wrong: {0}; the lease's account stays open until an operator looked at it")]
     Unbalanced(#[from] Imbalance),
-    /// A budget does not hold what was to be set aside.
-    #[error("the budget of {0} is used up")]
-    OverBudget(Account),
-    /// What a player may spend in a month does not hold what was to be set aside.
-    #[error("a player has spent as much as it may in a month")]
-    OverCap,
+    /// A limit does not hold what was to be set aside.
+    #[error("what may be spent is used up: {0}")]
+    OverBudget(SpendLimit),
     /// The database's disk has no room for what was to be committed.
     #[error("database: its disk is full")]
     Full,
@@ -160,8 +160,8 @@ pub enum Taken {
     },
     /// Counted before.
     Duplicate,
-    /// Not counted: the budget does not hold it.
-    OverBudget,
+    /// Not counted: a limit does not hold it.
+    OverBudget(SpendLimit),
     /// Will never be counted, and why.
     Refused(String),
     /// The same, and what it says about the node: no node that works sends it.
@@ -234,6 +234,7 @@ pub struct BudgetRow {
 #[async_trait]
 pub trait Store:
     AccountStore
+    + AsideStore
     + BillingStore
     + CheckStore
     + DeedStore
@@ -313,6 +314,14 @@ pub trait Store:
         &self,
         id: SessionId,
         reason: EndReason,
+        now_ms: u64,
+    ) -> Result<Option<Ended>, StoreError>;
+
+    /// The same with [`EndReason::BudgetUsedUp`], because this limit did not hold its next hour.
+    async fn end_over_budget(
+        &self,
+        id: SessionId,
+        limit: SpendLimit,
         now_ms: u64,
     ) -> Result<Option<Ended>, StoreError>;
 

@@ -102,8 +102,9 @@ pub trait PayoutStore: Send + Sync + 'static {
     async fn payouts_of_run(&self, run: u64) -> Result<Vec<PayoutRow>, StoreError>;
     /// Payouts that are neither settled nor failed.
     async fn open_payouts(&self) -> Result<Vec<PayoutRow>, StoreError>;
-    /// What hosts were paid or are being paid, by rail, in micro-units.
-    async fn paid(&self) -> Result<Vec<(NodeId, Currency, Rail, i128)>, StoreError>;
+    /// What hosts were paid or are being paid, by rail, in micro-units; some of them where they are named.
+    async fn paid(&self, among: Option<&[NodeId]>)
+    -> Result<Vec<(NodeId, Currency, Rail, i128)>, StoreError>;
     /// How many payouts of an epoch failed.
     async fn failed_payouts(&self, epoch: u32) -> Result<Vec<(NodeId, Currency, u32)>, StoreError>;
 }

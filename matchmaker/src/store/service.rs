@@ -1,10 +1,10 @@
 //! Service levels as the store keeps them: when machines were reached, what was paid on them, months that are closed.
 
 use super::StoreError;
-use super::stake::CreditRow;
+use super::stake::NewCredit;
 use async_trait::async_trait;
 use nearframe_ledger::Account;
-use nearframe_protocol::{Currency, NodeId};
+use nearframe_protocol::{Currency, LeaseId, NodeId};
 use std::ops::Range;
 
 /// What was reached: a machine, or the matchmaker itself.
@@ -40,16 +40,18 @@ pub struct ReachRow {
     pub time: Range<u64>,
 }
 
-/// What was paid for play on a machine, less what was paid back.
+/// What was paid for a lease, less what was paid back and credited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaidRow {
+    /// The lease.
+    pub lease: LeaseId,
     /// Who paid.
     pub payer: Account,
     /// Where.
     pub node: NodeId,
     /// In what.
     pub currency: Currency,
-    /// How much, in micro-units; never negative.
+    /// How much, in micro-units; more than zero.
     pub paid_micros: i128,
 }
 
@@ -64,6 +66,19 @@ pub struct MonthRow {
     pub at_ms: u64,
 }
 
+/// What a month is closed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closing {
+    /// It.
+    pub month: MonthRow,
+    /// Its time.
+    pub ended: Range<u64>,
+    /// What was paid in it, as it was read; what is credited follows from that.
+    pub paid: Vec<PaidRow>,
+    /// What is credited.
+    pub credits: Vec<NewCredit>,
+}
+
 /// The part of the store that service levels rest on.
 #[async_trait]
 pub trait ServiceStore: Send + Sync {
@@ -72,12 +87,13 @@ pub trait ServiceStore: Send + Sync {
     /// When anything was reached in a time, by subject and beginning; not cut to it.
     async fn reached(&self, range: Range<u64>) -> Result<Vec<ReachRow>, StoreError>;
 
-    /// What was paid for leases that ended then, by payer, machine and currency; nothing of which nothing is left.
+    /// What was paid for leases that ended then, by payer, machine, currency and lease; nothing of which nothing is left.
     async fn paid_for(&self, ended: Range<u64>) -> Result<Vec<PaidRow>, StoreError>;
     /// Disputes that nobody decided about sessions that ended then.
     async fn undecided(&self, ended: Range<u64>) -> Result<u64, StoreError>;
-    /// Closes a month with its credits; false: it was closed before, and nothing was written.
-    async fn close_month(&self, month: &MonthRow, credits: &[CreditRow]) -> Result<bool, StoreError>;
+    /// Closes a month with its credits; false: it was closed before, or something was paid back since it was read, and
+    /// nothing was written.
+    async fn close_month(&self, closing: &Closing) -> Result<bool, StoreError>;
     /// A month that is closed.
     async fn month(&self, month: &str) -> Result<Option<MonthRow>, StoreError>;
 }

@@ -6,7 +6,7 @@ use nearframe_ledger::Tariff;
 use nearframe_protocol::prices::{Basis, Work};
 use nearframe_protocol::{
     EndReason, Generation, GuestId, LeaseId, Money, NodeId, PublicKey, ReservationId, SessionId,
-    SessionState, TitleHash, TitleId, api,
+    SessionState, SpendLimit, TitleHash, TitleId, api,
 };
 use serde::{Deserialize, Serialize};
 
@@ -113,6 +113,9 @@ pub struct SessionRow {
     pub ended_at_ms: Option<u64>,
     /// Why it ended.
     pub end_reason: Option<EndReason>,
+    /// By which limit.
+    #[serde(default)]
+    pub end_limit: Option<SpendLimit>,
     /// Receipts counted.
     pub receipts: u32,
     /// Time billed, in µs.
@@ -142,10 +145,16 @@ impl SessionRow {
             created_at_ms: new.now_ms,
             ended_at_ms: None,
             end_reason: None,
+            end_limit: None,
             receipts: 0,
             billed_us: 0,
             cost: Money { amount_micros: 0, currency: new.tariff.currency.clone() },
         }
+    }
+
+    /// Why it ended, in words for the player.
+    pub fn end_message(&self) -> Option<&'static str> {
+        self.end_reason.map(|reason| self.end_limit.map_or(reason.advice(), SpendLimit::advice))
     }
 
     /// Whether it still holds its slot.
@@ -156,6 +165,7 @@ impl SessionRow {
 
 impl From<SessionRow> for api::Session {
     fn from(row: SessionRow) -> Self {
+        let end_message = row.end_message().map(str::to_owned);
         Self {
             id: row.id,
             title: row.title,
@@ -168,7 +178,8 @@ impl From<SessionRow> for api::Session {
             created_at_ms: row.created_at_ms,
             ended_at_ms: row.ended_at_ms,
             end_reason: row.end_reason,
-            end_message: row.end_reason.map(|reason| reason.advice().to_owned()),
+            end_limit: row.end_limit,
+            end_message,
             receipts: row.receipts,
             used_s: row.billed_us as f64 / 1e6,
             cost: row.cost,

@@ -10,7 +10,7 @@ use super::webhooks::EventRow;
 use async_trait::async_trait;
 use nearframe_ledger::Account;
 use nearframe_ledger::settlement::Totals;
-use nearframe_protocol::{CaseId, Currency, NodeId};
+use nearframe_protocol::{CaseId, Currency, LeaseId, NodeId, SessionId};
 use nearframe_trust::stake::Entry;
 use std::ops::Range;
 
@@ -104,6 +104,24 @@ pub struct CreditRow {
     pub at_ms: u64,
 }
 
+/// A credit to be written, with what of it is for which lease; a part may be for none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewCredit {
+    /// It.
+    pub row: CreditRow,
+    /// Micro-units by lease, each more than zero.
+    pub shares: Vec<(LeaseId, i128)>,
+}
+
+/// What of a credit was for a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseCredit {
+    /// The lease.
+    pub lease: LeaseId,
+    /// The credit; its amount is what of it was for the lease.
+    pub row: CreditRow,
+}
+
 /// The part of the store that stakes rest on. As of every method: one transaction, and repeating it changes nothing.
 #[async_trait]
 pub trait StakeStore: Send + Sync {
@@ -117,7 +135,7 @@ pub trait StakeStore: Send + Sync {
     async fn add_stake_entry(
         &self,
         row: &StakeRow,
-        credits: &[CreditRow],
+        credits: &[NewCredit],
         event: Option<&EventRow>,
     ) -> Result<bool, StoreError>;
     /// The same of an entry that stakes earnings. False also where earnings were spent since `spent` was read.
@@ -137,8 +155,11 @@ pub trait StakeStore: Send + Sync {
     /// What these accounts were credited in a time, in writing order.
     async fn credits_to(&self, accounts: &[Account], range: Range<u64>)
     -> Result<Vec<CreditRow>, StoreError>;
+    /// What the leases of a session were credited, in writing order.
+    async fn credits_of_session(&self, session: SessionId) -> Result<Vec<LeaseCredit>, StoreError>;
     /// What hosts staked of their earnings and bore of credits, less what was released to them: below zero where more was.
-    async fn deducted(&self) -> Result<Totals, StoreError>;
+    /// Of some hosts where they are named.
+    async fn deducted(&self, among: Option<&[NodeId]>) -> Result<Totals, StoreError>;
     /// What was released to hosts.
     async fn released(&self) -> Result<Totals, StoreError>;
 }

@@ -30,6 +30,8 @@ pub(super) enum Subject<'a> {
     Case(CaseId),
     /// What earnings are spent on: payouts and stakes.
     Earnings,
+    /// What of payments is given back: paid back or credited.
+    Refunds,
     /// Which machines are promised to whom.
     Market,
     /// Which machines a reservation holds.
@@ -82,6 +84,7 @@ impl Subject<'_> {
             Self::NodeKey(key) => hasher.update(b"node key").update(key.as_bytes()),
             Self::Case(case) => hasher.update(b"case").update(case.as_bytes()),
             Self::Earnings => hasher.update(b"earnings"),
+            Self::Refunds => hasher.update(b"refunds"),
             Self::Market => hasher.update(b"market"),
             Self::Reservation(id) => hasher.update(b"reservation").update(id.as_bytes()),
             Self::Session(session) => hasher.update(b"session").update(session.as_bytes()),

@@ -271,15 +271,21 @@ pub trait TrustStore: Send + Sync {
     /// At most `limit` entries that paid back after the row `after`, in writing order.
     async fn corrections_after(&self, after: u64, limit: u32) -> Result<Vec<PostedRow>, StoreError>;
 
-    /// What of that which was posted to hosts before `before_ms` is held, by host, currency and reason.
-    async fn held_earnings(&self, before_ms: u64, trial: Trial) -> Result<Vec<HeldRow>, StoreError>;
-    /// What hosts paid back.
-    async fn corrected(&self) -> Result<Totals, StoreError>;
+    /// What of that which was posted to hosts before `before_ms` is held, by host, currency and reason; of some hosts where
+    /// they are named.
+    async fn held_earnings(
+        &self,
+        before_ms: u64,
+        trial: Trial,
+        among: Option<&[NodeId]>,
+    ) -> Result<Vec<HeldRow>, StoreError>;
+    /// What hosts paid back; some of them where they are named.
+    async fn corrected(&self, among: Option<&[NodeId]>) -> Result<Totals, StoreError>;
     /// Keeps a signed root with what was posted and is not in it; the first of an epoch stays, with its own.
     async fn settle(&self, root: &SignedRoot, withheld: &Totals) -> Result<(), StoreError>;
     /// What nodes served under leases that ended then and of which something was billed, by node.
     async fn served(&self, ended: Range<u64>) -> Result<Vec<ServedRow>, StoreError>;
 
-    /// What was posted until the end of a settled epoch and is not in its root.
-    async fn withheld(&self, epoch: u32) -> Result<Totals, StoreError>;
+    /// What was posted until the end of a settled epoch and is not in its root; to some hosts where they are named.
+    async fn withheld(&self, epoch: u32, among: Option<&[NodeId]>) -> Result<Totals, StoreError>;
 }

@@ -174,7 +174,7 @@ impl Node {
                 };
                 memory.running.insert(session, running);
             }
-            ToNode::Stop { session, reason } => {
+            ToNode::Stop { session, reason, .. } => {
                 let ran = memory.running.remove(&session).is_some_and(|it| it.live);
                 if ran && reason == EndReason::NodeLost {
                     memory.ended_as_lost.insert(session);

@@ -13,6 +13,7 @@ use nearframe_matchmaker::bus::words::{HeldSlots, ReplicaId};
 use nearframe_matchmaker::store::accounts::{
     AccountRow, AccountStore, Arrival, Arrived, Changed, Holding, KeyRow, LinkRow, MemberRow,
 };
+use nearframe_matchmaker::store::aside::{AsideRow, AsideStore, Feed};
 use nearframe_matchmaker::store::billing::{CardRow, CardSource, LeaseUsageRow, UsageBy, UsageOf, UsageRow};
 use nearframe_matchmaker::store::checks::{CheckRow, CheckerRow, DayRow, Filed, Take};
 use nearframe_matchmaker::store::deeds::{AnswerRow, Asked, Claim, Deed, DeedStore, TrailRow};
@@ -26,11 +27,13 @@ use nearframe_matchmaker::store::placement::{
     RuleRow,
 };
 use nearframe_matchmaker::store::plans::{ChargeRow, PlanRow, PlanStore, Subscribed, SubscriptionRow};
-use nearframe_matchmaker::store::service::{MonthRow, PaidRow, ReachRow, Reached, ServiceStore};
+use nearframe_matchmaker::store::service::{Closing, MonthRow, PaidRow, ReachRow, Reached, ServiceStore};
 use nearframe_matchmaker::store::sign_in::{
     Added, IdentityRow, NewCookie, Newcomer, Outsider, PasskeyRow, PendingRow,
 };
-use nearframe_matchmaker::store::stake::{CreditRow, RuleTable, RulesRow, StakeRow, StakeStore};
+use nearframe_matchmaker::store::stake::{
+    CreditRow, LeaseCredit, NewCredit, RuleTable, RulesRow, StakeRow, StakeStore,
+};
 use nearframe_matchmaker::store::trust::{
     CaseRow, CaseVerdict, CorrectionRow, Decided, DisputeRow, HeldRow, Opened, PlayedRow, ServedRow,
     Settling, Testimony, Trial, TrustStore,
@@ -56,8 +59,8 @@ use nearframe_protocol::receipt::SignedReceipt;
 use nearframe_protocol::webhook::EventKind;
 use nearframe_protocol::{
     AccountId, ApiKeyId, AuctionId, CaseId, Currency, DisputeId, EndReason, EventId, Generation, GuestId,
-    IdentityId, LeaseId, MemberId, NodeId, PasskeyId, PublicKey, ReservationId, SessionId, TitleId,
-    WebhookId,
+    IdentityId, LeaseId, MemberId, NodeId, PasskeyId, PublicKey, ReservationId, SessionId, SpendLimit,
+    TitleId, WebhookId,
 };
 use nearframe_trust::seen::Mark;
 use std::collections::HashMap;
@@ -139,11 +142,11 @@ through! { TrustStore {
     decide_dispute(id: DisputeId, settling: &Settling) -> Decided<DisputeRow>;
     corrections_of(session: SessionId) -> Vec<CorrectionRow>;
     corrections_after(after: u64, limit: u32) -> Vec<PostedRow>;
-    held_earnings(before_ms: u64, trial: Trial) -> Vec<HeldRow>;
-    corrected() -> Totals;
+    held_earnings(before_ms: u64, trial: Trial, among: Option<&[NodeId]>) -> Vec<HeldRow>;
+    corrected(among: Option<&[NodeId]>) -> Totals;
     settle(root: &SignedRoot, withheld: &Totals) -> ();
     served(ended: Range<u64>) -> Vec<ServedRow>;
-    withheld(epoch: u32) -> Totals;
+    withheld(epoch: u32, among: Option<&[NodeId]>) -> Totals;
 } }
 
 through! { Store {
@@ -166,6 +169,7 @@ through! { Store {
     busy() -> HashMap<NodeId, u32>;
     set_live(id: SessionId, generation: Generation) -> bool;
     end_session(id: SessionId, reason: EndReason, now_ms: u64) -> Option<Ended>;
+    end_over_budget(id: SessionId, limit: SpendLimit, now_ms: u64) -> Option<Ended>;
     take_receipt(receipt: &SignedReceipt, now_ms: u64) -> Taken;
     receipts(session: SessionId, offset: u32, limit: u32) -> Vec<StoredReceipt>;
     close_accounts(now_ms: u64) -> u32;
@@ -305,14 +309,20 @@ through! { PayoutStore {
     payouts(account: Option<AccountId>, after: Option<PayoutId>, limit: u32) -> Vec<PayoutRow>;
     payouts_of_run(run: u64) -> Vec<PayoutRow>;
     open_payouts() -> Vec<PayoutRow>;
-    paid() -> Vec<(NodeId, Currency, Rail, i128)>;
+    paid(among: Option<&[NodeId]>) -> Vec<(NodeId, Currency, Rail, i128)>;
     failed_payouts(epoch: u32) -> Vec<(NodeId, Currency, u32)>;
+}}
+
+through! { AsideStore {
+    set_aside(row: &AsideRow) -> bool;
+    asides(limit: u32) -> Vec<AsideRow>;
+    taken_up(feed: Feed, seq: u64, now_ms: u64) -> ();
 }}
 
 through! { StakeStore {
     add_rules(table: RuleTable, row: &RulesRow) -> RulesRow;
     rule_tables(table: RuleTable) -> Vec<RulesRow>;
-    add_stake_entry(row: &StakeRow, credits: &[CreditRow], event: Option<&EventRow>) -> bool;
+    add_stake_entry(row: &StakeRow, credits: &[NewCredit], event: Option<&EventRow>) -> bool;
     stake_earnings(row: &StakeRow, spent: Spent) -> bool;
     stake_entries(node: Option<NodeId>) -> Vec<StakeRow>;
     stake_entries_after(after: u64, limit: u32) -> Vec<StakeRow>;
@@ -320,7 +330,8 @@ through! { StakeStore {
     unpunished() -> Vec<CaseRow>;
     credits_after(after: u64, limit: u32) -> Vec<CreditRow>;
     credits_to(accounts: &[Account], range: Range<u64>) -> Vec<CreditRow>;
-    deducted() -> Totals;
+    credits_of_session(session: SessionId) -> Vec<LeaseCredit>;
+    deducted(among: Option<&[NodeId]>) -> Totals;
     released() -> Totals;
 }}
 
@@ -329,7 +340,7 @@ through! { ServiceStore {
     reached(range: Range<u64>) -> Vec<ReachRow>;
     paid_for(ended: Range<u64>) -> Vec<PaidRow>;
     undecided(ended: Range<u64>) -> u64;
-    close_month(month: &MonthRow, credits: &[CreditRow]) -> bool;
+    close_month(closing: &Closing) -> bool;
     month(month: &str) -> Option<MonthRow>;
 }}
 
@@ -382,6 +393,7 @@ through! { MarketStore {
     cancel_reservation(id: ReservationId, now_ms: u64) -> Option<ReservationRow>;
     finish_reservation(id: ReservationId, now_ms: u64) -> bool;
     stood_micros(id: ReservationId) -> i128;
+    kept_ms(id: ReservationId, during: Range<u64>) -> u64;
     set_cap(of: &CapOf, cap: Option<&CapRow>) -> ();
     cap(of: &CapOf) -> Option<CapRow>;
 }}

@@ -94,6 +94,25 @@ impl Credit {
         let host_micros = part(amount_micros, host_permille.min(1000)).min(bearable_micros).max(0);
         Self { amount_micros, host_micros }
     }
+
+    /// What of it is for each of the leases that were paid for, in their order: floors of what is cumulative, so that the
+    /// shares come to the whole, to the micro-unit. `paid_micros` are those that the whole was made of; `permille` is its.
+    pub fn shares(self, paid_micros: impl IntoIterator<Item = i128>, permille: u16) -> Vec<Self> {
+        let (mut paid, mut before) = (0, Self::default());
+        let share = |micros: i128| {
+            paid += micros.max(0);
+            let until = Self::of(paid, permille, 1000, i128::MAX).amount_micros;
+            let host_micros =
+                if self.amount_micros > 0 { until * self.host_micros / self.amount_micros } else { 0 };
+            let share = Self {
+                amount_micros: until - before.amount_micros,
+                host_micros: host_micros - before.host_micros,
+            };
+            before = Self { amount_micros: until, host_micros };
+            share
+        };
+        paid_micros.into_iter().map(share).collect()
+    }
 }
 
 #[cfg(test)]
@@ -133,6 +152,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn shares_of_leases_come_to_the_whole_and_each_is_its_part_to_the_micro_unit(
+            paid in proptest::collection::vec(0_i128..9_000_000_000, 1..20), permille in 0_u16..=1000,
+            host in 0_u16..=1000, bearable in 0_i128..1_000_000,
+        ) {
+            let whole = Credit::of(paid.iter().sum(), permille, host, bearable);
+            let shares = whole.shares(paid.iter().copied(), permille);
+            prop_assert_eq!(shares.iter().map(|share| share.amount_micros).sum::<i128>(), whole.amount_micros);
+            prop_assert_eq!(shares.iter().map(|share| share.host_micros).sum::<i128>(), whole.host_micros);
+            for (share, paid) in shares.iter().zip(paid) {
+                prop_assert!((0..=share.amount_micros).contains(&share.host_micros));
+                prop_assert!((share.amount_micros * 1000 - paid * i128::from(permille)).abs() < 1000);
+            }
+        }
+
         #[test]
         fn nobody_gets_more_than_was_paid_and_no_host_bears_more_than_its_part_or_has(
             paid in 0_i128..=i128::from(i64::MAX), permille in 0_u16..=1000, host in 0_u16..=1000,

@@ -153,7 +153,7 @@ impl Pool {
             self.prepared.keys().filter(|title| !wanted.contains(title)).cloned().collect();
         for title in unwanted {
             if let Some(worker) = self.prepared.remove(&title).flatten() {
-                worker.send(ToWorker::Stop { reason: nearframe_protocol::EndReason::Drained });
+                worker.send(ToWorker::Stop { reason: nearframe_protocol::EndReason::Drained, limit: None });
                 // Its end is not waited for: sessions are.
                 tokio::spawn(worker.reap());
             }
@@ -168,7 +168,7 @@ impl Pool {
         self.draining = true;
         let prepared = std::mem::take(&mut self.prepared).into_values();
         for worker in self.spare.take().into_iter().chain(prepared.flatten()) {
-            worker.send(ToWorker::Stop { reason: nearframe_protocol::EndReason::Drained });
+            worker.send(ToWorker::Stop { reason: nearframe_protocol::EndReason::Drained, limit: None });
             worker.reap().await;
         }
     }

@@ -16,7 +16,7 @@ use nearframe_protocol::link::{FromNode, RunningSession, ToNode};
 use nearframe_protocol::measure;
 use nearframe_protocol::save::SaveGrant;
 use nearframe_protocol::worker::{FromWorker, Start, ToWorker};
-use nearframe_protocol::{EndReason, Generation, NodeKey, PeerId, SessionId, TitleHash, TitleId};
+use nearframe_protocol::{EndReason, Generation, NodeKey, PeerId, SessionId, SpendLimit, TitleHash, TitleId};
 use nearframe_title::catalogue::LoadedTitle;
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -194,7 +194,7 @@ impl Supervisor {
         let standing = self.standby.all().into_iter().map(|(session, _)| session);
         let all: Vec<_> = self.sessions.keys().copied().chain(standing).collect();
         for session in all {
-            self.stop(session, EndReason::Drained).await;
+            self.stop(session, EndReason::Drained, None).await;
         }
     }
 
@@ -275,7 +275,7 @@ impl Supervisor {
             ToNode::Candidate { session, peer, candidate, sdp_mid } => {
                 self.command_worker(session, ToWorker::Candidate { peer, candidate, sdp_mid });
             }
-            ToNode::Stop { session, reason } => self.stop(session, reason).await,
+            ToNode::Stop { session, reason, limit } => self.stop(session, reason, limit).await,
             ToNode::Check { address, ufrag } => {
                 if let Some(reflector) = &mut self.reflector {
                     reflector.let_in(address, &ufrag);
@@ -457,7 +457,7 @@ impl Supervisor {
         }
     }
 
-    async fn stop(&mut self, session: SessionId, reason: EndReason) {
+    async fn stop(&mut self, session: SessionId, reason: EndReason, limit: Option<SpendLimit>) {
         if let Some((generation, receipts)) = self.standby.end(&self.key, session, Instant::now()) {
             for receipt in receipts {
                 self.deliver(receipt).await;
@@ -466,7 +466,7 @@ impl Supervisor {
         }
         let Some(entry) = self.sessions.get_mut(&session) else { return };
         match &entry.worker {
-            Some(worker) if worker.send(ToWorker::Stop { reason }) => {
+            Some(worker) if worker.send(ToWorker::Stop { reason, limit }) => {
                 entry.stopping.get_or_insert((Instant::now(), reason));
             }
             _ => self.end(session, reason, "stopped before it ran").await,
@@ -553,7 +553,7 @@ impl Supervisor {
             self.tell_end(session, generation, reason, detail).await;
         }
         if let Some(worker) = entry.worker.take() {
-            worker.send(ToWorker::Stop { reason });
+            worker.send(ToWorker::Stop { reason, limit: None });
             tokio::spawn(worker.reap());
         }
         self.fill_pool();

@@ -2,9 +2,9 @@
 
 use super::State;
 use crate::store::accounts::Purse;
-use crate::store::{BudgetRow, Payer};
+use crate::store::{BudgetRow, NewSession, Payer};
 use nearframe_ledger::{Account, Kind, Transfer};
-use nearframe_protocol::{AccountId, ApiKeyId, Currency, LeaseId, Money, TitleId};
+use nearframe_protocol::{AccountId, ApiKeyId, Currency, LeaseId, Money, SpendLimit, TitleId};
 use std::collections::BTreeMap;
 
 /// Limits by title and currency, in micro-units.
@@ -26,39 +26,53 @@ impl State {
         own.map(change_micros).sum::<i128>() - back
     }
 
-    /// Whether the payer's budget holds what these transfers of one lease set aside.
-    pub(super) fn holds(&self, transfers: &[Transfer]) -> bool {
-        let Some(first) = transfers.first().filter(|first| first.kind == Kind::Pending) else { return true };
+    /// Which limit does not hold what these transfers of one lease set aside, if any: budgets first, then caps.
+    pub(super) fn over(&self, new: &NewSession, transfers: &[Transfer]) -> Option<SpendLimit> {
+        self.over_budget(transfers).or_else(|| self.over_cap(new, transfers))
+    }
+
+    fn over_budget(&self, transfers: &[Transfer]) -> Option<SpendLimit> {
+        let first = transfers.first().filter(|first| first.kind == Kind::Pending)?;
         let title = match &first.debit {
             Account::Studio(title) => title,
             Account::Customer(account) => {
-                let held = self.reservation_holds(transfers);
-                return held.unwrap_or_else(|| self.purses_hold(*account, first, transfers));
+                let over = || self.over_purses(*account, first, transfers);
+                return match self.reservation_holds(transfers) {
+                    Some(true) => None,
+                    Some(false) => Some(SpendLimit::AccountBudget),
+                    None => over(),
+                };
             }
-            _ => return true,
+            _ => return None,
         };
         let more: i128 = transfers.iter().map(change_micros).sum();
-        match self.limits.get(&(title.clone(), first.currency.clone())) {
-            Some(Some(limit)) => more <= 0 || self.committed_micros(title, &first.currency) + more <= *limit,
-            Some(None) | None => true,
-        }
+        let limit = self.limits.get(&(title.clone(), first.currency.clone())).copied().flatten()?;
+        let is_over = more > 0 && self.committed_micros(title, &first.currency) + more > limit;
+        is_over.then_some(SpendLimit::TitleBudget)
     }
 
-    /// Whether account and key hold it, and the key still sets anything aside.
-    fn purses_hold(&self, account: AccountId, transfer: &Transfer, transfers: &[Transfer]) -> bool {
+    /// Which of account and key does not hold it, or whether the key sets nothing aside any more.
+    fn over_purses(
+        &self,
+        account: AccountId,
+        transfer: &Transfer,
+        transfers: &[Transfer],
+    ) -> Option<SpendLimit> {
         let key = self.payers.get(&transfer.lease).and_then(|payer| payer.key);
         let Some(key) = key.and_then(|key| self.who.keys.get(&key)) else {
-            return false;
+            return Some(SpendLimit::KeyBudget);
         };
-        let Some(account) = self.who.accounts.get(&account) else { return false };
+        let Some(account) = self.who.accounts.get(&account) else { return Some(SpendLimit::AccountBudget) };
         let more = self.own_with(transfer.lease, transfers) - self.own_with(transfer.lease, &[]);
         let holds = |purse: &Purse, committed: i128| {
             let within = purse.limit_micros.is_none_or(|limit| committed + more <= limit);
             more <= 0 || (purse.currency == transfer.currency && within)
         };
-        key.revoked_at_ms.is_none()
-            && holds(&account.purse, self.account_spent(account.id))
-            && holds(&key.purse, self.key_spent(key.id))
+        if !holds(&account.purse, self.account_spent(account.id)) {
+            return Some(SpendLimit::AccountBudget);
+        }
+        let key_holds = key.revoked_at_ms.is_none() && holds(&key.purse, self.key_spent(key.id));
+        (!key_holds).then_some(SpendLimit::KeyBudget)
     }
 
     /// What a lease would take of its payer's own money with these transfers.

@@ -4,7 +4,7 @@ use super::{Held, MemoryStore, State};
 use crate::bus::words::HeldSlots;
 use crate::store::market::{
     AuctionRow, CapOf, CapRow, MOST_ALIVE, MachineRow, MachineState, MarketStore, NewStandBy, ReservationRow,
-    Reserved, Stood,
+    Reserved, Stood, within_ms,
 };
 use crate::store::months::month_of;
 use crate::store::{NewSession, Payer, SessionRow, StoreError};
@@ -14,10 +14,11 @@ use nearframe_ledger::{Kind, Transfer};
 use nearframe_protocol::auction::{OpenBid, SealedBid};
 use nearframe_protocol::market::ReservationState;
 use nearframe_protocol::{
-    AccountId, AuctionId, EndReason, LeaseId, NodeId, ReservationId, SessionId, SessionState,
+    AccountId, AuctionId, EndReason, LeaseId, NodeId, ReservationId, SessionId, SessionState, SpendLimit,
 };
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// What is known of markets.
 #[derive(Debug, Default, Clone)]
@@ -124,7 +125,7 @@ impl State {
             None => Ok(true),
             Some((_, false)) => Ok(false),
             Some((session, true)) => {
-                self.end(session, EndReason::Preempted, new.now_ms)?;
+                self.end(session, (EndReason::Preempted, None), new.now_ms)?;
                 Ok(true)
             }
         }
@@ -166,6 +167,7 @@ impl State {
             new: session,
             state: SessionState::Starting,
             ended: None,
+            limit: None,
             closed: false,
             receipts: Vec::new(),
         };
@@ -253,17 +255,19 @@ impl State {
         Reserved::Bidding
     }
 
-    /// Whether the caps of whoever plays hold what transfers of one lease set aside; they are not in the journal yet.
-    pub(super) fn caps_hold(&self, new: &NewSession, transfers: &[Transfer]) -> bool {
+    /// Which cap of whoever plays does not hold what transfers of one lease set aside; they are not in the journal yet.
+    pub(super) fn over_cap(&self, new: &NewSession, transfers: &[Transfer]) -> Option<SpendLimit> {
         let more: i128 = transfers.iter().map(super::budgets::change_micros).sum();
         if more <= 0 || new.stands_by() {
-            return true;
+            return None;
         }
         let by_account = new.payer.map(|payer| CapOf::Account(payer.account));
         let of = [Some(CapOf::Title(new.title.clone())), by_account].into_iter().flatten();
-        of.filter_map(|of| self.market.caps.get(&of).map(|cap| (of, cap))).all(|(of, cap)| {
-            cap.currency == new.tariff.currency && self.spent(&of, new) + more <= cap.limit_micros
-        })
+        let mut caps = of.filter_map(|of| self.market.caps.get(&of).map(|cap| (of, cap)));
+        let over = caps.find(|(of, cap)| {
+            cap.currency != new.tariff.currency || self.spent(of, new) + more > cap.limit_micros
+        });
+        over.map(|(of, _)| of.limit())
     }
 
     fn spent(&self, of: &CapOf, new: &NewSession) -> i128 {
@@ -429,6 +433,13 @@ impl MarketStore for MemoryStore {
             let posts = state.journal.iter().filter(|transfer| transfer.kind == Kind::Post);
             let own = posts.filter(|transfer| state.stands_under(transfer.lease) == Some(id));
             own.map(|transfer| transfer.amount_micros).sum()
+        }))
+    }
+    async fn kept_ms(&self, id: ReservationId, during: Range<u64>) -> Result<u64, StoreError> {
+        Ok(self.read(|state| {
+            let own = state.sessions.values().filter(|held| held.new.reservation == Some(id));
+            let ended = |held: &Held| held.ended.map(|(at_ms, _)| at_ms);
+            own.map(|held| within_ms(&during, held.new.now_ms, ended(held))).sum()
         }))
     }
     async fn set_cap(&self, of: &CapOf, cap: Option<&CapRow>) -> Result<(), StoreError> {

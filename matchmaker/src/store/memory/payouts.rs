@@ -107,7 +107,10 @@ impl PayoutStore for MemoryStore {
             rows
         }))
     }
-    async fn paid(&self) -> Result<Vec<(NodeId, Currency, Rail, i128)>, StoreError> {
+    async fn paid(
+        &self,
+        among: Option<&[NodeId]>,
+    ) -> Result<Vec<(NodeId, Currency, Rail, i128)>, StoreError> {
         Ok(self.read(|state| {
             let mut sums: BTreeMap<(NodeId, Currency, Rail), i128> = BTreeMap::new();
             for row in state.payouts.payouts.values().filter(|row| row.state != State::Failed) {
@@ -115,7 +118,9 @@ impl PayoutStore for MemoryStore {
                 let place = (payout.host, payout.currency.clone(), payout.destination.rail());
                 *sums.entry(place).or_default() += payout.amount_micros;
             }
-            sums.into_iter().map(|((host, currency, rail), paid)| (host, currency, rail, paid)).collect()
+            let is_asked = |host: &NodeId| among.is_none_or(|among| among.contains(host));
+            let sums = sums.into_iter().filter(|((host, ..), _)| is_asked(host));
+            sums.map(|((host, currency, rail), paid)| (host, currency, rail, paid)).collect()
         }))
     }
     async fn failed_payouts(&self, epoch: u32) -> Result<Vec<(NodeId, Currency, u32)>, StoreError> {

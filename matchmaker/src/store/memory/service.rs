@@ -2,11 +2,9 @@
 
 use super::{MemoryStore, State};
 use crate::store::StoreError;
-use crate::store::service::{MonthRow, PaidRow, ReachRow, Reached, ServiceStore};
-use crate::store::stake::CreditRow;
+use crate::store::service::{Closing, MonthRow, PaidRow, ReachRow, Reached, ServiceStore};
 use async_trait::async_trait;
-use nearframe_ledger::{Account, Kind};
-use nearframe_protocol::{Currency, NodeId};
+use nearframe_ledger::Kind;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -28,7 +26,7 @@ impl Kept {
 }
 
 fn paid_for(state: &State, ended: &Range<u64>) -> Vec<PaidRow> {
-    let mut sums: BTreeMap<(String, NodeId, Currency), (Account, i128)> = BTreeMap::new();
+    let mut rows = vec![];
     let all = state.sessions.values();
     for held in all.filter(|held| held.ended.is_some_and(|(at_ms, _)| ended.contains(&at_ms))) {
         let account = super::account(&held.new);
@@ -36,11 +34,13 @@ fn paid_for(state: &State, ended: &Range<u64>) -> Vec<PaidRow> {
         let posted = state.journal.iter().filter(|t| t.lease == account.lease && t.kind == Kind::Post);
         let posted: i128 = posted.map(|t| t.amount_micros).sum();
         let back = state.trust.paid_back(|entry| entry.lease == account.lease);
-        let place = (payer.to_string(), account.node, account.tariff.currency.clone());
-        sums.entry(place).or_insert((payer, 0)).1 += posted - back;
+        let credited: i128 = state.stakes.credited(account.lease).map(|(_, micros)| micros).sum();
+        let (lease, node, currency) = (account.lease, account.node, account.tariff.currency.clone());
+        rows.push(PaidRow { lease, payer, node, currency, paid_micros: posted - back - credited });
     }
-    let row = |((_, node, currency), (payer, paid_micros))| PaidRow { payer, node, currency, paid_micros };
-    sums.into_iter().map(row).filter(|row| row.paid_micros > 0).collect()
+    rows.retain(|row| row.paid_micros > 0);
+    rows.sort_by_key(|row| (row.payer.to_string(), row.node, row.currency.clone(), row.lease));
+    rows
 }
 
 #[async_trait]
@@ -71,13 +71,15 @@ impl ServiceStore for MemoryStore {
             state.trust.undecided().filter(|session| ended_then(*session)).count() as u64
         }))
     }
-    async fn close_month(&self, month: &MonthRow, credits: &[CreditRow]) -> Result<bool, StoreError> {
+    async fn close_month(&self, closing: &Closing) -> Result<bool, StoreError> {
         self.transact(|state| {
-            if state.service.months.contains_key(&month.month) {
+            let month = &closing.month;
+            let is_closed = state.service.months.contains_key(&month.month);
+            if is_closed || paid_for(state, &closing.ended) != closing.paid {
                 return Ok(false);
             }
             state.service.months.insert(month.month.clone(), month.clone());
-            state.stakes.add_credits(credits);
+            state.stakes.add_credits(&closing.credits);
             Ok(true)
         })
     }

@@ -3,14 +3,14 @@
 use super::MemoryStore;
 use crate::store::StoreError;
 use crate::store::payouts::Spent;
-use crate::store::stake::{CreditRow, RuleTable, RulesRow, StakeRow, StakeStore};
+use crate::store::stake::{CreditRow, LeaseCredit, NewCredit, RuleTable, RulesRow, StakeRow, StakeStore};
 use crate::store::trust::CaseRow;
 use crate::store::webhooks::EventRow;
 use async_trait::async_trait;
 use nearframe_ledger::Account;
 use nearframe_ledger::settlement::Totals;
 use nearframe_protocol::trust::Verdict;
-use nearframe_protocol::{CaseId, NodeId};
+use nearframe_protocol::{CaseId, LeaseId, NodeId, SessionId};
 use nearframe_trust::fraud::Grade;
 use nearframe_trust::stake::{Deed, Source};
 use std::collections::BTreeMap;
@@ -22,20 +22,37 @@ pub(super) struct Kept {
     rules: BTreeMap<(RuleTable, u32), RulesRow>,
     entries: Vec<StakeRow>,
     credits: Vec<CreditRow>,
+    /// With the lease that a part was for.
+    shares: Vec<LeaseCredit>,
 }
 
 impl Kept {
     /// Writes credits; those whose key is there stay.
-    pub(super) fn add_credits(&mut self, credits: &[CreditRow]) {
-        for row in credits {
-            if self.credits.iter().all(|known| known.key != row.key) {
-                let seq = self.credits.len() as u64 + 1;
-                self.credits.push(CreditRow { seq, ..row.clone() });
+    pub(super) fn add_credits(&mut self, credits: &[NewCredit]) {
+        for NewCredit { row, shares } in credits {
+            if self.credits.iter().any(|known| known.key == row.key) {
+                continue;
             }
+            let row = CreditRow { seq: self.credits.len() as u64 + 1, ..row.clone() };
+            let share = |&(lease, amount_micros)| LeaseCredit {
+                lease,
+                row: CreditRow { amount_micros, ..row.clone() },
+            };
+            self.shares.extend(shares.iter().map(share));
+            self.credits.push(row);
         }
     }
 
-    fn add(&mut self, row: &StakeRow, credits: &[CreditRow]) -> bool {
+    /// What a lease was credited, by who bears it: a host, or the platform.
+    pub(super) fn credited(&self, lease: LeaseId) -> impl Iterator<Item = (Account, i128)> {
+        let own = self.shares.iter().filter(move |share| share.lease == lease);
+        own.map(|LeaseCredit { row, .. }| match row.debit {
+            Account::Host(_) => (row.debit.clone(), row.amount_micros),
+            _ => (Account::Platform, row.amount_micros),
+        })
+    }
+
+    fn add(&mut self, row: &StakeRow, credits: &[NewCredit]) -> bool {
         let own = self.entries.iter().filter(|known| known.node == row.node);
         let set_aside = |row: &StakeRow| match row.entry.deed {
             Deed::SetAside { case, .. } => Some(case),
@@ -84,7 +101,7 @@ impl StakeStore for MemoryStore {
     async fn add_stake_entry(
         &self,
         row: &StakeRow,
-        credits: &[CreditRow],
+        credits: &[NewCredit],
         event: Option<&EventRow>,
     ) -> Result<bool, StoreError> {
         self.transact(|state| {
@@ -146,7 +163,14 @@ impl StakeStore for MemoryStore {
             state.stakes.credits.iter().filter(theirs).cloned().collect()
         }))
     }
-    async fn deducted(&self) -> Result<Totals, StoreError> {
+    async fn credits_of_session(&self, session: SessionId) -> Result<Vec<LeaseCredit>, StoreError> {
+        Ok(self.read(|state| {
+            let lease = state.sessions.get(&session).map(|held| held.new.lease);
+            let own = state.stakes.shares.iter().filter(|share| Some(share.lease) == lease);
+            own.cloned().collect()
+        }))
+    }
+    async fn deducted(&self, among: Option<&[NodeId]>) -> Result<Totals, StoreError> {
         Ok(self.read(|state| {
             let mut sums = state.stakes.sums(|deed| match deed {
                 Deed::Posted { from: Source::Earnings } => 1,
@@ -158,7 +182,8 @@ impl StakeStore for MemoryStore {
                     *sums.entry((host, row.currency.clone())).or_default() += row.amount_micros;
                 }
             }
-            sums.retain(|_, micros| *micros != 0);
+            let is_asked = |host: &NodeId| among.is_none_or(|among| among.contains(host));
+            sums.retain(|(host, _), micros| *micros != 0 && is_asked(host));
             sums
         }))
     }

@@ -41,15 +41,19 @@ impl Trust {
         self.disputes.values().filter(|row| row.settled.is_none()).map(|row| row.session)
     }
 
-    /// What was paid back by such entries, in micro-units.
+    /// What such entries paid back to who paid, in micro-units.
     pub(super) fn paid_back(&self, of: impl Fn(&Transfer) -> bool) -> i128 {
-        let entries = self.corrections.iter().map(|row| &row.transfer).filter(|entry| of(entry));
-        entries.map(|entry| entry.amount_micros).sum()
+        self.to_payers().filter(|entry| of(entry)).map(|entry| entry.amount_micros).sum()
     }
 
     /// The same of each lease.
     pub(super) fn paid_back_by_lease(&self) -> impl Iterator<Item = (LeaseId, i128)> {
-        self.corrections.iter().map(|row| (row.transfer.lease, row.transfer.amount_micros))
+        self.to_payers().map(|entry| (entry.lease, entry.amount_micros))
+    }
+
+    /// The others give the platform back what it bore in a host's place.
+    fn to_payers(&self) -> impl Iterator<Item = &Transfer> {
+        self.corrections.iter().map(|row| &row.transfer).filter(|entry| entry.credit != Account::Platform)
     }
 
     fn open_dispute(&mut self, new: &DisputeRow) -> Opened {
@@ -107,11 +111,22 @@ impl State {
         for post in self.journal.iter().filter(|t| t.lease == account.lease && t.kind == Kind::Post) {
             *to.entry(post.credit.clone()).or_insert(0) += post.amount_micros;
         }
-        for row in self.trust.corrections.iter().filter(|row| row.transfer.lease == account.lease) {
-            *to.entry(row.transfer.debit.clone()).or_insert(0) -= row.transfer.amount_micros;
+        for Transfer { debit, credit, amount_micros, lease, .. } in
+            self.trust.corrections.iter().map(|row| &row.transfer)
+        {
+            if *lease == account.lease {
+                *to.entry(debit.clone()).or_insert(0) -= amount_micros;
+                if *credit == Account::Platform {
+                    *to.entry(Account::Platform).or_insert(0) += amount_micros;
+                }
+            }
         }
+        for (bearer, micros) in self.stakes.credited(account.lease) {
+            *to.entry(bearer).or_insert(0) -= micros;
+        }
+        let before_micros = self.trust.paid_back(|entry| entry.lease == account.lease);
         let (lease, currency) = (account.lease, account.tariff.currency.clone());
-        Ok(Paid { lease, debtor: account.debtor(), to, currency })
+        Ok(Paid { lease, debtor: account.debtor(), to, before_micros, currency })
     }
 
     fn decide_dispute(
@@ -131,7 +146,7 @@ impl State {
         let payer = held.new.payer;
         let paid = self.paid(row.session)?;
         let entries = paid.refund(id, settling.refund_permille, crate::random::transfer_id)?;
-        let back_micros: i128 = entries.iter().map(|entry| entry.amount_micros).sum();
+        let back_micros = paid.back_micros(&entries);
         if let Some(payer) = payer.filter(|_| back_micros > 0) {
             let posted_micros = self.posted_micros(paid.lease);
             self.pay_back(&Refund {
@@ -140,7 +155,7 @@ impl State {
                 account: payer.account,
                 currency: &paid.currency,
                 posted_micros,
-                before_micros: posted_micros - paid.to.values().sum::<i128>(),
+                before_micros: paid.before_micros,
                 back_micros,
                 at_ms: settling.at_ms,
             })?;
@@ -305,10 +320,17 @@ impl TrustStore for MemoryStore {
         let rows = (1..).zip(all).map(|(seq, row)| PostedRow { seq, transfer: row.transfer });
         Ok(rows.filter(|row| row.seq > after).take(limit as usize).collect())
     }
-    async fn held_earnings(&self, before_ms: u64, trial: Trial) -> Result<Vec<HeldRow>, StoreError> {
-        self.read(|state| state.held_earnings(before_ms, trial))
+    async fn held_earnings(
+        &self,
+        before_ms: u64,
+        trial: Trial,
+        among: Option<&[NodeId]>,
+    ) -> Result<Vec<HeldRow>, StoreError> {
+        let mut rows = self.read(|state| state.held_earnings(before_ms, trial))?;
+        rows.retain(|row| among.is_none_or(|among| among.contains(&row.host)));
+        Ok(rows)
     }
-    async fn corrected(&self) -> Result<Totals, StoreError> {
+    async fn corrected(&self, among: Option<&[NodeId]>) -> Result<Totals, StoreError> {
         let all = self.read(|state| state.trust.corrections.clone());
         let mut totals = Totals::new();
         for CorrectionRow { transfer, .. } in all {
@@ -316,6 +338,7 @@ impl TrustStore for MemoryStore {
                 *totals.entry((host, transfer.currency)).or_default() += transfer.amount_micros;
             }
         }
+        totals.retain(|(host, _), _| among.is_none_or(|among| among.contains(host)));
         Ok(totals)
     }
     async fn served(&self, ended: Range<u64>) -> Result<Vec<ServedRow>, StoreError> {
@@ -329,7 +352,9 @@ impl TrustStore for MemoryStore {
             Ok(())
         })
     }
-    async fn withheld(&self, epoch: u32) -> Result<Totals, StoreError> {
-        Ok(self.read(|state| state.trust.withheld.get(&epoch).cloned().unwrap_or_default()))
+    async fn withheld(&self, epoch: u32, among: Option<&[NodeId]>) -> Result<Totals, StoreError> {
+        let mut totals = self.read(|state| state.trust.withheld.get(&epoch).cloned().unwrap_or_default());
+        totals.retain(|(host, _), _| among.is_none_or(|among| among.contains(host)));
+        Ok(totals)
     }
 }

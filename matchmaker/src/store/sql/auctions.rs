@@ -1,7 +1,7 @@
 //! Auctions and their bids.
 
 use super::rows::{blob, currency, int, maybe_int, signed, text};
-use super::{Connection, DbRow, SqlStore, StoreError};
+use super::{Connection, DbRow, Fate, Lock, SqlStore, StoreError, Subject, within};
 use crate::store::market::AuctionRow;
 use nearframe_ledger::auction::{Entry, Wanted};
 use nearframe_ledger::hash::Hash32;
@@ -106,6 +106,15 @@ pub(super) async fn open(
     open: &OpenBid,
     now_ms: u64,
 ) -> Result<bool, StoreError> {
+    let open = open.clone();
+    // With others that open, and never beside whoever closes: what counts is what stood when it was closed.
+    within(store, &[Lock::Shared(Subject::Market)], move |tx| {
+        Box::pin(async move { Ok(Fate::Keep(open_in(tx, node, &open, now_ms).await?)) })
+    })
+    .await
+}
+
+async fn open_in(tx: &mut Connection, node: NodeId, open: &OpenBid, now_ms: u64) -> Result<bool, StoreError> {
     let seal = open.bid.seal(&open.nonce);
     let done = query(
         "UPDATE bids SET opened = coalesce(opened, $4), nonce = coalesce(nonce, $5),
@@ -120,7 +129,7 @@ pub(super) async fn open(
     .bind(&open.bid.canonical()[..])
     .bind(&open.nonce.as_bytes()[..])
     .bind(signed(now_ms))
-    .execute(&store.writer)
+    .execute(tx)
     .await?;
     Ok(done.rows_affected() == 1)
 }

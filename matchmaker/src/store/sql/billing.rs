@@ -1,7 +1,7 @@
 //! What was used and what it cost.
 
 use super::evidence::{self, PAID_BY_5};
-use super::rows::{basis, blob, currency, int, maybe_int, signed, state, tariff, text, title};
+use super::rows::{among, basis, blob, currency, int, maybe_int, signed, state, tariff, text, title};
 use super::{DbRow, SqlStore, StoreError};
 use crate::store::billing::{
     BillingStore, CardRow, CardSource, LeaseUsageRow, UsageBy, UsageKey, UsageOf, UsageRow, UsageSums,
@@ -16,18 +16,6 @@ use std::collections::BTreeMap;
 
 /// Parameters 3 and 4: of one title, of one node. Parameter 5: of what an account pays for.
 const OF: &str = "($3 IS NULL OR s.title = $3) AND ($4 IS NULL OR l.node_id = $4)";
-
-/// The nodes that are asked for, as parameters from `first` on.
-fn among(of: &UsageOf, first: usize) -> String {
-    match &of.among {
-        None => String::new(),
-        Some(nodes) if nodes.is_empty() => " AND 1 = 0".to_owned(),
-        Some(nodes) => {
-            let places: Vec<String> = (first..first + nodes.len()).map(|at| format!("${at}")).collect();
-            format!(" AND l.node_id IN ({})", places.join(", "))
-        }
-    }
-}
 
 /// What is grouped by; `at` names the column of the time.
 fn key_sql(by: UsageBy, at: &str) -> String {
@@ -60,7 +48,7 @@ fn corrupt() -> StoreError {
 
 async fn usage(store: &SqlStore, of: &UsageOf, by: UsageBy) -> Result<Vec<UsageRow>, StoreError> {
     let only = if by == UsageBy::Rate { "AND l.work IS NOT NULL" } else { "" };
-    let among = among(of, 6);
+    let among = among("l.node_id", of.among.as_deref(), 6);
     let group = key_sql(by, "r.received_at_ms");
     let used = format!(
         "SELECT {group} AS k, l.currency, count(DISTINCT l.id) AS leases, count(*) AS receipts,
@@ -114,7 +102,7 @@ fn posted_sums(sums: &mut UsageSums, row: &DbRow) -> Result<(), StoreError> {
 
 /// Money is looked up for the leases of the page alone.
 fn leases_sql(of: &UsageOf) -> String {
-    let among = among(of, 8);
+    let among = among("l.node_id", of.among.as_deref(), 8);
     format!("
     SELECT p.*, s.title, s.state, n.name AS node_name,
            (SELECT CAST(coalesce(sum(t.amount_micros), 0) AS BIGINT) FROM transfers t WHERE t.lease_id = p.lease_id

@@ -5,7 +5,7 @@ use super::rows::{currency, maybe_int, signed_amount, title};
 use super::{Connection, DbRow, SqlStore, StoreError, caps, keys};
 use crate::store::BudgetRow;
 use nearframe_ledger::{Account, Kind, Transfer};
-use nearframe_protocol::{Currency, Money, TitleId};
+use nearframe_protocol::{Currency, Money, SpendLimit, TitleId};
 use sqlx::query;
 
 /// Counts what a transfer sets aside or releases; refuses what the payer's budget does not hold. What is posted was
@@ -44,7 +44,7 @@ async fn count_payer(tx: &mut Connection, transfer: &Transfer, now_ms: u64) -> R
     .bind(change_micros)
     .fetch_optional(&mut *tx)
     .await?;
-    let row = row.ok_or_else(|| StoreError::OverBudget(transfer.debit.clone()))?;
+    let row = row.ok_or(StoreError::OverBudget(SpendLimit::TitleBudget))?;
     outbox::low(tx, &row, Place::Title(title, &transfer.currency), &transfer.currency, now_ms).await
 }
 

@@ -85,7 +85,7 @@ pub(super) async fn count(tx: &mut Connection, transfer: &Transfer) -> Result<()
                 maybe_int::<i64>(&cap, "limit_micros")?
             }
             // What a cap counts in another currency is not known, so nothing more is spent under it.
-            Some(_) if change_micros > 0 => return Err(StoreError::OverCap),
+            Some(_) if change_micros > 0 => return Err(StoreError::OverBudget(of.limit())),
             _ => continue,
         };
         begin(tx, &of, (&player, month), transfer).await?;
@@ -177,5 +177,5 @@ async fn spend(
     .bind(limit)
     .execute(tx)
     .await?;
-    if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::OverCap) }
+    if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::OverBudget(of.limit())) }
 }

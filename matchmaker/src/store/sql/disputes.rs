@@ -1,7 +1,7 @@
 //! Disputes, and the entries that pay back.
 
 use super::accounts::maybe_id;
-use super::rows::{blob, currency, int, maybe_int, signed, signed_amount, text, title};
+use super::rows::{among, blob, currency, int, maybe_int, signed, signed_amount, text, title};
 use super::{
     Connection, DbRow, Fate, Numbered, SqlStore, StoreError, Subject, budgets, lock, numbered_until, plans,
     within,
@@ -14,7 +14,7 @@ use nearframe_ledger::chain::LATE_WINDOW_MS;
 use nearframe_ledger::settlement::Totals;
 use nearframe_ledger::{Account, Kind, Transfer};
 use nearframe_protocol::trust::Party;
-use nearframe_protocol::{AccountId, CaseId, DisputeId, LeaseId, SessionId, TransferId};
+use nearframe_protocol::{AccountId, CaseId, DisputeId, LeaseId, NodeId, SessionId, TransferId};
 use nearframe_trust::dispute::Paid;
 use sqlx::query;
 use std::collections::BTreeMap;
@@ -129,6 +129,8 @@ async fn decide_in(
     let read = |row: Option<DbRow>| row.as_ref().map(dispute).transpose();
     let found = read(query(&sql).bind(&id.as_bytes()[..]).fetch_optional(&mut *tx).await?)?;
     let Some(found) = found else { return Ok(Fate::Undo(Decided::Unknown)) };
+    // Nothing of what was paid is credited meanwhile.
+    lock(tx, Subject::Refunds).await?;
     lock(tx, Subject::Session(found.session)).await?;
     // Read again: another may have decided before the lock was ours.
     let row = read(query(&sql).bind(&id.as_bytes()[..]).fetch_optional(&mut *tx).await?)?;
@@ -186,7 +188,11 @@ async fn paid(tx: &mut Connection, session: SessionId) -> Result<Result<Vec<Paid
         let sums = query(
             "SELECT account, CAST(sum(amount_micros) AS BIGINT) AS amount_micros FROM (
                 SELECT credit AS account, amount_micros FROM transfers WHERE lease_id = $1 AND kind = 'post'
-                UNION ALL SELECT debit AS account, -amount_micros FROM corrections WHERE lease_id = $1) p
+                UNION ALL SELECT debit AS account, -amount_micros FROM corrections WHERE lease_id = $1
+                UNION ALL SELECT credit AS account, amount_micros FROM corrections
+                           WHERE lease_id = $1 AND credit = 'platform'
+                UNION ALL SELECT CASE WHEN c.debit LIKE 'host:%' THEN c.debit ELSE 'platform' END AS account, -s.amount_micros
+                            FROM credit_shares s JOIN credits c ON c.key = s.key WHERE s.lease_id = $1) p
               GROUP BY account",
         )
         .bind(&lease.as_bytes()[..])
@@ -198,7 +204,15 @@ async fn paid(tx: &mut Connection, session: SessionId) -> Result<Result<Vec<Paid
                 text(sum, "account")?.parse().map_err(|_| StoreError::Corrupt("credit"))?;
             to.insert(account, int::<i64>(sum, "amount_micros")?.into());
         }
-        leases.push(Paid { lease, debtor, to, currency: currency(row)? });
+        let before = query(
+            "SELECT CAST(coalesce(sum(amount_micros), 0) AS BIGINT) AS amount_micros FROM corrections
+              WHERE lease_id = $1 AND credit <> 'platform'",
+        )
+        .bind(&lease.as_bytes()[..])
+        .fetch_one(&mut *tx)
+        .await?;
+        let before_micros = int::<i64>(&before, "amount_micros")?.into();
+        leases.push(Paid { lease, debtor, to, before_micros, currency: currency(row)? });
     }
     Ok(Ok(leases))
 }
@@ -235,8 +249,10 @@ async fn free(
     entries: &[Transfer],
     at_ms: u64,
 ) -> Result<(), StoreError> {
-    let Some(first) = entries.first() else { return Ok(()) };
-    let back_micros: i128 = entries.iter().map(|entry| entry.amount_micros).sum();
+    let (first, back_micros) = match entries.first() {
+        Some(first) if paid.back_micros(entries) > 0 => (first, paid.back_micros(entries)),
+        _ => return Ok(()),
+    };
     let row = query(
         "SELECT account_id, key_id, cover_us, cover_current_us, cover_from_ms, cover_micros,
                 (SELECT CAST(sum(t.amount_micros) AS BIGINT) FROM transfers t
@@ -265,7 +281,7 @@ async fn free(
         account: AccountId::from_bytes(account),
         currency: &paid.currency,
         posted_micros,
-        before_micros: posted_micros - paid.to.values().sum::<i128>(),
+        before_micros: paid.before_micros,
         back_micros,
         at_ms,
     };
@@ -311,13 +327,17 @@ pub(super) async fn corrections_after(
     rows.iter().map(|row| Ok(PostedRow { seq: int(row, "seq")?, transfer: entry(row)? })).collect()
 }
 
-pub(super) async fn corrected(store: &SqlStore) -> Result<Totals, StoreError> {
-    let rows = query(
+pub(super) async fn corrected(store: &SqlStore, hosts: Option<&[NodeId]>) -> Result<Totals, StoreError> {
+    let among = among("debit", hosts, 1);
+    let sql = format!(
         "SELECT debit, currency, CAST(sum(amount_micros) AS BIGINT) AS amount_micros FROM corrections
-          WHERE debit LIKE 'host:%' GROUP BY debit, currency",
-    )
-    .fetch_all(&store.readers)
-    .await?;
+          WHERE debit LIKE 'host:%'{among} GROUP BY debit, currency"
+    );
+    let mut asked = query(&sql);
+    for host in hosts.into_iter().flatten() {
+        asked = asked.bind(Account::Host(*host).to_string());
+    }
+    let rows = asked.fetch_all(&store.readers).await?;
     let total = |row: &DbRow| match text(row, "debit")?.parse() {
         Ok(Account::Host(host)) => Ok(((host, currency(row)?), int::<i64>(row, "amount_micros")?.into())),
         _ => Err(StoreError::Corrupt("debit")),

@@ -6,10 +6,10 @@ use super::rows::{blob, int, maybe_int, signed, signed_amount, text};
 use super::{Connection, DbRow, SqlStore, StoreError, Subject, lock, market, plans};
 use crate::store::Hash;
 use crate::store::accounts::{Holding, KeyRow, LISTED, MOST_KEYS, USE_NOTED_MS};
-use nearframe_ledger::{Account, Transfer};
+use nearframe_ledger::Transfer;
 use nearframe_protocol::account::Scope;
 use nearframe_protocol::prices::Work;
-use nearframe_protocol::{AccountId, ApiKeyId, Currency, MemberId, ReservationId};
+use nearframe_protocol::{AccountId, ApiKeyId, Currency, MemberId, ReservationId, SpendLimit};
 use sqlx::{Row, query};
 
 const KEY_COLUMNS: &str =
@@ -179,16 +179,16 @@ pub(super) async fn set_aside(
         "UPDATE api_keys SET committed_micros = committed_micros + $1
           WHERE id = $2 AND {fits} AND ($1 < 0 OR revoked_at_ms IS NULL) {stands}"
     );
-    let by_account = (of_account, *account.as_bytes(), Place::Account(account));
-    let by_key = key.map(|key| (of_key, *key.as_bytes(), Place::Key(account, key)));
-    for (sql, id, place) in std::iter::once(by_account).chain(by_key) {
+    let by_account = (of_account, *account.as_bytes(), Place::Account(account), SpendLimit::AccountBudget);
+    let by_key = key.map(|key| (of_key, *key.as_bytes(), Place::Key(account, key), SpendLimit::KeyBudget));
+    for (sql, id, place, limit) in std::iter::once(by_account).chain(by_key) {
         let row = query(&sql)
             .bind(change_micros)
             .bind(&id[..])
             .bind(currency.as_str())
             .fetch_optional(&mut *tx)
             .await?;
-        let row = row.ok_or(StoreError::OverBudget(Account::Customer(account)))?;
+        let row = row.ok_or(StoreError::OverBudget(limit))?;
         if change_micros > 0 {
             outbox::low(tx, &row, place, currency, now_ms).await?;
         }

@@ -10,13 +10,16 @@ use super::{
     Connection, Db, DbRow, HeldSlots, NewSession, SqlStore, StoreError, Subject, keys, lock, sessions,
 };
 use crate::store::market::{
-    MOST_ALIVE, MachineRow, MachineState, NewStandBy, ReservationRow, Reserved, Stood,
+    MOST_ALIVE, MachineRow, MachineState, NewStandBy, ReservationRow, Reserved, Stood, within_ms,
 };
 use nearframe_ledger::auction::Cleared;
 use nearframe_protocol::market::ReservationState;
 use nearframe_protocol::prices::Work;
-use nearframe_protocol::{AccountId, ApiKeyId, Currency, EndReason, NodeId, ReservationId, SessionId};
+use nearframe_protocol::{
+    AccountId, ApiKeyId, Currency, EndReason, NodeId, ReservationId, SessionId, SpendLimit,
+};
 use sqlx::{Executor, Row, query};
+use std::ops::Range;
 
 const RESERVATION_FIELDS: &str =
     "r.id, r.account_id, r.key_id, r.title, r.rate_card, r.fee_permille, r.state,
@@ -443,9 +446,23 @@ pub(super) async fn draw(
         return Ok(());
     }
     if change_micros > 0 {
-        return Err(StoreError::OverBudget(nearframe_ledger::Account::Customer(payer.0)));
+        return Err(StoreError::OverBudget(SpendLimit::AccountBudget));
     }
     keys::set_aside(tx, payer, (currency, change_micros), now_ms).await
+}
+
+pub(super) async fn kept_ms(
+    store: &SqlStore,
+    id: ReservationId,
+    during: &Range<u64>,
+) -> Result<u64, StoreError> {
+    let rows = query("SELECT started_at_ms, ended_at_ms FROM leases WHERE reservation_id = $1")
+        .bind(&id.as_bytes()[..])
+        .fetch_all(&store.readers)
+        .await?;
+    let kept =
+        |row: &DbRow| Ok(within_ms(during, int(row, "started_at_ms")?, maybe_int(row, "ended_at_ms")?));
+    rows.iter().map(kept).sum()
 }
 
 pub(super) async fn stood_micros(store: &SqlStore, id: ReservationId) -> Result<i128, StoreError> {

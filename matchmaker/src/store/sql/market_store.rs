@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use nearframe_ledger::auction::Entry;
 use nearframe_protocol::auction::{OpenBid, SealedBid};
 use nearframe_protocol::{AccountId, AuctionId, NodeId, ReservationId};
+use std::ops::Range;
 
 #[async_trait]
 impl MarketStore for SqlStore {
@@ -74,6 +75,9 @@ impl MarketStore for SqlStore {
     }
     async fn stood_micros(&self, id: ReservationId) -> Result<i128, StoreError> {
         market::stood_micros(self, id).await
+    }
+    async fn kept_ms(&self, id: ReservationId, during: Range<u64>) -> Result<u64, StoreError> {
+        market::kept_ms(self, id, &during).await
     }
     async fn set_cap(&self, of: &CapOf, cap: Option<&CapRow>) -> Result<(), StoreError> {
         caps::set(self, of, cap).await

@@ -9,6 +9,7 @@
 
 mod account_store;
 mod accounts;
+mod asides;
 mod auctions;
 mod billing;
 mod budgets;
@@ -55,7 +56,7 @@ use nearframe_protocol::api::StoredReceipt;
 use nearframe_protocol::link::NodeOffer;
 use nearframe_protocol::receipt::SignedReceipt;
 use nearframe_protocol::{
-    Currency, EndReason, Generation, GuestId, LeaseId, NodeId, PublicKey, SessionId, TitleId,
+    Currency, EndReason, Generation, GuestId, LeaseId, NodeId, PublicKey, SessionId, SpendLimit, TitleId,
 };
 use std::collections::HashMap;
 
@@ -142,6 +143,14 @@ impl Store for SqlStore {
         now_ms: u64,
     ) -> Result<Option<Ended>, StoreError> {
         sessions::end(self, id, reason, now_ms).await
+    }
+    async fn end_over_budget(
+        &self,
+        id: SessionId,
+        limit: SpendLimit,
+        now_ms: u64,
+    ) -> Result<Option<Ended>, StoreError> {
+        sessions::end_over_budget(self, id, limit, now_ms).await
     }
     async fn take_receipt(&self, receipt: &SignedReceipt, now_ms: u64) -> Result<Taken, StoreError> {
         receipts::take(self, receipt, now_ms).await

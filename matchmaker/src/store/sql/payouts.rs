@@ -1,6 +1,6 @@
 //! Destinations and payouts.
 
-use super::rows::{blob, currency, int, signed, signed_amount, text};
+use super::rows::{among, blob, currency, int, signed, signed_amount, text};
 use super::{Connection, DbRow, SqlStore, StoreError, Subject, lock, outbox};
 use crate::store::payouts::{DestinationRow, PayoutRow, PayoutStore, Spent, state_text};
 use crate::store::webhooks::EventRow;
@@ -216,13 +216,20 @@ impl PayoutStore for SqlStore {
         let sql = format!("{PAYOUT} WHERE state IN ('created', 'submitted') ORDER BY run, id");
         query(&sql).fetch_all(&self.readers).await?.iter().map(payout).collect()
     }
-    async fn paid(&self) -> Result<Vec<(NodeId, Currency, Rail, i128)>, StoreError> {
-        let rows = query(
+    async fn paid(
+        &self,
+        hosts: Option<&[NodeId]>,
+    ) -> Result<Vec<(NodeId, Currency, Rail, i128)>, StoreError> {
+        let among = among("node_id", hosts, 1);
+        let sql = format!(
             "SELECT node_id, currency, rail, CAST(sum(amount_micros) AS BIGINT) AS paid FROM payouts
-              WHERE state <> 'failed' GROUP BY node_id, currency, rail ORDER BY node_id, currency, rail",
-        )
-        .fetch_all(&self.readers)
-        .await?;
+              WHERE state <> 'failed'{among} GROUP BY node_id, currency, rail ORDER BY node_id, currency, rail"
+        );
+        let mut asked = query(&sql);
+        for host in hosts.into_iter().flatten() {
+            asked = asked.bind(host.as_bytes().to_vec());
+        }
+        let rows = asked.fetch_all(&self.readers).await?;
         rows.iter()
             .map(|row| Ok((node(row)?, currency(row)?, rail(row)?, int::<i64>(row, "paid")?.into())))
             .collect()

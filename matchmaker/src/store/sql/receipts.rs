@@ -47,7 +47,7 @@ async fn take_in(
     for transfer in &entry.transfers {
         match append(tx, transfer, now_ms).await {
             // Nothing is committed: what the budget does not hold was never counted.
-            Err(StoreError::OverBudget(_) | StoreError::OverCap) => return Ok(Fate::Undo(Taken::OverBudget)),
+            Err(StoreError::OverBudget(limit)) => return Ok(Fate::Undo(Taken::OverBudget(limit))),
             appended => appended?,
         }
     }

@@ -8,7 +8,7 @@ use nearframe_ledger::{Kind, LedgerError, Tariff, Transfer};
 use nearframe_protocol::prices::{Basis, Work};
 use nearframe_protocol::{
     AccountId, ApiKeyId, Currency, EndReason, Generation, GuestId, LeaseId, Money, NodeId, PublicKey,
-    ReservationId, SessionId, SessionState, Signature, TitleHash, TitleId, TransferId,
+    ReservationId, SessionId, SessionState, Signature, SpendLimit, TitleHash, TitleId, TransferId,
 };
 use sqlx::Row;
 
@@ -37,6 +37,18 @@ pub(super) fn signed(value: u64) -> i64 {
 /// An amount as the database's signed integer.
 pub(super) fn signed_amount(amount_micros: i128) -> Result<i64, StoreError> {
     Ok(i64::try_from(amount_micros).map_err(|_| LedgerError::Overflow)?)
+}
+
+/// What limits a column to nodes that are named, as parameters from `first` on; nothing where none are.
+pub(super) fn among(column: &str, nodes: Option<&[NodeId]>, first: usize) -> String {
+    match nodes {
+        None => String::new(),
+        Some([]) => " AND 1 = 0".to_owned(),
+        Some(nodes) => {
+            let places: Vec<String> = (first..first + nodes.len()).map(|at| format!("${at}")).collect();
+            format!(" AND {column} IN ({})", places.join(", "))
+        }
+    }
 }
 
 pub(super) fn state_text(state: SessionState) -> &'static str {
@@ -94,6 +106,8 @@ fn payer(row: &DbRow) -> Result<Option<Payer>, StoreError> {
 pub(super) fn session(row: &DbRow) -> Result<SessionRow, StoreError> {
     let end_reason: Option<&str> = row.try_get("end_reason")?;
     let parse = |text| EndReason::parse(text).ok_or(StoreError::Corrupt("end_reason"));
+    let end_limit: Option<&str> = row.try_get("end_limit")?;
+    let limit = |text| SpendLimit::parse(text).ok_or(StoreError::Corrupt("end_limit"));
     Ok(SessionRow {
         id: SessionId::from_bytes(blob(row, "id")?),
         guest: GuestId::from_bytes(blob(row, "guest_id")?),
@@ -116,6 +130,7 @@ pub(super) fn session(row: &DbRow) -> Result<SessionRow, StoreError> {
         created_at_ms: int(row, "created_at_ms")?,
         ended_at_ms: maybe_int(row, "ended_at_ms")?,
         end_reason: end_reason.map(parse).transpose()?,
+        end_limit: end_limit.map(limit).transpose()?,
         receipts: int(row, "receipts")?,
         billed_us: int(row, "billed_us")?,
         cost: Money { amount_micros: int::<i64>(row, "cost_micros")?.into(), currency: currency(row)? },

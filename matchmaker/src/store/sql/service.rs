@@ -1,21 +1,25 @@
 //! When machines were reached, what was paid on them, and months that are closed.
 
 use super::rows::{blob, currency, int, signed, text};
-use super::{Connection, DbRow, Fate, SqlStore, StoreError, stakes, within};
-use crate::store::service::{MonthRow, PaidRow, ReachRow, Reached, ServiceStore};
-use crate::store::stake::CreditRow;
+use super::{Connection, Db, DbRow, Fate, Lock, SqlStore, StoreError, Subject, stakes, within};
+use crate::store::service::{Closing, MonthRow, PaidRow, ReachRow, Reached, ServiceStore};
 use async_trait::async_trait;
-use nearframe_protocol::NodeId;
+use nearframe_protocol::{LeaseId, NodeId};
 use sqlx::query;
 use std::ops::Range;
 
-/// What was posted for leases that ended then, less what was paid back, by who paid.
-const PAID: &str = "SELECT p.payer, l.node_id, p.currency, CAST(sum(p.amount_micros) AS BIGINT) AS paid_micros
+/// What was posted for leases that ended then, less what was paid back and credited, by who paid. What a host gave the
+/// platform back was nobody's payment.
+const PAID: &str = "SELECT p.payer, l.node_id, p.currency, l.id AS lease_id,
+        CAST(sum(p.amount_micros) AS BIGINT) AS paid_micros
   FROM leases l JOIN (
         SELECT lease_id, debit AS payer, currency, amount_micros FROM transfers WHERE kind = 'post'
-        UNION ALL SELECT lease_id, credit AS payer, currency, -amount_micros FROM corrections) p ON p.lease_id = l.id
+        UNION ALL SELECT lease_id, credit AS payer, currency, -amount_micros FROM corrections WHERE credit <> 'platform'
+        UNION ALL SELECT s.lease_id, c.credit AS payer, c.currency, -s.amount_micros
+                    FROM credit_shares s JOIN credits c ON c.key = s.key) p ON p.lease_id = l.id
  WHERE l.ended_at_ms >= $1 AND l.ended_at_ms < $2
- GROUP BY p.payer, l.node_id, p.currency HAVING sum(p.amount_micros) > 0 ORDER BY p.payer, l.node_id, p.currency";
+ GROUP BY p.payer, l.node_id, p.currency, l.id HAVING sum(p.amount_micros) > 0
+ ORDER BY p.payer, l.node_id, p.currency, l.id";
 
 async fn note(tx: &mut Connection, subjects: &[Reached], now_ms: u64, gap_ms: u64) -> Result<(), StoreError> {
     for subject in subjects {
@@ -43,11 +47,28 @@ async fn note(tx: &mut Connection, subjects: &[Reached], now_ms: u64, gap_ms: u6
     Ok(())
 }
 
-async fn close(
-    tx: &mut Connection,
-    month: &MonthRow,
-    credits: &[CreditRow],
-) -> Result<Fate<bool>, StoreError> {
+async fn paid(
+    executor: impl sqlx::Executor<'_, Database = Db>,
+    ended: &Range<u64>,
+) -> Result<Vec<PaidRow>, StoreError> {
+    let rows = query(PAID).bind(signed(ended.start)).bind(signed(ended.end)).fetch_all(executor).await?;
+    let row = |row: &DbRow| {
+        Ok(PaidRow {
+            lease: LeaseId::from_bytes(blob(row, "lease_id")?),
+            payer: text(row, "payer")?.parse().map_err(|_| StoreError::Corrupt("debit"))?,
+            node: NodeId::from_bytes(blob(row, "node_id")?),
+            currency: currency(row)?,
+            paid_micros: int::<i64>(row, "paid_micros")?.into(),
+        })
+    };
+    rows.iter().map(row).collect()
+}
+
+async fn close(tx: &mut Connection, closing: &Closing) -> Result<Fate<bool>, StoreError> {
+    if paid(&mut *tx, &closing.ended).await? != closing.paid {
+        return Ok(Fate::Undo(false));
+    }
+    let month = &closing.month;
     let done = query(
         "INSERT INTO service_months (month, body, at_ms) VALUES ($1, $2, $3) ON CONFLICT (month) DO NOTHING",
     )
@@ -59,7 +80,7 @@ async fn close(
     if done.rows_affected() == 0 {
         return Ok(Fate::Undo(false));
     }
-    stakes::add_credits(tx, credits).await?;
+    stakes::add_credits(tx, &closing.credits).await?;
     Ok(Fate::Keep(true))
 }
 
@@ -88,17 +109,7 @@ impl ServiceStore for SqlStore {
         rows.iter().map(row).collect()
     }
     async fn paid_for(&self, ended: Range<u64>) -> Result<Vec<PaidRow>, StoreError> {
-        let rows =
-            query(PAID).bind(signed(ended.start)).bind(signed(ended.end)).fetch_all(&self.readers).await?;
-        let row = |row: &DbRow| {
-            Ok(PaidRow {
-                payer: text(row, "payer")?.parse().map_err(|_| StoreError::Corrupt("debit"))?,
-                node: NodeId::from_bytes(blob(row, "node_id")?),
-                currency: currency(row)?,
-                paid_micros: int::<i64>(row, "paid_micros")?.into(),
-            })
-        };
-        rows.iter().map(row).collect()
+        paid(&self.readers, &ended).await
     }
     async fn undecided(&self, ended: Range<u64>) -> Result<u64, StoreError> {
         let row = query(
@@ -111,9 +122,10 @@ impl ServiceStore for SqlStore {
         .await?;
         int(&row, "undecided")
     }
-    async fn close_month(&self, month: &MonthRow, credits: &[CreditRow]) -> Result<bool, StoreError> {
-        let (month, credits) = (month.clone(), credits.to_vec());
-        within(self, &[], move |tx| Box::pin(async move { close(tx, &month, &credits).await })).await
+    async fn close_month(&self, closing: &Closing) -> Result<bool, StoreError> {
+        let closing = closing.clone();
+        let alone = [Lock::Alone(Subject::Refunds)];
+        within(self, &alone, move |tx| Box::pin(async move { close(tx, &closing).await })).await
     }
     async fn month(&self, month: &str) -> Result<Option<MonthRow>, StoreError> {
         let row = query("SELECT month, body, at_ms FROM service_months WHERE month = $1")

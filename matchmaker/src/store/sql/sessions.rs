@@ -10,13 +10,13 @@ use super::{
 use crate::store::webhooks::EventRow;
 use nearframe_ledger::LeaseAccount;
 use nearframe_protocol::webhook::EventKind;
-use nearframe_protocol::{AccountId, EndReason, Generation, GuestId, NodeId, SessionId};
+use nearframe_protocol::{AccountId, EndReason, Generation, GuestId, NodeId, SessionId, SpendLimit};
 use sqlx::{Executor, query};
 use std::collections::HashMap;
 
 const SESSION_COLUMNS: &str = "
     SELECT s.id, s.guest_id, s.title, s.player_key, s.state, s.generation, s.created_at_ms, s.ended_at_ms,
-           s.end_reason, l.id AS lease_id, l.account_id, l.key_id, l.reservation_id, l.work, l.node_id, l.title_hash, l.currency, n.name AS node_name, n.held, n.held_changes,
+           s.end_reason, s.end_limit, l.id AS lease_id, l.account_id, l.key_id, l.reservation_id, l.work, l.node_id, l.title_hash, l.currency, n.name AS node_name, n.held, n.held_changes,
            (SELECT count(*) FROM receipts r WHERE r.session_id = s.id) AS receipts,
            (SELECT CAST(coalesce(sum(r.billed_us), 0) AS BIGINT) FROM receipts r WHERE r.session_id = s.id) AS billed_us,
            (SELECT CAST(coalesce(sum(t.amount_micros), 0) AS BIGINT) FROM leases p JOIN transfers t ON t.lease_id = p.id
@@ -154,8 +154,8 @@ async fn create_in(tx: &mut Connection, new: &NewSession) -> Result<Fate<Created
         outbox::add(tx, &event, None).await?;
     }
     match insert_lease(tx, new, None).await {
+        Err(StoreError::OverBudget(limit)) if limit.is_cap() => return Ok(Fate::Undo(Created::OverCap)),
         Err(StoreError::OverBudget(_)) => return Ok(Fate::Undo(Created::OverBudget)),
-        Err(StoreError::OverCap) => return Ok(Fate::Undo(Created::OverCap)),
         inserted => inserted?,
     }
     Ok(Fate::Keep(Created::New(row)))
@@ -310,20 +310,43 @@ pub(super) async fn end(
         .await
 }
 
+pub(super) async fn end_over_budget(
+    store: &SqlStore,
+    id: SessionId,
+    limit: SpendLimit,
+    now_ms: u64,
+) -> Result<Option<Ended>, StoreError> {
+    let over = EndReason::BudgetUsedUp;
+    within(store, &[Lock::Alone(Subject::Session(id))], move |tx| {
+        Box::pin(end_with(tx, id, (over, Some(limit)), now_ms))
+    })
+    .await
+}
+
 pub(super) async fn end_in(
     tx: &mut Connection,
     id: SessionId,
     reason: EndReason,
     now_ms: u64,
 ) -> Result<Fate<Option<Ended>>, StoreError> {
+    end_with(tx, id, (reason, None), now_ms).await
+}
+
+async fn end_with(
+    tx: &mut Connection,
+    id: SessionId,
+    (reason, limit): (EndReason, Option<SpendLimit>),
+    now_ms: u64,
+) -> Result<Fate<Option<Ended>>, StoreError> {
     let done = query(
-        "UPDATE sessions SET state = 'ended', end_reason = $1, 
+        "UPDATE sessions SET state = 'ended', end_reason = $1, end_limit = $4,
                 ended_at_ms = CASE WHEN created_at_ms > $2 THEN created_at_ms ELSE $2 END
          WHERE id = $3 AND state <> 'ended'",
     )
     .bind(reason.as_str())
     .bind(signed(now_ms))
     .bind(&id.as_bytes()[..])
+    .bind(limit.map(SpendLimit::as_str))
     .execute(&mut *tx)
     .await?;
     let first = done.rows_affected() == 1;

@@ -1,19 +1,21 @@
 //! Stakes, tables of rules and credits.
 
-use super::rows::{blob, currency, int, signed, signed_amount, text};
+use super::rows::{among, blob, currency, int, signed, signed_amount, text};
 use super::{
     Connection, DbRow, Fate, Lock, Numbered, SqlStore, StoreError, Subject, numbered_until, outbox, payouts,
     trust, within,
 };
 use crate::store::deeds::{actor_text, parse_actor};
 use crate::store::payouts::Spent;
-use crate::store::stake::{CreditKind, CreditRow, RuleTable, RulesRow, StakeRow, StakeStore};
+use crate::store::stake::{
+    CreditKind, CreditRow, LeaseCredit, NewCredit, RuleTable, RulesRow, StakeRow, StakeStore,
+};
 use crate::store::trust::CaseRow;
 use crate::store::webhooks::EventRow;
 use async_trait::async_trait;
 use nearframe_ledger::Account;
 use nearframe_ledger::settlement::Totals;
-use nearframe_protocol::{CaseId, NodeId};
+use nearframe_protocol::{CaseId, LeaseId, NodeId, SessionId};
 use nearframe_trust::stake::Entry;
 use sqlx::{Row, query};
 use std::ops::Range;
@@ -65,9 +67,9 @@ fn rules_row(row: &DbRow) -> Result<RulesRow, StoreError> {
 }
 
 /// Writes credits; those whose key is there stay.
-pub(super) async fn add_credits(tx: &mut Connection, credits: &[CreditRow]) -> Result<(), StoreError> {
-    for row in credits {
-        query(
+pub(super) async fn add_credits(tx: &mut Connection, credits: &[NewCredit]) -> Result<(), StoreError> {
+    for NewCredit { row, shares } in credits {
+        let done = query(
             "INSERT INTO credits (kind, about, debit, credit, amount_micros, currency, key, at_ms)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (key) DO NOTHING",
         )
@@ -81,14 +83,44 @@ pub(super) async fn add_credits(tx: &mut Connection, credits: &[CreditRow]) -> R
         .bind(signed(row.at_ms))
         .execute(&mut *tx)
         .await?;
+        if done.rows_affected() == 1 {
+            add_shares(tx, &row.key, shares).await?;
+        }
     }
     Ok(())
+}
+
+async fn add_shares(tx: &mut Connection, key: &str, shares: &[(LeaseId, i128)]) -> Result<(), StoreError> {
+    for (lease, micros) in shares {
+        query("INSERT INTO credit_shares (lease_id, key, amount_micros) VALUES ($1, $2, $3)")
+            .bind(&lease.as_bytes()[..])
+            .bind(key)
+            .bind(signed_amount(*micros)?)
+            .execute(&mut *tx)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn of_session(store: &SqlStore, session: SessionId) -> Result<Vec<LeaseCredit>, StoreError> {
+    let rows = query(
+        "SELECT s.lease_id, c.seq, c.kind, c.about, c.debit, c.credit, s.amount_micros, c.currency, c.key, c.at_ms
+           FROM leases l JOIN credit_shares s ON s.lease_id = l.id JOIN credits c ON c.key = s.key
+          WHERE l.session_id = $1 ORDER BY c.seq, s.lease_id",
+    )
+    .bind(&session.as_bytes()[..])
+    .fetch_all(&store.readers)
+    .await?;
+    let of_lease = |row: &DbRow| {
+        Ok(LeaseCredit { lease: LeaseId::from_bytes(blob(row, "lease_id")?), row: credit(row)? })
+    };
+    rows.iter().map(of_lease).collect()
 }
 
 async fn add(
     tx: &mut Connection,
     row: &StakeRow,
-    credits: &[CreditRow],
+    credits: &[NewCredit],
     event: Option<&EventRow>,
 ) -> Result<Fate<bool>, StoreError> {
     let StakeRow { node, currency, entry, .. } = row;
@@ -159,7 +191,7 @@ impl StakeStore for SqlStore {
     async fn add_stake_entry(
         &self,
         row: &StakeRow,
-        credits: &[CreditRow],
+        credits: &[NewCredit],
         event: Option<&EventRow>,
     ) -> Result<bool, StoreError> {
         let (row, credits, event) = (row.clone(), credits.to_vec(), event.cloned());
@@ -231,19 +263,31 @@ impl StakeStore for SqlStore {
         all.sort_by_key(|row| row.seq);
         Ok(all)
     }
-    async fn deducted(&self) -> Result<Totals, StoreError> {
+    async fn credits_of_session(&self, session: SessionId) -> Result<Vec<LeaseCredit>, StoreError> {
+        of_session(self, session).await
+    }
+    async fn deducted(&self, hosts: Option<&[NodeId]>) -> Result<Totals, StoreError> {
+        let own = among("node_id", hosts, 1);
         let sql = format!(
             "SELECT node_id, currency, CAST(sum(CASE WHEN {FROM_EARNINGS} THEN amount_micros
                     WHEN deed = 'released' THEN -amount_micros ELSE 0 END) AS BIGINT) AS amount_micros
-               FROM stake_entries GROUP BY node_id, currency"
+               FROM stake_entries WHERE 1 = 1{own} GROUP BY node_id, currency"
         );
-        let mut sums = totals(&query(&sql).fetch_all(&self.readers).await?)?;
-        let borne = query(
+        let mut asked = query(&sql);
+        for host in hosts.into_iter().flatten() {
+            asked = asked.bind(host.as_bytes().to_vec());
+        }
+        let mut sums = totals(&asked.fetch_all(&self.readers).await?)?;
+        let own = among("debit", hosts, 1);
+        let sql = format!(
             "SELECT debit, currency, CAST(sum(amount_micros) AS BIGINT) AS amount_micros FROM credits
-              WHERE debit LIKE 'host:%' GROUP BY debit, currency",
-        )
-        .fetch_all(&self.readers)
-        .await?;
+              WHERE debit LIKE 'host:%'{own} GROUP BY debit, currency"
+        );
+        let mut asked = query(&sql);
+        for host in hosts.into_iter().flatten() {
+            asked = asked.bind(Account::Host(*host).to_string());
+        }
+        let borne = asked.fetch_all(&self.readers).await?;
         for row in &borne {
             let Account::Host(host) = account(row, "debit")? else {
                 return Err(StoreError::Corrupt("debit"));

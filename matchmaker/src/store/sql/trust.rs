@@ -1,6 +1,6 @@
 //! Testimonies, cases, and what of earnings is held.
 
-use super::rows::{blob, currency, int, maybe_int, signed, signed_amount, text};
+use super::rows::{among, blob, currency, int, maybe_int, signed, signed_amount, text};
 use super::{Connection, DbRow, Fate, SqlStore, StoreError, Subject, disputes, lock, settlements, within};
 use crate::store::PostedRow;
 use crate::store::deeds::{actor_text, parse_actor};
@@ -190,8 +190,9 @@ async fn played(store: &SqlStore, since_ms: u64, limit: u32) -> Result<Vec<Playe
     Ok(rows)
 }
 
-/// Money is added up for leases that are held alone.
-const HELD: &str = "SELECT t.credit, t.currency, h.why, CAST(sum(t.amount_micros) AS BIGINT) AS amount_micros
+/// Money is added up for leases that are held alone; `among` says of which nodes.
+fn held_sql(among: &str) -> String {
+    format!("SELECT t.credit, t.currency, h.why, CAST(sum(t.amount_micros) AS BIGINT) AS amount_micros
     FROM (SELECT l.id,
                  CASE WHEN EXISTS (SELECT 1 FROM disputes d WHERE d.session_id = l.session_id
                                       AND d.decided_at_ms IS NULL) THEN 'disputed'
@@ -201,18 +202,27 @@ const HELD: &str = "SELECT t.credit, t.currency, h.why, CAST(sum(t.amount_micros
                         OR (SELECT count(*) FROM leases o WHERE o.node_id = n.id AND o.ended_at_ms IS NOT NULL
                                                                 AND (o.work IS NULL OR o.work <> 'reserve')) < $3
                       THEN 'new_host' ELSE '' END AS why
-            FROM leases l JOIN nodes n ON n.id = l.node_id) h
+            FROM leases l JOIN nodes n ON n.id = l.node_id WHERE 1 = 1{among}) h
     JOIN transfers t ON t.lease_id = h.id
    WHERE h.why <> '' AND t.kind = 'post' AND t.credit LIKE 'host:%' AND t.at_ms < $1
-   GROUP BY t.credit, t.currency, h.why ORDER BY t.credit, t.currency, h.why";
+   GROUP BY t.credit, t.currency, h.why ORDER BY t.credit, t.currency, h.why")
+}
 
-async fn held(store: &SqlStore, before_ms: u64, trial: Trial) -> Result<Vec<HeldRow>, StoreError> {
-    let rows = query(HELD)
+async fn held(
+    store: &SqlStore,
+    before_ms: u64,
+    trial: Trial,
+    hosts: Option<&[NodeId]>,
+) -> Result<Vec<HeldRow>, StoreError> {
+    let sql = held_sql(&among("l.node_id", hosts, 4));
+    let mut asked = query(&sql)
         .bind(signed(before_ms))
         .bind(signed(trial.enrolled_before_ms))
-        .bind(i64::from(trial.sessions))
-        .fetch_all(&store.readers)
-        .await?;
+        .bind(i64::from(trial.sessions));
+    for host in hosts.into_iter().flatten() {
+        asked = asked.bind(host.as_bytes().to_vec());
+    }
+    let rows = asked.fetch_all(&store.readers).await?;
     let row = |row: &DbRow| match text(row, "credit")?.parse() {
         Ok(Account::Host(host)) => Ok(HeldRow {
             host,
@@ -271,11 +281,15 @@ async fn settle(store: &SqlStore, root: &SignedRoot, withheld: &Totals) -> Resul
     Ok(())
 }
 
-async fn withheld(store: &SqlStore, epoch: u32) -> Result<Totals, StoreError> {
-    let rows = query("SELECT host, currency, amount_micros FROM settlement_withheld WHERE epoch = $1")
-        .bind(i64::from(epoch))
-        .fetch_all(&store.readers)
-        .await?;
+async fn withheld(store: &SqlStore, epoch: u32, hosts: Option<&[NodeId]>) -> Result<Totals, StoreError> {
+    let among = among("host", hosts, 2);
+    let sql =
+        format!("SELECT host, currency, amount_micros FROM settlement_withheld WHERE epoch = $1{among}");
+    let mut asked = query(&sql).bind(i64::from(epoch));
+    for host in hosts.into_iter().flatten() {
+        asked = asked.bind(host.as_bytes().to_vec());
+    }
+    let rows = asked.fetch_all(&store.readers).await?;
     let place = |row: &DbRow| {
         let host = NodeId::from_bytes(blob(row, "host")?);
         Ok(((host, currency(row)?), int::<i64>(row, "amount_micros")?.into()))
@@ -361,11 +375,16 @@ impl TrustStore for SqlStore {
     async fn corrections_after(&self, after: u64, limit: u32) -> Result<Vec<PostedRow>, StoreError> {
         disputes::corrections_after(self, after, limit).await
     }
-    async fn held_earnings(&self, before_ms: u64, trial: Trial) -> Result<Vec<HeldRow>, StoreError> {
-        held(self, before_ms, trial).await
+    async fn held_earnings(
+        &self,
+        before_ms: u64,
+        trial: Trial,
+        among: Option<&[NodeId]>,
+    ) -> Result<Vec<HeldRow>, StoreError> {
+        held(self, before_ms, trial, among).await
     }
-    async fn corrected(&self) -> Result<Totals, StoreError> {
-        disputes::corrected(self).await
+    async fn corrected(&self, among: Option<&[NodeId]>) -> Result<Totals, StoreError> {
+        disputes::corrected(self, among).await
     }
     async fn served(&self, ended: Range<u64>) -> Result<Vec<ServedRow>, StoreError> {
         served(self, &ended).await
@@ -373,7 +392,7 @@ impl TrustStore for SqlStore {
     async fn settle(&self, root: &SignedRoot, withheld: &Totals) -> Result<(), StoreError> {
         settle(self, root, withheld).await
     }
-    async fn withheld(&self, epoch: u32) -> Result<Totals, StoreError> {
-        withheld(self, epoch).await
+    async fn withheld(&self, epoch: u32, among: Option<&[NodeId]>) -> Result<Totals, StoreError> {
+        withheld(self, epoch, among).await
     }
 }

@@ -17,7 +17,7 @@ use base64::Engine;
 use nearframe_protocol::control::ToPage;
 use nearframe_protocol::title::{TitleKind, TitleManifest};
 use nearframe_protocol::worker::{FromWorker, Start, ToWorker};
-use nearframe_protocol::{EndReason, PeerId, Seat, VideoCodec};
+use nearframe_protocol::{EndReason, PeerId, Seat, SpendLimit, VideoCodec};
 use nearframe_stream::{CodecAgreement, Quality, QualityController, QualityLimit};
 use page::Shown;
 use quality::Wants;
@@ -74,6 +74,8 @@ pub(crate) struct Session {
     peer_events: mpsc::UnboundedSender<PeerEvent>,
     to_agent: mpsc::Sender<FromWorker>,
     ended: Option<(EndReason, String)>,
+    /// By which limit it was stopped, where one was reached.
+    spend_limit: Option<SpendLimit>,
 }
 
 impl Session {
@@ -161,6 +163,7 @@ impl Session {
             peer_events,
             to_agent,
             ended: None,
+            spend_limit: None,
         };
         Ok((session, events))
     }
@@ -189,7 +192,10 @@ impl Session {
                 let bytes = base64::engine::general_purpose::STANDARD.encode(receipt.canonical());
                 self.player_transport().inspect(|peer| peer.send_control(&ToPage::Receipt { bytes }));
             }
-            ToWorker::Stop { reason } => self.end(reason, "stopped by the matchmaker"),
+            ToWorker::Stop { reason, limit } => {
+                self.spend_limit = limit;
+                self.end(reason, "stopped by the matchmaker");
+            }
         }
     }
 
@@ -429,7 +435,7 @@ impl Session {
         self.state_use(Instant::now()).await;
         self.pipeline.set_peers(Vec::new());
         for peer in self.peers.values() {
-            peer.transport.send_control(&farewell(reason));
+            peer.transport.send_control(&farewell(reason, self.spend_limit));
         }
         for peer in self.peers.values() {
             peer.transport.close().await;

@@ -10,7 +10,7 @@ pub(crate) mod webrtc;
 mod wire;
 
 use nearframe_protocol::facts::FrameFacts;
-use nearframe_protocol::{EndReason, PeerId, Seat, VideoCodec, control};
+use nearframe_protocol::{EndReason, PeerId, Seat, SpendLimit, VideoCodec, control};
 use nearframe_stream::{Usage, VideoFrame};
 use std::time::Duration;
 
@@ -97,6 +97,7 @@ pub(crate) enum PeerEventKind {
 }
 
 /// The farewell on the control channel.
-pub(crate) fn farewell(reason: EndReason) -> control::ToPage {
-    control::ToPage::Ended { reason, message: reason.advice().to_owned() }
+pub(crate) fn farewell(reason: EndReason, limit: Option<SpendLimit>) -> control::ToPage {
+    let message = limit.map_or(reason.advice(), SpendLimit::advice).to_owned();
+    control::ToPage::Ended { reason, message }
 }

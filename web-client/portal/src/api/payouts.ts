@@ -1,4 +1,4 @@
-/** Payouts and where they go, as the page of earnings uses them. */
+/** Payouts, where they go, and what the ledger refuses, as pages use them. */
 import { client, items, limit, settle } from './client';
 import type { components } from './generated';
 import type { Outcome } from './problem';
@@ -22,4 +22,9 @@ export function destinations(account: string): Promise<Outcome<Schemas['Destinat
 /** Says where, from the next run on. */
 export function setDestination(account: string, pay_to: PayTo): Promise<Outcome<Schemas['Destination']>> {
   return settle(client.PUT('/v1/accounts/{account}/destination', { params: { path: { account } }, body: { pay_to }, signal: limit() }));
+}
+
+/** What the general ledger refuses of the record; operators only. */
+export function refusedEntries(): Promise<Outcome<Schemas['RefusedEntry'][]>> {
+  return items(client.GET('/v1/ledger/refused', { signal: limit() }));
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { localTime, machinesText, most, wish, type Form } from './reserving';
+import { localTime, machinesText, most, shortText, wish, type Form } from './reserving';
 
 const form: Form = { title: 'meteor', region: 'de', machines: 2, from: '2026-12-01T18:00', hours: 1.5, ceiling: '' };
 
@@ -29,5 +29,11 @@ describe('machines in words', () => {
     const machine = (state: string, is_next = false) => ({ node: 'n', state, is_next });
     expect(machinesText({ machine_states: [machine('standing'), machine('standing'), machine('gone'), machine('waiting', true)] })).toBe('2 standing, 1 gone');
     expect(machinesText({ machine_states: [] })).toBe('');
+  });
+
+  it('says what was missing, but not the moment in which machines begin', () => {
+    expect(shortText({ machines: 2, short_ms: 19_999 })).toBe('');
+    expect(shortText({ machines: 2, short_ms: 90_000 })).toContain('1:30 of machines’ time was missing');
+    expect(shortText({ machines: 1 })).toBe('');
   });
 });

@@ -1,5 +1,6 @@
 /** What a form of reservation says, and what it costs at most. Pure. */
 import type { CreateReservation, Reservation } from '../api/reservations';
+import { duration } from '../format';
 import { decimal, micros, type Amount } from './micros';
 
 const HOUR_MS = 3_600_000;
@@ -7,6 +8,7 @@ const MINUTE_MS = 60_000;
 const AMOUNT = /^\d{1,9}(\.\d{1,6})?$/;
 const MOST_MACHINES = 100;
 const MOST_HOURS = 744;
+const SHORT_MS = 10_000;
 
 export interface Form {
   readonly title: string;
@@ -58,4 +60,9 @@ export function machinesText({ machine_states }: Pick<Reservation, 'machine_stat
     counts.set(state, (counts.get(state) ?? 0) + 1);
   }
   return [...counts].map(([state, n]) => `${n} ${state}`).join(', ');
+}
+
+/** How much of machines' time was missing, where it is worth a word: a machine begins within a moment. */
+export function shortText({ machines, short_ms = 0 }: Pick<Reservation, 'machines' | 'short_ms'>): string {
+  return short_ms < SHORT_MS * machines ? '' : `; ${duration(short_ms / 1000)} of machines’ time was missing, which is not paid`;
 }
