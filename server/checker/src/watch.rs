@@ -394,18 +394,15 @@ mod tests {
         let packet = InputPacket::parse(&desk.hands().packet(start)).unwrap();
         let InputEvent::Position { x, y } = packet.events[0].event else { panic!("{packet:?}") };
         let nonce = Nonce::from_bytes([9; 32]);
-        let wanted = Wanted { challenge: nonce, decode: true };
-        let watcher =
-            Watcher { desk: Arc::clone(&desk), wanted, decoder: None, assembler: Assembler::default() };
         let at = start + Duration::from_millis(40);
         let idle = challenge::answer(&nonce, Heard::default());
-        assert!(watcher.is_answer(&idle, at));
+        assert!(desk.is_answer(&idle, &nonce, at));
         let seen = desk.seen().clone();
         assert_eq!((seen.answers, seen.answered), (1, None), "it knows no input yet");
         let heard = Heard { input_serial: 1, frame: 2, pointer: (x, y) };
-        assert!(watcher.is_answer(&challenge::answer(&nonce, heard), at));
+        assert!(desk.is_answer(&challenge::answer(&nonce, heard), &nonce, at));
         assert_eq!(desk.seen().answered, Some(Duration::from_millis(40)));
         let guessed = Heard { pointer: (x ^ 1, y), ..heard };
-        assert!(!watcher.is_answer(&challenge::answer(&nonce, guessed), at));
+        assert!(!desk.is_answer(&challenge::answer(&nonce, guessed), &nonce, at));
     }
 }
