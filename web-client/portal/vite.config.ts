@@ -42,6 +42,6 @@ export default defineConfig(({ mode }) => ({
     environmentOptions: {
       happyDOM: { settings: { navigation: { disableMainFrameNavigation: true, disableChildPageNavigation: true } } },
     },
-    include: ['src/**/*.test.ts'],
+    include: ['{src,dev}/**/*.test.ts'],
   },
 }));

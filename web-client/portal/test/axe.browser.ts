@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import type { AxeResults } from 'axe-core';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { SESSION } from '../dev/fixtures';
 import { openBench, visitor, type Bench } from './browser';
 
-const SESSION = '6f1c1e1e-0b7a-4a51-9a61-2f5a3c0e9b11';
 const makeCode = (page: Page): Promise<void> => page.getByRole('button', { name: 'Make a code' }).click();
 
 async function openControls(page: Page): Promise<void> {
