@@ -166,23 +166,21 @@ function earnedIn(span: Span): bigint {
   return usedIn(span).reduce((sum, { part }) => sum + part.total - part.fee, 0n);
 }
 
-/** Of the machine that a case is open about, what its last settled day earned is held on. */
+/** Of the machine that a case is open about, nothing is settled since it was opened. */
 const REVIEWED = MACHINES[0]?.id ?? '';
 const REVIEW_FROM_MS = (SETTLED_UNTIL - 1) * DAY_MS;
 
-function withheldOf(node: string): bigint {
-  return node === REVIEWED ? earnedIn({ from_ms: REVIEW_FROM_MS, to_ms: SETTLED_UNTIL * DAY_MS, nodes: [node] }) : 0n;
-}
-
 function settledOf(node: string): bigint {
-  return earnedIn({ from_ms: 0, to_ms: SETTLED_UNTIL * DAY_MS, nodes: [node] }) - withheldOf(node);
+  const to_ms = node === REVIEWED ? REVIEW_FROM_MS : SETTLED_UNTIL * DAY_MS;
+  return earnedIn({ from_ms: 0, to_ms, nodes: [node] });
 }
 
 /** Staked from earnings that were settled. */
 export const STAKED_MICROS = 2_500_000n;
 const deductedOf = (node: string): bigint => (node === MACHINES[1]?.id ? STAKED_MICROS : 0n);
 
-const PAY_TO: Schemas['PayTo'] = { rail: 'bank', name: 'Ada Nováková', iban: 'NL91ABNA0417164300' };
+/** Where earnings go. */
+export const PAY_TO: Schemas['PayTo'] = { rail: 'bank', name: 'Ada Nováková', iban: 'NL91ABNA0417164300' };
 
 /** A payout of what a machine earned in a week that was settled by then; what failed is collected again. */
 function payout(at: number, state: Schemas['PayoutState'], node: string, weeks: readonly [number, number]): Schemas['Payout'] {
@@ -244,7 +242,9 @@ export function earnings(nodes: readonly string[] | undefined): Schemas['Earning
       deducted: money(deductedOf(node)),
     })),
     held,
-    withheld: rows.filter(({ node }) => withheldOf(node) > 0n).map(({ node }) => ({ node, why: 'under_review', amount: money(withheldOf(node)) })),
+    withheld: rows
+      .filter(({ node }) => node === REVIEWED)
+      .map(({ node, sums: { hosts } }) => ({ node, why: 'under_review', amount: money(micros(hosts.amount) - settledOf(node)) })),
     settled_until_ms: SETTLED_UNTIL * DAY_MS,
     now_ms: Date.now(),
   };

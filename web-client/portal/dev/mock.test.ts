@@ -61,16 +61,14 @@ describe('what the mock says was used', () => {
 });
 
 describe('what the mock says was earned', () => {
-  it.each([['by everybody', undefined], ...MACHINES.slice(0, 3).map(({ id, name }): [string, string[]] => [`by ${name}`, [id]])])(
-    '%s is settled, held or under review',
-    (_, nodes) => {
-      const { nodes: rows, held, withheld = [] } = earnings(nodes);
-      const settled = of(rows.map((row) => row.settled));
-      expect(of(rows.map((row) => row.earned))).toBe(settled + of(held.map((day) => day.amount)) + of(withheld.map((row) => row.amount)));
-      expect(of(rows.map((row) => row.earned))).toBe(hosts(byNode({ ...EVER, nodes })));
-      expect(of(rows.map((row) => row.paid)) + of(rows.map((row) => row.deducted))).toBeLessThanOrEqual(settled);
-    },
-  );
+  it.each(MACHINES.slice(0, 3).map(({ id, name }): [string, string] => [name, id]))('by %s is settled, or held for a reason', (_, id) => {
+    const { nodes, held, withheld = [] } = earnings([id]);
+    const [earned, settled] = [of(nodes.map((row) => row.earned)), of(nodes.map((row) => row.settled))];
+    expect(earned).toBe(hosts(byNode({ ...EVER, nodes: [id] })));
+    expect(earned - settled).toBe(of((withheld.length > 0 ? withheld : held).map(({ amount }) => amount)));
+    expect(earned - settled).toBeGreaterThanOrEqual(of(held.map(({ amount }) => amount)));
+    expect(of(nodes.map((row) => row.paid)) + of(nodes.map((row) => row.deducted))).toBeLessThanOrEqual(settled);
+  });
 
   it('is paid out as payouts say', () => {
     for (const { node, paid } of earnings(undefined).nodes) {

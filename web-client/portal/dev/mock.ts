@@ -29,6 +29,7 @@ import {
 } from './mock-accounts.ts';
 import {
   PAYOUTS,
+  PAY_TO,
   PRICES,
   QUOTE,
   RESERVATIONS,
@@ -210,8 +211,7 @@ function route(method: string, path: string, mode: string): Answer {
     case 'DELETE nodes/:id/drain':
       return { status: 204, body: undefined };
     case 'GET me':
-      if (mode === 'host') return { status: 200, body: { ...ME, account: { ...ACCOUNT, kind: 'host', name: 'Vera’s attic' } } };
-      return { status: 200, body: mode === 'guest' ? {} : mode === 'operator' ? { ...ME, operator: 'owner' } : ME };
+      return { status: 200, body: whoIs(mode) };
     case 'GET me/:id':
       return { status: 200, body: empty ? { identities: [], passkeys: [] } : OWN_WAYS };
     case 'GET sign-in':
@@ -235,7 +235,7 @@ function route(method: string, path: string, mode: string): Answer {
     case 'GET payouts':
       return page(empty ? [] : PAYOUTS);
     case 'GET accounts/:id/destination':
-      return page([]);
+      return page(empty ? [] : [{ pay_to: PAY_TO }]);
     case 'GET accounts/:id/stake':
       return page(empty ? [] : STAKES);
     case 'POST accounts/:id/stake':
@@ -276,6 +276,23 @@ function route(method: string, path: string, mode: string): Answer {
       return problem(503, 'no_capacity', 'Every seat is taken', 'Try again in a minute.');
     default:
       return problem(404, 'not_found', 'There is nothing here', 'Check the address.');
+  }
+}
+
+/** Who the browser is. */
+function whoIs(mode: string): Schemas['Me'] {
+  const nothing = { ...ACCOUNT.allowance, committed: { amount: '0.000000', currency: 'EUR' } };
+  switch (mode) {
+    case 'guest':
+      return {};
+    case 'operator':
+      return { ...ME, operator: 'owner' };
+    case 'host':
+      return { ...ME, account: { ...ACCOUNT, kind: 'host', name: 'Vera’s attic', allowance: nothing } };
+    case 'empty':
+      return { ...ME, account: { ...ACCOUNT, allowance: nothing } };
+    default:
+      return ME;
   }
 }
 

@@ -31,6 +31,11 @@ async function askToShutOut(page: Page): Promise<void> {
   await page.getByRole('heading', { name: 'Shut living-room out?' }).waitFor();
 }
 
+async function openChecks(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Checks of living-room' }).click();
+  await page.getByText('Passed').first().waitFor();
+}
+
 async function makeKey(page: Page): Promise<void> {
   await page.getByRole('button', { name: 'New key' }).click();
   await page.getByLabel('What it is for').fill('build server');
@@ -112,6 +117,7 @@ const PLACES: readonly Place[] = [
   { what: 'a signed-out fleet', path: '/fleet', mock: 'guest' },
   { what: 'a failed fleet', path: '/fleet', mock: 'error' },
   { what: 'a question before a machine is shut out', path: '/fleet', act: askToShutOut },
+  { what: 'what checkers found', path: '/fleet', act: openChecks },
   { what: 'an account', path: '/account' },
   { what: 'a new key', path: '/account', act: makeKey },
   { what: 'a key that is shown once', path: '/account', act: takeKey },
