@@ -47,6 +47,15 @@ stage() {
   exit 1
 }
 
+# The compiler begins beside the web's stages, at the lowest priority: they leave half of two cores idle. What it has to
+# say is said again by the build at the head of the Rust tests, which waits for this one.
+compiling=
+compile_beside() {
+  nice -n 19 "${OWNER[@]}" cargo test --workspace --no-run --quiet >/dev/null 2>&1 &
+  compiling=$!
+}
+trap '[ -z "$compiling" ] || kill "$compiling" 2>/dev/null || true' EXIT
+
 rust_tests() {
   if owner cargo nextest --version >/dev/null 2>&1; then
     # nextest runs no examples in documentation.
@@ -71,6 +80,8 @@ page_tests() {
 }
 
 stage "setup" scripts/setup.sh build run test
+stage "pages" scripts/web.sh build
+compile_beside
 stage "web checks" scripts/web.sh check
 stage "web unit tests" scripts/web.sh test
 stage "pages in a browser" page_tests

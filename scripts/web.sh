@@ -31,14 +31,22 @@ build() {
   owner touch portal/dist/index.html
 }
 
+# Every check of every package: two at a time, the longest first.
+checks() {
+  local check package
+  for check in lint check check:api; do
+    for package in $(owner node -p 'require("./package.json").workspaces.join(" ")'); do
+      printf '%s -w %s\n' "$check" "$package"
+    done
+  done
+}
+
 install_packages
 case "${1:-build}" in
   build) build ;;
   check)
     build
-    owner npm run --silent lint
-    owner npm run --silent check
-    owner npm run --silent --workspaces --if-present check:api
+    checks | owner xargs -P 2 -L 1 npm run --silent --if-present
     ;;
   test)
     build

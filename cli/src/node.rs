@@ -87,11 +87,12 @@ pub(crate) fn configure(
         standby_price_micros: standby_price(options)?,
         network: network(options, reached_at)?,
         max_bitrate_bps,
-        video: encoders::options(
-            options.encoder.as_deref(),
-            options.nvenc_preset.as_deref(),
-            options.nvidia_libraries.as_deref(),
-        )?,
+        video: encoders::options(encoders::Settings {
+            encoder: options.encoder.as_deref(),
+            nvenc_preset: options.nvenc_preset.as_deref(),
+            nvenc_intra_refresh: options.nvenc_intra_refresh,
+            nvidia_libraries: options.nvidia_libraries.as_deref(),
+        })?,
         worker_log: None,
         worker_exe: env::current_exe().context("finding the program itself, to start sessions with")?,
     })

@@ -231,6 +231,9 @@ section! {
         /// How thoroughly NVENC searches: p1, the fastest, to p7, the finest [default: p1]
         #[arg(long, env = "NEARFRAME_NVENC_PRESET", value_name = "PRESET")]
         nvenc_preset: String,
+        /// NVENC renews the picture in stripes over so many frames, again and again [default: it does not]
+        #[arg(long, env = "NEARFRAME_NVENC_INTRA_REFRESH", value_name = "FRAMES")]
+        nvenc_intra_refresh: u32,
         /// Folder with libcuda.so.1, libnvidia-encode.so.1 and libnvidia-ml.so.1 [default: the system's loader finds them]
         #[arg(long, env = "NEARFRAME_NVIDIA_LIBRARIES", value_name = "DIR")]
         nvidia_libraries: PathBuf,

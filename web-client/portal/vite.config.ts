@@ -6,7 +6,7 @@ import { mockApi } from './dev/mock.ts';
 const MATCHMAKER = process.env['NEARFRAME_URL'] ?? 'http://127.0.0.1:8080';
 
 /** What no visitor or player has a use for: what pages of money, accounts and operators share. */
-const MEMBERS = /src\/(money|account)\/|src\/api\/(accounts|payouts|plans|sign-in|trust|webhooks)|components\/(CopyField|MemberList|NodeList)|uplot/;
+const MEMBERS = /src\/(money|account)\/|src\/api\/(accounts|payouts|plans|reservations|sign-in|stakes|trust|webhooks)|components\/(CopyField|Exhibits|MemberList|NodeList)|uplot/;
 
 export default defineConfig(({ mode }) => ({
   plugins: [svelte(), ...(mode === 'mock' ? [mockApi()] : [])],
@@ -42,6 +42,6 @@ export default defineConfig(({ mode }) => ({
     environmentOptions: {
       happyDOM: { settings: { navigation: { disableMainFrameNavigation: true, disableChildPageNavigation: true } } },
     },
-    include: ['src/**/*.test.ts'],
+    include: ['{src,dev}/**/*.test.ts'],
   },
 }));

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use nearframe_protocol::check::challenge;
 use nearframe_protocol::key::Nonce;
 use nearframe_title::stamp::{self, Stamp};
-use openh264::decoder::Decoder;
+use openh264::decoder::{DecodedYUV, Decoder};
 use openh264::formats::YUVSource;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +29,10 @@ const LOOK: Duration = Duration::from_millis(20);
 const MOST_UNMATCHED: usize = 256;
 /// Frames that are looked at for an answer: the challenge and what may come before it.
 const CHALLENGED_FRAMES: u32 = 120;
+/// A whole frame or two may have no picture yet; more of them refer to what never came.
+const BLIND_FRAMES: u32 = 3;
+/// A keyframe is asked for again after this, as browsers do: the wish may be lost, and so may what it brought.
+const ASK_AGAIN: Duration = Duration::from_millis(300);
 /// Length of a packet's header with its extensions, about.
 const HEADER_BYTES: u64 = 24;
 
@@ -155,6 +159,49 @@ impl Desk {
         // A clock that was known better since may put a frame a little into the future.
         Some(Duration::from_micros(u64::try_from(age_us).unwrap_or(0)))
     }
+
+    /// What a decoded picture tells: that there is one, its age, and whether it answers the challenge.
+    fn read(&self, picture: &DecodedYUV<'_>, timestamp: u32, challenge: &Nonce) {
+        let at = Instant::now();
+        let (width, height) = picture.dimensions();
+        let (Ok(w), Ok(h)) = (u16::try_from(width), u16::try_from(height)) else { return };
+        let (luma, stride) = (picture.y(), picture.strides().0);
+        let luma = |x: u32, y: u32| luma.get(y as usize * stride + x as usize).copied().unwrap_or_default();
+        let bytes = stamp::read_bytes(w.into(), h.into(), luma).ok();
+        let mut seen = self.seen();
+        seen.frame(at, Some((w, h)));
+        let is_early = seen.decoded <= CHALLENGED_FRAMES;
+        drop(seen);
+        let Some(bytes) = bytes else { return self.match_up(timestamp, Moment::Shown(at)) };
+        if is_early && self.is_answer(&bytes, challenge, at) {
+            return;
+        }
+        match Stamp::from_bytes(&bytes) {
+            // The picture tells by itself when it was drawn.
+            Ok(Stamp { now_us, .. }) => {
+                if let Some(age) = self.age(now_us, at) {
+                    self.seen().age(age);
+                }
+            }
+            Err(_) => self.match_up(timestamp, Moment::Shown(at)),
+        }
+    }
+
+    /// Whether the picture answers the session's challenge; notes how long an input took to it.
+    fn is_answer(&self, bytes: &[u8; 16], challenge: &Nonce, at: Instant) -> bool {
+        let hands = self.hands();
+        let pointer = |serial| hands.as_of(serial).map(|(pointer, _)| pointer);
+        let Some(serial) = challenge::serial_of(bytes, challenge, pointer) else { return false };
+        let sent = hands.as_of(serial).and_then(|(_, sent)| sent);
+        drop(hands);
+        let mut seen = self.seen();
+        seen.answers += 1;
+        if let Some(sent) = sent {
+            let took = at.saturating_duration_since(sent);
+            seen.answered = Some(seen.answered.map_or(took, |before| before.min(took)));
+        }
+        true
+    }
 }
 
 /// What a session's pictures are watched for.
@@ -179,7 +226,8 @@ impl Watch {
         events: mpsc::Sender<Event>,
     ) -> Result<Self> {
         let decoder = wanted.decode.then(Decoder::new).transpose().context("opening OpenH264's decoder")?;
-        let watcher = Watcher { desk: Arc::clone(&desk), wanted, decoder, assembler: Assembler::default() };
+        let (assembler, blindness) = (Assembler::default(), Blindness::default());
+        let watcher = Watcher { desk: Arc::clone(&desk), wanted, decoder, assembler, blindness };
         let thread = std::thread::Builder::new()
             .name("watch".into())
             .spawn(move || watcher.run(&packets, &events))
@@ -201,6 +249,31 @@ struct Watcher {
     wanted: Wanted,
     decoder: Option<Decoder>,
     assembler: Assembler,
+    blindness: Blindness,
+}
+
+/// Whole frames that give no picture.
+#[derive(Debug, Default)]
+struct Blindness {
+    frames: u32,
+    asked: Option<Instant>,
+}
+
+impl Blindness {
+    /// What became of a whole frame; returns whether a keyframe is to be asked for.
+    fn note(&mut self, is_shown: bool, now: Instant) -> bool {
+        if is_shown {
+            *self = Self::default();
+            return false;
+        }
+        self.frames = self.frames.saturating_add(1);
+        let is_due = self.asked.is_none_or(|at| now.saturating_duration_since(at) >= ASK_AGAIN);
+        let asks = self.frames >= BLIND_FRAMES && is_due;
+        if asks {
+            self.asked = Some(now);
+        }
+        asks
+    }
 }
 
 impl Watcher {
@@ -211,14 +284,16 @@ impl Watcher {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
+            let mut wants_keyframe = false;
             while let Some(unit) = self.assembler.poll(Instant::now()) {
                 let began = Instant::now();
-                self.show(&unit);
+                let is_shown = self.show(&unit);
+                wants_keyframe |= self.blindness.note(is_shown, began);
                 let decode_us = u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX);
                 // A session that is behind needs no more reports of frames.
                 let _ = events.try_send(Event::Shown { rtp_timestamp: unit.timestamp, decode_us });
             }
-            if self.assembler.take_wish() {
+            if self.assembler.take_wish() || wants_keyframe {
                 let _ = events.try_send(Event::KeyframeNeeded);
             }
         }
@@ -234,56 +309,25 @@ impl Watcher {
         seen.lost = self.assembler.lost();
     }
 
-    fn show(&mut self, unit: &Unit) {
+    /// Decodes and reads a frame; returns whether it gave a picture.
+    fn show(&mut self, unit: &Unit) -> bool {
         let Some(decoder) = &mut self.decoder else {
             self.desk.seen().frame(Instant::now(), None);
-            return self.desk.match_up(unit.timestamp, Moment::Shown(Instant::now()));
+            self.desk.match_up(unit.timestamp, Moment::Shown(Instant::now()));
+            return true;
         };
-        let picture = match decoder.decode(&unit.data) {
-            Ok(picture) => picture,
-            Err(error) => return debug!("a frame cannot be decoded: {error}"),
-        };
-        // It has none yet where a frame before it is missing.
-        let Some(picture) = picture else { return };
-        let at = Instant::now();
-        let (width, height) = picture.dimensions();
-        let (Ok(w), Ok(h)) = (u16::try_from(width), u16::try_from(height)) else { return };
-        let (luma, stride) = (picture.y(), picture.strides().0);
-        let luma = |x: u32, y: u32| luma.get(y as usize * stride + x as usize).copied().unwrap_or_default();
-        let bytes = stamp::read_bytes(w.into(), h.into(), luma).ok();
-        let mut seen = self.desk.seen();
-        seen.frame(at, Some((w, h)));
-        let is_early = seen.decoded <= CHALLENGED_FRAMES;
-        drop(seen);
-        let Some(bytes) = bytes else { return self.desk.match_up(unit.timestamp, Moment::Shown(at)) };
-        if is_early && self.is_answer(&bytes, at) {
-            return;
-        }
-        match Stamp::from_bytes(&bytes) {
-            // The picture tells by itself when it was drawn.
-            Ok(Stamp { now_us, .. }) => {
-                if let Some(age) = self.desk.age(now_us, at) {
-                    self.desk.seen().age(age);
-                }
+        match decoder.decode(&unit.data) {
+            Ok(Some(picture)) => {
+                self.desk.read(&picture, unit.timestamp, &self.wanted.challenge);
+                true
             }
-            Err(_) => self.desk.match_up(unit.timestamp, Moment::Shown(at)),
+            // It has none yet where a frame before it is missing.
+            Ok(None) => false,
+            Err(error) => {
+                debug!("a frame cannot be decoded: {error}");
+                false
+            }
         }
-    }
-
-    /// Whether the picture answers the session's challenge; notes how long an input took to it.
-    fn is_answer(&self, bytes: &[u8; 16], at: Instant) -> bool {
-        let hands = self.desk.hands();
-        let pointer = |serial| hands.as_of(serial).map(|(pointer, _)| pointer);
-        let Some(serial) = challenge::serial_of(bytes, &self.wanted.challenge, pointer) else { return false };
-        let sent = hands.as_of(serial).and_then(|(_, sent)| sent);
-        drop(hands);
-        let mut seen = self.desk.seen();
-        seen.answers += 1;
-        if let Some(sent) = sent {
-            let took = at.saturating_duration_since(sent);
-            seen.answered = Some(seen.answered.map_or(took, |before| before.min(took)));
-        }
-        true
     }
 }
 
@@ -316,6 +360,20 @@ mod tests {
     }
 
     #[test]
+    fn frames_without_a_picture_ask_for_a_keyframe_again_and_again_until_one_has_come() {
+        let start = Instant::now();
+        let at = |frame: u32| start + Duration::from_millis(16) * frame;
+        let mut blindness = Blindness::default();
+        assert!(
+            !blindness.note(true, at(0)) && !blindness.note(false, at(1)),
+            "a decoder may be a frame behind"
+        );
+        let asked: Vec<u32> = (2..60).filter(|&frame| blindness.note(false, at(frame))).collect();
+        assert_eq!(asked, [3, 22, 41]);
+        assert!(!blindness.note(true, at(60)) && !blindness.note(false, at(61)));
+    }
+
+    #[test]
     fn pictures_without_pongs_and_pongs_without_pictures_are_a_silent_line() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
@@ -336,18 +394,15 @@ mod tests {
         let packet = InputPacket::parse(&desk.hands().packet(start)).unwrap();
         let InputEvent::Position { x, y } = packet.events[0].event else { panic!("{packet:?}") };
         let nonce = Nonce::from_bytes([9; 32]);
-        let wanted = Wanted { challenge: nonce, decode: true };
-        let watcher =
-            Watcher { desk: Arc::clone(&desk), wanted, decoder: None, assembler: Assembler::default() };
         let at = start + Duration::from_millis(40);
         let idle = challenge::answer(&nonce, Heard::default());
-        assert!(watcher.is_answer(&idle, at));
+        assert!(desk.is_answer(&idle, &nonce, at));
         let seen = desk.seen().clone();
         assert_eq!((seen.answers, seen.answered), (1, None), "it knows no input yet");
         let heard = Heard { input_serial: 1, frame: 2, pointer: (x, y) };
-        assert!(watcher.is_answer(&challenge::answer(&nonce, heard), at));
+        assert!(desk.is_answer(&challenge::answer(&nonce, heard), &nonce, at));
         assert_eq!(desk.seen().answered, Some(Duration::from_millis(40)));
         let guessed = Heard { pointer: (x ^ 1, y), ..heard };
-        assert!(!watcher.is_answer(&challenge::answer(&nonce, guessed), at));
+        assert!(!desk.is_answer(&challenge::answer(&nonce, guessed), &nonce, at));
     }
 }

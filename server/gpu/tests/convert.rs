@@ -4,8 +4,8 @@ use nearframe_gpu::{Conversion, Converter, CpuPicture, Gpu, GpuError, Layout, Pi
 use std::sync::{Arc, OnceLock};
 
 const LAYOUTS: [Layout; 2] = [Layout::Nv12, Layout::I420];
-/// Widths that are a multiple of 64, of 8, of 2 only, and sizes of odd macroblock counts.
-const SIZES: [(u32, u32); 4] = [(320, 180), (136, 78), (642, 362), (62, 34)];
+/// Widths that are a multiple of 64, of 8, of 2 only, sizes of odd macroblock counts, and one narrower than any register.
+const SIZES: [(u32, u32); 5] = [(320, 180), (136, 78), (642, 362), (62, 34), (30, 18)];
 
 /// An RGB picture.
 #[derive(Clone)]

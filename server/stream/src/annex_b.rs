@@ -1,5 +1,6 @@
 //! Where NAL units lie in a byte stream (H.264 and HEVC, Annex B).
 
+use memchr::memmem;
 use std::ops::Range;
 
 /// Ranges of the NAL units between start codes trailing zeros left out, empty ones skipped.
@@ -20,15 +21,7 @@ pub(crate) fn nal_units(data: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ 
     })
 }
 
-/// Index of the next `00 00 01` at or after `from`. Looks at every third byte only where it can.
+/// Index of the next `00 00 01` at or after `from`.
 fn find_start_code(data: &[u8], from: usize) -> Option<usize> {
-    let mut i = from;
-    while i + 2 < data.len() {
-        match data[i + 2] {
-            0 => i += 1,
-            1 if data[i] == 0 && data[i + 1] == 0 => return Some(i),
-            _ => i += 3,
-        }
-    }
-    None
+    memmem::find(data.get(from..)?, &[0, 0, 1]).map(|at| from + at)
 }

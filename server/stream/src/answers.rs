@@ -36,12 +36,17 @@ impl Answers {
         self.count = self.count.saturating_add(1);
     }
 
+    /// Whether enough answers came to tell what is usual.
+    pub(crate) fn are_known(&self) -> bool {
+        self.count >= ENOUGH
+    }
+
     /// How long before `now` a packet must have passed the queue to be answered, where that is known and the answer to
     /// one that was to pass it at `passes` is overdue.
     pub(crate) fn overdue(&self, now: Instant, passes: Instant) -> Option<Duration> {
         let elapsed = now.saturating_duration_since(passes).as_secs_f64();
         let patience = self.mean_s + (self.deviation_s * PATIENCE).max(GRACE_S);
-        let overdue = self.count >= ENOUGH && elapsed > patience;
+        let overdue = self.are_known() && elapsed > patience;
         overdue.then(|| Duration::from_secs_f64(self.mean_s + self.deviation_s))
     }
 }

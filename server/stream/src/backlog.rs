@@ -105,6 +105,9 @@ impl Backlog {
     }
 
     fn least_wait_s(&self, now: Instant, lossy: bool) -> Option<f64> {
+        if !self.answers.are_known() {
+            return None;
+        }
         let since = self.unreported.front()?.departure.max(self.passed_at);
         let asked = |packet: &&Unreported| packet.asks;
         let question = self.unreported.iter().filter(asked).nth(usize::from(lossy))?;

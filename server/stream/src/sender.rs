@@ -29,6 +29,7 @@ use crate::rtt::RttMeter;
 use crate::usage::{SenderStats, Usage};
 use bytes::Bytes;
 use ceiling::Ceiling;
+use feedback::Hearing;
 use nearframe_protocol::VideoCodec;
 use parts::Open;
 use std::collections::VecDeque;
@@ -141,6 +142,7 @@ pub struct MediaSender {
     /// Retransmissions to be sent once more when their time comes.
     echoes: VecDeque<Queued>,
     unasked: Unasked,
+    hearing: Hearing,
     ceiling: Ceiling,
     probe: Option<ActiveProbe>,
     events: VecDeque<SenderEvent>,
@@ -216,6 +218,7 @@ impl MediaSender {
             references: ReferenceRequests::default(),
             echoes: VecDeque::new(),
             unasked: Unasked::default(),
+            hearing: Hearing::default(),
             ceiling: Ceiling::default(),
             probe: None,
             events: VecDeque::new(),

@@ -1,5 +1,9 @@
 /** What the mock knows of accounts: a studio with two members, keys in every state, and what was done. */
 import type { components } from '../src/api/generated';
+import { micros } from '../src/money/micros.ts';
+import { ACCOUNT_ID } from './fixtures.ts';
+import { budgets } from './mock-money.ts';
+import { PRICE_MICROS, money } from './mock-plays.ts';
 
 type Schemas = components['schemas'];
 
@@ -8,13 +12,16 @@ const now = Date.now();
 const eur = (amount: string) => ({ amount, currency: 'EUR' });
 const id = (n: number) => `cc1c1e1e-0b7a-4a51-9a61-2f5a3c0e9b${String(n).padStart(2, '0')}`;
 
+/** All of its titles together. */
+const COMMITTED = budgets().reduce((sum, { committed }) => sum + micros(committed.amount), 0n);
+
 /** The account of whoever is signed in. */
 export const ACCOUNT: Schemas['Account'] = {
-  id: id(1),
+  id: ACCOUNT_ID,
   kind: 'studio',
   name: 'Hollow Lantern Games',
   created_at_ms: now - 900 * HOUR_MS,
-  allowance: { limit: eur('500.000000'), committed: eur('83.274100') },
+  allowance: { limit: eur('500.000000'), committed: money(COMMITTED) },
 };
 
 const VERA: Schemas['Member'] = { id: id(2), name: 'Vera Okafor', role: 'owner', joined_at_ms: now - 880 * HOUR_MS };
@@ -59,16 +66,19 @@ export const PLANS: Schemas['Plan'][] = [
   { name: 'weekend', version: 1, since_ms: now - 900 * HOUR_MS, included_hours: 10, price: eur('5.990000'), is_offered: true },
 ];
 
+/** What of the subscription's hours was played. */
+const PLAYED_US = 10_740_000_000;
+
 /** What the account subscribes to. */
 export const SUBSCRIPTION: Schemas['Subscription'] = {
-  account: id(1),
+  account: ACCOUNT_ID,
   plan: 'weekend',
   version: 1,
   price: eur('5.990000'),
   from_ms: now - 200 * HOUR_MS,
   to_ms: now + 530 * HOUR_MS,
   included_us: 36_000_000_000,
-  left_us: 25_260_000_000,
+  left_us: 36_000_000_000 - PLAYED_US,
   fee: eur('5.990000'),
   is_cancelled: false,
 };
@@ -76,7 +86,7 @@ export const SUBSCRIPTION: Schemas['Subscription'] = {
 /** What it was charged beside sessions. */
 export const CHARGES: Schemas['Charges'] = {
   charges: [{ at_ms: now - 200 * HOUR_MS, kind: 'fee', due: eur('5.990000') }],
-  covered: [eur('-2.410500')],
+  covered: [money(-(PRICE_MICROS * BigInt(PLAYED_US)) / 3_600_000_000n)],
 };
 
 const webhook = (n: number, url: string, rest: Partial<Schemas['Webhook']>): Schemas['Webhook'] => ({

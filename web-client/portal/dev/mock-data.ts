@@ -1,9 +1,10 @@
-/** What the mock knows: three titles, a small fleet, a few sessions. */
+/** What the mock knows of a visitor: three titles, a few sessions with their receipts, saves. */
 import type { components } from '../src/api/generated';
+import { HASH, save as savedGame } from './fixtures.ts';
+import { OWN_PLAYS, PLAYS, receiptsOf, sums } from './mock-plays.ts';
 
 type Schemas = components['schemas'];
 
-const HASH = '4be1c0aa'.repeat(8);
 const MINUTE_MS = 60_000;
 
 /** Titles of a busy day. */
@@ -66,47 +67,38 @@ export const TITLES: Schemas['Title'][] = [
 ];
 
 function session(index: number, rest: Partial<Schemas['Session']>): Schemas['Session'] {
-  const nibble = index.toString(16);
+  const play = OWN_PLAYS[index];
+  if (play === undefined) throw new Error('the visitor has played as often as this list is long');
   return {
-    id: `6f1c1e1e-0b7a-4a51-9a61-2f5a3c0e9b1${nibble}`,
-    title: 'meteor',
+    id: play.session,
+    title: play.title,
     title_hash: HASH,
     state: 'ended',
     generation: 0,
-    lease: `aa1c1e1e-0b7a-4a51-9a61-2f5a3c0e9b1${nibble}`,
-    node: 'bb1c1e1e-0b7a-4a51-9a61-2f5a3c0e9b10',
+    lease: play.lease,
+    node: play.node,
     node_name: 'living-room',
-    created_at_ms: Date.now() - index * 37 * MINUTE_MS,
+    created_at_ms: play.started_ms,
+    ended_at_ms: play.started_ms + play.used_us / 1000,
     end_reason: 'player_left',
     end_message: 'You left the game.',
-    receipts: 14,
-    used_s: 141.2,
-    cost: { amount: '0.015690', currency: 'EUR' },
+    receipts: receiptsOf(play).length,
+    used_s: play.used_us / 1e6,
+    cost: sums(receiptsOf(play)).total,
     ...rest,
   };
 }
 
 /** The visitor's sessions, newest first. */
 export const SESSIONS: Schemas['Session'][] = [
+  session(0, {}),
   session(1, {}),
-  session(2, { title: 'testcard', used_s: 31, receipts: 3, cost: { amount: '0.003444', currency: 'EUR' } }),
-  session(5, { end_reason: 'node_lost', end_message: 'The machine running your game went away. Start again to be placed on another one.' }),
-  session(9, { title: 'scene', used_s: 4021, cost: { amount: '1.250000', currency: 'EUR' } }),
+  session(2, { end_reason: 'node_lost', end_message: 'The machine running your game went away. Start again to be placed on another one.' }),
+  session(3, {}),
 ];
 
 function save(title: string, version: number, rest: Partial<Schemas['Save']>): Schemas['Save'] {
-  return {
-    title,
-    version,
-    current: false,
-    ...(version > 1 && { based_on: version - 1 }),
-    hash: HASH,
-    size_bytes: 48_213 * version,
-    title_version: '1.0.0',
-    session: SESSIONS[0]?.id ?? '',
-    created_at_ms: Date.now() - (9 - version) * 53 * MINUTE_MS,
-    ...rest,
-  };
+  return savedGame(title, version, { created_at_ms: Date.now() - (9 - version) * 53 * MINUTE_MS, ...rest });
 }
 
 /** The visitor's saved games: one with a history, one that forked, one of a title that is gone. */
@@ -119,49 +111,29 @@ export const SAVES: Schemas['Save'][] = [
   save('lost-title', 1, { current: true }),
 ];
 
-/** Receipts of any session. */
-export const RECEIPTS: Schemas['StoredReceipt'][] = Array.from({ length: 14 }, (_, sequence) => ({
-  receipt: {
-    session: SESSIONS[0]?.id ?? '',
-    generation: 0,
-    sequence,
-    previous: sequence === 0 ? '0'.repeat(64) : `${sequence.toString(16)}f2c41d0`.padEnd(64, '7b'),
-    duration_us: 10_000_000 + sequence * 137,
-    frames: 598 + (sequence % 3),
-    bytes: 12_400_000 + sequence * 91_000,
-    encoder_us: 2_100_000,
-    width: 1280,
-    height: 720,
-    rtt_us: sequence === 0 ? 0 : 3800 + sequence * 20,
-    packets_sent: 11_000,
-    packets_lost: sequence % 5 === 4 ? 3 : 0,
-  },
-  node_signature: 'ab'.repeat(64),
-  player_signature: 'cd'.repeat(64),
-  received_at_ms: Date.now(),
-  countersigned: sequence !== 13,
-}));
-
-function node(index: number, rest: Partial<Schemas['Node']>): Schemas['Node'] {
-  return {
-    id: `bb1c1e1e-0b7a-4a51-9a61-2f5a3c0e9b1${index}`,
-    name: 'living-room',
-    region: 'eu-central',
-    online: true,
-    draining: false,
-    slots: 4,
-    busy: 1,
-    adapter: 'NVIDIA GeForce RTX 4070',
-    encoders: ['nvenc', 'openh264'],
-    titles: ['meteor', 'testcard', 'scene'],
-    ...rest,
-  };
+/** Receipts of a session. */
+export function receipts(session: string): Schemas['StoredReceipt'][] {
+  const play = PLAYS.find((one) => one.session === session);
+  const parts = play === undefined ? [] : receiptsOf(play);
+  return parts.map(({ used_us }, sequence) => ({
+    receipt: {
+      session,
+      generation: 0,
+      sequence,
+      previous: sequence === 0 ? '0'.repeat(64) : `${sequence.toString(16)}f2c41d0`.padEnd(64, '7b'),
+      duration_us: used_us,
+      frames: Math.floor((used_us * 60) / 1e6) - (sequence % 3),
+      bytes: Math.round(used_us * 1.24) + sequence * 91_000,
+      encoder_us: Math.round(used_us * 0.21),
+      width: 1280,
+      height: 720,
+      rtt_us: sequence === 0 ? 0 : 3800 + (sequence % 40) * 20,
+      packets_sent: Math.round(used_us / 900),
+      packets_lost: sequence % 5 === 4 ? 3 : 0,
+    },
+    node_signature: 'ab'.repeat(64),
+    player_signature: 'cd'.repeat(64),
+    received_at_ms: (play?.started_ms ?? 0) + (sequence + 1) * 10_000,
+    countersigned: sequence + 1 < parts.length,
+  }));
 }
-
-/** Machines in every state. */
-export const FLEET: Schemas['Node'][] = [
-  node(0, {}),
-  node(1, { name: 'attic', slots: 1, busy: 1, adapter: 'llvmpipe (software)', encoders: ['openh264'], region: '' }),
-  node(2, { name: 'studio-north', slots: 32, busy: 20, draining: true }),
-  node(3, { name: 'old-laptop', online: false, busy: 0, titles: [] }),
-];

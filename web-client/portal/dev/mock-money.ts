@@ -1,220 +1,306 @@
-/** What the mock knows of money: a month of play on two machines, a settled week, held days, budgets, a bill. */
+/** What the mock knows of money: sums over its plays, what of it is settled, held and paid, budgets, bills. */
 import type { components } from '../src/api/generated';
-import { FLEET, SESSIONS } from './mock-data.ts';
+import { micros } from '../src/money/micros.ts';
+import { ACCOUNT_ID } from './fixtures.ts';
+import { MACHINES } from './mock-machines.ts';
+import {
+  EVER,
+  FEE_PERMILLE,
+  NOW_MS,
+  PLAYS,
+  PRICE_MICROS,
+  STANDBY,
+  STANDBY_MICROS,
+  grouped,
+  money,
+  partOf,
+  priceOf,
+  receiptsOf,
+  sums,
+  usedIn,
+  type Play,
+  type Span,
+} from './mock-plays.ts';
 
 type Schemas = components['schemas'];
-type Money = Schemas['Sums']['total'];
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
-/** An hour costs this, of which a fifth is the platform's. */
-const PRICE_MICROS = 354_321n;
-const FEE_PERMILLE = 200n;
+const TODAY = Math.floor(NOW_MS / DAY_MS);
+/** Days are settled 72 hours after their end. */
+const SETTLED_UNTIL = TODAY - 3;
+/** Sessions that one answer lists. */
+const PAGE = 25;
 
-function money(micros: bigint): Money {
-  return { amount: `${micros / 1_000_000n}.${(micros % 1_000_000n).toString().padStart(6, '0')}`, currency: 'EUR' };
+const machineOf = (id: string): (typeof MACHINES)[number] | undefined => MACHINES.find((one) => one.id === id);
+
+/** Whose receipts of when a request asks for. */
+export function spanOf(query: URLSearchParams, nodes: readonly string[] | undefined): Span {
+  const node = query.get('node');
+  return {
+    from_ms: Number(query.get('from_ms') ?? 0),
+    to_ms: Math.min(Number(query.get('to_ms') ?? NOW_MS), NOW_MS),
+    title: query.get('title') ?? undefined,
+    nodes: node === null ? nodes : [node],
+  };
 }
 
-/** So many thousandths of an amount. */
-function part({ amount }: Money, permille: bigint): Money {
-  return money((BigInt(amount.replace('.', '')) * permille) / 1000n);
-}
-
-/** By the rule of docs/money.md. */
-function sums(used_us: number, leases = 1): Schemas['Sums'] {
-  const total = (PRICE_MICROS * BigInt(used_us)) / 3_600_000_000n;
-  const fee = (total * FEE_PERMILLE) / 1000n;
-  return { leases, receipts: Math.ceil(used_us / 1e7), used_us, hosts: money(total - fee), platform: money(fee), total: money(total) };
-}
-
-/** More is played in the evening and on some days than on others; the same at every look. */
-function usedIn(hour_ms: number): number {
-  const hour = new Date(hour_ms).getUTCHours();
-  const day = Math.floor(hour_ms / DAY_MS);
-  const evening = hour >= 15 && hour < 23 ? 1 : hour < 7 ? 0 : 0.25;
-  return Math.round(evening * (1 + ((day * 7) % 5)) * 700e6);
-}
-
-/** Hours with play between two moments. */
-export function series(query: URLSearchParams): Schemas['UsageSeries'] {
-  const [from_ms, to_ms] = [Number(query.get('from_ms')), Number(query.get('to_ms'))];
+/** What was used step by step. */
+export function series(span: Span, step_s: number): Schemas['UsageSeries'] {
   const items: Schemas['UsageStep'][] = [];
-  for (let at = from_ms; at < Math.min(to_ms, Date.now()); at += HOUR_MS) {
-    if (usedIn(at) > 0) items.push({ from_ms: at, sums: sums(usedIn(at)) });
+  for (let from_ms = span.from_ms; from_ms < span.to_ms; from_ms += step_s * 1000) {
+    const used = usedIn({ ...span, from_ms, to_ms: Math.min(from_ms + step_s * 1000, span.to_ms) });
+    if (used.length > 0) items.push({ from_ms, sums: sums(used.map(({ part }) => part)) });
   }
-  return { from_ms, to_ms, step_s: 3600, items };
+  return { from_ms: span.from_ms, to_ms: span.to_ms, step_s, items };
 }
 
 /** The same by title. */
-export const BY_TITLE: Schemas['TitleUsage'][] = [
-  { title: 'meteor', sums: sums(412_000e6, 218) },
-  { title: 'testcard', sums: sums(9_400e6, 12) },
-];
+export function byTitle(span: Span): Schemas['TitleUsage'][] {
+  return [...grouped(usedIn(span), ({ title }) => title)].map(([title, of]) => ({ title, sums: of }));
+}
 
 /** The same by machine. */
-export const BY_NODE: Schemas['NodeUsage'][] = FLEET.slice(0, 2).map(({ id, name, region }, at) => ({
-  node: id,
-  name,
-  region,
-  sums: sums(at === 0 ? 301_000e6 : 120_400e6, at === 0 ? 160 : 70),
-}));
+export function byNode(span: Span): Schemas['NodeUsage'][] {
+  return [...grouped(usedIn(span), ({ node }) => node)].map(([node, of]) => ({
+    node,
+    name: machineOf(node)?.name ?? '',
+    region: machineOf(node)?.region ?? '',
+    sums: of,
+  }));
+}
 
-const TERMS: Schemas['BillTerms'] = { price_per_hour: money(PRICE_MICROS), fee_permille: Number(FEE_PERMILLE) };
+/** The same by kind of work. */
+export function byWork(span: Span): Schemas['WorkUsage'][] {
+  return [...grouped(usedIn(span), ({ work }) => work)].map(([work, of]) => ({ work: work as Schemas['Work'], sums: of }));
+}
 
-/** The sessions behind the sums. */
-export const BY_SESSION: Schemas['SessionUsage'][] = SESSIONS.map((session, at) => ({
-  session: session.id,
-  lease: session.lease,
-  title: session.title,
-  node: session.node,
-  node_name: session.node_name,
-  state: session.state,
-  started_at_ms: session.created_at_ms,
-  terms: TERMS,
-  sums: sums((at + 1) * 187e6),
-}));
+function termsOf(play: Play): Schemas['BillTerms'] {
+  const basis = { rate_card: PRICES.version, work: play.work, gpu_tier: 0, region: machineOf(play.node)?.region ?? '' };
+  return { price_per_hour: money(priceOf(play)), fee_permille: FEE_PERMILLE, basis };
+}
 
-/** One of them, receipt by receipt. */
-export function bill(session: string): Schemas['SessionBill'] {
-  let before = 0n;
-  const lines = Array.from({ length: 6 }, (_, sequence): Schemas['BillLine'] => {
-    const total = (PRICE_MICROS * BigInt(sequence + 1) * 10_000_000n) / 3_600_000_000n;
-    const fee = (total * FEE_PERMILLE) / 1000n - (before * FEE_PERMILLE) / 1000n;
-    const cost = total - before;
-    before = total;
-    return {
-      sequence,
-      receipt_sha256: `${sequence}f2c41d0`.repeat(8),
-      received_at_ms: Date.now() - (6 - sequence) * 10_000,
-      duration_us: 10_000_000,
-      billed_us: 10_000_000,
-      countersigned: sequence < 5,
-      host: money(cost - fee),
-      platform: money(fee),
-      total: money(cost),
-    };
-  });
-  const lease = BY_SESSION[0]?.lease ?? session;
-  const node = FLEET[0]?.id ?? session;
-  return { session, title: 'meteor', leases: [{ lease, generation: 0, node, terms: TERMS, lines, sums: sums(60e6) }] };
+/** The sessions behind the sums, page by page. */
+export function bySession(span: Span, cursor: string | null): { items: Schemas['SessionUsage'][]; next_cursor?: string } {
+  const from = Number(cursor ?? 0);
+  const used = usedIn(span);
+  const items = used.slice(from, from + PAGE).map(({ play, part }): Schemas['SessionUsage'] => ({
+    session: play.session,
+    lease: play.lease,
+    title: play.title,
+    node: play.node,
+    node_name: machineOf(play.node)?.name ?? '',
+    state: play.isRunning ? 'live' : 'ended',
+    started_at_ms: play.started_ms,
+    terms: termsOf(play),
+    sums: sums([part]),
+  }));
+  return { items, ...(used.length > from + PAGE && { next_cursor: String(from + PAGE) }) };
+}
+
+/** A session, receipt by receipt. */
+export function bill(session: string): Schemas['SessionBill'] | undefined {
+  const play = PLAYS.find((one) => one.session === session);
+  if (play === undefined) return undefined;
+  const receipts = receiptsOf(play);
+  const lines = receipts.map((part, sequence): Schemas['BillLine'] => ({
+    sequence,
+    receipt_sha256: `${sequence.toString(16)}f2c41d0`.repeat(8),
+    received_at_ms: play.started_ms + (sequence + 1) * 10_000,
+    duration_us: part.used_us,
+    billed_us: part.used_us,
+    countersigned: sequence + 1 < receipts.length,
+    host: money(part.total - part.fee),
+    platform: money(part.fee),
+    total: money(part.total),
+  }));
+  const { lease, node, title } = play;
+  const all = sums([partOf(play, 0, play.used_us)]);
+  return { session, title, leases: [{ lease, generation: 0, node, terms: termsOf(play), lines, sums: all }] };
 }
 
 /** The rate card in force. */
 export const PRICES: Schemas['Prices'] = {
   version: 3,
-  since_ms: Date.now() - 9 * DAY_MS,
+  since_ms: NOW_MS - 60 * DAY_MS,
   currency: 'EUR',
-  fee_permille: Number(FEE_PERMILLE),
+  fee_permille: FEE_PERMILLE,
   note: 'winter',
   rates: [
     { work: 'interactive', region: '', gpu_tier: 0, price_per_hour: money(PRICE_MICROS) },
-    { work: 'interactive', region: 'DE', gpu_tier: 4, price_per_hour: money(900_000n) },
+    { work: 'interactive', region: '', gpu_tier: 6, price_per_hour: money(900_000n) },
     { work: 'batch', region: '', gpu_tier: 0, price_per_hour: money(200_000n) },
+    { work: 'reserve', region: '', gpu_tier: 0, price_per_hour: money(120_000n) },
   ],
 };
 
 /** What was paid lately. */
-export const PRICE_INDEX: Schemas['PriceIndex'] = {
-  from_ms: Date.now() - DAY_MS,
-  to_ms: Date.now(),
-  prices: [
-    {
-      work: 'interactive',
-      region: 'DE',
-      gpu_tier: 4,
-      price_per_hour: money(871_250n),
-      listed_per_hour: money(900_000n),
-      billed_us: 14 * 3_600_000_000,
-      leases: 31,
-    },
-  ],
-};
+export function priceIndex(): Schemas['PriceIndex'] {
+  const span = { from_ms: NOW_MS - DAY_MS, to_ms: NOW_MS };
+  const regions = grouped(usedIn(span), ({ node, work }) => `${work} ${machineOf(node)?.region ?? ''}`);
+  const prices = [...regions].map(([key, { used_us, leases }]) => {
+    const [work, region] = key.split(' ') as [Schemas['Work'], string];
+    const paid = money(work === 'reserve' ? STANDBY_MICROS : PRICE_MICROS);
+    const listed = PRICES.rates.find((rate) => rate.work === work)?.price_per_hour ?? paid;
+    return { work, region, gpu_tier: 4, price_per_hour: paid, listed_per_hour: listed, billed_us: used_us, leases };
+  });
+  return { ...span, prices };
+}
+
+/** What reservations of a title set aside. */
+function heldFor(title: string): bigint {
+  return RESERVATIONS.filter((one) => one.title === title).reduce((sum, { held }) => sum + micros(held.amount), 0n);
+}
 
 /** Budgets: one that is nearly used up, one without a limit. */
-export const BUDGETS: Schemas['Budget'][] = [
-  { title: 'meteor', limit: money(42_000_000n), committed: money(40_548_321n) },
-  { title: 'testcard', committed: money(925_171n) },
+export function budgets(): Schemas['Budget'][] {
+  return byTitle(EVER).map(({ title, sums: { total } }) => ({
+    title,
+    ...(title === 'meteor' && { limit: money((micros(total.amount) / 1_000_000n + 9n) * 1_000_000n) }),
+    committed: money(micros(total.amount) + heldFor(title)),
+  }));
+}
+
+/** The hosts' part of what was used, in millionths. */
+function earnedIn(span: Span): bigint {
+  return usedIn(span).reduce((sum, { part }) => sum + part.total - part.fee, 0n);
+}
+
+/** Of the machine that a case is open about, nothing is settled since it was opened. */
+const REVIEWED = MACHINES[0]?.id ?? '';
+const REVIEW_FROM_MS = (SETTLED_UNTIL - 1) * DAY_MS;
+
+function settledOf(node: string): bigint {
+  const to_ms = node === REVIEWED ? REVIEW_FROM_MS : SETTLED_UNTIL * DAY_MS;
+  return earnedIn({ from_ms: 0, to_ms, nodes: [node] });
+}
+
+/** Staked from earnings that were settled. */
+export const STAKED_MICROS = 2_500_000n;
+const deductedOf = (node: string): bigint => (node === MACHINES[1]?.id ? STAKED_MICROS : 0n);
+
+/** Where earnings go. */
+export const PAY_TO: Schemas['PayTo'] = { rail: 'bank', name: 'Ada Nováková', iban: 'NL91ABNA0417164300' };
+
+/** A payout of what a machine earned in a week that was settled by then; what failed is collected again. */
+function payout(at: number, state: Schemas['PayoutState'], node: string, weeks: readonly [number, number]): Schemas['Payout'] {
+  const [from, to] = weeks.map((back) => (SETTLED_UNTIL - 3 - back * 7) * DAY_MS) as [number, number];
+  return {
+    id: String(at).repeat(32),
+    run: 4 - at,
+    settled_until: new Date(to - DAY_MS).toISOString().slice(0, 10),
+    account: ACCOUNT_ID,
+    node,
+    amount: money(earnedIn({ from_ms: from, to_ms: to, nodes: [node] })),
+    pay_to: at === 1 ? { rail: 'evm', address: '0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed' } : PAY_TO,
+    state,
+    created_at_ms: to + 3 * DAY_MS + HOUR_MS,
+    changed_at_ms: to + 3 * DAY_MS + (state === 'created' ? 1 : 9) * HOUR_MS,
+  };
+}
+
+/** Payouts in each state. */
+export const PAYOUTS: readonly Schemas['Payout'][] = [
+  payout(0, 'created', REVIEWED, [1, 0]),
+  payout(1, 'submitted', REVIEWED, [2, 1]),
+  payout(2, 'settled', REVIEWED, [6, 2]),
+  payout(3, 'failed', REVIEWED, [6, 3]),
 ];
 
-/** What was earned, settled a week ago, and what is held since. */
-export function earnings(node: string | null): Schemas['EarningsOverview'] {
-  const today = Math.floor(Date.now() / DAY_MS);
-  const held = [0, 1, 2, 3].reverse().map((back): Schemas['HeldDay'] => {
-    const from_ms = (today - back) * DAY_MS;
+function paidTo(node: string): bigint {
+  const counted = PAYOUTS.filter((one) => one.node === node && one.state !== 'failed');
+  return counted.reduce((sum, { amount }) => sum + micros(amount.amount), 0n);
+}
+
+/** What a machine has that is settled and goes nowhere yet. */
+export function availableOf(node: string): bigint {
+  return settledOf(node) - paidTo(node) - deductedOf(node);
+}
+
+/** What was earned, what of it is settled, and what is held since. */
+export function earnings(nodes: readonly string[] | undefined): Schemas['EarningsOverview'] {
+  const rows = byNode({ ...EVER, nodes });
+  const held = [3, 2, 1, 0].map((back): Schemas['HeldDay'] => {
+    const from_ms = (TODAY - back) * DAY_MS;
     return {
-      epoch: today - back,
+      epoch: TODAY - back,
       date: new Date(from_ms).toISOString().slice(0, 10),
       from_ms,
-      amount: money(1_204_331n + BigInt(back) * 77_003n),
+      amount: money(earnedIn({ from_ms, to_ms: from_ms + DAY_MS, nodes })),
       settles_at_ms: from_ms + 4 * DAY_MS,
       why: back === 0 ? 'day_runs' : 'dispute_window',
     };
   });
-  const nodes = BY_NODE.filter((row) => node === null || row.node === node).map((row) => ({
-    node: row.node,
-    name: row.name,
-    region: row.region,
-    earned: row.sums.hosts,
-    settled: part(row.sums.hosts, 750n),
-    paid: part(row.sums.hosts, 500n),
-    deducted: part(row.sums.hosts, 100n),
-  }));
-  const withheld = BY_NODE.slice(0, 1).map((row): Schemas['Withheld'] => ({ node: row.node, why: 'under_review', amount: money(2_004_331n) }));
-  return { nodes, held, withheld, settled_until_ms: (today - 3) * DAY_MS, now_ms: Date.now() };
+  return {
+    nodes: rows.map(({ node, name, region, sums: { hosts } }) => ({
+      node,
+      name,
+      region,
+      earned: hosts,
+      settled: money(settledOf(node)),
+      paid: money(paidTo(node)),
+      deducted: money(deductedOf(node)),
+    })),
+    held,
+    withheld: rows
+      .filter(({ node }) => node === REVIEWED)
+      .map(({ node, sums: { hosts } }) => ({ node, why: 'under_review', amount: money(micros(hosts.amount) - settledOf(node)) })),
+    settled_until_ms: SETTLED_UNTIL * DAY_MS,
+    now_ms: Date.now(),
+  };
 }
-
-/** Payouts in each state. */
-export const PAYOUTS: Schemas['Payout'][] = (['created', 'submitted', 'settled', 'failed'] as const).map((state, at) => ({
-  id: String(at).repeat(32),
-  run: 4 - at,
-  settled_until: '2026-11-24',
-  account: BY_NODE[0]?.node ?? '',
-  node: BY_NODE[0]?.node ?? '',
-  amount: money(12_340_000n),
-  pay_to: at === 1 ? { rail: 'evm', address: '0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed' } : { rail: 'bank', name: 'Ada Nováková', iban: 'NL91ABNA0417164300' },
-  state,
-  created_at_ms: Date.now() - (at + 1) * DAY_MS,
-  changed_at_ms: Date.now() - at * DAY_MS,
-}));
 
 /** A machine's proof: its form alone, it proves nothing. */
 export function proof(node: string): Schemas['Earnings'] {
-  const earned = money(18_000_041n);
-  const of = { version: 1, epoch: 20_780, date: '2026-11-23', host: node, earned, index: 0, leaves: 1, path: [], root: '00'.repeat(32) };
+  const earned = money(settledOf(node));
+  const date = new Date((SETTLED_UNTIL - 1) * DAY_MS).toISOString().slice(0, 10);
+  const of = { version: 1, epoch: SETTLED_UNTIL - 1, date, host: node, earned, index: 0, leaves: 1, path: [], root: '00'.repeat(32) };
   return { node, earned: [earned], settled: [earned], ledger_key: 'ab'.repeat(32), proofs: [of as unknown as Record<string, never>] };
 }
 
-/** The same by kind of work. */
-export const BY_WORK: Schemas['WorkUsage'][] = [
-  { work: 'interactive', sums: sums(412_000e6, 218) },
-  { work: 'reserve', sums: sums(9_400e6, 12) },
-];
+/** What the second hour of two machines' standing by costs at most. */
+const HELD_FOR_STANDBY = 2n * STANDBY_MICROS;
 
 const RESERVED: Schemas['Reservation'] = {
   id: '0b9d1f6e-7c7c-4a52-8a57-5f0a5b1b2c01',
   auction: '0b9d1f6e-7c7c-4a52-8a57-5f0a5b1b2c02',
-  account: '0b9d1f6e-7c7c-4a52-8a57-5f0a5b1b2c03',
+  account: ACCOUNT_ID,
   title: 'meteor',
   region: 'DE',
   gpu_tier: 0,
   machines: 2,
-  from_ms: Date.now() - HOUR_MS,
-  until_ms: Date.now() + HOUR_MS,
+  from_ms: NOW_MS - HOUR_MS,
+  until_ms: NOW_MS + HOUR_MS,
   state: 'booked',
-  decided_at_ms: Date.now() - DAY_MS,
+  decided_at_ms: NOW_MS - DAY_MS,
   price_ceiling: money(120_000n),
-  price_per_hour: money(90_001n),
-  fee_permille: Number(FEE_PERMILLE),
-  held: money(90_004n),
-  paid: money(150_002n),
-  machine_states: FLEET.slice(0, 2).map(({ id }, at) => ({ node: id, state: at === 0 ? 'standing' : 'playing', is_next: false })),
-  created_at_ms: Date.now() - DAY_MS,
+  price_per_hour: money(STANDBY_MICROS),
+  fee_permille: FEE_PERMILLE,
+  held: money(HELD_FOR_STANDBY),
+  paid: sums(STANDBY.map((play) => partOf(play, 0, play.used_us))).total,
+  machine_states: STANDBY.map(({ node }, at) => ({ node, state: at === 0 ? 'standing' : 'playing', is_next: false })),
+  created_at_ms: NOW_MS - 2 * DAY_MS,
 };
 
-/** Reservations: one that runs, and one that found too few machines. */
-export const RESERVATIONS: Schemas['Reservation'][] = [
+const UNPAID = { held: money(0n), paid: money(0n), machine_states: [] };
+
+/** Reservations: one that runs, one for which machines bid, and one that found too few. */
+export const RESERVATIONS: readonly Schemas['Reservation'][] = [
   RESERVED,
-  { ...RESERVED, id: '0b9d1f6e-7c7c-4a52-8a57-5f0a5b1b2c04', region: '', state: 'failed', price_per_hour: null, held: money(0n), paid: money(0n), machine_states: [] },
+  {
+    ...RESERVED,
+    ...UNPAID,
+    id: '0b9d1f6e-7c7c-4a52-8a57-5f0a5b1b2c05',
+    region: '',
+    state: 'bidding',
+    machines: 3,
+    from_ms: NOW_MS + 20 * HOUR_MS,
+    until_ms: NOW_MS + 24 * HOUR_MS,
+    decided_at_ms: NOW_MS + HOUR_MS / 6,
+    price_per_hour: null,
+    held: money(12n * 120_000n),
+  },
+  { ...RESERVED, ...UNPAID, id: '0b9d1f6e-7c7c-4a52-8a57-5f0a5b1b2c04', region: 'AU', state: 'failed', price_per_hour: null },
 ];
 
 /** What standing by costs. */
@@ -224,7 +310,7 @@ export const QUOTE: Schemas['Quote'] = {
   work: 'reserve',
   price_per_hour: money(120_000n),
   lowest_price_per_hour: money(120_000n),
-  fee_permille: Number(FEE_PERMILLE),
-  rate_card: 1,
-  valid_until_ms: Date.now() + HOUR_MS,
+  fee_permille: FEE_PERMILLE,
+  rate_card: PRICES.version,
+  valid_until_ms: NOW_MS + HOUR_MS,
 };

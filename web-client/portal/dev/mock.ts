@@ -8,7 +8,7 @@ import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Plugin } from 'vite';
 import type { components } from '../src/api/generated';
-import { FLEET, RECEIPTS, SAVES, SESSIONS, TITLES } from './mock-data.ts';
+import { SAVES, SESSIONS, TITLES, receipts } from './mock-data.ts';
 import {
   ACCOUNT,
   CHARGES,
@@ -27,9 +27,27 @@ import {
   WEBHOOK_SECRET,
   choice,
 } from './mock-accounts.ts';
-import { BUDGETS, BY_NODE, BY_SESSION, BY_TITLE, BY_WORK, PAYOUTS, PRICES, PRICE_INDEX, QUOTE, RESERVATIONS, bill, earnings, proof, series } from './mock-money.ts';
+import {
+  PAYOUTS,
+  PAY_TO,
+  PRICES,
+  QUOTE,
+  RESERVATIONS,
+  bill,
+  budgets,
+  byNode,
+  bySession,
+  byTitle,
+  byWork,
+  earnings,
+  priceIndex,
+  proof,
+  series,
+  spanOf,
+} from './mock-money.ts';
+import { HOST_MACHINES, NODES } from './mock-machines.ts';
 import { EMPTY_FLEET, FLEET_VIEW, OUTLOOK, PLACEMENT } from './mock-fleet.ts';
-import { APPEALS, CASES, DISPUTES, STAKES } from './mock-trust.ts';
+import { APPEALS, CASES, CHECKS, DISPUTES, STAKES } from './mock-trust.ts';
 
 type Schemas = components['schemas'];
 
@@ -85,26 +103,33 @@ interface Answer {
   readonly body: unknown;
 }
 
-/** The doors of bills and earnings, which are the operator's. */
+/** The doors of bills and earnings, for members and operators. */
 function money(method: string, path: string, query: URLSearchParams, mode: string): Answer | undefined {
-  const answer = moneyBody(method, path.split('/').slice(2), query, mode === 'empty');
+  const answer = moneyBody(method, path.split('/').slice(2), query, mode);
   if (answer !== undefined && mode === 'guest') {
     return problem(401, 'sign_in_needed', 'Operators only', 'Open the link that the server printed.');
   }
   return answer === undefined ? undefined : { status: 200, body: answer };
 }
 
-function moneyBody(method: string, [kind, id = '', part = '']: readonly string[], query: URLSearchParams, empty: boolean): unknown {
+function moneyBody(method: string, [kind, id = '', part = '']: readonly string[], query: URLSearchParams, mode: string): unknown {
+  const empty = mode === 'empty';
   const rows = (items: readonly unknown[]): unknown => ({ items: empty ? [] : items });
+  // A host sees its own machines alone.
+  const span = spanOf(query, mode === 'host' ? HOST_MACHINES.map((one) => one.id) : undefined);
   switch (`${method} ${kind ?? ''}/${kind === 'usage' ? id : part}`) {
-    case 'GET usage/series':
-      return empty ? { ...series(query), items: [] } : series(query);
+    case 'GET usage/series': {
+      const all = series(span, Number(query.get('step_s') ?? 3600));
+      return empty ? { ...all, items: [] } : all;
+    }
     case 'GET usage/titles':
-      return rows(BY_TITLE);
+      return rows(byTitle(span));
     case 'GET usage/nodes':
-      return rows(BY_NODE.filter(({ node }) => [null, node].includes(query.get('node'))));
+      return rows(byNode(span));
     case 'GET usage/work':
-      return rows(BY_WORK);
+      return rows(byWork(span));
+    case 'GET usage/sessions':
+      return empty ? { items: [] } : bySession(span, query.get('cursor'));
     case 'GET reservations/':
       return rows(RESERVATIONS);
     case 'POST quotes/':
@@ -112,24 +137,25 @@ function moneyBody(method: string, [kind, id = '', part = '']: readonly string[]
     case 'POST reservations/':
     case 'DELETE reservations/':
       return RESERVATIONS[0];
-    case 'GET usage/sessions':
-      return rows(BY_SESSION);
     case 'GET sessions/bill':
       return bill(id);
     case 'GET prices/':
-      if (id === 'index') return empty ? { ...PRICE_INDEX, prices: [] } : PRICE_INDEX;
+      if (id === 'index') return empty ? { ...priceIndex(), prices: [] } : priceIndex();
       return PRICES;
     case 'GET budgets/':
-      return rows(BUDGETS);
+      return rows(budgets());
     case 'PUT budgets/':
-      return BUDGETS[0];
+      return budgets()[0];
     case 'GET earnings/':
-      return empty ? { nodes: [], held: [], now_ms: Date.now() } : earnings(query.get('node'));
+      return empty ? { nodes: [], held: [], now_ms: Date.now() } : earnings(span.nodes);
     case 'GET cases/':
       return rows(CASES);
     case 'GET disputes/':
-    case 'GET sessions/disputes':
       return rows(DISPUTES);
+    case 'GET sessions/disputes':
+      return rows(DISPUTES.filter((one) => one.session === id));
+    case 'GET nodes/checks':
+      return rows(CHECKS);
     case 'GET appeals/':
       return rows(APPEALS);
     case 'POST cases/appeal':
@@ -160,7 +186,7 @@ function route(method: string, path: string, mode: string): Answer {
     case 'GET sessions/:id':
       return one(SESSIONS.find((session) => session.id === id));
     case 'GET sessions/:id/receipts':
-      return page(empty ? [] : RECEIPTS);
+      return page(empty ? [] : receipts(id ?? ''));
     case 'DELETE sessions/:id':
       return one(SESSIONS.find((session) => session.id === id));
     case 'GET saves':
@@ -168,7 +194,7 @@ function route(method: string, path: string, mode: string): Answer {
     case 'DELETE saves/:id':
       return { status: 204, body: undefined };
     case 'GET nodes':
-      return page(empty ? [] : FLEET);
+      return page(empty ? [] : NODES);
     case 'GET outlook':
     case 'POST surveys/:id':
       return { status: 200, body: OUTLOOK };
@@ -185,8 +211,7 @@ function route(method: string, path: string, mode: string): Answer {
     case 'DELETE nodes/:id/drain':
       return { status: 204, body: undefined };
     case 'GET me':
-      if (mode === 'host') return { status: 200, body: { ...ME, account: { ...ACCOUNT, kind: 'host', name: 'Vera’s attic' } } };
-      return { status: 200, body: mode === 'guest' ? {} : mode === 'operator' ? { ...ME, operator: 'owner' } : ME };
+      return { status: 200, body: whoIs(mode) };
     case 'GET me/:id':
       return { status: 200, body: empty ? { identities: [], passkeys: [] } : OWN_WAYS };
     case 'GET sign-in':
@@ -194,7 +219,7 @@ function route(method: string, path: string, mode: string): Answer {
     case 'GET sign-in/:id':
       return { status: 200, body: choice(mode === 'newcomer') };
     case 'GET accounts/:id/holdings':
-      return { status: 200, body: { titles: [], nodes: empty ? [] : FLEET.map((node) => node.id) } };
+      return { status: 200, body: { titles: [], nodes: empty ? [] : HOST_MACHINES.map((node) => node.id) } };
     case 'POST sign-in':
       return { status: 200, body: ME };
     case 'DELETE sign-in':
@@ -210,7 +235,7 @@ function route(method: string, path: string, mode: string): Answer {
     case 'GET payouts':
       return page(empty ? [] : PAYOUTS);
     case 'GET accounts/:id/destination':
-      return page([]);
+      return page(empty ? [] : [{ pay_to: PAY_TO }]);
     case 'GET accounts/:id/stake':
       return page(empty ? [] : STAKES);
     case 'POST accounts/:id/stake':
@@ -251,6 +276,23 @@ function route(method: string, path: string, mode: string): Answer {
       return problem(503, 'no_capacity', 'Every seat is taken', 'Try again in a minute.');
     default:
       return problem(404, 'not_found', 'There is nothing here', 'Check the address.');
+  }
+}
+
+/** Who the browser is. */
+function whoIs(mode: string): Schemas['Me'] {
+  const nothing = { ...ACCOUNT.allowance, committed: { amount: '0.000000', currency: 'EUR' } };
+  switch (mode) {
+    case 'guest':
+      return {};
+    case 'operator':
+      return { ...ME, operator: 'owner' };
+    case 'host':
+      return { ...ME, account: { ...ACCOUNT, kind: 'host', name: 'Vera’s attic', allowance: nothing } };
+    case 'empty':
+      return { ...ME, account: { ...ACCOUNT, allowance: nothing } };
+    default:
+      return ME;
   }
 }
 

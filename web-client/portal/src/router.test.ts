@@ -1,9 +1,9 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { SESSION } from '../dev/fixtures';
 import { href, navigate, parse, watch, type Route } from './router';
 
 const read = (path: string): Route => parse(new URL(path, 'http://localhost'));
-const SESSION = '6f1c1e1e-0b7a-4a51-9a61-2f5a3c0e9b11';
 
 describe('addresses', () => {
   it.each([

@@ -2,7 +2,8 @@
 import type { IncomingMessage } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { chromium, type Browser, type BrowserContext } from 'playwright-core';
-import { build, preview, type PreviewServer } from 'vite';
+import { preview, type PreviewServer } from 'vite';
+import { inject } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const FLAGS = [
@@ -26,15 +27,13 @@ export interface Bench {
   close(): Promise<void>;
 }
 
-/** Builds the pages into `outDir`, serves them with the mock on a free port and starts Chromium. */
-export async function openBench(outDir: string): Promise<Bench> {
-  const common = { root: ROOT, mode: 'mock', logLevel: 'error' } as const;
-  // The test runner says `test`; what is checked is what is shipped.
-  process.env['NODE_ENV'] = 'production';
-  await build({ ...common, build: { outDir, emptyOutDir: true } });
+/** Serves the built pages with the mock on a free port and starts Chromium. */
+export async function openBench(): Promise<Bench> {
   const server: PreviewServer = await preview({
-    ...common,
-    build: { outDir },
+    root: ROOT,
+    mode: 'mock',
+    logLevel: 'error',
+    build: { outDir: inject('pages') },
     preview: { port: 0, host: '127.0.0.1' },
   });
   // First in line, because the server rewrites addresses.
@@ -61,14 +60,20 @@ export const SCREENS = {
   desktop: { viewport: { width: 1440, height: 900 } },
 } as const;
 
-/** A fresh visitor, for whom the mock plays `mock`. */
+/** A fresh visitor, for whom the mock plays `mock`; `serviceWorkers` as Playwright takes it. */
 export async function visitor(
   bench: Bench,
   screen: keyof typeof SCREENS,
   colorScheme: 'dark' | 'light',
   mock = '',
+  serviceWorkers: 'allow' | 'block' = 'allow',
 ): Promise<BrowserContext> {
-  const context = await bench.browser.newContext({ ...SCREENS[screen], colorScheme, reducedMotion: 'reduce' });
-  await context.addCookies([{ name: 'mock', value: mock || 'busy', url: bench.url }]);
+  const context = await bench.browser.newContext({ ...SCREENS[screen], colorScheme, reducedMotion: 'reduce', serviceWorkers });
+  await choose(bench, context, mock);
   return context;
+}
+
+/** Has the mock play `mock` for a visitor. */
+export function choose(bench: Bench, context: BrowserContext, mock = ''): Promise<void> {
+  return context.addCookies([{ name: 'mock', value: mock || 'busy', url: bench.url }]);
 }

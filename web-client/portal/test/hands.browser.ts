@@ -1,7 +1,4 @@
 /** The way from the catalogue into a game, and back, with keys alone and with a pad alone. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openBench, visitor, type Bench } from './browser';
@@ -25,15 +22,12 @@ const DOWN = 13;
 const RIGHT = 15;
 
 let bench: Bench | undefined;
-let folder: string;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'portal-hands-'));
-  bench = await openBench(folder);
+  bench = await openBench();
 });
 afterAll(async () => {
   await bench?.close();
-  await rm(folder, { recursive: true, force: true });
 });
 
 async function onCatalogue(act: (page: Page) => Promise<void>): Promise<void> {

@@ -1,7 +1,4 @@
 /** What a visitor's browser has to fetch before it shows games, and in which order a game starts. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openBench, visitor, type Bench } from './browser';
@@ -10,15 +7,12 @@ import { openBench, visitor, type Bench } from './browser';
 const MAX_SCRIPT_BYTES = 67_000;
 
 let bench: Bench | undefined;
-let folder: string;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'portal-weight-'));
-  bench = await openBench(folder);
+  bench = await openBench();
 });
 afterAll(async () => {
   await bench?.close();
-  await rm(folder, { recursive: true, force: true });
 });
 
 describe('the pages', () => {

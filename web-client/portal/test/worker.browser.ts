@@ -1,19 +1,14 @@
 /** The service worker in a real Chromium: what it keeps, and what it must leave alone. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openBench, visitor, type Bench } from './browser';
 
 let bench: Bench | undefined;
-let folder: string;
 let context: BrowserContext | undefined;
 let page: Page;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'portal-worker-'));
-  bench = await openBench(folder);
+  bench = await openBench();
   context = await visitor(bench, 'desktop', 'dark');
   page = await context.newPage();
   await page.goto(bench.url);
@@ -25,7 +20,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await context?.close();
   await bench?.close();
-  await rm(folder, { recursive: true, force: true });
 });
 
 describe('the service worker', () => {

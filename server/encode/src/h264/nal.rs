@@ -95,7 +95,7 @@ fn after_start_code(stream: &[u8]) -> Option<&[u8]> {
 }
 
 fn start_code(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(3).position(|window| window == [0, 0, 1])
+    memchr::memmem::find(bytes, &[0, 0, 1])
 }
 
 #[cfg(test)]

@@ -1,9 +1,13 @@
 //! Colour conversion on the CPU, with SIMD: two rows at a time, each pixel read once and each sample written once.
 //!
-//! On x86-64 with AVX2 by kernels of our own ([`x86`]), elsewhere and for pictures narrower than those take by the
-//! `yuv` crate, which has NEON. Both keep within one step of the exact value (`tests/convert.rs`).
+//! On x86-64 by kernels of our own, which want AVX2 ([`x86`]), and by the same arithmetic without them for narrower pictures
+//! and older processors ([`portable`]); elsewhere by the `yuv` crate, which has NEON and takes long to compile. All keep
+//! within one step of the exact value (`tests/convert.rs`).
 
+#[cfg(not(target_arch = "x86_64"))]
 mod library;
+#[cfg(target_arch = "x86_64")]
+mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -84,11 +88,16 @@ pub(crate) fn convert_rows(
     }
 }
 
+#[cfg(target_arch = "x86_64")]
 fn convert_pair(order: ByteOrder, pair: RowPair<'_>) -> Result<(), GpuError> {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(level) = x86::Level::of_this_machine().filter(|_| pair.width >= x86::BLOCK) {
-        level.convert(order, pair);
-        return Ok(());
+    match x86::Level::of_this_machine().filter(|_| pair.width >= x86::BLOCK) {
+        Some(level) => level.convert(order, pair),
+        None => portable::convert(order, pair),
     }
+    Ok(())
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn convert_pair(order: ByteOrder, pair: RowPair<'_>) -> Result<(), GpuError> {
     library::convert(order, pair)
 }

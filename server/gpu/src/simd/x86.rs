@@ -1,36 +1,15 @@
 //! AVX2, and the dot products of AVX-512 VNNI where the processor has them.
-//!
-//! Weights are small integers and each sum is brought to its range by one multiplication whose upper 16 bits are the
-//! sample: `((weights · pixel + bias) · scale) >> 16`. The integers are those whose ratios come nearest to BT.709's among
-//! the ones for which no step overflows, so that luma is at most 0.3 of a step off before it is rounded, and chroma 0.5
-//! with the rounding of its means.
 #![expect(
     unsafe_code,
     reason = "instructions that the build does not take for granted, and loads of 32 bytes"
 )]
 
+use super::portable::{CB, CR, LUMA, Sample};
 use super::{ByteOrder, Chroma, RowPair};
 use std::arch::x86_64::*;
 
 /// Pixels of a row that are converted at once: no picture may be narrower.
 pub(super) const BLOCK: usize = 32;
-
-/// R, G, B of luma: 0.2126, 0.7152, 0.0722 times 137. With 8 bits a channel the sum of any two products of neighbours
-/// is below 2¹⁵, and all of it below 2¹⁶.
-const LUMA: [i8; 3] = [29, 98, 10];
-/// 219 ÷ (255 · 137), and 16.5 of its steps.
-const LUMA_SCALE: u16 = 411;
-const LUMA_BIAS: u16 = 2631;
-/// R, G, B of Cb: −0.2126, −0.7152, 0.9278 to one another. They add up to nothing: grey is exactly 128.
-const CB: [i8; 3] = [-24, -81, 105];
-/// 112 ÷ (255 · 105), and 128.5 of its steps.
-const CB_SCALE: u16 = 274;
-const CB_BIAS: u16 = 30_735;
-/// R, G, B of Cr: 0.7874, −0.7152, −0.0722 to one another.
-const CR: [i8; 3] = [109, -99, -10];
-/// 112 ÷ (255 · 109), and 128.5 of its steps.
-const CR_SCALE: u16 = 264;
-const CR_BIAS: u16 = 31_899;
 
 /// What the processor has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,8 +104,8 @@ macro_rules! kernel {
                 let [a, b, c, d] = bottom;
                 let lower = luma([$dot(a, y), $dot(b, y), $dot(c, y), $dot(d, y)]);
                 let [left, right] = means(top, bottom);
-                let cb = difference([$dot(left, cb), $dot(right, cb)], CB_BIAS, CB_SCALE);
-                let cr = difference([$dot(left, cr), $dot(right, cr)], CR_BIAS, CR_SCALE);
+                let cb = difference([$dot(left, cb), $dot(right, cb)], CB);
+                let cr = difference([$dot(left, cr), $dot(right, cr)], CR);
                 // SAFETY: as above; there are half as many samples of Cb and of Cr, and x is even.
                 unsafe {
                     *part_mut(rows.luma_top, x) = stored(upper);
@@ -163,7 +142,8 @@ fn dot_vnni(pixels: __m256i, weights: __m256i) -> __m256i {
 /// Weights as the bytes of pixels lie, nothing for the fourth.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn weights(order: ByteOrder, [r, g, b]: [i8; 3]) -> __m256i {
+fn weights(order: ByteOrder, sample: Sample) -> __m256i {
+    let [r, g, b] = sample.weights;
     let bytes = match order {
         ByteOrder::Rgba => [r, g, b, 0],
         ByteOrder::Bgra => [b, g, r, 0],
@@ -207,17 +187,17 @@ fn in_order(packed: __m256i) -> __m256i {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn scaled(sums: __m256i, bias: u16, scale: u16) -> __m256i {
-    let biased = _mm256_add_epi16(sums, _mm256_set1_epi16(bias as i16));
-    _mm256_mulhi_epu16(biased, _mm256_set1_epi16(scale as i16))
+fn scaled(sums: __m256i, to: Sample) -> __m256i {
+    let biased = _mm256_add_epi16(sums, _mm256_set1_epi16(to.bias as i16));
+    _mm256_mulhi_epu16(biased, _mm256_set1_epi16(to.scale as i16))
 }
 
 /// Luma of 32 pixels.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn luma([a, b, c, d]: [__m256i; 4]) -> __m256i {
-    let upper = scaled(_mm256_packus_epi32(a, b), LUMA_BIAS, LUMA_SCALE);
-    let lower = scaled(_mm256_packus_epi32(c, d), LUMA_BIAS, LUMA_SCALE);
+    let upper = scaled(_mm256_packus_epi32(a, b), LUMA);
+    let lower = scaled(_mm256_packus_epi32(c, d), LUMA);
     in_order(_mm256_packus_epi16(upper, lower))
 }
 
@@ -243,8 +223,8 @@ fn neighbours(left: __m256i, right: __m256i) -> __m256i {
 /// Sixteen samples of Cb or Cr in 16 bits each, in order. Biases turn the signed sums into unsigned ones.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn difference([a, b]: [__m256i; 2], bias: u16, scale: u16) -> __m256i {
-    in_order(scaled(_mm256_packs_epi32(a, b), bias, scale))
+fn difference([a, b]: [__m256i; 2], to: Sample) -> __m256i {
+    in_order(scaled(_mm256_packs_epi32(a, b), to))
 }
 
 #[inline]
@@ -263,14 +243,8 @@ fn apart(cb: __m256i, cr: __m256i) -> ([u8; BLOCK / 2], [u8; BLOCK / 2]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::portable;
     use super::*;
-
-    /// The arithmetic of the kernels, a pixel at a time.
-    fn sample(mean: [u8; 3], weights: [i8; 3], bias: u16, scale: u16) -> u8 {
-        let sum: i32 =
-            mean.iter().zip(weights).map(|(value, weight)| i32::from(*value) * i32::from(weight)).sum();
-        (((sum + i32::from(bias)) * i32::from(scale)) >> 16) as u8
-    }
 
     fn noise(bytes: usize, seed: u32) -> Vec<u8> {
         (0..bytes as u32)
@@ -279,26 +253,14 @@ mod tests {
             .collect()
     }
 
-    fn channels(pixel: &[u8], order: ByteOrder) -> [u8; 3] {
-        match order {
-            ByteOrder::Rgba => [pixel[0], pixel[1], pixel[2]],
-            ByteOrder::Bgra => [pixel[2], pixel[1], pixel[0]],
+    /// Two rows as `convert` makes them: luma, and chroma side by side and apart.
+    fn converted(convert: impl Fn(RowPair<'_>), pixels: &[u8], stride: usize, width: usize) -> [Vec<u8>; 4] {
+        let (mut luma, mut pairs) = (vec![0; 2 * width], vec![0; width]);
+        let (mut cb, mut cr) = (vec![0; width / 2], vec![0; width / 2]);
+        for chroma in [Chroma::Pairs(&mut pairs), Chroma::Planes(&mut cb, &mut cr)] {
+            convert(RowPair { width, pixels, stride, luma: &mut luma, chroma });
         }
-    }
-
-    /// Luma, Cb, Cr as they should come out of two rows.
-    fn expected(pixels: &[u8], stride: usize, width: usize, order: ByteOrder) -> [Vec<u8>; 3] {
-        let at = |x: usize, y: usize| channels(&pixels[y * stride + 4 * x..], order);
-        let luma = (0..2).flat_map(|y| (0..width).map(move |x| (x, y)));
-        let luma = luma.map(|(x, y)| sample(at(x, y), LUMA, LUMA_BIAS, LUMA_SCALE)).collect();
-        let up = |a: u8, b: u8| (u16::from(a) + u16::from(b)).div_ceil(2) as u8;
-        let mean = |x: usize| {
-            [0, 1, 2].map(|c| up(up(at(x, 0)[c], at(x, 1)[c]), up(at(x + 1, 0)[c], at(x + 1, 1)[c])))
-        };
-        let chroma = |weights, bias, scale| {
-            (0..width).step_by(2).map(|x| sample(mean(x), weights, bias, scale)).collect()
-        };
-        [luma, chroma(CB, CB_BIAS, CB_SCALE), chroma(CR, CR_BIAS, CR_SCALE)]
+        [luma, pairs, cb, cr]
     }
 
     #[test]
@@ -313,18 +275,9 @@ mod tests {
                 let mut pixels = noise(2 * stride, width as u32);
                 // The extremes of every sum.
                 pixels[..16].copy_from_slice(&[255, 255, 255, 255, 0, 0, 0, 0, 255, 0, 0, 9, 0, 255, 0, 9]);
-                let [luma, cb, cr] = expected(&pixels, stride, width, order);
-                let mut got = vec![0; 2 * width];
-                let mut pairs = vec![0; width];
-                let chroma = Chroma::Pairs(&mut pairs);
-                level.convert(order, RowPair { width, pixels: &pixels, stride, luma: &mut got, chroma });
-                assert_eq!(got, luma, "{level:?} {width}");
-                let turns: Vec<u8> = cb.iter().zip(&cr).flat_map(|(cb, cr)| [*cb, *cr]).collect();
-                assert_eq!(pairs, turns, "{level:?} {width}");
-                let (mut got_cb, mut got_cr) = (vec![0; width / 2], vec![0; width / 2]);
-                let chroma = Chroma::Planes(&mut got_cb, &mut got_cr);
-                level.convert(order, RowPair { width, pixels: &pixels, stride, luma: &mut got, chroma });
-                assert_eq!((got_cb, got_cr), (cb, cr), "{level:?} {width}");
+                let portable = converted(|pair| portable::convert(order, pair), &pixels, stride, width);
+                let kernel = converted(|pair| level.convert(order, pair), &pixels, stride, width);
+                assert_eq!(kernel, portable, "{level:?} {width}");
             }
         }
     }

@@ -49,6 +49,11 @@ fn pipeline_of(manifest: &str, video: VideoOptions) -> Running {
     (Pipeline::start(config).unwrap(), input, receiver)
 }
 
+/// Whether a picture's time is that moment or later.
+fn is_since(moment: u32, rtp_timestamp: u32) -> bool {
+    rtp_timestamp.wrapping_sub(moment) < u32::MAX / 2
+}
+
 fn press(serial: u32) -> InputPacket {
     let mut held = HeldState::default();
     held.set_key(Key(4), true);
@@ -87,7 +92,7 @@ fn a_challenged_session_answers_first_and_then_its_title_begins() {
         }
     };
     let (first, frames) = peer.wait_for(|received| {
-        let first = received.video.iter().position(|frame| frame.2 == begins)?;
+        let first = received.video.iter().position(|frame| is_since(begins, frame.2))?;
         Some((first, received.video.clone()))
     });
     assert!((1..=MOST_FRAMES as usize).contains(&first), "{first} frames before the title");
@@ -105,7 +110,8 @@ fn a_page_that_covers_nothing_sees_the_title_at_once() {
     let first = peer.wait_for(|received| received.video.first().map(|frame| frame.2));
     while let Some(event) = events.blocking_recv() {
         if let PipelineEvent::Begins(rtp_timestamp) = event {
-            return assert_eq!(rtp_timestamp, first);
+            // A busy machine may have left the very first out.
+            return assert!(is_since(rtp_timestamp, first), "{first} came before {rtp_timestamp}");
         }
     }
     panic!("the title never began");

@@ -1,14 +1,38 @@
 //! What the receiver says.
 
 use super::{ActiveProbe, MediaSender, SenderEvent};
-use crate::feedback::{Feedback, TwccReport};
+use crate::feedback::{Feedback, PacketReport, TwccReport};
 use crate::history::{Cargo, CargoFate};
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A report that says more frames are good than this tells of the newest only, so that other events keep
 /// their place.
 const MAX_FRAMES_TOLD: usize = 32;
+
+/// For how long the receiver has heard what was sent. What it missed in a pause it can ask for only once that is over.
+#[derive(Debug, Default)]
+pub(super) struct Hearing {
+    /// Departures of the first packet after a pause, and of the newest.
+    span: Option<(Instant, Instant)>,
+}
+
+impl Hearing {
+    /// A packet that left at `departure` arrived; `patience` is a pause.
+    fn heard(&mut self, departure: Instant, patience: Duration) {
+        let span = self.span.get_or_insert((departure, departure));
+        if departure.saturating_duration_since(span.1) > patience {
+            span.0 = departure;
+        }
+        span.1 = span.1.max(departure);
+    }
+
+    /// What left before would have been asked for by now, if it were missing.
+    fn moment(&self, patience: Duration) -> Option<Instant> {
+        let (since, newest) = self.span?;
+        newest.checked_sub(patience).filter(|&moment| moment >= since)
+    }
+}
 
 impl MediaSender {
     /// Heeds one message of the receiver.
@@ -38,16 +62,23 @@ impl MediaSender {
         if let Some(departure) = fates.newest_departure {
             self.rtt.take(now, now.saturating_duration_since(departure));
         }
-        let patience = self.recovery.patience(self.conditions(now).rtt);
-        if let Some(moment) = fates.newest_departure.and_then(|newest| newest.checked_sub(patience)) {
-            self.frames.presume(moment);
-        }
+        self.presume(now, &fates.packets);
         self.on_cargo(now, &fates.cargo);
         if !fates.packets.is_empty() {
             self.estimator.on_packets(now, &fates.packets);
         }
         if let Some(plan) = self.estimator.poll_probe(now) {
             self.probe = Some(ActiveProbe { plan, sent: 0, began: now });
+        }
+    }
+
+    /// What the receiver has not asked for while it heard what left later is there.
+    fn presume(&mut self, now: Instant, packets: &[PacketReport]) {
+        let patience = self.recovery.patience(self.conditions(now).rtt);
+        let arrived = packets.iter().filter(|packet| packet.arrival.is_some());
+        arrived.for_each(|packet| self.hearing.heard(packet.departure, patience));
+        if let Some(moment) = self.hearing.moment(patience) {
+            self.frames.presume(moment);
         }
     }
 

@@ -184,6 +184,23 @@ fn a_lost_picture_is_gone_on_with_from_what_arrived_and_a_relapse_needs_a_keyfra
 }
 
 #[test]
+fn what_was_sent_into_silence_is_not_taken_for_there_once_reports_come_again() {
+    let mut peer = Peer::new();
+    for number in 10..70 {
+        peer.push(number, false, None);
+        peer.drain();
+    }
+    peer.needs();
+    // The first that comes through again is all that the receiver tells of; for what came before it wants a keyframe.
+    peer.push(70, false, None);
+    let packets = peer.drain();
+    assert!(!packets.is_empty());
+    peer.report(&packets);
+    peer.sender.handle_feedback(peer.now + RTT / 2, Feedback::Pli);
+    assert_eq!(peer.needs(), [SenderEvent::ReferenceLost { newest_good: 9 }]);
+}
+
+#[test]
 fn a_reference_that_is_too_old_and_an_encoder_that_never_answers_end_in_a_keyframe() {
     let mut peer = Peer::new();
     peer.now += SECOND;

@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -30,6 +31,8 @@ use crate::stage::Stage;
 const START_WITHIN: Duration = Duration::from_secs(10);
 /// More than an error of the last stage or a status of bubblewrap is long.
 const MAX_REPORT: usize = 4096;
+/// A pipe holds 64 KiB; longer only for a machine that does not run at all.
+const READ_WITHIN: Duration = Duration::from_secs(1);
 
 /// A title that runs.
 pub(crate) struct Running {
@@ -47,6 +50,18 @@ pub(crate) struct Bubblewrap {
     pub(crate) process: Child,
     /// It says here how the title ended, and dies when nobody listens.
     _report: File,
+    /// Reads what the title writes until nobody can write any more.
+    output: JoinHandle<()>,
+}
+
+impl Bubblewrap {
+    /// Once every process is gone: waits until the last that they wrote is read, and no longer than that takes.
+    pub(crate) fn wait_for_output(&self) {
+        let until = Instant::now() + READ_WITHIN;
+        while !self.output.is_finished() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
 /// Whether titles run as another user than the agent.
@@ -100,7 +115,7 @@ pub(crate) fn spawn(
     });
     match first {
         Ok((first, first_fd, processes)) => {
-            let bubblewrap = Bubblewrap { process: outer, _report: report };
+            let bubblewrap = Bubblewrap { process: outer, _report: report, output: drained };
             Ok(Running { bubblewrap, first, first_fd, processes })
         }
         Err(failure) => {

@@ -80,6 +80,7 @@ pub(crate) fn watch(
         let _ = bubblewrap.process.kill();
     }
     let status = bubblewrap.process.wait().ok();
+    bubblewrap.wait_for_output();
     let exit = limit.map_or_else(|| exit(status, shared.killed.load(Ordering::Acquire)), Exit::Limit);
     *shared.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(exit);
 }

@@ -58,7 +58,7 @@ separately('a session’s cost and earnings stand on the pages as the receipts s
     await assertDrawn(page);
     await page.getByText('The same as a table').click();
     await page.getByRole('region', { name: 'Cost by day, in numbers' }).waitFor();
-    assert.equal(money(await lastCell(page.getByRole('region', { name: 'Cost by day, in numbers' }).locator('tfoot'))), due.total);
+    assert.equal(money(await firstCell(page.getByRole('region', { name: 'Cost by day, in numbers' }).locator('tfoot'))), due.total);
 
     await page.getByRole('button', { name: /receipts/, expanded: false }).click();
     const bill = page.getByRole('region', { name: 'Every receipt of the session with its cost' });
@@ -128,8 +128,8 @@ async function figure(page: Page, name: string): Promise<bigint | undefined> {
   return shown === undefined ? undefined : money(shown);
 }
 
-async function lastCell(row: Locator): Promise<string> {
-  return row.locator('td').last().innerText();
+async function firstCell(row: Locator): Promise<string> {
+  return row.locator('td').first().innerText();
 }
 
 /** At least one bar of the accent's colour. */

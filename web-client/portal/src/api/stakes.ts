@@ -2,14 +2,13 @@
 import { client, items, limit, settle } from './client';
 import type { components } from './generated';
 import type { Outcome } from './problem';
+import type { Case } from './trust';
 
 type Schemas = components['schemas'];
 /** A machine's stake. */
 export type Stake = Schemas['Stake'];
 /** A part of it that a case costs. */
 export type Slash = Schemas['Slash'];
-/** Something that looks like cheating, with what it costs. */
-export type Case = Schemas['Case'];
 
 /** What the machines of an account have at stake. */
 export function stakes(account: string): Promise<Outcome<Stake[]>> {

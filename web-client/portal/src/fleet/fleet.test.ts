@@ -1,13 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { FleetNode } from '../api/client';
+import { fleetNode as node } from '../../dev/fixtures';
 import { LAND } from './land';
 import { spotsOf, standingOf, totalsOf, waitText } from './fleet';
-
-function node(rest: Partial<FleetNode>): FleetNode {
-  const id = '6f1c1e1e-0b7a-4a51-9a61-2f5a3c0e9b11';
-  const plain = { id, name: 'n', region: 'DE', online: true, draining: false, banned: false, orders: [], slots: 4, busy: 1, measurable: true, adapter: '' };
-  return { ...plain, ...rest };
-}
 
 describe('a node’s standing', () => {
   it.each([

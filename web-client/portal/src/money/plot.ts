@@ -35,9 +35,16 @@ export function draw(place: HTMLElement, { bars, by, currency }: Bars, { value, 
   const text = colour(place, '--nf-muted');
   const line = colour(place, '--nf-line');
   const font = `12px ${colour(place, '--nf-font')}`;
+  // Where none is pointed at, the newest that is not empty is told of.
+  const newest = bars.findLastIndex((bar) => value(bar) > 0n);
+  const told = (at: number | null | undefined): Bar | undefined => bars[at ?? newest];
   const money = (at: number | null | undefined): string => {
-    const bar = typeof at === 'number' ? bars[at] : undefined;
+    const bar = told(at);
     return bar === undefined ? '–' : exact(value(bar), currency);
+  };
+  const when = (at: number | null | undefined): string => {
+    const bar = told(at);
+    return bar === undefined ? '–' : rowLabel(bar.at_ms, by);
   };
   const axis = { stroke: text, font, grid: { stroke: line, width: 1 }, ticks: { show: false } };
   const options: uPlot.Options = {
@@ -48,7 +55,7 @@ export function draw(place: HTMLElement, { bars, by, currency }: Bars, { value, 
     legend: { live: true, markers: { show: false } },
     scales: { x: { time: false, range: [-0.5, bars.length - 0.5] }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
     series: [
-      { label: by === 'day' ? 'Day' : 'Hour', value: (_, at) => (bars[at] === undefined ? '–' : rowLabel(bars[at].at_ms, by)) },
+      { label: by === 'day' ? 'Day' : 'Hour', value: (_, __, ___, at) => when(at) },
       {
         label,
         fill: colour(place, '--nf-accent'),

@@ -1,19 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Save } from '../api/client';
+import { save } from '../../dev/fixtures';
 import { savedGames } from './saved-games';
-
-const save = (title: string, version: number, rest: Partial<Save> = {}): Save => ({
-  title,
-  version,
-  current: false,
-  hash: '00'.repeat(32),
-  title_version: '1.0.0',
-  session: '6f1c1e1e-0b7a-4a51-9a61-2f5a3c0e9b11',
-  size_bytes: 1000,
-  created_at_ms: version * 1000,
-  ...(version > 1 && { based_on: version - 1 }),
-  ...rest,
-});
 
 describe('saved games', () => {
   it('are grouped by title, the current version first and the newest title on top', () => {

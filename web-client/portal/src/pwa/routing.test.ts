@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { SESSION } from '../../dev/fixtures';
 import { routeOf } from './routing';
 
 describe('the service worker', () => {
@@ -21,7 +22,7 @@ describe('the service worker', () => {
   });
 
   it('asks the network first for pages', () => {
-    for (const path of ['/', '/index.html', '/about', '/nodes', '/sessions/6f1c1e1e-0b7a-4a51-9a61-2f5a3c0e9b11']) {
+    for (const path of ['/', '/index.html', '/about', '/nodes', `/sessions/${SESSION}`]) {
       expect(routeOf('GET', 'navigate', path), path).toBe('index');
     }
   });
