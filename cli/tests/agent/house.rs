@@ -86,7 +86,7 @@ impl House {
     pub(crate) fn open_among(data: &Path, database_url: &str, bus_url: &str) -> Self {
         let mut command = command();
         command.env("NEARFRAME_DATABASE_URL", database_url).env("NEARFRAME_BUS_URL", bus_url);
-        Self::matchmaker(command, data)
+        Self::matchmaker(command, data, &[])
     }
 
     /// The same through a program that starts it, such as in a namespace.
