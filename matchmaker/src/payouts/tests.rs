@@ -119,19 +119,29 @@ async fn whoever_is_asked_pays_and_two_at_once_pay_once() {
     verify(&store, &[&a, &b], &heads).await;
 }
 
+/// The one pays at each moment of the other's staking in turn: so many visits to its ledger later.
 #[tokio::test]
 async fn what_one_stakes_while_another_pays_is_not_paid_as_well() {
-    let (store, a, b, node) = two().await;
-    let amount = Money { amount_micros: 5_000_000, currency: a.shared.config.currency.clone() };
-    let (staked, paid) = tokio::join!(stakes::post(&a.shared, node, &amount, None), run(&b.shared));
-    let staked = match staked {
-        Ok(held) => held.stake.staked_micros,
-        Err(StakingError::NotEnough(_)) => 0,
-        Err(error) => panic!("{error}"),
-    };
-    assert_eq!(staked + sum(&paid.unwrap()), DUE, "nothing twice, and nothing is left");
-    assert_eq!(store.stake_entries(None).await.unwrap().len(), usize::from(staked > 0));
-    verify(&store, &[&a, &b], &[]).await;
+    for visits in 0..40 {
+        let (store, a, b, node) = two().await;
+        general::post(&b.shared).await.unwrap();
+        let amount = Money { amount_micros: 5_000_000, currency: a.shared.config.currency.clone() };
+        let later = async {
+            for _ in 0..visits {
+                b.shared.general.ledger().unwrap().with(|_| Ok(())).await.unwrap();
+            }
+            run(&b.shared).await.unwrap()
+        };
+        let (staked, paid) = tokio::join!(stakes::post(&a.shared, node, &amount, None), later);
+        let staked = match staked {
+            Ok(held) => held.stake.staked_micros,
+            Err(StakingError::NotEnough(_)) => 0,
+            Err(error) => panic!("{error}"),
+        };
+        assert_eq!(staked + sum(&paid), DUE, "{visits}: nothing twice, and nothing is left");
+        assert_eq!(store.stake_entries(None).await.unwrap().len(), usize::from(staked > 0));
+        verify(&store, &[&a, &b], &[]).await;
+    }
 }
 
 /// Collects, submits and settles, as a person who asks again until it is done.
