@@ -40,13 +40,30 @@ impl Membership {
             "matchmaker is missing: name the address to serve with --matchmaker URL, such as https://play.example.org",
         )?;
         let allowed = "allowed is an address such as https://play.example.org";
-        let matchmaker = Url::parse(text).with_context(|| format!("matchmaker = {text:?}: {allowed}"))?;
+        let mut matchmaker = Url::parse(text).with_context(|| format!("matchmaker = {text:?}: {allowed}"))?;
         if !matches!(matchmaker.scheme(), "http" | "https") || matchmaker.host().is_none() {
             bail!("matchmaker = {text:?}: {allowed}");
         }
-        let pin = options.pin.as_deref().map(pin).transpose()?;
-        Ok(Self { matchmaker, pin, enrolment_code: options.enrolment_code.clone() })
+        let (told_pin, told_code) = told(&matchmaker)?;
+        matchmaker.set_fragment(None);
+        let pin = options.pin.as_deref().map(pin).transpose()?.or(told_pin);
+        Ok(Self { matchmaker, pin, enrolment_code: options.enrolment_code.clone().or(told_code) })
     }
+}
+
+/// What an operator's page puts behind the address: `#sha256=…&code=…`.
+fn told(matchmaker: &Url) -> Result<(Option<[u8; 32]>, Option<String>)> {
+    let (mut told_pin, mut code) = (None, None);
+    for part in matchmaker.fragment().unwrap_or_default().split('&').filter(|part| !part.is_empty()) {
+        match part.split_once('=') {
+            Some(("sha256", text)) => told_pin = Some(pin(text)?),
+            Some(("code", text)) => code = Some(text.to_owned()),
+            _ => bail!(
+                "matchmaker: behind # stand sha256=… and code=…, as an operator's page gives them, not {part:?}"
+            ),
+        }
+    }
+    Ok((told_pin, code))
 }
 
 /// Puts a node's configuration together. `reached_at` is where players reach the machine; media goes
@@ -202,6 +219,21 @@ mod tests {
 
     fn configured(options: &NodeOptions, reached_at: &str) -> Result<Config> {
         configure(options, member(), Path::new("/data"), reached_at.parse().unwrap())
+    }
+
+    #[test]
+    fn an_address_brings_its_pin_and_its_code() {
+        let of = |text: &str| {
+            let options = Enrolment { matchmaker: Some(text.to_owned()), ..Enrolment::default() };
+            Membership::from_options(&options)
+        };
+        let member =
+            of(&format!("https://play.example.org:8443/#sha256={}&code=abc_-1", "0a".repeat(32))).unwrap();
+        assert_eq!(member.matchmaker.as_str(), "https://play.example.org:8443/");
+        assert_eq!((member.pin, member.enrolment_code.as_deref()), (Some([10; 32]), Some("abc_-1")));
+        let plain = of("http://127.0.0.1:1#code=x").unwrap();
+        assert_eq!((plain.pin, plain.enrolment_code.as_deref()), (None, Some("x")));
+        assert!(of("http://127.0.0.1:1#sha256=12").is_err() && of("http://127.0.0.1:1#cod=x").is_err());
     }
 
     #[test]

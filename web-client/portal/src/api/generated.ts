@@ -951,6 +951,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/ledger/refused": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the general ledger refuses of the record, the oldest first. Such an entry is set aside with the reason, is tried again
+         *     whenever the ledger is written, and leaves this list once it is taken; meanwhile nothing waits for it.
+         */
+        get: operations["ledger_refused"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/me": {
         parameters: {
             query?: never;
@@ -2608,6 +2628,20 @@ export interface components {
             /** @description The provider's page. */
             url: string;
         };
+        /** @description What of a credit was for a lease. All shares of a credit come to the credit. */
+        BillCredit: {
+            /** @description The month, such as `2026-11`, or the case. */
+            about: string;
+            /** @description How much. */
+            amount: components["schemas"]["MoneyJson"];
+            /**
+             * Format: int64
+             * @description Unix ms.
+             */
+            at_ms: number;
+            /** @description Why. */
+            why: components["schemas"]["CreditWhy"];
+        };
         /** @description What one receipt costs. */
         BillLine: {
             /**
@@ -3850,6 +3884,8 @@ export interface components {
         LeaseBill: {
             /** @description What was paid back of it after a dispute. */
             corrections?: components["schemas"]["Correction"][];
+            /** @description What of credits was for it: of its month, or out of its machine's stake. */
+            credits?: components["schemas"]["BillCredit"][];
             /** @description Placement generation. */
             generation: components["schemas"]["Generation"];
             /** @description The lease. */
@@ -4684,6 +4720,31 @@ export interface components {
             next_cursor?: string | null;
         };
         /** @description A page of a listing. */
+        Page_RefusedEntry: {
+            /** @description The rows. */
+            items: {
+                /** @description How much. */
+                amount: components["schemas"]["MoneyJson"];
+                /**
+                 * Format: int64
+                 * @description When that was, Unix ms.
+                 */
+                at_ms: number;
+                /** @description Who pays, such as `host:…`. */
+                from: string;
+                /** @description Of which journal: `leases`, `charges`, `stakes`, `corrections` or `credits`. */
+                journal: string;
+                /** @description The key of its order. */
+                key: string;
+                /** @description What the ledger said first. */
+                reason: string;
+                /** @description Who is paid. */
+                to: string;
+            }[];
+            /** @description Opaque; pass as `?cursor=` for the next rows; absent on the last page. */
+            next_cursor?: string | null;
+        };
+        /** @description A page of a listing. */
         Page_Reservation: {
             /** @description The rows. */
             items: {
@@ -4734,6 +4795,18 @@ export interface components {
                 price_per_hour?: null | components["schemas"]["MoneyJson"];
                 /** @description ISO 3166 code; empty: anywhere. */
                 region: string;
+                /**
+                 * Format: int64
+                 * @description For how long machines were missing so far, all of them together, in ms: one that is missing for a minute and two that
+                 *     are for half a minute are the same. Nothing is paid for that time. The moment in which machines begin, or take the
+                 *     place of others, counts.
+                 */
+                short_ms?: number;
+                /**
+                 * Format: int32
+                 * @description Machines that stand by or are played on now.
+                 */
+                standing?: number;
                 /** @description Where it stands. */
                 state: components["schemas"]["ReservationState"];
                 /** @description What may be played on its machines. */
@@ -4789,6 +4862,7 @@ export interface components {
                  * @description Unix ms.
                  */
                 created_at_ms: number;
+                end_limit?: null | components["schemas"]["SpendLimit"];
                 /** @description Why, in words for the player. */
                 end_message?: string | null;
                 end_reason?: null | components["schemas"]["EndReason"];
@@ -5619,6 +5693,26 @@ export interface components {
             /** @description The same in words. */
             words: string;
         };
+        /** @description An entry of the record that the general ledger refuses: it is set aside and tried again, and nothing waits for it. */
+        RefusedEntry: {
+            /** @description How much. */
+            amount: components["schemas"]["MoneyJson"];
+            /**
+             * Format: int64
+             * @description When that was, Unix ms.
+             */
+            at_ms: number;
+            /** @description Who pays, such as `host:…`. */
+            from: string;
+            /** @description Of which journal: `leases`, `charges`, `stakes`, `corrections` or `credits`. */
+            journal: string;
+            /** @description The key of its order. */
+            key: string;
+            /** @description What the ledger said first. */
+            reason: string;
+            /** @description Who is paid. */
+            to: string;
+        };
         /** @description A node that cannot take the session. */
         RefusedNode: {
             /** @description What its owner calls it. */
@@ -5677,6 +5771,18 @@ export interface components {
             price_per_hour?: null | components["schemas"]["MoneyJson"];
             /** @description ISO 3166 code; empty: anywhere. */
             region: string;
+            /**
+             * Format: int64
+             * @description For how long machines were missing so far, all of them together, in ms: one that is missing for a minute and two that
+             *     are for half a minute are the same. Nothing is paid for that time. The moment in which machines begin, or take the
+             *     place of others, counts.
+             */
+            short_ms?: number;
+            /**
+             * Format: int32
+             * @description Machines that stand by or are played on now.
+             */
+            standing?: number;
             /** @description Where it stands. */
             state: components["schemas"]["ReservationState"];
             /** @description What may be played on its machines. */
@@ -5712,7 +5818,8 @@ export interface components {
             /** @description Which. */
             node: components["schemas"]["NodeId"];
             /**
-             * @description `waiting`: it did not stand by yet; `standing`: it does; `playing`: a session runs on it, and standing by is not
+             * @description `waiting`: it does not stand by, because the time has not come, it is not needed, it is not there or all its slots
+             *     are taken by sessions of others; `standing`: it does; `playing`: a session runs on it, and standing by is not
              *     paid meanwhile; `gone`: it went away; `done`.
              */
             state: string;
@@ -5879,6 +5986,7 @@ export interface components {
              * @description Unix ms.
              */
             created_at_ms: number;
+            end_limit?: null | components["schemas"]["SpendLimit"];
             /** @description Why, in words for the player. */
             end_message?: string | null;
             end_reason?: null | components["schemas"]["EndReason"];
@@ -6192,6 +6300,11 @@ export interface components {
         SpendCap: {
             per_month?: null | components["schemas"]["MoneyJson"];
         };
+        /**
+         * @description Which limit did not hold another hour, so that a session ended with [`EndReason::BudgetUsedUp`].
+         * @enum {string}
+         */
+        SpendLimit: "title_budget" | "account_budget" | "key_budget" | "account_cap" | "player_cap";
         /** @description A machine's stake. */
         Stake: {
             /** @description What could be staked of its earnings: settled, and neither paid out nor staked. */
@@ -8888,6 +9001,35 @@ export interface operations {
                 };
             };
             /** @description Any error, such as `not_found` where this server keeps none */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    ledger_refused: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most 200 of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_RefusedEntry"];
+                };
+            };
+            /** @description Any error, such as `sign_in_needed` */
             default: {
                 headers: {
                     [name: string]: unknown;
