@@ -341,14 +341,15 @@ async fn what_was_set_aside_is_known_after_a_restart_and_a_stakes_own_steps_wait
     let config = shared.config.clone();
     drop(shared);
     let shared = Shared::new(config, Parts::alone(Arc::clone(&store) as Arc<dyn Store>, [7; 32]));
-    shared.general.choose(folder.path().join(LEDGER));
+    shared.general.choose(Kept { folder: folder.path().join(LEDGER), is_copy: false });
     general::post(&shared).await.unwrap();
     assert_eq!(refused(&store).await, keys);
     play(&shared, node, shared.now_ms()).await;
     general::post(&shared).await.unwrap();
     assert_eq!(refused(&store).await, [""; 0]);
-    let free = general::lock(shared.general.ledger().unwrap()).free_micros(&Account::Host(node), &currency);
-    assert_eq!(free, 8_000_000, "staked and released again");
+    let ledger = shared.general.ledger().unwrap();
+    let free = ledger.with(move |general| Ok(general.free_micros(&Account::Host(node), &currency))).await;
+    assert_eq!(free.unwrap(), 8_000_000, "staked and released again");
 }
 
 #[tokio::test]
