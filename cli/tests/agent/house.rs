@@ -50,6 +50,17 @@ fn fake_clock() -> PathBuf {
     found.expect("faketime is installed: scripts/setup.sh test")
 }
 
+/// A body that came in chunks, each after its length in hex.
+fn whole(mut body: &str) -> String {
+    let mut text = String::new();
+    while let Some((length, rest)) = body.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).unwrap();
+        text.push_str(&rest[..length]);
+        body = rest[length..].trim_start_matches("\r\n");
+    }
+    text
+}
+
 pub(crate) struct House {
     process: Mutex<Child>,
     pub(crate) door: SocketAddr,
@@ -159,8 +170,9 @@ impl House {
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split_whitespace().nth(1).unwrap().parse().unwrap();
-        let (head, text) = (head.to_owned(), body.to_owned());
-        Answer { status, head, body: serde_json::from_str(body).unwrap_or(Value::Null), text }
+        let is_chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+        let (head, text) = (head.to_owned(), if is_chunked { whole(body) } else { body.to_owned() });
+        Answer { status, head, body: serde_json::from_str(&text).unwrap_or(Value::Null), text }
     }
 
     pub(crate) fn ask_as_operator(&self, request: &str, body: &Value) -> Answer {
