@@ -279,17 +279,28 @@ impl General {
         })
     }
 
-    /// Those that were ever set aside.
-    pub(crate) fn set_aside(&mut self, mut payouts: Vec<Payout>) -> Result<Vec<Payout>, JournalError> {
+    /// Those that were ever handed to their rails.
+    pub(crate) fn sent(&mut self, payouts: Vec<Payout>) -> Result<Vec<Payout>, JournalError> {
         self.catch_up()?;
-        let journal = &self.journal;
-        let mut never = vec![];
-        for payout in &payouts {
-            let state = payout.state(journal.books(), |key| journal.find(key))?;
-            never.extend(state.is_none().then(|| payout.id()));
+        let mut sent = vec![];
+        for payout in payouts {
+            if payout.was_sent(|key| self.journal.find(key))? {
+                sent.push(payout);
+            }
         }
-        payouts.retain(|payout| !never.contains(&payout.id()));
-        Ok(payouts)
+        Ok(sent)
+    }
+
+    /// Takes back what is set aside for these and was not sent; gives how many that were.
+    pub(crate) fn take_back(&mut self, payouts: &[Payout], now_ms: u64) -> Result<usize, JournalError> {
+        let mut taken = 0;
+        for payout in payouts {
+            taken += usize::from(self.up_to_date(|journal| {
+                let state = payout.state(journal.books(), |key| journal.find(key))?;
+                Ok(state == Some(State::Created) && step(journal, payout, Some(Event::Withdrawn), now_ms)?)
+            })?);
+        }
+        Ok(taken)
     }
 
     fn keep(&self, cursor: &str, seq: u64) -> Result<(), JournalError> {

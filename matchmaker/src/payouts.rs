@@ -28,7 +28,7 @@ use nearframe_ledger::settlement::{Epoch, Totals};
 use nearframe_protocol::payout::{PayTo, PayoutId, PayoutState};
 use nearframe_protocol::webhook::{EventData, EventKind};
 use nearframe_protocol::{AccountId, Currency, EventId, Money, NodeId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Less than this waits for the next run, in micro-units: a cent is the least that a bank moves.
 const LEAST_MICROS: i128 = 10_000;
@@ -158,9 +158,15 @@ async fn step(ledger: &Ledger, row: &PayoutRow, event: Event, now_ms: u64) -> Re
 /// Brings every row that is open to what the ledger says; sets aside what it does not know.
 pub(crate) async fn reconcile(shared: &Shared) -> Result<(), PayError> {
     let open = shared.store.open_payouts().await?;
-    if open.is_empty() {
-        return Ok(());
+    let mut runs: BTreeSet<u64> = open.iter().map(|row| row.run).collect();
+    runs.insert(shared.store.spent().await?.run);
+    if !open.is_empty() {
+        bring(shared, open).await?;
     }
+    take_back(shared, &runs).await
+}
+
+async fn bring(shared: &Shared, open: Vec<PayoutRow>) -> Result<(), PayError> {
     let ledger = ledger(shared).await?;
     for mut row in open {
         let (payout, now_ms) = (row.payout.clone(), shared.now_ms());
@@ -173,6 +179,25 @@ pub(crate) async fn reconcile(shared: &Shared) -> Result<(), PayError> {
             (row.state, row.changed_at_ms) = (state, shared.now_ms());
             shared.store.set_payout_state(row.id(), state, row.changed_at_ms, event(&row)?.as_ref()).await?;
         }
+    }
+    Ok(())
+}
+
+/// Where one matchmaker gave a payout up while another set it aside, both see it here, whoever comes later: it was not sent, and
+/// what it holds is free again.
+async fn take_back(shared: &Shared, runs: &BTreeSet<u64>) -> Result<(), PayError> {
+    let mut given_up = vec![];
+    for run in runs {
+        let rows = shared.store.payouts_of_run(*run).await?.into_iter();
+        given_up.extend(rows.filter(|row| row.state == State::Failed).map(|row| row.payout));
+    }
+    if given_up.is_empty() {
+        return Ok(());
+    }
+    let (ledger, now_ms) = (ledger(shared).await?, shared.now_ms());
+    let taken = ledger.with(move |general| general.take_back(&given_up, now_ms)).await?;
+    if taken > 0 {
+        tracing::warn!(payouts = taken, "what was set aside for payouts that were given up is free again");
     }
     Ok(())
 }
@@ -307,8 +332,7 @@ async fn decide(shared: &Shared, run: u64, id: PayoutId, said: Event) -> Result<
     Ok(row)
 }
 
-/// The rows of a run that was submitted, as its manifest: without those that the ledger refused to set aside, which were never
-/// sent; and empty while a part of it is not submitted, because what is handed out stays what it is.
+/// The rows of a run that was submitted, as its manifest: without those that were given up before they were sent; and empty while a part of it is not submitted, because what is handed out stays what it is.
 async fn manifest(shared: &Shared, rows: &[PayoutRow]) -> Result<Manifest, PayError> {
     let first = rows.first().ok_or(PayError::Unknown)?;
     let (epoch, root) = (first.payout.epoch, first.payout.root);
@@ -317,7 +341,7 @@ async fn manifest(shared: &Shared, rows: &[PayoutRow]) -> Result<Manifest, PayEr
     }
     let ledger = general::open(shared).await?.ok_or(PayError::NoLedger)?;
     let payouts = rows.iter().map(|row| row.payout.clone()).collect();
-    let payouts = ledger.with(move |general| general.set_aside(payouts)).await?;
+    let payouts = ledger.with(move |general| general.sent(payouts)).await?;
     Ok(Manifest { epoch, root, payouts })
 }
 

@@ -204,6 +204,33 @@ async fn a_run_is_handed_out_once_all_of_it_is_submitted_and_without_what_the_le
     assert_eq!(handed_out().await, handed, "the same whatever became of it");
 }
 
+/// One judged it before the money was posted, the other after: its row says failed, and the ledger holds it.
+#[tokio::test]
+async fn what_one_gave_up_while_another_set_it_aside_is_not_handed_out_and_due_again() {
+    let (store, a, b, _) = two().await;
+    let first = run(&a.shared).await.unwrap().remove(0);
+    let told = event(&PayoutRow { state: State::Failed, ..first.clone() }).unwrap();
+    store.set_payout_state(first.id(), State::Failed, a.shared.now_ms(), told.as_ref()).await.unwrap();
+    let handed_out = async |number| {
+        let rows = store.payouts_of_run(number).await.unwrap();
+        manifest(&b.shared, &rows).await.unwrap().payouts
+    };
+    assert_eq!(handed_out(first.run).await, [], "it was never sent");
+
+    let second = run(&b.shared).await.unwrap().remove(0);
+    assert_eq!(
+        (second.state, second.payout.amount_micros),
+        (State::Created, DUE),
+        "what it held is free again"
+    );
+    submit(&a.shared, second.run).await.unwrap();
+    outcome(&b.shared, second.run, second.id(), true).await.unwrap();
+    assert_eq!(handed_out(first.run).await, []);
+    assert_eq!(handed_out(second.run).await, [second.payout]);
+    assert_eq!(sum(&store.payouts(None, None, 9).await.unwrap()), DUE);
+    verify(&store, &[&a, &b], &[]).await;
+}
+
 async fn refused(store: &Arc<MemoryStore>, folder: tempfile::TempDir) -> String {
     let replica = Replica::in_folder(store, folder);
     general::open(&replica.shared).await.unwrap_err().to_string()

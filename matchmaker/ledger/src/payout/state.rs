@@ -163,6 +163,14 @@ impl Payout {
         }
     }
 
+    /// Whether it was ever about to be handed to its rail, by what the general ledger holds. `known` looks keys up.
+    pub fn was_sent<E>(
+        &self,
+        mut known: impl FnMut(&Key) -> Result<Option<Fingerprint>, E>,
+    ) -> Result<bool, E> {
+        Ok(known(&self.step("sent"))?.is_some())
+    }
+
     /// How far it came, by what the general ledger holds; `None` where it was never created. `known` looks keys up.
     pub fn state<E>(
         &self,
