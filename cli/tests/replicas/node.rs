@@ -19,6 +19,8 @@ const RECEIPT_EVERY: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_millis(300);
 /// How long a read waits before the node looks at its watch.
 const LOOK: Duration = Duration::from_millis(50);
+/// A matchmaker that answers no ping for this long is gone, as for a real node.
+const SILENCE: Duration = Duration::from_secs(8);
 
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
@@ -78,7 +80,8 @@ impl Node {
         let stream = TcpStream::connect_timeout(&door, Duration::from_secs(1)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(8))).ok()?;
         let (mut wire, _) = client(format!("ws://{door}/v1/nodes/link"), stream).ok()?;
-        let ToNode::Challenge { nonce, .. } = hear(&mut wire).ok()?? else { return None };
+        let mut heard = Instant::now();
+        let ToNode::Challenge { nonce, .. } = hear(&mut wire, &mut heard).ok()?? else { return None };
         let hello = FromNode::Hello {
             versions: VersionOffer::current(),
             public_key: self.key.public(),
@@ -88,7 +91,7 @@ impl Node {
             sessions: self.running(),
         };
         say(&mut wire, &hello).ok()?;
-        let welcome = hear(&mut wire).ok()??;
+        let welcome = hear(&mut wire, &mut heard).ok()??;
         wire.get_ref().set_read_timeout(Some(LOOK)).ok()?;
         matches!(welcome, ToNode::Welcome { .. }).then_some(wire)
     }
@@ -104,7 +107,7 @@ impl Node {
 
     fn serve(&self, mut wire: Wire) -> Result<(), Error> {
         let mut sequence = 0;
-        let mut beaten: Option<Instant> = None;
+        let (mut beaten, mut heard): (Option<Instant>, _) = (None, Instant::now());
         {
             let mut memory = self.memory.lock().unwrap();
             memory.links += 1;
@@ -114,12 +117,16 @@ impl Node {
             memory.untold.extend(words);
         }
         while !self.stop.load(Ordering::Relaxed) {
-            if let Some(command) = hear(&mut wire)? {
+            if let Some(command) = hear(&mut wire, &mut heard)? {
                 self.obey(command);
+            }
+            if heard.elapsed() > SILENCE {
+                return Err(Error::ConnectionClosed);
             }
             let mut words = self.work();
             if beaten.is_none_or(|beaten| beaten.elapsed() >= HEARTBEAT) {
                 (beaten, sequence) = (Some(Instant::now()), sequence + 1);
+                wire.send(Message::Ping(Vec::new().into()))?;
                 words.push(FromNode::Heartbeat { sequence, sessions: self.running() });
                 let spool: Vec<_> = self.memory.lock().unwrap().spool.values().cloned().collect();
                 words.extend(spool.into_iter().map(|it| FromNode::Receipt { receipt: Box::new(it) }));
@@ -238,10 +245,14 @@ fn say(wire: &mut Wire, word: &FromNode) -> Result<(), Error> {
     wire.send(Message::text(serde_json::to_string(word).unwrap()))
 }
 
-/// The next command; `None` where none came in the time that a read waits.
-fn hear(wire: &mut Wire) -> Result<Option<ToNode>, Error> {
+/// The next command; `None` where none came in the time that a read waits. Notes when anything was `heard`.
+fn hear(wire: &mut Wire, heard: &mut Instant) -> Result<Option<ToNode>, Error> {
     loop {
-        match wire.read() {
+        let read = wire.read();
+        if read.is_ok() {
+            *heard = Instant::now();
+        }
+        match read {
             Ok(Message::Text(text)) => return Ok(serde_json::from_str(&text).ok()),
             Ok(Message::Close(_)) => return Err(Error::ConnectionClosed),
             Ok(_) => {}

@@ -20,7 +20,10 @@ pub(crate) async fn lost_nodes(shared: &Shared) -> Result<(), StoreError> {
         shared.bus.forget_node(*node, *link).await;
         say_stage(shared, *node, *link, Stage::Lost).await;
     }
-    let closing = |(node, link)| Closing { node, link, is_deferred: false };
+    // Where the store is away as well, it may be this replica's own network that is gone: a word to the store would then
+    // wait, and be taken once it is back, before the node that never stopped is heard again.
+    let is_deferred = !shared.cluster.store_answers();
+    let closing = |(node, link)| Closing { node, link, is_deferred };
     shared.cluster.add_closing(lost.into_iter().map(closing));
     let patience = Duration::from_secs(shared.config.restart_grace_s.into());
     let mut closing = shared.cluster.take_closing(Instant::now(), patience);

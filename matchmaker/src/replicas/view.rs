@@ -194,6 +194,7 @@ impl Cluster {
     pub(crate) fn is_cut_off(&self, now: Instant) -> bool {
         self.store_answers.store(false, Ordering::Relaxed);
         let mut view = self.view();
+        view.failing = true;
         let patience = view.answered.is_none_or(|answered| now - answered < DEAD);
         let fresh = |heard: Instant| now - heard < OUT_OF_REACH;
         let others_can = view.peers.values().any(|peer| peer.heard.is_some_and(|(at, can)| can && fresh(at)));

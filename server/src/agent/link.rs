@@ -30,8 +30,9 @@ const OUT_CAPACITY: usize = 256;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// The whole handshake must be over within this.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
-/// A matchmaker that says nothing for this long, pings included, is taken for gone.
-const SILENCE: Duration = Duration::from_secs(15);
+/// A matchmaker that says nothing for this long, pings included, is taken for gone. Others give a node 3 s and their grace, 10 s,
+/// to link anew; a database that is away may keep a link waiting for 5 s.
+const SILENCE: Duration = Duration::from_secs(8);
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 /// Sessions that run on this node, as heartbeats tell them.
