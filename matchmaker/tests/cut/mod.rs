@@ -26,11 +26,15 @@ pub(crate) enum Lost {
     Answer,
 }
 
-#[derive(Debug, Default)]
-struct State {
+#[derive(Clone, Copy, Debug, Default)]
+enum State {
+    #[default]
+    Whole,
     /// Questions until it is cut, and what is lost then.
-    left: Option<(u32, Lost)>,
-    is_cut: bool,
+    CutAfter(u32, Lost),
+    /// A question is being lost; whoever mends the line meanwhile mends it for all but the one who asked.
+    Cutting,
+    Cut,
 }
 
 #[derive(Debug)]
@@ -60,7 +64,7 @@ impl Line {
                 let (line, to) = (Arc::clone(&line), to.clone());
                 tokio::spawn(async move {
                     let count = line.count.subscribe();
-                    if !line.state.lock().unwrap().is_cut
+                    if !matches!(*line.state.lock().unwrap(), State::Cut)
                         && let Ok(far) = UnixStream::connect(to).await
                     {
                         line.carry(near, far, count).await;
@@ -80,12 +84,12 @@ impl Line {
 
     /// Cuts it at the question after so many.
     pub(crate) fn cut_after(&self, questions: u32, lost: Lost) {
-        self.cuts.state.lock().unwrap().left = Some((questions, lost));
+        *self.cuts.state.lock().unwrap() = State::CutAfter(questions, lost);
     }
 
     /// Mends it; whether it had been cut.
     pub(crate) fn mend(&self) -> bool {
-        std::mem::take(&mut *self.cuts.state.lock().unwrap()).is_cut
+        matches!(std::mem::take(&mut *self.cuts.state.lock().unwrap()), State::Cutting | State::Cut)
     }
 }
 
@@ -99,29 +103,33 @@ impl Cuts {
     /// What becomes of the next question.
     fn next(&self) -> Option<Lost> {
         let mut state = self.state.lock().unwrap();
-        match &mut state.left {
-            Some((0, lost)) => {
-                let lost = *lost;
-                state.left = None;
+        match *state {
+            State::CutAfter(0, lost) => {
+                *state = State::Cutting;
                 Some(lost)
             }
-            Some((left, _)) => {
-                *left -= 1;
+            State::CutAfter(left, lost) => {
+                *state = State::CutAfter(left - 1, lost);
                 None
             }
-            None => None,
+            State::Whole | State::Cutting | State::Cut => None,
         }
     }
 
+    /// Cuts it for everybody, unless it was mended before.
     fn cut(&self) {
-        self.state.lock().unwrap().is_cut = true;
-        self.count.send_modify(|count| *count += 1);
+        let mut state = self.state.lock().unwrap();
+        if matches!(*state, State::Cutting) {
+            *state = State::Cut;
+            self.count.send_modify(|count| *count += 1);
+        }
     }
 
     async fn carry(&self, mut near: UnixStream, mut far: UnixStream, mut count: watch::Receiver<u64>) {
         let (mut up, mut down) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
         loop {
             tokio::select! {
+                biased;
                 _ = count.changed() => return,
                 asked = near.read(&mut up) => {
                     let Ok(length @ 1..) = asked else { return };
