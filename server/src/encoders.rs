@@ -4,11 +4,11 @@
 
 use anyhow::{Context, Result, anyhow, ensure};
 use nearframe_encode::{
-    NvencPreset, NvidiaLibraries, VideoBackend, VideoOptions, VideoPreference, by_load, nvenc_devices,
+    INTRA_REFRESH_FRAMES, NvencPreset, NvidiaLibraries, VideoBackend, VideoOptions, VideoPreference, by_load,
+    nvenc_devices,
 };
 use nearframe_gpu::DeviceUuid;
 use std::ffi::OsString;
-use std::ops::RangeInclusive;
 use std::path::Path;
 
 /// `auto` or the name of one encoder.
@@ -23,9 +23,6 @@ const LIBRARIES: &str = "NEARFRAME_NVIDIA_LIBRARIES";
 /// Parts of a picture that leave while the rest is being encoded, where the hardware hands them out: the first leaves
 /// after a quarter of the time, and each costs about one per cent of the bits.
 const SLICES: u32 = 4;
-
-/// Fewer frames are keyframes, more than four seconds' worth mend nothing in time.
-const INTRA_REFRESH_FRAMES: RangeInclusive<u32> = 2..=240;
 
 /// What a configuration says; what is absent is as usual.
 #[derive(Clone, Copy, Debug, Default)]

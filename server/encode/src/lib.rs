@@ -17,10 +17,10 @@ mod video;
 
 pub use audio::{AUDIO_CHANNELS, AUDIO_FRAME_SAMPLES, AUDIO_RATE_HZ, AudioDecoder, AudioEncoder};
 pub use backend::{
-    CudaReader, EncoderChain, EncoderChange, EncoderLoad, NvencDevice, NvencEncoder, NvencOptions,
-    NvencPreset, NvidiaLibraries, OpenH264Encoder, OpusDecoder, OpusEncoder, ProbeEncoder, VideoBackend,
-    VideoBackendFacts, VideoOptions, VideoPreference, VulkanVideoEncoder, by_load, nvenc_devices,
-    open_backend, open_video, probe_frame, video_backends, video_backends_with,
+    CudaReader, EncoderChain, EncoderChange, EncoderLoad, INTRA_REFRESH_FRAMES, NvencDevice, NvencEncoder,
+    NvencOptions, NvencPreset, NvidiaLibraries, OpenH264Encoder, OpusDecoder, OpusEncoder, ProbeEncoder,
+    VideoBackend, VideoBackendFacts, VideoOptions, VideoPreference, VulkanVideoEncoder, by_load,
+    nvenc_devices, open_backend, open_video, probe_frame, video_backends, video_backends_with,
 };
 pub use hevc::HdrMetadata;
 pub use video::{

@@ -11,8 +11,8 @@ mod vulkan_video;
 
 pub use chain::{EncoderChain, EncoderChange};
 pub use nvenc::{
-    CudaReader, EncoderLoad, NvencDevice, NvencEncoder, NvencOptions, NvencPreset, NvidiaLibraries, by_load,
-    nvenc_devices,
+    CudaReader, EncoderLoad, INTRA_REFRESH_FRAMES, NvencDevice, NvencEncoder, NvencOptions, NvencPreset,
+    NvidiaLibraries, by_load, nvenc_devices,
 };
 pub use openh264::OpenH264Encoder;
 pub use opus::OpusEncoder;

@@ -19,7 +19,7 @@ mod window;
 
 pub use driver::NvidiaLibraries;
 pub use load::{EncoderLoad, by_load};
-pub use options::{NvencOptions, NvencPreset};
+pub use options::{INTRA_REFRESH_FRAMES, NvencOptions, NvencPreset};
 pub use reader::CudaReader;
 
 use super::adjust::Adjustable;

@@ -3,6 +3,7 @@
 use super::driver::NvidiaLibraries;
 use nearframe_gpu::DeviceUuid;
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
+use std::ops::RangeInclusive;
 
 /// How thoroughly the hardware searches: P1 is the fastest, P7 the finest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +53,10 @@ impl std::str::FromStr for NvencPreset {
             .ok_or_else(|| format!("{text:?} is no preset; allowed are p1 (fastest) to p7 (finest)"))
     }
 }
+
+/// Frames that [`NvencOptions::intra_refresh_frames`] may say: fewer are keyframes, more than four seconds' worth mend
+/// nothing in time.
+pub const INTRA_REFRESH_FRAMES: RangeInclusive<u32> = 2..=240;
 
 /// What can be chosen about the encoder; the defaults are for games.
 #[derive(Clone, Debug, PartialEq, Eq)]

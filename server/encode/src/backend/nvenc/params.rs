@@ -9,7 +9,7 @@
 )]
 
 use super::capability::Capability;
-use super::options::NvencOptions;
+use super::options::{INTRA_REFRESH_FRAMES, NvencOptions};
 use crate::video::{Codec, VideoSettings, h264_most_bps};
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as nv;
 use std::mem::MaybeUninit;
@@ -226,7 +226,10 @@ pub(super) fn slices(can: &Capability, options: &NvencOptions) -> u32 {
 
 /// Stripes of an intra refresh, where the hardware can.
 fn refresh(can: &Capability, options: &NvencOptions) -> Option<u32> {
-    options.intra_refresh_frames.filter(|_| can.intra_refresh).map(|frames| frames.clamp(2, 240))
+    options
+        .intra_refresh_frames
+        .filter(|_| can.intra_refresh)
+        .map(|frames| frames.clamp(*INTRA_REFRESH_FRAMES.start(), *INTRA_REFRESH_FRAMES.end()))
 }
 
 pub(super) fn codec_guid(codec: Codec) -> nv::GUID {
