@@ -156,7 +156,8 @@ pub(crate) struct Dispersion {
     burst: Option<Burst>,
     proofs: VecDeque<Option<f64>>,
     proven_at: Option<Instant>,
-    first_queue: Option<i64>,
+    /// What the newest burst's first packet had to queue beyond what the burst before had left.
+    unforeseen: Option<i64>,
     jitter_us: f64,
 }
 
@@ -294,18 +295,21 @@ impl Dispersion {
     }
 
     fn extend_burst(&mut self, now: Instant, passed: Passed, calm: bool) {
+        let mut own = 0;
         if let Some(burst) = &mut self.burst {
             if burst.extend(passed) {
                 return;
             }
             let burst = *burst;
             self.judge(now, &burst);
+            own = (burst.last.queue - (passed.departure - burst.last.departure)).max(0);
         }
-        if let Some(before) = self.first_queue.filter(|_| calm) {
-            let change = ((passed.queue - before).abs() as f64).min(MAX_JITTER_US);
+        let unforeseen = passed.queue - own;
+        if let Some(before) = self.unforeseen.filter(|_| calm) {
+            let change = (unforeseen.saturating_sub(before).saturating_abs() as f64).min(MAX_JITTER_US);
             self.jitter_us += (change - self.jitter_us) * JITTER_WEIGHT;
         }
-        self.first_queue = Some(passed.queue);
+        self.unforeseen = Some(unforeseen);
         self.burst = Some(Burst::of(passed));
     }
 
@@ -372,6 +376,19 @@ mod tests {
         let (dispersion, now) = frames(100e6, 200, 9000);
         assert_eq!(dispersion.proven_bps(now), None);
         assert!(dispersion.capacity_bps(now).is_none_or(|bps| bps > 18e6));
+    }
+
+    #[test]
+    fn what_our_own_frames_left_in_the_queue_is_no_jitter() {
+        for capacity in [13e6, 11e6, 9e6] {
+            let (dispersion, _) = frames(capacity, 60, 0);
+            assert!(
+                dispersion.jitter() < Duration::from_micros(300),
+                "{capacity}: {:?}",
+                dispersion.jitter()
+            );
+        }
+        assert!(frames(100e6, 200, 9000).0.jitter() > Duration::from_micros(1500));
     }
 
     #[test]

@@ -55,9 +55,11 @@ const EXPECTED_AUDIO_BPS: f64 = 160_000.0;
 const LEAD_WEIGHT: u32 = 8;
 /// A picture that stands still for longer is a stall. Nobody sees one of 80 ms.
 const MAX_STILL: Duration = Duration::from_millis(80);
-/// As much may be sent then, whatever the path; the next after twice the time, up to eight times this, so
-/// that little of it is old news when a path that stood still goes on.
+/// As much may be sent then, whatever the path: no more than the sound of that time.
 const STILL_BYTES: usize = 1200;
+/// After so many pictures that were sent for that alone, 1.3 s of them, the next come four times as seldom, so that
+/// little of it is old news when a path that stood still goes on.
+const PATIENT_AFTER: u32 = 16;
 
 /// One encoded picture.
 #[derive(Clone, Copy, Debug)]
@@ -165,8 +167,8 @@ pub struct MediaSender {
     lead: Duration,
     /// When a frame was last queued.
     pushed_at: Option<Instant>,
-    /// For how long the picture had stood still then, if that was long.
-    still: Duration,
+    /// Frames in a row before which the picture had stood still.
+    stills: u32,
     stats: SenderStats,
 }
 
@@ -198,7 +200,7 @@ impl MediaSender {
             asked_at: None,
             lead: Duration::ZERO,
             pushed_at: None,
-            still: Duration::ZERO,
+            stills: 0,
             outlet: Outlet::new(&config, &mut seed),
             config,
             estimator,
@@ -275,8 +277,9 @@ impl MediaSender {
             self.offered = Some(frame.frame);
             return None;
         }
-        let still = self.pushed_at.replace(now).map(|at| now.saturating_duration_since(at));
-        self.still = still.filter(|&still| still >= MAX_STILL).unwrap_or_default();
+        let before = self.pushed_at.replace(now);
+        let still = before.is_some_and(|at| now.saturating_duration_since(at) >= MAX_STILL);
+        self.stills = if still { self.stills.saturating_add(1) } else { 0 };
         Some(FrameRefs { number: frame.frame, refers_to })
     }
 
@@ -397,7 +400,7 @@ impl MediaSender {
         let other = (self.audio_rate.bps(now) + self.repair_rate.bps(now)) * interval.as_secs_f64() / 8.0;
         let room = self.estimator.room_bytes(now, interval, self.lead, self.pacer.waiting_bytes()) - other;
         let budget = (room * PAYLOAD_SHARE).max(0.0) as usize;
-        let patience = (self.still * 2).clamp(MAX_STILL, MAX_STILL * 8);
+        let patience = MAX_STILL * if self.stills < PATIENT_AFTER { 1 } else { 4 };
         let still = self.pushed_at.is_some_and(|at| now.saturating_duration_since(at) >= patience);
         if still { budget.max(STILL_BYTES) } else { budget }
     }

@@ -3,7 +3,8 @@
 //!
 //! `cargo run --release -p nearframe-stream --example control -- [--plots FOLDER] [TRACE…]`
 //!
-//! `TRACE` is a file in mahimahi's format.
+//! `TRACE` is a file in mahimahi's format. Where one has `.down` in its name and another is the same with `.up`, there is a
+//! row more, in which reports come back over the latter.
 
 #[path = "../../tests/control/flow.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
@@ -19,6 +20,7 @@ mod plot;
 #[path = "../../tests/control/tcp.rs"]
 mod tcp;
 #[path = "../../tests/control/trace.rs"]
+#[allow(dead_code, reason = "the tests use the rest")]
 mod trace;
 #[path = "../../tests/control/world.rs"]
 mod world;
@@ -33,12 +35,18 @@ use std::time::{Duration, Instant};
 use tcp::Kind;
 use world::{World, alone, jain, median, percentile};
 
+type Trace = std::sync::Arc<[u32]>;
 type Maker = fn(Instant, Duration, u64) -> Flow;
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const SECOND: Duration = Duration::from_secs(1);
 const SENDERS: [(&str, Maker); 2] = [("libwebrtc", Flow::gcc), ("ours", Flow::ours)];
 const SEEDS: u64 = 10;
+/// Runs over both ways of a trace, as those of the bench of real processes: their length, what of it does not count, and how far apart
+/// they begin.
+const BOTH_WAYS_S: f64 = 36.0;
+const WARM_UP_S: f64 = 6.0;
+const BETWEEN_STARTS_MS: u32 = 11_300;
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -58,13 +66,16 @@ fn main() -> Outcome<()> {
     for (name, path, seconds) in paths(&traces)? {
         for (who, make) in SENDERS {
             let rows: Vec<[f64; 6]> = (0..SEEDS).map(|seed| row(&path, make, seconds, seed)).collect();
-            let [rate, p50, p95, p99, queue, still] =
-                std::array::from_fn(|column| median(rows.iter().map(|row| row[column]).collect()));
-            writeln!(
-                out,
-                "| {name} | {who} | {rate:.2} | {p50:.0} | {p95:.0} | {p99:.0} | {queue:.1} | {still:.1} s |"
-            )?;
+            write_row(&mut out, &name, who, &rows)?;
             simulated_s += seconds as f64 * SEEDS as f64;
+        }
+    }
+    for (name, down, up) in pairs(&traces)? {
+        let limited: [(&str, Maker); 2] = [("libwebrtc", Flow::gcc_to_ten), ("ours", Flow::ours_to_ten)];
+        for (who, make) in limited {
+            let rows: Vec<[f64; 6]> = (0..SEEDS).map(|seed| both_ways(&down, &up, make, seed)).collect();
+            write_row(&mut out, &format!("{name}, both ways"), who, &rows)?;
+            simulated_s += BOTH_WAYS_S * SEEDS as f64;
         }
     }
     let steps: [(&str, Maker); 3] = [SENDERS[0], SENDERS[1], ("ours, reports every 50 ms", Flow::unasked)];
@@ -102,10 +113,46 @@ fn paths(traces: &[PathBuf]) -> Outcome<Vec<(String, Path, u64)>> {
     Ok(paths)
 }
 
+fn write_row(out: &mut impl Write, name: &str, who: &str, rows: &[[f64; 6]]) -> Outcome<()> {
+    let [rate, p50, p95, p99, queue, still] =
+        std::array::from_fn(|column| median(rows.iter().map(|row| row[column]).collect()));
+    writeln!(
+        out,
+        "| {name} | {who} | {rate:.2} | {p50:.0} | {p95:.0} | {p99:.0} | {queue:.1} | {still:.1} s |"
+    )?;
+    Ok(())
+}
+
+/// Traces of which both ways are there, by the name of the path.
+fn pairs(traces: &[PathBuf]) -> Outcome<Vec<(String, Trace, Trace)>> {
+    let name =
+        |file: &PathBuf| file.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
+    let mut pairs = Vec::new();
+    for down in traces.iter().filter(|file| name(file).contains(".down")) {
+        let wanted = name(down).replace(".down", ".up");
+        let Some(up) = traces.iter().find(|file| name(file) == wanted) else { continue };
+        let read = |file: &PathBuf| -> Outcome<Trace> { Ok(trace::parse(&std::fs::read_to_string(file)?)?) };
+        pairs.push((name(down).replace(".down", ""), read(down)?, read(up)?));
+    }
+    Ok(pairs)
+}
+
+/// As [`row`], on a path of which both ways follow a trace from another place in it for each seed, and hold 200 ms.
+fn both_ways(down: &Trace, up: &Trace, make: Maker, seed: u64) -> [f64; 6] {
+    let path = |trace| trace::short(trace::begun_at(trace, seed as u32 * BETWEEN_STARTS_MS));
+    let world = World::new(&path(down), seed).back_over(&path(up), seed);
+    let flow = make(world.start(), Duration::ZERO, seed);
+    let world = world.with(flow).run_until(Duration::from_secs_f64(BOTH_WAYS_S));
+    seen(&world.flows[0], WARM_UP_S, BOTH_WAYS_S)
+}
+
 /// Mbit/s, age p50, p95, p99, own queue p95 in ms, seconds of stills.
 fn row(path: &Path, make: Maker, seconds: u64, seed: u64) -> [f64; 6] {
     let world = alone(path, make, Duration::from_secs(seconds), seed);
-    let (flow, from, to) = (&world.flows[0], 2.0, seconds as f64 - 1.0);
+    seen(&world.flows[0], 2.0, seconds as f64 - 1.0)
+}
+
+fn seen(flow: &Flow, from: f64, to: f64) -> [f64; 6] {
     let ages = flow.ages_ms(from, to);
     let age = |share| percentile(&ages, share);
     let queue = percentile(&flow.queueing_ms(from, to), 0.95);

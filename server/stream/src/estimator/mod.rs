@@ -10,6 +10,7 @@
 mod ceiling;
 mod compete;
 mod marks;
+mod uneven;
 
 use crate::backlog::Backlog;
 use crate::dispersion::Run;
@@ -21,6 +22,7 @@ use compete::Compete;
 use marks::Marks;
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
+use uneven::Uneven;
 
 /// A standing queue longer than this is congestion.
 const OVERUSE: Duration = Duration::from_millis(15);
@@ -69,7 +71,6 @@ const PROBE_AFTER_LOSS: Duration = Duration::from_secs(1);
 const FAST_GROWTH: f64 = 2.0;
 /// The same where no bottleneck was met for so long, or where jitter lets no frame prove anything.
 const GROWTH: f64 = 0.25;
-const BLIND: Duration = Duration::from_micros(2500);
 const UNDISTURBED: Duration = Duration::from_secs(10);
 /// Bits a second added each second at least, and beside others: the same for all.
 const ADDED_BPS: f64 = 0.8e6;
@@ -95,7 +96,7 @@ const CLEAN: Duration = Duration::from_millis(2);
 /// unused is not tested.
 const SHOWN: f64 = 1.5;
 const SHOWN_LEAST_BPS: f64 = 300_000.0;
-/// Beside others, frames up to this many times their share of the target may leave.
+/// Beside others, and where frames measure nothing, those up to this many times their share of the target may leave.
 const SHARED_SERVICE: f64 = 1.2;
 /// A frame's budget never exceeds this many times its share of the target.
 const MAX_BUDGET: f64 = 2.0;
@@ -163,6 +164,7 @@ pub struct DelayEstimator {
     /// What was delivered when a bottleneck was last met.
     ceiling: Option<Ceiling>,
     drain: Option<Drain>,
+    uneven: Uneven,
     /// The share taken against a queue that is not ours.
     compete: Option<Compete>,
     /// The share that was last taken so, and until when.
@@ -194,6 +196,7 @@ impl DelayEstimator {
             marks: Marks::default(),
             ceiling: None,
             drain: None,
+            uneven: Uneven::default(),
             compete: None,
             competed: None,
             fast_start: true,
@@ -225,10 +228,11 @@ impl DelayEstimator {
         self.backlog.least_wait(now, self.path.loss() > 0.0)
     }
 
-    /// What a packet's transmission is reckoned with. Beside others, what got through is no limit.
+    /// What a packet's transmission is reckoned with. Beside others, what got through is no limit, nor what came
+    /// through in one of a radio's turns.
     fn service_bps(&self, now: Instant) -> f64 {
         match self.path.share_bps(now) {
-            Some(bps) if self.is_shared() => bps.max(self.target * SHARED_SERVICE),
+            Some(bps) if self.is_shared() || self.uneven.is_blind() => bps.max(self.target * SHARED_SERVICE),
             Some(bps) => bps.max(self.min),
             None => self.target * MAX_BUDGET,
         }
@@ -269,6 +273,7 @@ impl DelayEstimator {
             let delivered_bps = sudden.map_or(self.path.delivered_lately_bps(), |run| run.rate_bps);
             self.drain.get_or_insert(Drain { since: now, queue, seen: queue, delivered_bps });
             self.ceiling = Some(Ceiling::met(now, delivered_bps, self.ceiling.as_ref()));
+            self.uneven.met_queue();
             self.probe_at = Some(now + PROBE_INTERVAL);
             delivered_bps * (0.95 - queue.as_secs_f64() / DRAIN_S).clamp(0.3, 0.9)
         } else {
@@ -333,9 +338,13 @@ impl DelayEstimator {
             let step = self.target * (1.0 + PROVEN_GROWTH * elapsed);
             wanted = wanted.max((proven * PROVEN_FILL).min(step));
         }
+        self.uneven.delivered(now, self.path.delivered_bps());
+        if let Some(regained) = self.uneven.regained_bps(self.target, elapsed).filter(|_| !self.is_shared()) {
+            wanted = wanted.max(regained);
+        }
         let shown = SHOWN * self.path.delivered_bps() + SHOWN_LEAST_BPS;
         // Who paces slower gets less through beside others: among them only the queue tells what is fair.
-        let clear = !self.is_shared() && self.path.jitter() < BLIND;
+        let clear = !self.is_shared() && !self.uneven.is_blind();
         let filled = match self.path.capacity_bps(now).filter(|_| clear) {
             Some(bps) => (bps * FILL).max(self.target * (1.0 - elapsed.min(MAX_FALL))),
             None => f64::MAX,
@@ -350,7 +359,7 @@ impl DelayEstimator {
             return ceiling.growth(now, self.target).max(least);
         }
         let quiet = self.retreated_at.is_none_or(|at| now.saturating_duration_since(at) > UNDISTURBED);
-        let rate = match (self.fast_start, quiet || self.path.jitter() > BLIND) {
+        let rate = match (self.fast_start, quiet || self.uneven.is_blind()) {
             (true, _) => FAST_GROWTH,
             (false, true) => GROWTH,
             (false, false) => 0.0,
@@ -394,6 +403,7 @@ impl DelayEstimator {
         } else {
             self.path.on_packets(now, reports);
         }
+        self.uneven.varies(self.path.jitter());
         let service = self.service_bps(now);
         let newest = reports.iter().map(|report| report.departure).max();
         if let Some((departure, queue)) = self.path.newest() {
@@ -422,7 +432,8 @@ impl DelayEstimator {
         }
         self.take_probe(now, reports);
         let jitter = self.path.jitter();
-        let bottleneck = self.ceiling.is_some() || jitter < BLIND && self.path.capacity_bps(now).is_some();
+        let bottleneck =
+            self.ceiling.is_some() || !self.uneven.is_blind() && self.path.capacity_bps(now).is_some();
         let crowded = bottleneck && self.path.mean_queue() > CALM + jitter * 3;
         if standing < CALM && !crowded {
             self.end_drain();

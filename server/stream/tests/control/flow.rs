@@ -104,6 +104,8 @@ pub(crate) struct Flow {
     reported: u64,
     report_at: Instant,
     reports: VecDeque<(Instant, TwccReport)>,
+    /// Reports that the world is to carry.
+    made: Vec<TwccReport>,
     /// No report comes back in this time, and all that were made when it is over.
     deaf: Range<Duration>,
     number_high: u64,
@@ -137,6 +139,7 @@ impl Flow {
             reported: 0,
             report_at: at,
             reports: VecDeque::new(),
+            made: Vec::new(),
             deaf: Duration::MAX..Duration::MAX,
             number_high: 0,
             reports_itself: false,
@@ -163,6 +166,18 @@ impl Flow {
     /// libwebrtc's, with the same limits.
     pub(crate) fn gcc(start: Instant, from: Duration, seed: u64) -> Self {
         let sender = GccSender::new(start + from, 3e6, 20e6);
+        Self::new(start, from, Source::Gcc(Box::new(sender)), 3e6, seed ^ 3)
+    }
+
+    /// The sender of this crate, to at most 10 Mbit/s.
+    pub(crate) fn ours_to_ten(start: Instant, from: Duration, seed: u64) -> Self {
+        let sender = MediaSender::new(config(3_000_000, 10_000_000), start + from, seed);
+        Self::new(start, from, Source::Ours(Box::new(sender)), 3e6, seed ^ 3)
+    }
+
+    /// libwebrtc's, to as much.
+    pub(crate) fn gcc_to_ten(start: Instant, from: Duration, seed: u64) -> Self {
+        let sender = GccSender::new(start + from, 3e6, 10e6);
         Self::new(start, from, Source::Gcc(Box::new(sender)), 3e6, seed ^ 3)
     }
 
@@ -199,7 +214,18 @@ impl Flow {
         }
     }
 
-    pub(crate) fn step(&mut self, now: Instant, back: Duration, mut send: impl FnMut(Sent)) {
+    /// A report has come back.
+    pub(crate) fn hear(&mut self, at: Instant, report: TwccReport) {
+        self.reports.push_back((at, report));
+    }
+
+    /// Reports made in the last step, where they do not all take as long.
+    pub(crate) fn take_reports(&mut self) -> Vec<TwccReport> {
+        std::mem::take(&mut self.made)
+    }
+
+    /// `back` is how long reports take.
+    pub(crate) fn step(&mut self, now: Instant, back: Option<Duration>, mut send: impl FnMut(Sent)) {
         if self.next_frame <= now {
             self.next_frame += self.interval;
             self.capture(now);
@@ -313,19 +339,24 @@ impl Flow {
     }
 
     /// Reports what came in, and hands over reports that have come back.
-    fn report(&mut self, now: Instant, back: Duration) {
+    fn report(&mut self, now: Instant, back: Option<Duration>) {
+        let mut reports = Vec::new();
         for (from, last) in std::mem::take(&mut self.asked) {
             self.arrivals.retain(|&(number, ..)| number >= from);
-            self.reports.push_back((now + back, self.report_of(from, last)));
+            reports.push(self.report_of(from, last));
         }
         if self.reports_itself && now - self.report_at.min(now) >= REPORT {
             self.report_at = now;
             if let (Some(&(first, ..)), Some(&(last, ..))) = (self.arrivals.first(), self.arrivals.last()) {
                 let from = if self.reported == 0 { first } else { self.reported };
                 self.reported = last + 1;
-                self.reports.push_back((now + back, self.report_of(from, last)));
+                reports.push(self.report_of(from, last));
                 self.arrivals.clear();
             }
+        }
+        match back {
+            Some(back) => self.reports.extend(reports.into_iter().map(|report| (now + back, report))),
+            None => self.made.extend(reports),
         }
         let heard = !self.deaf.contains(&(now - self.start));
         while self.reports.front().is_some_and(|&(at, _)| heard && at <= now) {

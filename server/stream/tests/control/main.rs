@@ -119,11 +119,14 @@ fn while_only_the_way_back_stands_still_the_picture_goes_on() {
         for seed in 0..4 {
             let world = World::new(&Path::of(rate, ms(200)), seed);
             let flow: Flow = make(world.start(), Duration::ZERO, seed);
-            let silence = 6 * SECOND..6 * SECOND + ms(500);
+            let silence = 6 * SECOND..6 * SECOND + ms(1500);
             let world = world.with(flow.deaf(silence)).run_until(9 * SECOND);
             let (still, ages) = (world.flows[0].stalled_s(5.0, 8.5), world.flows[0].ages_ms(5.0, 8.5));
             let p99 = percentile(&ages, 0.99);
-            assert!(still == 0.0 && p99 < 60.0, "{rate:e}, seed {seed}: still {still:.2} s, p99 {p99:.0} ms");
+            assert!(
+                still == 0.0 && p99 < 100.0,
+                "{rate:e}, seed {seed}: still {still:.2} s, p99 {p99:.0} ms"
+            );
         }
     }
 }
@@ -231,6 +234,44 @@ fn on_a_fading_path_more_arrives_sooner_than_with_libwebrtc() {
     assert!(age < 0.33 && rate > 1.0, "ages {ages:?}, rates {rates:?}, stalls {stalls:?}");
     // Where the path is silent, nobody is shown anything: what is left to lose is little.
     assert!(stalls.iter().all(|(ours, gcc)| *ours < gcc + 0.2), "{stalls:?}");
+}
+
+#[test]
+fn where_both_ways_fade_and_fall_silent_more_arrives_sooner_than_with_libwebrtc() {
+    let (mut ages, mut rates, mut stalls) = (Vec::new(), Vec::new(), Vec::new());
+    for seed in 0..6 {
+        let (down, up) = (trace::fading(seed, 60), trace::fading(seed ^ 64, 60));
+        let path = |trace| trace::short(trace::begun_at(trace, seed as u32 * 7000));
+        let run = |make: fn(_, _, _) -> Flow| {
+            let world = World::new(&path(&down), seed).back_over(&path(&up), seed);
+            let flow = make(world.start(), Duration::ZERO, seed);
+            let world = world.with(flow).run_until(40 * SECOND);
+            let flow = &world.flows[0];
+            let p99 = percentile(&flow.ages_ms(6.0, 40.0), 0.99);
+            (p99, flow.delivered_bps(6.0, 40.0), flow.stalled_s(6.0, 40.0))
+        };
+        let (ours, gcc) = (run(Flow::ours_to_ten), run(Flow::gcc_to_ten));
+        ages.push(ours.0 / gcc.0);
+        rates.push(ours.1 / gcc.1);
+        stalls.push((ours.2, gcc.2));
+    }
+    let (age, rate) = (median(ages.clone()), median(rates.clone()));
+    assert!(age < 0.33 && rate > 1.5, "ages {ages:?}, rates {rates:?}, stalls {stalls:?}");
+    assert!(stalls.iter().all(|(ours, gcc)| *ours < gcc + 0.1), "{stalls:?}");
+}
+
+#[test]
+fn after_a_dip_of_an_uneven_radio_the_rate_is_back_within_a_second() {
+    let rate = 6e6;
+    let used = (0..6).map(|seed| {
+        let path = trace::path(trace::radio(seed, 20, rate, 8000..8600));
+        let world = alone(&path, Flow::ours, 14 * SECOND, seed);
+        let flow = &world.flows[0];
+        assert!(flow.delivered_bps(5.0, 8.0) > 0.6 * rate, "seed {seed}: {:e}", flow.delivered_bps(5.0, 8.0));
+        flow.delivered_bps(9.6, 12.6) / flow.delivered_bps(5.0, 8.0)
+    });
+    let used: Vec<f64> = used.collect();
+    assert!(median(used.clone()) > 0.8 && used.iter().all(|used| *used > 0.6), "{used:.2?}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Traces of a path whose capacity changes all the time, as of a mobile network.
 
 use crate::link::{Dice, Path};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,9 +41,40 @@ pub(crate) fn fading(seed: u64, seconds: u32) -> Arc<[u32]> {
     trace.into()
 }
 
+/// A radio that serves a phone in turns of 4 to 24 ms, so that delays vary by as much though nothing is congested: `bps` on the whole,
+/// and a fifth of it in `dip`, ms.
+pub(crate) fn radio(seed: u64, seconds: u32, bps: f64, dip: Range<u32>) -> Arc<[u32]> {
+    let mut dice = Dice(seed);
+    let (mut at, mut credit, mut trace) = (0, 0.0, Vec::new());
+    while at < seconds * 1000 {
+        let turn = 4 + (20.0 * dice.roll()) as u32;
+        at += turn;
+        credit += if dip.contains(&at) { 0.2 } else { 1.0 } * bps / 1000.0 * f64::from(turn) / BITS;
+        while credit >= 1.0 {
+            credit -= 1.0;
+            trace.push(at);
+        }
+    }
+    trace.into()
+}
+
 /// Reads a trace in mahimahi's format: each line a millisecond.
 pub(crate) fn parse(text: &str) -> Result<Arc<[u32]>, std::num::ParseIntError> {
     text.lines().map(|line| line.trim().parse()).collect()
+}
+
+/// The same trace, begun `from_ms` later.
+pub(crate) fn begun_at(trace: &[u32], from_ms: u32) -> Arc<[u32]> {
+    let period = trace[trace.len() - 1];
+    let from = from_ms % period;
+    let (before, after) = trace.split_at(trace.partition_point(|&ms| ms <= from));
+    after.iter().map(|ms| ms - from).chain(before.iter().map(|ms| ms + period - from)).collect()
+}
+
+/// A path that follows the trace and holds what it carries in 200 ms on the whole.
+pub(crate) fn short(trace: Arc<[u32]>) -> Path {
+    let mean_bps = trace.len() as f64 * BITS * 1000.0 / f64::from(trace[trace.len() - 1]);
+    Path { trace: Some(trace), ..Path::of(mean_bps, Duration::from_millis(200)) }
 }
 
 /// A path that follows the trace.

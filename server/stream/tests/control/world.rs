@@ -8,10 +8,13 @@
 use crate::flow::{Flow, Seen, Sent};
 use crate::link::{Link, Path};
 use crate::tcp::{Kind, SEGMENT, Tcp};
+use nearframe_stream::TwccReport;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+/// A report on the wire.
+const REPORT_BYTES: usize = 100;
 const STEP: Duration = Duration::from_micros(250);
 
 /// What the link carries.
@@ -32,6 +35,8 @@ pub(crate) struct World {
     now: Instant,
     link: Link<Load>,
     back: Duration,
+    /// The way of reports, where it is not always as long as `back`.
+    reports: Option<Link<(usize, TwccReport)>>,
     pub(crate) flows: Vec<Flow>,
     bulks: Vec<Bulk>,
 }
@@ -40,7 +45,14 @@ impl World {
     pub(crate) fn new(path: &Path, seed: u64) -> Self {
         let start = Instant::now();
         let link = Link::new(path.clone(), start, seed ^ 1);
-        Self { start, now: start, link, back: path.delay, flows: Vec::new(), bulks: Vec::new() }
+        let (flows, bulks) = (Vec::new(), Vec::new());
+        Self { start, now: start, link, back: path.delay, reports: None, flows, bulks }
+    }
+
+    /// Reports come back over this path.
+    pub(crate) fn back_over(mut self, path: &Path, seed: u64) -> Self {
+        self.reports = Some(Link::new(path.clone(), self.start, seed ^ 2));
+        self
     }
 
     pub(crate) fn start(&self) -> Instant {
@@ -81,10 +93,20 @@ impl World {
                 }
             }
         }
+        for arrival in self.reports.iter_mut().flat_map(|link| link.receive(now)) {
+            let (flow, report) = arrival.packet;
+            self.flows[flow].hear(arrival.at, report);
+        }
+        let back = self.reports.is_none().then_some(self.back);
         for (index, flow) in self.flows.iter_mut().enumerate() {
-            flow.step(now, self.back, |sent| {
+            flow.step(now, back, |sent| {
                 self.link.send(now, sent.size, Load::Media { flow: index, sent });
             });
+            for report in flow.take_reports() {
+                if let Some(link) = &mut self.reports {
+                    link.send(now, REPORT_BYTES, (index, report));
+                }
+            }
         }
         for (index, bulk) in self.bulks.iter_mut().enumerate() {
             while bulk.acks.front().is_some_and(|&(at, _)| at <= now) {
