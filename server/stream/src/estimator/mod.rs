@@ -96,8 +96,10 @@ const CLEAN: Duration = Duration::from_millis(2);
 /// unused is not tested.
 const SHOWN: f64 = 1.5;
 const SHOWN_LEAST_BPS: f64 = 300_000.0;
-/// Beside others, and where frames measure nothing, those up to this many times their share of the target may leave.
+/// Beside others, frames up to this many times their share of the target may leave, and where frames measure nothing, up
+/// to this.
 const SHARED_SERVICE: f64 = 1.2;
+const BLIND_SERVICE: f64 = 0.8;
 /// A frame's budget never exceeds this many times its share of the target.
 const MAX_BUDGET: f64 = 2.0;
 
@@ -232,7 +234,8 @@ impl DelayEstimator {
     /// through in one of a radio's turns.
     fn service_bps(&self, now: Instant) -> f64 {
         match self.path.share_bps(now) {
-            Some(bps) if self.is_shared() || self.uneven.is_blind() => bps.max(self.target * SHARED_SERVICE),
+            Some(bps) if self.is_shared() => bps.max(self.target * SHARED_SERVICE),
+            Some(bps) if self.uneven.is_blind() => bps.max(self.target * BLIND_SERVICE),
             Some(bps) => bps.max(self.min),
             None => self.target * MAX_BUDGET,
         }
