@@ -243,7 +243,7 @@ impl Dispersion {
         })
     }
 
-    /// How much the delay varies from frame to frame without congestion.
+    /// How much the delay varies from frame to frame without congestion, and not by what our own frames left queued.
     pub(crate) fn jitter(&self) -> Duration {
         Duration::from_micros(self.jitter_us as u64)
     }

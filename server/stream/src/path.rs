@@ -270,7 +270,7 @@ impl PathMeter {
         });
         Duration::from_micros((total / count.max(1)).unsigned_abs())
     }
-    /// How much the delay varies from frame to frame without congestion.
+    /// How much the delay varies from frame to frame without congestion, and not by what our own frames left queued.
     pub(crate) fn jitter(&self) -> Duration {
         self.dispersion.jitter()
     }

@@ -3,8 +3,8 @@
 //!
 //! `cargo run --release -p nearframe-stream --example control -- [--plots FOLDER] [TRACE…]`
 //!
-//! `TRACE` is a file in mahimahi's format. Where one has `.down` in its name and another is the same with `.up`, there is a
-//! row more, in which reports come back over the latter.
+//! `TRACE` is a file in mahimahi's format. Where one has `.down` in its name and another is the same with `.up`, there
+//! is a row more, in which reports come back over the latter.
 
 #[path = "../../tests/control/flow.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
@@ -42,8 +42,8 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 const SECOND: Duration = Duration::from_secs(1);
 const SENDERS: [(&str, Maker); 2] = [("libwebrtc", Flow::gcc), ("ours", Flow::ours)];
 const SEEDS: u64 = 10;
-/// Runs over both ways of a trace, as those of the bench of real processes: their length, what of it does not count, and how far apart
-/// they begin.
+/// Runs over both ways of a trace, as those of the bench of real processes: their length, what of it does not count, and
+/// how far apart they begin.
 const BOTH_WAYS_S: f64 = 36.0;
 const WARM_UP_S: f64 = 6.0;
 const BETWEEN_STARTS_MS: u32 = 11_300;

@@ -18,6 +18,8 @@ pub(crate) const FRAME: Duration = Duration::from_nanos(16_666_667);
 const SKEW: f64 = 100e-6;
 const AUDIO: Duration = Duration::from_millis(10);
 const REPORT: Duration = Duration::from_millis(50);
+/// Where senders begin, bits a second.
+const START_BPS: u64 = 3_000_000;
 /// No encoder makes a picture of less.
 const MIN_FRAME: usize = 600;
 const KEYFRAME: usize = 20_000;
@@ -151,34 +153,39 @@ impl Flow {
 
     /// The sender of this crate, from 3 to at most 20 Mbit/s, `from` after the start.
     pub(crate) fn ours(start: Instant, from: Duration, seed: u64) -> Self {
-        let sender = MediaSender::new(config(3_000_000, 20_000_000), start + from, seed);
-        Self::new(start, from, Source::Ours(Box::new(sender)), 3e6, seed ^ 3)
+        Self::configured(config(START_BPS, 20_000_000), start, from, seed)
+    }
+
+    /// The same to at most 10 Mbit/s.
+    pub(crate) fn ours_to_ten(start: Instant, from: Duration, seed: u64) -> Self {
+        Self::configured(config(START_BPS, 10_000_000), start, from, seed)
     }
 
     /// The same with a receiver that reports by itself alone.
     pub(crate) fn unasked(start: Instant, from: Duration, seed: u64) -> Self {
-        let mut config = config(3_000_000, 20_000_000);
+        let mut config = config(START_BPS, 20_000_000);
         config.extensions.feedback_request = None;
+        Self::configured(config, start, from, seed)
+    }
+
+    fn configured(config: SenderConfig, start: Instant, from: Duration, seed: u64) -> Self {
         let sender = MediaSender::new(config, start + from, seed);
-        Self::new(start, from, Source::Ours(Box::new(sender)), 3e6, seed ^ 3)
+        Self::new(start, from, Source::Ours(Box::new(sender)), START_BPS as f64, seed ^ 3)
     }
 
     /// libwebrtc's, with the same limits.
     pub(crate) fn gcc(start: Instant, from: Duration, seed: u64) -> Self {
-        let sender = GccSender::new(start + from, 3e6, 20e6);
-        Self::new(start, from, Source::Gcc(Box::new(sender)), 3e6, seed ^ 3)
+        Self::of_gcc(20e6, start, from, seed)
     }
 
-    /// The sender of this crate, to at most 10 Mbit/s.
-    pub(crate) fn ours_to_ten(start: Instant, from: Duration, seed: u64) -> Self {
-        let sender = MediaSender::new(config(3_000_000, 10_000_000), start + from, seed);
-        Self::new(start, from, Source::Ours(Box::new(sender)), 3e6, seed ^ 3)
-    }
-
-    /// libwebrtc's, to as much.
+    /// The same to at most 10 Mbit/s.
     pub(crate) fn gcc_to_ten(start: Instant, from: Duration, seed: u64) -> Self {
-        let sender = GccSender::new(start + from, 3e6, 10e6);
-        Self::new(start, from, Source::Gcc(Box::new(sender)), 3e6, seed ^ 3)
+        Self::of_gcc(10e6, start, from, seed)
+    }
+
+    fn of_gcc(max_bps: f64, start: Instant, from: Duration, seed: u64) -> Self {
+        let sender = GccSender::new(start + from, START_BPS as f64, max_bps);
+        Self::new(start, from, Source::Gcc(Box::new(sender)), START_BPS as f64, seed ^ 3)
     }
 
     /// An encoder that takes its time.

@@ -41,8 +41,8 @@ pub(crate) fn fading(seed: u64, seconds: u32) -> Arc<[u32]> {
     trace.into()
 }
 
-/// A radio that serves a phone in turns of 4 to 24 ms, so that delays vary by as much though nothing is congested: `bps` on the whole,
-/// and a fifth of it in `dip`, ms.
+/// A radio that serves a phone in turns of 4 to 24 ms, so that delays vary by as much though nothing is congested:
+/// `bps` on the whole, and a fifth of it in `dip`, ms.
 pub(crate) fn radio(seed: u64, seconds: u32, bps: f64, dip: Range<u32>) -> Arc<[u32]> {
     let mut dice = Dice(seed);
     let (mut at, mut credit, mut trace) = (0, 0.0, Vec::new());
