@@ -4,7 +4,8 @@
 //! room, and the target follows what they prove; frames that queue measure the bottleneck (dispersion), and
 //! the target stays below it. A queue that stands, or one that builds within one report, is answered by a
 //! retreat below what was delivered and by frame budgets that let the queue run out. Loss and congestion
-//! marks are further witnesses. A queue that is not ours and stays is shared with as TCP would.
+//! marks are further witnesses. A queue that is not ours and stays is shared with as TCP would. On a radio's uneven path,
+//! where frames measure nothing, the target returns after a dip to what was delivered before it.
 //! `docs/congestion-control.md` derives all of it.
 
 mod ceiling;
